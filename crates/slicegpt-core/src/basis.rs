@@ -1,0 +1,57 @@
+//! [`Basis`]: orthonormal directions of the stream.
+
+use burn::tensor::{DType, Device, Tensor, TensorData};
+
+/// Orthonormal directions of the stream, one per column, most important first:
+/// `[hidden_size, rank]` in float64, on the host.
+///
+/// It lives on the host because weights are rotated in float64 (SliceGPT, section 3.4), which not
+/// every device has; a device gets the copy it can hold through [`Basis::to`].
+#[derive(Clone, Debug)]
+pub struct Basis {
+    /// Row-major `[hidden_size, rank]`.
+    values: Vec<f64>,
+    hidden_size: usize,
+    rank: usize,
+}
+
+impl Basis {
+    /// From row-major values, `[hidden_size, rank]`.
+    ///
+    /// # Panics
+    ///
+    /// If the number of values is not `hidden_size * rank`, or `rank` is 0 or above `hidden_size`.
+    pub fn new(values: Vec<f64>, hidden_size: usize, rank: usize) -> Self {
+        assert_eq!(values.len(), hidden_size * rank, "a basis is [hidden_size, rank]");
+        assert!((1..=hidden_size).contains(&rank), "rank {rank} of {hidden_size} directions");
+        Self { values, hidden_size, rank }
+    }
+
+    /// The first `rank` coordinate axes: the basis that changes nothing but the width.
+    pub fn axes(hidden_size: usize, rank: usize) -> Self {
+        let mut values = vec![0.0; hidden_size * rank];
+        (0..rank).for_each(|i| values[i * rank + i] = 1.0);
+        Self::new(values, hidden_size, rank)
+    }
+
+    /// Width of the stream before slicing.
+    pub fn hidden_size(&self) -> usize {
+        self.hidden_size
+    }
+
+    /// The number of directions kept.
+    pub fn rank(&self) -> usize {
+        self.rank
+    }
+
+    /// Row-major values, `[hidden_size, rank]`.
+    pub fn values(&self) -> &[f64] {
+        &self.values
+    }
+
+    /// `B` on `device` as `dtype`: `[hidden_size, rank]`.
+    pub fn to(&self, device: &Device, dtype: DType) -> Tensor<2> {
+        let data = TensorData::new(self.values.clone(), [self.hidden_size, self.rank]);
+        Tensor::from_data(data.convert_dtype(dtype), (device, dtype))
+    }
+}

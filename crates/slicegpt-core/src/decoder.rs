@@ -1,0 +1,73 @@
+//! [`Decoder`]: a whole model, one block at a time.
+
+use burn::nn::Linear;
+use burn::tensor::Tensor;
+
+use crate::{Block, Norm, TokenBatch};
+
+/// A decoder that hands out its parts one at a time, so that whoever runs it decides how much of
+/// it is in memory.
+pub trait Decoder {
+    /// Its blocks, all of one type.
+    type Block: Block;
+    /// Why a part cannot be had.
+    type Error;
+
+    /// The number of blocks.
+    fn blocks(&self) -> usize;
+
+    /// The number of sublayers of each block.
+    fn depth(&self) -> usize;
+
+    /// The number of different token ids.
+    fn vocab_size(&self) -> usize;
+
+    /// What a forward over `batch` needs beside the stream.
+    fn context(&self, batch: &TokenBatch) -> <Self::Block as Block>::Context;
+
+    /// The stream at the first block, `[batch, tokens, width]`.
+    ///
+    /// # Errors
+    ///
+    /// If the embedding cannot be read.
+    fn embed(&self, batch: &TokenBatch) -> Result<Tensor<3>, Self::Error>;
+
+    /// Block `index`, loaded.
+    ///
+    /// # Errors
+    ///
+    /// If its weights cannot be read.
+    fn block(&self, index: usize) -> Result<Self::Block, Self::Error>;
+
+    /// The norm before the head, loaded. All norms over the stream are of its kind.
+    ///
+    /// # Errors
+    ///
+    /// If its weights cannot be read.
+    fn norm(&self) -> Result<Norm, Self::Error>;
+
+    /// The last norm and the head, loaded.
+    ///
+    /// # Errors
+    ///
+    /// If its weights cannot be read.
+    fn head(&self) -> Result<Head, Self::Error>;
+}
+
+/// The last norm and the linear from the stream to the logits.
+#[derive(Clone, Debug)]
+pub struct Head {
+    /// The norm over the stream after the last block.
+    pub norm: Norm,
+    /// `[width, vocab_size]`: a reader of the stream.
+    pub linear: Linear,
+}
+
+impl Head {
+    /// # Shapes
+    /// - `stream`: `[batch, tokens, width]`
+    /// - output: `[batch, tokens, vocab_size]`
+    pub fn forward(&self, stream: Tensor<3>) -> Tensor<3> {
+        self.linear.forward(self.norm.forward(stream))
+    }
+}

@@ -1,0 +1,34 @@
+//! [`Fused`]: the proof that a block's norms are bare.
+
+use crate::Block;
+
+/// A block whose norms are all bare, so that its stream may be rotated and cut.
+///
+/// Slicing takes this type, so that slicing an unfused block does not compile. Its only
+/// constructor looks.
+#[derive(Clone, Debug)]
+pub struct Fused<B>(B);
+
+impl<B: Block> Fused<B> {
+    /// Checks that every norm of `block` is bare and wraps it.
+    ///
+    /// # Errors
+    ///
+    /// Gives the block back if a norm still centres or still has a weight or a bias.
+    pub fn new(block: B) -> Result<Self, B> {
+        match (0..block.depth()).all(|index| block.sublayer(index).norm.is_bare()) {
+            true => Ok(Self(block)),
+            false => Err(block),
+        }
+    }
+
+    /// The block.
+    pub fn get(&self) -> &B {
+        &self.0
+    }
+
+    /// The block, no longer marked.
+    pub fn into_inner(self) -> B {
+        self.0
+    }
+}

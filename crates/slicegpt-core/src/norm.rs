@@ -1,0 +1,62 @@
+//! [`Norm`]: LayerNorm, RMSNorm and the bare norm as one formula.
+
+use burn::module::{Module, Param};
+use burn::tensor::{DType, Tensor};
+
+/// `weight * center(x) / rms(center(x)) + bias`, every part of it optional.
+///
+/// This is a LayerNorm (centred, weight and bias), an RMSNorm (weight only) or, once fused,
+/// neither: see [`Norm::is_bare`].
+#[derive(Module, Debug)]
+pub struct Norm {
+    /// Whether the mean over the width is subtracted first (LayerNorm).
+    pub centers: bool,
+    /// `[width]`, absent once fused.
+    pub weight: Option<Param<Tensor<1>>>,
+    /// `[width]`, absent on RMSNorm and once fused.
+    pub bias: Option<Param<Tensor<1>>>,
+    /// The width the mean square is taken over: that of the stream *before* slicing. Directions
+    /// that were cut count as zeros (SliceGPT, section 3.3).
+    pub hidden_size: usize,
+    /// Added to the mean square.
+    pub eps: f64,
+}
+
+impl Norm {
+    /// A norm without centring, weight or bias, for a stream that was `hidden_size` wide.
+    pub fn bare(hidden_size: usize, eps: f64) -> Self {
+        Self { centers: false, weight: None, bias: None, hidden_size, eps }
+    }
+
+    /// Whether the norm commutes with rotations of the stream (SliceGPT, equation 1).
+    pub fn is_bare(&self) -> bool {
+        !self.centers && self.weight.is_none() && self.bias.is_none()
+    }
+
+    /// Normalises each token.
+    ///
+    /// # Shapes
+    /// - `x`: `[batch, tokens, width]`, `width <= hidden_size`
+    /// - output: the same
+    pub fn forward(&self, x: Tensor<3>) -> Tensor<3> {
+        let dtype = x.dtype();
+        // Squares overflow half precision long before the stream does.
+        let half = matches!(dtype, DType::F16 | DType::BF16);
+        let x = if half { x.cast(DType::F32) } else { x };
+        let x = match self.centers {
+            true => x.clone() - x.mean_dim(2),
+            false => x,
+        };
+        let mean_square = x.clone().square().sum_dim(2).div_scalar(self.hidden_size as f64);
+        let x = x * mean_square.add_scalar(self.eps).sqrt().recip();
+        let x = if half { x.cast(dtype) } else { x };
+        let x = match &self.weight {
+            Some(weight) => x * weight.val().unsqueeze(),
+            None => x,
+        };
+        match &self.bias {
+            Some(bias) => x + bias.val().unsqueeze(),
+            None => x,
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! [`Widths`]: how wide the stream is at every cut.
+
+/// Width of the stream at every cut, in the order of the stream: first the embedding output, then
+/// the output of every sublayer.
+///
+/// A model of `L` blocks with `k` sublayers each has `1 + L k` cuts. The last one is what the head
+/// reads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Widths(Vec<usize>);
+
+/// Why a list of numbers is no [`Widths`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum WidthsError {
+    /// The list has `found` entries where the model has `cuts` cuts.
+    Count {
+        /// Entries in the list.
+        found: usize,
+        /// Cuts in the model.
+        cuts: usize,
+    },
+    /// The width at `cut` is `width`, outside `1..=hidden_size`.
+    Range {
+        /// Index of the cut, from 0, in the order of the stream.
+        cut: usize,
+        /// The width asked for.
+        width: usize,
+        /// The width of the stream before slicing.
+        hidden_size: usize,
+    },
+}
+
+impl std::fmt::Display for WidthsError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Count { found, cuts } => {
+                write!(f, "{found} widths given, but the model has {cuts} cuts")
+            }
+            Self::Range { cut, width, hidden_size } => {
+                write!(f, "width {width} at cut {cut} is not between 1 and {hidden_size}")
+            }
+        }
+    }
+}
+
+impl std::error::Error for WidthsError {}
+
+impl Widths {
+    /// Checks `widths` against a model of `cuts` cuts and width `hidden_size`.
+    ///
+    /// # Errors
+    ///
+    /// See [`WidthsError`].
+    pub fn new(
+        widths: Vec<usize>,
+        cuts: usize,
+        hidden_size: usize,
+    ) -> Result<Self, WidthsError> {
+        if widths.len() != cuts {
+            return Err(WidthsError::Count { found: widths.len(), cuts });
+        }
+        match widths.iter().position(|width| !(1..=hidden_size).contains(width)) {
+            Some(cut) => Err(WidthsError::Range { cut, width: widths[cut], hidden_size }),
+            None => Ok(Self(widths)),
+        }
+    }
+
+    /// All widths, embedding first.
+    pub fn as_slice(&self) -> &[usize] {
+        &self.0
+    }
+
+    /// What the embedding writes.
+    pub fn embedding(&self) -> usize {
+        self.0[0]
+    }
+
+    /// What the head reads.
+    pub fn head(&self) -> usize {
+        *self.0.last().expect("there is at least the embedding")
+    }
+
+    /// The widths around block `index` of blocks with `depth` sublayers each: what it reads, then
+    /// what each of its sublayers writes (`depth + 1` numbers).
+    pub fn block(&self, index: usize, depth: usize) -> &[usize] {
+        &self.0[index * depth..=(index + 1) * depth]
+    }
+}
