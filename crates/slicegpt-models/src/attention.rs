@@ -1,0 +1,78 @@
+//! The attention branch: grouped heads, rotary positions, masks, a cache.
+
+use burn::module::{Module, Param};
+use burn::nn::Linear;
+use burn::tensor::Tensor;
+use burn::tensor::module::attention;
+use burn::tensor::ops::AttentionModuleOptions;
+use slicegpt_core::Norm;
+
+use crate::Context;
+use crate::rope::rotate;
+
+/// The attention of a block.
+#[derive(Module, Debug)]
+pub struct Attention {
+    /// `[width in, heads * head_dim]`.
+    pub query: Linear,
+    /// `[width in, kv_heads * head_dim]`.
+    pub key: Linear,
+    /// `[width in, kv_heads * head_dim]`.
+    pub value: Linear,
+    /// `[heads * head_dim, width out]`: the writer.
+    pub output: Linear,
+    /// An RMS norm over each query head, and one over each key head (Qwen3).
+    pub head_norms: Option<[Norm; 2]>,
+    /// Width of a head.
+    pub head_dim: usize,
+    /// The number of tokens a token sees, itself included, if limited.
+    pub window: Option<usize>,
+    /// Which block this is, to find its place in the cache.
+    pub layer: usize,
+}
+
+impl Attention {
+    /// The input of [`Attention::output`].
+    ///
+    /// # Shapes
+    /// - `x`: `[batch, tokens, width in]`
+    /// - output: `[batch, tokens, heads * head_dim]`
+    pub fn hidden(&self, x: Tensor<3>, context: &Context) -> Tensor<3> {
+        let [batch, tokens, _] = x.dims();
+        // [batch, tokens, heads * head_dim] -> [batch, heads, tokens, head_dim]
+        let split = |y: Tensor<3>| {
+            let heads = y.dims()[2] / self.head_dim;
+            y.reshape([batch, tokens, heads, self.head_dim]).swap_dims(1, 2)
+        };
+        let mut query = split(self.query.forward(x.clone()));
+        let mut key = split(self.key.forward(x.clone()));
+        let value = split(self.value.forward(x));
+        if let Some([query_norm, key_norm]) = &self.head_norms {
+            query = per_head(query_norm, query);
+            key = per_head(key_norm, key);
+        }
+        if let Some(tables) = &context.rotary {
+            query = rotate(query, tables);
+            key = rotate(key, tables);
+        }
+        let [key, value] = context.remember(self.layer, [key, value]);
+        let mask = context.mask(self.window);
+        // Without padding and window, causality is all there is to mask.
+        let options = AttentionModuleOptions { is_causal: mask.is_none(), ..Default::default() };
+        let mixed = attention(query, key, value, mask, None, options);
+        let heads = mixed.dims()[1];
+        mixed.swap_dims(1, 2).reshape([batch, tokens, heads * self.head_dim])
+    }
+}
+
+/// Normalises each head by itself: `[batch, heads, tokens, head_dim]`.
+fn per_head(norm: &Norm, x: Tensor<4>) -> Tensor<4> {
+    let shape @ [batch, heads, tokens, head_dim] = x.dims();
+    norm.forward(x.reshape([batch * heads, tokens, head_dim])).reshape(shape)
+}
+
+/// The norm of one head: RMS with a weight, `[head_dim]`.
+pub(crate) fn head_norm(weight: Tensor<1>, eps: f64) -> Norm {
+    let [head_dim] = weight.dims();
+    Norm { weight: Some(Param::from_tensor(weight)), ..Norm::bare(head_dim, eps) }
+}

@@ -1,0 +1,91 @@
+//! [`DecoderBlock`]: the one block all families share. Its topology is the shape of a nested list.
+
+use burn::module::Module;
+use burn::nn::Linear;
+use burn::tensor::Tensor;
+use slicegpt_core::{Block, Norm, Shortcut, SublayerMut};
+
+use crate::{Attention, Context, Mlp};
+
+/// A decoder block: `[[attention], [mlp]]`, or `[[attention, mlp]]` where they run in parallel.
+#[derive(Module, Debug)]
+pub struct DecoderBlock {
+    /// In the order of the stream.
+    pub sublayers: Vec<Sublayer>,
+}
+
+/// One residual update.
+#[derive(Module, Debug)]
+pub struct Sublayer {
+    /// What stands between the stream and the branches.
+    pub norm: Norm,
+    /// What reads the normalised stream and writes the stream.
+    pub branches: Vec<Branch>,
+    /// How the residual crosses.
+    pub shortcut: Shortcut,
+}
+
+/// What reads the normalised stream and writes the stream.
+#[derive(Module, Debug)]
+pub enum Branch {
+    /// Mixes tokens.
+    Attention(Attention),
+    /// Works on each token alone.
+    Mlp(Mlp),
+}
+
+impl Block for DecoderBlock {
+    type Context = Context;
+
+    fn depth(&self) -> usize {
+        self.sublayers.len()
+    }
+
+    fn hidden(&self, index: usize, normed: Tensor<3>, context: &Context) -> Vec<Tensor<3>> {
+        self.sublayers[index]
+            .branches
+            .iter()
+            .map(|branch| match branch {
+                Branch::Attention(attention) => attention.hidden(normed.clone(), context),
+                Branch::Mlp(mlp) => mlp.hidden(normed.clone()),
+            })
+            .collect()
+    }
+
+    fn sublayer(&self, index: usize) -> slicegpt_core::Sublayer<'_> {
+        let Sublayer { norm, branches, shortcut } = &self.sublayers[index];
+        let (readers, writers): (Vec<_>, Vec<_>) = branches.iter().map(Branch::ports).unzip();
+        slicegpt_core::Sublayer { norm, readers: readers.concat(), writers, shortcut }
+    }
+
+    fn sublayer_mut(&mut self, index: usize) -> SublayerMut<'_> {
+        let Sublayer { norm, branches, shortcut } = &mut self.sublayers[index];
+        let (readers, writers): (Vec<_>, Vec<_>) =
+            branches.iter_mut().map(Branch::ports_mut).unzip();
+        SublayerMut { norm, readers: readers.into_iter().flatten().collect(), writers, shortcut }
+    }
+}
+
+impl Branch {
+    /// What reads the stream, and what writes it.
+    fn ports(&self) -> (Vec<&Linear>, &Linear) {
+        match self {
+            Branch::Attention(Attention { query, key, value, output, .. }) => {
+                (vec![query, key, value], output)
+            }
+            Branch::Mlp(Mlp { gate, up, down, .. }) => (gate.iter().chain([up]).collect(), down),
+        }
+    }
+
+    /// [`Branch::ports`], to be rewritten.
+    fn ports_mut(&mut self) -> (Vec<&mut Linear>, &mut Linear) {
+        match self {
+            Branch::Attention(Attention { query, key, value, output, .. }) => {
+                (vec![query, key, value], output)
+            }
+            Branch::Mlp(Mlp { gate, up, down, .. }) => {
+                (gate.iter_mut().chain([up]).collect(), down)
+            }
+        }
+    }
+}

@@ -1,0 +1,267 @@
+//! Reading `config.json`: typed fields, and errors that name the field.
+
+use serde_json::{Map, Value};
+
+use crate::rope::{Rope, Scaling};
+
+/// Why a `config.json` describes no decoder this crate can run.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The architecture is unknown.
+    #[error(
+        "unsupported architecture: model_type {model_type}; supported model types: {supported}"
+    )]
+    Unsupported {
+        /// What config.json says.
+        model_type: String,
+        /// What would work.
+        supported: String,
+    },
+    /// A field is missing.
+    #[error("field `{0}` is missing")]
+    Missing(String),
+    /// A field has the wrong type or an impossible value.
+    #[error("field `{field}` is {found}, expected {expected}")]
+    Invalid {
+        /// Name of the field.
+        field: String,
+        /// Its value.
+        found: String,
+        /// What it should be.
+        expected: String,
+    },
+    /// The model is of a known family, but a variant that SliceGPT or this crate cannot handle.
+    #[error("{0}")]
+    Refused(String),
+}
+
+pub(crate) type Result<T> = std::result::Result<T, ConfigError>;
+
+/// `config.json` as typed fields; `null` counts as absent.
+#[derive(Clone, Copy)]
+pub(crate) struct Config<'a>(&'a Map<String, Value>);
+
+impl<'a> Config<'a> {
+    pub fn new(value: &'a Value) -> Result<Self> {
+        value.as_object().map(Self).ok_or_else(|| ConfigError::Invalid {
+            field: "config.json".into(),
+            found: kind(value).into(),
+            expected: "a JSON object".into(),
+        })
+    }
+
+    pub fn get(&self, field: &str) -> Option<&'a Value> {
+        self.0.get(field).filter(|value| !value.is_null())
+    }
+
+    fn typed<T>(
+        &self,
+        field: &str,
+        expected: &str,
+        convert: impl FnOnce(&'a Value) -> Option<T>,
+    ) -> Result<Option<T>> {
+        self.get(field)
+            .map(|value| {
+                convert(value).ok_or_else(|| ConfigError::Invalid {
+                    field: field.into(),
+                    found: value.to_string(),
+                    expected: expected.into(),
+                })
+            })
+            .transpose()
+    }
+
+    fn require<T>(&self, field: &str, value: Option<T>) -> Result<T> {
+        value.ok_or_else(|| ConfigError::Missing(field.into()))
+    }
+
+    /// A whole number above 0 and below 2^31, so that sizes multiply without overflow.
+    pub fn count_or_none(&self, field: &str) -> Result<Option<usize>> {
+        let positive = |value: &Value| {
+            value.as_u64().filter(|n| (1..1 << 31).contains(n)).map(|n| n as usize)
+        };
+        self.typed(field, "a whole number above 0", positive)
+    }
+
+    pub fn count(&self, field: &str) -> Result<usize> {
+        self.require(field, self.count_or_none(field)?)
+    }
+
+    pub fn number_or_none(&self, field: &str) -> Result<Option<f64>> {
+        self.typed(field, "a finite number", |value| value.as_f64().filter(|x| x.is_finite()))
+    }
+
+    pub fn number(&self, field: &str) -> Result<f64> {
+        self.require(field, self.number_or_none(field)?)
+    }
+
+    pub fn flag(&self, field: &str, default: bool) -> Result<bool> {
+        Ok(self.typed(field, "true or false", Value::as_bool)?.unwrap_or(default))
+    }
+
+    pub fn text(&self, field: &str) -> Result<Option<&'a str>> {
+        self.typed(field, "a string", Value::as_str)
+    }
+
+    fn numbers(&self, field: &str) -> Result<Vec<f64>> {
+        let list = self.typed(field, "a list of numbers", |value| {
+            value.as_array()?.iter().map(Value::as_f64).collect::<Option<Vec<f64>>>()
+        })?;
+        self.require(field, list)
+    }
+
+    fn object(&self, field: &str) -> Result<Option<Config<'a>>> {
+        self.typed(field, "an object", |value| value.as_object().map(Config))
+    }
+
+    /// Refuses the config if `field` is present with another value than `neutral`: it changes the
+    /// function, and nothing here computes it.
+    pub fn refuse_unless(&self, field: &str, neutral: Value, why: &str) -> Result<()> {
+        match self.get(field) {
+            Some(value) if *value != neutral => {
+                Err(ConfigError::Refused(format!("`{field}` is {value}: {why}")))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The layers' attention windows: `layer_types` if given (transformers writes it since 4.53),
+    /// else `window` for layers from `first` on.
+    pub fn windows(
+        &self,
+        layers: usize,
+        window: Option<usize>,
+        first: usize,
+    ) -> Result<Vec<Option<usize>>> {
+        let types = self.typed("layer_types", "a list of strings", |value| {
+            value.as_array()?.iter().map(Value::as_str).collect::<Option<Vec<&str>>>()
+        })?;
+        let Some(types) = types else {
+            return Ok((0..layers).map(|layer| window.filter(|_| layer >= first)).collect());
+        };
+        if types.len() != layers {
+            return Err(ConfigError::Invalid {
+                field: "layer_types".into(),
+                found: format!("a list of {}", types.len()),
+                expected: format!("one entry for each of {layers} layers"),
+            });
+        }
+        types
+            .into_iter()
+            .map(|kind| match kind {
+                "full_attention" => Ok(None),
+                "sliding_attention" => Ok(window),
+                other => Err(ConfigError::Refused(format!("layer type `{other}` is not known"))),
+            })
+            .collect()
+    }
+
+    /// Rotary positions over `dim` of each head's dimensions. Reads `rope_theta` and
+    /// `rope_scaling`, or `rope_parameters` as transformers 5 writes them.
+    pub fn rope(&self, dim: usize, context_length: usize) -> Result<Rope> {
+        if dim == 0 || !dim.is_multiple_of(2) {
+            return Err(ConfigError::Refused(format!(
+                "rotary positions over {dim} dimensions of a head: an even number is needed"
+            )));
+        }
+        let parameters = self.object("rope_parameters")?;
+        let theta = match parameters {
+            Some(inner) if inner.get("rope_theta").is_some() => inner.number("rope_theta")?,
+            _ => self.number_or_none("rope_theta")?.unwrap_or(10000.0),
+        };
+        let scaling = match parameters.or(self.object("rope_scaling")?) {
+            None => Scaling::None,
+            Some(inner) => self.scaling(inner, dim, context_length)?,
+        };
+        Ok(Rope { dim, theta, scaling })
+    }
+
+    /// `int(head_dim * partial_rotary_factor)`, the rotated part of each head.
+    pub fn rotary_dim(&self, head_dim: usize, default: f64) -> Result<usize> {
+        let field = "partial_rotary_factor";
+        let inner = match self.object("rope_parameters")? {
+            Some(inner) => inner.number_or_none(field)?,
+            None => None,
+        };
+        let factor = inner.or(self.number_or_none(field)?).unwrap_or(default);
+        match factor > 0.0 && factor <= 1.0 {
+            true => Ok((head_dim as f64 * factor) as usize),
+            false => Err(ConfigError::Invalid {
+                field: field.into(),
+                found: factor.to_string(),
+                expected: "a fraction above 0".into(),
+            }),
+        }
+    }
+
+    fn scaling(&self, inner: Config<'a>, dim: usize, context_length: usize) -> Result<Scaling> {
+        // Older checkpoints say `type`, newer ones `rope_type`.
+        let kind = inner.text("rope_type")?.or(inner.text("type")?).unwrap_or("default");
+        let original = inner
+            .count_or_none("original_max_position_embeddings")?
+            .or(self.count_or_none("original_max_position_embeddings")?);
+        match kind {
+            "default" => Ok(Scaling::None),
+            "linear" => Ok(Scaling::Linear { factor: inner.number("factor")? }),
+            "dynamic" => Ok(Scaling::Dynamic { factor: inner.number("factor")?, context_length }),
+            "llama3" => Ok(Scaling::Llama3 {
+                factor: inner.number("factor")?,
+                low: inner.number("low_freq_factor")?,
+                high: inner.number("high_freq_factor")?,
+                original: inner.count("original_max_position_embeddings")?,
+            }),
+            "yarn" => Ok(Scaling::Yarn {
+                factor: inner.number("factor")?,
+                original: original.unwrap_or(context_length),
+                beta_fast: inner.number_or_none("beta_fast")?.unwrap_or(32.0),
+                beta_slow: inner.number_or_none("beta_slow")?.unwrap_or(1.0),
+                truncate: inner.flag("truncate", true)?,
+                attention_factor: inner.number_or_none("attention_factor")?,
+                mscale: inner.number_or_none("mscale")?.zip(inner.number_or_none("mscale_all_dim")?),
+            }),
+            // `su` is what Phi-3 called it first.
+            "longrope" | "su" => {
+                let original = original.unwrap_or(context_length);
+                let lists = ["short_factor", "long_factor"].map(|field| {
+                    let list = inner.numbers(field)?;
+                    match list.len() == dim / 2 && list.iter().all(|x| *x > 0.0) {
+                        true => Ok(list),
+                        false => Err(ConfigError::Invalid {
+                            field: field.into(),
+                            found: format!("{} numbers", list.len()),
+                            expected: format!("{} numbers above 0", dim / 2),
+                        }),
+                    }
+                });
+                let [short, long] = lists;
+                Ok(Scaling::LongRope {
+                    short: short?,
+                    long: long?,
+                    original,
+                    factor: match self.get("original_max_position_embeddings") {
+                        // transformers prefers the ratio of the two lengths where it has both.
+                        None => inner.number_or_none("factor")?,
+                        Some(_) => None,
+                    }
+                    .unwrap_or(context_length as f64 / original as f64),
+                    attention_factor: inner.number_or_none("attention_factor")?,
+                })
+            }
+            other => Err(ConfigError::Refused(format!(
+                "rope scaling of type `{other}` is not supported \
+                 (supported: default, linear, dynamic, llama3, yarn, longrope)"
+            ))),
+        }
+    }
+}
+
+fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "a boolean",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a string",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "an object",
+    }
+}

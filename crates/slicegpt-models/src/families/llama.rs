@@ -1,0 +1,14 @@
+//! Llama 1, 2, 3 and 3.x: what the others descend from. Attention and MLP biases are options.
+
+use super::llama_like;
+use crate::DecoderSpec;
+use crate::config::{Config, Result};
+
+pub(super) fn parse(config: Config<'_>) -> Result<DecoderSpec> {
+    let mut spec = llama_like(config, "llama")?;
+    let bias = config.flag("attention_bias", false)?;
+    (spec.attention.input_bias, spec.attention.output_bias) = (bias, bias);
+    let bias = config.flag("mlp_bias", false)?;
+    (spec.mlp.input_bias, spec.mlp.output_bias) = (bias, bias);
+    Ok(spec)
+}

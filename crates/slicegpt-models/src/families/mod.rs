@@ -1,0 +1,175 @@
+//! The registry: one line per family. Each file says how a `config.json` becomes a
+//! [`DecoderSpec`], and what the tensors are called.
+
+mod llama;
+mod mistral;
+mod opt;
+mod phi;
+mod phi3;
+mod qwen2;
+mod qwen3;
+
+use serde_json::Value;
+
+use crate::config::{Config, ConfigError, Result};
+use crate::layout::{Names, Part};
+use crate::{Activation, AttentionSpec, DecoderSpec, MlpSpec, NormSpec, Positions, Topology};
+
+type Parse = fn(Config<'_>) -> Result<DecoderSpec>;
+
+/// `model_type` of every family, and how its `config.json` is read.
+const FAMILIES: &[(&str, Parse)] = &[
+    ("llama", llama::parse),
+    ("mistral", mistral::parse),
+    ("qwen2", qwen2::parse),
+    ("qwen3", qwen3::parse),
+    ("opt", opt::parse),
+    ("phi", phi::parse),
+    ("phi3", phi3::parse),
+];
+
+/// The model types that can be read, in the order of the registry.
+pub const SUPPORTED: &[&str] = &["llama", "mistral", "qwen2", "qwen3", "opt", "phi", "phi3"];
+
+/// Reads a `config.json`, choosing the family by its `model_type` and, where that is missing, by
+/// its `architectures`.
+///
+/// # Errors
+///
+/// If the family is unknown, a field is missing or impossible, or the model is a variant that
+/// cannot be handled: [`ConfigError`] says which.
+pub fn parse(config: &Value) -> Result<DecoderSpec> {
+    let config = Config::new(config)?;
+    let model_type = match config.text("model_type")? {
+        Some(model_type) => model_type.to_string(),
+        None => config
+            .get("architectures")
+            .and_then(|list| list.get(0)?.as_str()?.strip_suffix("ForCausalLM"))
+            .map(str::to_lowercase)
+            .ok_or_else(|| ConfigError::Missing("model_type".into()))?,
+    };
+    let family = FAMILIES.iter().find(|(name, _)| *name == model_type);
+    let Some((_, parse)) = family else {
+        let supported = SUPPORTED.join(", ");
+        return Err(ConfigError::Unsupported { model_type, supported });
+    };
+    if config.get("quantization_config").is_some() {
+        return Err(ConfigError::Refused(
+            "`quantization_config` is set: a quantised checkpoint cannot be rotated; give the \
+             float one"
+                .into(),
+        ));
+    }
+    parse(config)
+}
+
+/// The names Llama introduced, and most families took over.
+static LLAMA_NAMES: Names = Names {
+    base: "model.",
+    embedding: "model.embed_tokens",
+    positions: None,
+    blocks: "model.layers.",
+    parts: &[
+        ("input_layernorm", &[Part::Norm(0)]),
+        ("self_attn.q_proj", &[Part::Query]),
+        ("self_attn.k_proj", &[Part::Key]),
+        ("self_attn.v_proj", &[Part::Value]),
+        ("self_attn.q_norm", &[Part::QueryNorm]),
+        ("self_attn.k_norm", &[Part::KeyNorm]),
+        ("self_attn.o_proj", &[Part::Output]),
+        ("attn_shortcut_Q", &[Part::Shortcut(0)]),
+        ("post_attention_layernorm", &[Part::Norm(1)]),
+        ("mlp.gate_proj", &[Part::Gate]),
+        ("mlp.up_proj", &[Part::Up]),
+        ("mlp.down_proj", &[Part::Down]),
+        ("mlp_shortcut_Q", &[Part::Shortcut(1)]),
+    ],
+    norm: "model.norm",
+    head: "lm_head",
+};
+
+/// A decoder as Llama defined it: RMSNorm, rotary positions, gated MLP, no biases. Families that
+/// descend from it change what differs.
+fn llama_like(config: Config<'_>, model_type: &'static str) -> Result<DecoderSpec> {
+    let layers = config.count("num_hidden_layers")?;
+    let context_length = config.count("max_position_embeddings")?;
+    let attention = heads(config, layers)?;
+    let rope = config.rope(attention.head_dim, context_length)?;
+    Ok(DecoderSpec {
+        model_type,
+        names: &LLAMA_NAMES,
+        vocab_size: config.count("vocab_size")?,
+        hidden_size: config.count("hidden_size")?,
+        layers,
+        context_length,
+        norm: NormSpec {
+            centers: false,
+            weight: true,
+            bias: false,
+            eps: config.number_or_none("rms_norm_eps")?.unwrap_or(1e-6),
+        },
+        attention,
+        mlp: MlpSpec {
+            intermediate_size: config.count("intermediate_size")?,
+            activation: activation(config, "hidden_act", "silu")?,
+            gated: true,
+            input_bias: false,
+            output_bias: false,
+        },
+        positions: Positions::Rotary(rope),
+        topology: Topology::Sequential,
+        tied: config.flag("tie_word_embeddings", false)?,
+        head_bias: false,
+        widths: None,
+    })
+}
+
+/// Heads without biases, norms and windows.
+fn heads(config: Config<'_>, layers: usize) -> Result<AttentionSpec> {
+    let hidden_size = config.count("hidden_size")?;
+    let heads = config.count("num_attention_heads")?;
+    let kv_heads = config.count_or_none("num_key_value_heads")?.unwrap_or(heads);
+    let head_dim = match config.count_or_none("head_dim")? {
+        Some(head_dim) => head_dim,
+        None if hidden_size.is_multiple_of(heads) => hidden_size / heads,
+        None => {
+            return Err(ConfigError::Refused(format!(
+                "hidden_size {hidden_size} is not a multiple of num_attention_heads {heads}, and \
+                 head_dim is not given"
+            )));
+        }
+    };
+    if !heads.is_multiple_of(kv_heads) {
+        return Err(ConfigError::Refused(format!(
+            "num_attention_heads {heads} is not a multiple of num_key_value_heads {kv_heads}"
+        )));
+    }
+    Ok(AttentionSpec {
+        heads,
+        kv_heads,
+        head_dim,
+        input_bias: false,
+        output_bias: false,
+        head_norm: None,
+        windows: vec![None; layers],
+    })
+}
+
+fn activation(config: Config<'_>, field: &str, default: &str) -> Result<Activation> {
+    let name = config.text(field)?.unwrap_or(default);
+    Activation::from_name(name).ok_or_else(|| ConfigError::Invalid {
+        field: field.into(),
+        found: format!("`{name}`"),
+        expected: "one of silu, relu, gelu, gelu_new, gelu_fast, gelu_pytorch_tanh".into(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn supported_is_the_registry() {
+        assert!(FAMILIES.iter().map(|(name, _)| name).eq(SUPPORTED));
+    }
+}

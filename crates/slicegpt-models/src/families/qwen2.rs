@@ -1,0 +1,23 @@
+//! Qwen2 and Qwen2.5: Llama with biases on query, key and value, and an optional window on the
+//! upper layers.
+
+use super::llama_like;
+use crate::DecoderSpec;
+use crate::config::{Config, Result};
+
+pub(super) fn parse(config: Config<'_>) -> Result<DecoderSpec> {
+    let mut spec = llama_like(config, "qwen2")?;
+    spec.attention.input_bias = true;
+    spec.attention.windows = windows(config, spec.layers)?;
+    Ok(spec)
+}
+
+/// The window is off unless `use_sliding_window`, and starts at layer `max_window_layers`.
+pub(super) fn windows(config: Config<'_>, layers: usize) -> Result<Vec<Option<usize>>> {
+    let window = match config.flag("use_sliding_window", false)? {
+        true => Some(config.count_or_none("sliding_window")?.unwrap_or(4096)),
+        false => None,
+    };
+    let first = config.number_or_none("max_window_layers")?.map_or(28, |n| n.max(0.0) as usize);
+    config.windows(layers, window, first)
+}

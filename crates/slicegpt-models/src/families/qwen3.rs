@@ -1,0 +1,20 @@
+//! Qwen3 (dense): Llama with an RMS norm over every query and key head. The head norms stand
+//! inside the heads, so the stream may be rotated without regard to them.
+
+use super::{llama_like, qwen2};
+use crate::DecoderSpec;
+use crate::config::{Config, Result};
+
+pub(super) fn parse(config: Config<'_>) -> Result<DecoderSpec> {
+    let mut spec = llama_like(config, "qwen3")?;
+    if config.get("head_dim").is_none() {
+        // The default of transformers' Qwen3Config, whatever the hidden size.
+        spec.attention.head_dim = 128;
+        spec.positions = crate::Positions::Rotary(config.rope(128, spec.context_length)?);
+    }
+    let bias = config.flag("attention_bias", false)?;
+    (spec.attention.input_bias, spec.attention.output_bias) = (bias, bias);
+    spec.attention.head_norm = Some(spec.norm.eps);
+    spec.attention.windows = qwen2::windows(config, spec.layers)?;
+    Ok(spec)
+}

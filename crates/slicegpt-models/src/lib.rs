@@ -1,0 +1,34 @@
+//! The model zoo: Llama, Mistral, Qwen, OPT and Phi as data, with one forward for all of them.
+//!
+//! A family is one file under [`families`]: how its `config.json` becomes a [`DecoderSpec`], and
+//! what its tensors are called. Attention, MLP, rotary positions and the block are written once.
+//! A checkpoint whose stream has been sliced is the same block with other widths.
+//!
+//! This crate refuses to know files, calibration and slicing: weights come from a
+//! [`slicegpt_core::TensorSource`], and whoever rewrites a block does so through
+//! [`slicegpt_core::Block`].
+
+mod attention;
+mod block;
+mod config;
+mod context;
+pub mod families;
+mod layout;
+mod load;
+mod mlp;
+mod model;
+mod rope;
+mod sample;
+mod spec;
+
+pub use attention::Attention;
+pub use block::{Branch, DecoderBlock, Sublayer};
+pub use config::ConfigError;
+pub use context::{Cache, Context};
+pub use families::{SUPPORTED, parse};
+pub use layout::{Entry, Kind, Names, Part};
+pub use mlp::{Activation, Mlp};
+pub use model::Model;
+pub use rope::{Rope, Scaling};
+pub use sample::sample;
+pub use spec::{AttentionSpec, DecoderSpec, MlpSpec, NormSpec, Positions, Topology};

@@ -1,0 +1,71 @@
+//! The MLP branch: `down(activation(up x))`, gated or not.
+
+use burn::module::Module;
+use burn::nn::Linear;
+use burn::tensor::{Tensor, activation};
+
+/// What stands between the linears of an MLP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Activation {
+    /// `x sigmoid(x)`.
+    Silu,
+    /// `max(x, 0)`.
+    Relu,
+    /// GELU by the error function.
+    Gelu,
+    /// GELU by the hyperbolic tangent.
+    GeluTanh,
+}
+
+impl Activation {
+    /// From the names Hugging Face uses in `hidden_act` and `activation_function`.
+    pub fn from_name(name: &str) -> Option<Self> {
+        match name {
+            "silu" | "swish" => Some(Self::Silu),
+            "relu" => Some(Self::Relu),
+            "gelu" => Some(Self::Gelu),
+            "gelu_new" | "gelu_fast" | "gelu_pytorch_tanh" => Some(Self::GeluTanh),
+            _ => None,
+        }
+    }
+
+    /// Applies it element by element.
+    pub fn forward(self, x: Tensor<3>) -> Tensor<3> {
+        match self {
+            Self::Silu => activation::silu(x),
+            Self::Relu => activation::relu(x),
+            Self::Gelu => activation::gelu(x),
+            Self::GeluTanh => activation::gelu_approximate(x),
+        }
+    }
+}
+
+/// The MLP of a block.
+#[derive(Module, Debug)]
+pub struct Mlp {
+    /// `[width in, intermediate_size]`, multiplied in after the activation; on gated MLPs only.
+    pub gate: Option<Linear>,
+    /// `[width in, intermediate_size]`.
+    pub up: Linear,
+    /// `[intermediate_size, width out]`: the writer.
+    pub down: Linear,
+    /// What stands between.
+    #[module(skip)]
+    pub activation: Activation,
+}
+
+impl Mlp {
+    /// The input of [`Mlp::down`].
+    ///
+    /// # Shapes
+    /// - `x`: `[batch, tokens, width in]`
+    /// - output: `[batch, tokens, intermediate_size]`
+    pub fn hidden(&self, x: Tensor<3>) -> Tensor<3> {
+        match &self.gate {
+            Some(gate) => {
+                self.activation.forward(gate.forward(x.clone())) * self.up.forward(x)
+            }
+            None => self.activation.forward(self.up.forward(x)),
+        }
+    }
+}
