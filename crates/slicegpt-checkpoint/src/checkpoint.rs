@@ -1,0 +1,205 @@
+//! [`Checkpoint`]: a directory, indexed by tensor name.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+use slicegpt_core::TensorSource;
+
+use crate::error::{CheckpointError, Result};
+use crate::shard::Shard;
+use crate::{Dtype, Manifest};
+
+/// A Hugging Face checkpoint directory, its weights left on disk until they are asked for.
+pub struct Checkpoint {
+    directory: PathBuf,
+    config: Value,
+    manifest: Option<Manifest>,
+    shards: Vec<Shard>,
+    /// Which shard holds a tensor.
+    index: BTreeMap<String, usize>,
+}
+
+impl Checkpoint {
+    /// Opens `directory`: reads `config.json` and the headers of its weights, no weight.
+    ///
+    /// # Errors
+    ///
+    /// If the directory, its config or its weights are missing, a shard is missing, or a header
+    /// does not describe its file.
+    pub fn open(directory: impl Into<PathBuf>) -> Result<Self> {
+        let directory = directory.into();
+        let config = read_config(&directory)?;
+        let manifest = read_manifest(&directory, &config)?;
+        let (shards, index) = open_weights(&directory)?;
+        Ok(Self { directory, config, manifest, shards, index })
+    }
+
+    /// `config.json` of `directory` and, if it was written by this tool, its `slicegpt` section.
+    /// Nothing else is opened.
+    ///
+    /// # Errors
+    ///
+    /// If the directory or its config is missing or malformed.
+    pub fn describe(directory: &Path) -> Result<(Value, Option<Manifest>)> {
+        let config = read_config(directory)?;
+        let manifest = read_manifest(directory, &config)?;
+        Ok((config, manifest))
+    }
+
+    /// Where it is.
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// `config.json`.
+    pub fn config(&self) -> &Value {
+        &self.config
+    }
+
+    /// The `slicegpt` section of `config.json`, if this tool wrote it.
+    pub fn manifest(&self) -> Option<&Manifest> {
+        self.manifest.as_ref()
+    }
+
+    /// The names of all tensors.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.index.keys().map(String::as_str)
+    }
+
+    /// The shape of tensor `name`, if there is one.
+    pub fn shape(&self, name: &str) -> Option<&[usize]> {
+        self.shards[*self.index.get(name)?].shape(name)
+    }
+
+    /// The number of files that hold weights.
+    pub fn shards(&self) -> usize {
+        self.shards.len()
+    }
+
+    /// Checks that tensor `name` is there, of `shape` and of a supported type, and gives the type.
+    ///
+    /// # Errors
+    ///
+    /// If it is not.
+    pub fn check(&self, name: &str, shape: &[usize]) -> Result<Dtype> {
+        self.shard(name)?.check(name, shape)
+    }
+
+    fn shard(&self, name: &str) -> Result<&Shard> {
+        match self.index.get(name) {
+            Some(shard) => Ok(&self.shards[*shard]),
+            None => Err(CheckpointError::MissingTensor {
+                path: self.directory.clone(),
+                name: name.into(),
+            }),
+        }
+    }
+}
+
+impl TensorSource for &Checkpoint {
+    type Error = CheckpointError;
+
+    fn contains(&self, name: &str) -> bool {
+        self.index.contains_key(name)
+    }
+
+    fn tensor(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>> {
+        let whole = (0, shape.iter().product());
+        self.shard(name)?.read(name, shape, [whole].into_iter())
+    }
+
+    fn rows(&self, name: &str, shape: [usize; 2], rows: Range<usize>) -> Result<Vec<f32>> {
+        let span = (rows.start * shape[1], rows.len() * shape[1]);
+        self.shard(name)?.read(name, &shape, [span].into_iter())
+    }
+
+    fn gather(&self, name: &str, shape: [usize; 2], indices: &[u32]) -> Result<Vec<f32>> {
+        let width = shape[1];
+        let spans = indices.iter().map(|index| (*index as usize * width, width));
+        self.shard(name)?.read(name, &shape, spans)
+    }
+}
+
+fn read_json(path: &Path) -> Result<Value> {
+    let text = std::fs::read_to_string(path).map_err(CheckpointError::io(path))?;
+    serde_json::from_str(&text).map_err(|error| CheckpointError::Json {
+        path: path.into(),
+        reason: format!("not valid JSON: {error}"),
+    })
+}
+
+fn read_config(directory: &Path) -> Result<Value> {
+    if !directory.is_dir() {
+        return Err(CheckpointError::NoDirectory(directory.into()));
+    }
+    let path = directory.join("config.json");
+    if !path.is_file() {
+        return Err(CheckpointError::NoConfig(directory.into()));
+    }
+    read_json(&path)
+}
+
+fn read_manifest(directory: &Path, config: &Value) -> Result<Option<Manifest>> {
+    let Some(section) = config.get("slicegpt") else { return Ok(None) };
+    Manifest::read(section).map(Some).map_err(|reason| CheckpointError::Manifest {
+        path: directory.join("config.json"),
+        reason,
+    })
+}
+
+/// Opens whatever weights there are, in the order of preference of transformers.
+fn open_weights(directory: &Path) -> Result<(Vec<Shard>, BTreeMap<String, usize>)> {
+    for (single, sharded) in [
+        ("model.safetensors", "model.safetensors.index.json"),
+        ("pytorch_model.bin", "pytorch_model.bin.index.json"),
+    ] {
+        let path = directory.join(single);
+        if path.is_file() {
+            let shard = Shard::open(&path)?;
+            let index = shard.names().map(|name| (name.to_string(), 0)).collect();
+            return Ok((vec![shard], index));
+        }
+        let path = directory.join(sharded);
+        if path.is_file() {
+            return open_sharded(directory, &path);
+        }
+    }
+    Err(CheckpointError::NoWeights(directory.into()))
+}
+
+fn open_sharded(directory: &Path, path: &Path) -> Result<(Vec<Shard>, BTreeMap<String, usize>)> {
+    let malformed = |reason: &str| CheckpointError::Json { path: path.into(), reason: reason.into() };
+    let json = read_json(path)?;
+    let map = json
+        .get("weight_map")
+        .and_then(Value::as_object)
+        .ok_or_else(|| malformed("`weight_map` is missing or no object"))?;
+    let mut files = BTreeSet::new();
+    for file in map.values() {
+        let file = file.as_str().ok_or_else(|| malformed("`weight_map` holds no file name"))?;
+        // A name, not a path: an index must not reach outside its directory.
+        if Path::new(file).file_name() != Some(file.as_ref()) {
+            return Err(malformed(&format!("shard `{file}` is not a file name")));
+        }
+        if !directory.join(file).is_file() {
+            return Err(CheckpointError::MissingShard { index: path.into(), shard: file.into() });
+        }
+        files.insert(file);
+    }
+    let files: Vec<&str> = files.into_iter().collect();
+    let shards =
+        files.iter().map(|file| Shard::open(&directory.join(file))).collect::<Result<Vec<_>>>()?;
+    let mut index = BTreeMap::new();
+    for (name, file) in map {
+        let shard = files.iter().position(|other| Some(*other) == file.as_str());
+        let shard = shard.expect("every file of the map is in the list");
+        if !shards[shard].contains(name) {
+            let path = shards[shard].path.clone();
+            return Err(CheckpointError::MissingTensor { path, name: name.clone() });
+        }
+        index.insert(name.clone(), shard);
+    }
+    Ok((shards, index))
+}

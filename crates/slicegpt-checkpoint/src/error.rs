@@ -1,0 +1,79 @@
+//! [`CheckpointError`]: what can be wrong with a directory, a file or a tensor.
+
+use std::io;
+use std::path::PathBuf;
+
+use crate::Dtype;
+
+pub(crate) type Result<T> = std::result::Result<T, CheckpointError>;
+
+/// What is wrong with a checkpoint, and what to do.
+#[derive(Debug, thiserror::Error)]
+#[allow(missing_docs)] // the fields are named for what they hold, and stand in the message
+pub enum CheckpointError {
+    #[error("{}: {source}", path.display())]
+    Io { path: PathBuf, source: io::Error },
+    #[error("{}: no such directory; give a Hugging Face checkpoint directory", .0.display())]
+    NoDirectory(PathBuf),
+    #[error("{}: config.json is missing; is this a Hugging Face checkpoint directory?", .0.display())]
+    NoConfig(PathBuf),
+    #[error("{}: {reason}", path.display())]
+    Json { path: PathBuf, reason: String },
+    #[error(
+        "{}: no weights found (looked for model.safetensors, model.safetensors.index.json, \
+         pytorch_model.bin, pytorch_model.bin.index.json)",
+        .0.display()
+    )]
+    NoWeights(PathBuf),
+    #[error("{}: names shard {shard}, which is not there; download it", index.display())]
+    MissingShard { index: PathBuf, shard: String },
+    #[error("{}: {reason}; the file is truncated or corrupt, download it again", path.display())]
+    Corrupt { path: PathBuf, reason: String },
+    #[error("{}: tensor `{name}` is missing", path.display())]
+    MissingTensor { path: PathBuf, name: String },
+    #[error(
+        "{}: tensor `{name}` has shape {found:?}, but config.json says {expected:?}",
+        path.display()
+    )]
+    Shape { path: PathBuf, name: String, found: Vec<usize>, expected: Vec<usize> },
+    #[error(
+        "{}: tensor `{name}` is {found}; float32, float16 and bfloat16 are supported",
+        path.display()
+    )]
+    Type { path: PathBuf, name: String, found: String },
+    #[error("{}: tensor `{name}` holds a NaN or an infinity; the checkpoint is damaged", path.display())]
+    NotFinite { path: PathBuf, name: String },
+    #[error(
+        "tensor `{name}` does not fit {dtype}: {value:e} is out of its range; use --dtype bf16 or \
+         --dtype f32"
+    )]
+    Overflow { name: String, dtype: Dtype, value: f32 },
+    #[error("{}: the slicegpt section: {reason}", path.display())]
+    Manifest { path: PathBuf, reason: String },
+    #[error(
+        "{}: exists and is not empty; choose another --out, or pass --force to replace it",
+        .0.display()
+    )]
+    OutputExists(PathBuf),
+    #[error("{}: exists and is not a directory; choose another --out", .0.display())]
+    OutputIsFile(PathBuf),
+    #[error(
+        "{}: not replaced, because it does not look like a checkpoint (no config.json in it); \
+         --force replaces checkpoints only, choose another --out",
+        .0.display()
+    )]
+    OutputIsForeign(PathBuf),
+    #[error(
+        "{}: the output may not be the input, or lie inside it, or hold it; choose another --out",
+        .0.display()
+    )]
+    OutputIsInput(PathBuf),
+}
+
+impl CheckpointError {
+    /// Wraps an IO error with the file it happened to.
+    pub(crate) fn io(path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
+        let path = path.into();
+        move |source| Self::Io { path, source }
+    }
+}

@@ -1,0 +1,25 @@
+//! A Hugging Face checkpoint directory: read one tensor at a time, written whole or not at all.
+//!
+//! [`Checkpoint`] maps safetensors shards (or reads `pytorch_model.bin`) and widens single tensors,
+//! or rows of them, to float32. [`Writer`] is told every tensor before the first is written, so
+//! that headers and shards are laid out beforehand and tensors may arrive in any order, in pieces.
+//! [`Staging`] makes a directory appear by rename.
+//!
+//! This crate refuses to know models and passes: to it a tensor is a name, a shape and a type.
+
+mod checkpoint;
+mod copy;
+mod dtype;
+mod error;
+mod manifest;
+mod shard;
+mod staging;
+mod writer;
+
+pub use checkpoint::Checkpoint;
+pub use copy::copy_companions;
+pub use dtype::Dtype;
+pub use error::CheckpointError;
+pub use manifest::{Calibration, Manifest};
+pub use staging::Staging;
+pub use writer::{Written, Writer};
