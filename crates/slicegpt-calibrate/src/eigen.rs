@@ -1,0 +1,76 @@
+//! Eigenvectors of a covariance, most important first.
+
+use faer::{Mat, Side};
+use slicegpt_core::Basis;
+
+use crate::{Covariance, NotFinite, Orientation};
+
+/// The eigenvalues of a covariance: how much of the signal each direction carries.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Spectrum {
+    /// Descending, un-normalised: sums of squares over [`Spectrum::tokens`] tokens.
+    pub eigenvalues: Vec<f64>,
+    /// The number of tokens summed over.
+    pub tokens: u64,
+}
+
+/// The `rank` leading eigenvectors of `covariance`, oriented as `orientation` says, and all its
+/// eigenvalues.
+///
+/// The decomposition is symmetric, in float64, on the host. Signs of eigenvectors are arbitrary,
+/// but the same on every run.
+///
+/// # Errors
+///
+/// If the covariance is not finite.
+///
+/// # Panics
+///
+/// If `rank` is 0 or above the width of the signal.
+pub fn principal(
+    covariance: &Covariance,
+    rank: usize,
+    orientation: &mut Orientation,
+) -> Result<(Basis, Spectrum), NotFinite> {
+    let lower = covariance.lower()?;
+    let width = lower.nrows();
+    let eigen = lower.self_adjoint_eigen(Side::Lower).map_err(|_| NotFinite)?;
+    // faer sorts eigenvalues in nondecreasing order.
+    let values = eigen.S();
+    let eigenvalues = (0..width).rev().map(|i| values[i]).collect();
+    let vectors = eigen.U();
+    let leading = Mat::from_fn(width, rank, |i, j| vectors[(i, width - 1 - j)]);
+    let leading = orientation.apply(leading);
+    let columns = (0..width).flat_map(|i| (0..rank).map(move |j| (i, j)));
+    let basis = Basis::new(columns.map(|at| leading[at]).collect(), width, rank);
+    Ok((basis, Spectrum { eigenvalues, tokens: covariance.tokens() }))
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::{Device, Distribution, Tensor};
+
+    use super::*;
+
+    /// `H B = B diag(lambda)` and `B^T B = I`, to the precision of float64.
+    #[test]
+    fn defining_identity() {
+        for (width, tokens) in [(1, 3), (5, 40), (16, 9), (33, 100)] {
+            let signal =
+                Tensor::random([1, tokens, width], Distribution::Normal(0.0, 1.0), &Device::flex());
+            let mut covariance = Covariance::new(width);
+            covariance.add(signal, None);
+            let (basis, spectrum) =
+                principal(&covariance, width, &mut Orientation::Pca).unwrap();
+            let h = covariance.lower().unwrap();
+            let full = Mat::from_fn(width, width, |i, j| h[(i.max(j), i.min(j))]);
+            let b = Mat::from_fn(width, width, |i, j| basis.values()[i * width + j]);
+            let scaled = Mat::from_fn(width, width, |i, j| b[(i, j)] * spectrum.eigenvalues[j]);
+            let tolerance = 1e-13 * (width * tokens) as f64;
+            assert!((&full * &b - &scaled).norm_max() < tolerance * spectrum.eigenvalues[0]);
+            let identity = Mat::<f64>::identity(width, width);
+            assert!((b.transpose() * &b - identity).norm_max() < 1e-13 * width as f64);
+            assert!(spectrum.eigenvalues.is_sorted_by(|a, b| a >= b));
+        }
+    }
+}

@@ -1,0 +1,16 @@
+//! Principal directions of a residual stream: its covariance in float64, and the eigenvectors.
+//!
+//! "PCA in single precision ruins Llama" (SliceGPT, table 4): sums of products are accumulated in
+//! float64, and decomposed in float64 by faer. The analysis is uncentred, and padding does not
+//! count.
+//!
+//! This crate refuses to know blocks, models and files: a signal goes in, a [`slicegpt_core::Basis`]
+//! comes out.
+
+mod covariance;
+mod eigen;
+mod orientation;
+
+pub use covariance::{Covariance, NotFinite};
+pub use eigen::{Spectrum, principal};
+pub use orientation::{Orientation, random_basis};

@@ -1,0 +1,113 @@
+//! Running a decoder over many batches with one block in memory.
+
+use std::ops::ControlFlow;
+
+use burn::tensor::{DType, Tensor};
+use slicegpt_core::{Block, Decoder, Head, TokenBatch};
+
+/// Why a decoder could not be scored.
+#[derive(Debug, thiserror::Error)]
+pub enum EvalError<E: std::error::Error + 'static> {
+    /// A part of the decoder cannot be had.
+    #[error(transparent)]
+    Decoder(#[from] E),
+    /// The activations overflowed.
+    #[error("the logits hold a NaN or an infinity: the model or its input is damaged")]
+    NotFinite,
+    /// No label was left to score.
+    #[error("no token is left to score: every label is masked or ignored")]
+    Nothing,
+    /// The caller asked to stop.
+    #[error("interrupted")]
+    Interrupted,
+}
+
+/// Bytes of stream held at a time. Blocks are loaded once per group of batches that fits.
+const GROUP_BYTES: usize = 256 << 20;
+
+/// Logits computed at a time, in elements.
+const LOGITS: usize = 16 << 20;
+
+/// Runs `decoder` over `batches` and hands the final stream of each, `[batch, tokens, width]`, with
+/// the head to `sink`, in order. `tick` is called after every batch of every block.
+pub(crate) fn forward<D: Decoder>(
+    decoder: &D,
+    batches: &[TokenBatch],
+    tick: &mut dyn FnMut() -> ControlFlow<()>,
+    mut sink: impl FnMut(&TokenBatch, Tensor<3>, &Head) -> Result<(), EvalError<D::Error>>,
+) -> Result<(), EvalError<D::Error>>
+where
+    D::Error: std::error::Error + 'static,
+{
+    let head = decoder.head()?;
+    let mut rest = batches;
+    while let Some(first) = rest.first() {
+        let [width, _] = head.linear.weight.val().dims();
+        let bytes = first.ids().len() * width.max(head.norm.hidden_size) * size_of::<f32>();
+        let (group, later) = rest.split_at((GROUP_BYTES / bytes.max(1)).clamp(1, rest.len()));
+        rest = later;
+        let mut streams = Vec::with_capacity(group.len());
+        for batch in group {
+            streams.push((decoder.embed(batch)?, decoder.context(batch)));
+        }
+        for index in 0..decoder.blocks() {
+            let block = decoder.block(index)?;
+            for (stream, context) in &mut streams {
+                stream.inplace(|x| block.forward(x, context));
+                if tick().is_break() {
+                    return Err(EvalError::Interrupted);
+                }
+            }
+        }
+        for (batch, (stream, _)) in group.iter().zip(streams) {
+            sink(batch, stream, &head)?;
+        }
+    }
+    Ok(())
+}
+
+/// Splits a stream, `[batch, tokens, width]`, into pieces `[rows, width]` whose logits are small
+/// enough to be held at once, and gives the logits of each, `[rows, vocab_size]`.
+pub(crate) fn logits_in_pieces(
+    head: &Head,
+    stream: Tensor<3>,
+    vocab_size: usize,
+) -> impl Iterator<Item = Tensor<2>> {
+    let [batch, tokens, width] = stream.dims();
+    let rows = stream.reshape([1, batch * tokens, width]);
+    let step = (LOGITS / vocab_size).clamp(1, batch * tokens);
+    let head = head.clone();
+    (0..batch * tokens).step_by(step).map(move |start| {
+        let length = step.min(batch * tokens - start);
+        head.forward(rows.clone().narrow(1, start, length)).squeeze_dim(0)
+    })
+}
+
+/// The logits of `decoder` for `batches`, row-major, `[sequences, tokens, vocab_size]`, handed to
+/// `sink` piece by piece, in order.
+///
+/// # Errors
+///
+/// If the decoder cannot be read or its logits are not finite, or `sink` fails.
+pub fn logits<D: Decoder>(
+    decoder: &D,
+    batches: &[TokenBatch],
+    tick: &mut dyn FnMut() -> ControlFlow<()>,
+    mut sink: impl FnMut(Vec<f32>) -> Result<(), EvalError<D::Error>>,
+) -> Result<(), EvalError<D::Error>>
+where
+    D::Error: std::error::Error + 'static,
+{
+    let vocab_size = decoder.vocab_size();
+    forward(decoder, batches, tick, |_, stream, head| {
+        for piece in logits_in_pieces(head, stream, vocab_size) {
+            let data = piece.into_data_dtype(DType::F32);
+            let values: Vec<f32> = data.try_into_vec().expect("it was just made float32");
+            if !values.iter().all(|x| x.is_finite()) {
+                return Err(EvalError::NotFinite);
+            }
+            sink(values)?;
+        }
+        Ok(())
+    })
+}

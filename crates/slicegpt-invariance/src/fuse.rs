@@ -1,0 +1,75 @@
+//! Folding norms into the linears around them.
+
+use burn::module::Param;
+use burn::nn::Linear;
+use burn::tensor::{DType, Tensor};
+use slicegpt_core::{Block, Fused, Head, Norm, SublayerMut, edit};
+
+/// Folds every norm of `block` into its readers and, where the norm centres the stream, the
+/// centring into its writers (SliceGPT, section 3.1 and equation 3).
+///
+/// The function stays the same for streams that are centred at its input, as they are once every
+/// writer before it has been fused too ([`center`] does it for the embedding).
+pub fn fuse<B: Block>(mut block: B) -> Fused<B> {
+    for index in 0..block.depth() {
+        let SublayerMut { norm, readers, writers, .. } = block.sublayer_mut(index);
+        if norm.centers {
+            writers.into_iter().for_each(center_writer);
+        }
+        fold(norm, readers);
+    }
+    Fused::new(block).unwrap_or_else(|_| unreachable!("every norm was just made bare"))
+}
+
+/// Folds the last norm into the head, which gains a bias if the norm had one.
+pub fn fold_into_head(head: &mut Head) {
+    fold(&mut head.norm, vec![&mut head.linear]);
+}
+
+/// Subtracts each token's mean from a stream, `[batch, tokens, width]`, if `norm` would.
+pub fn center(norm: &Norm, stream: Tensor<3>) -> Tensor<3> {
+    match norm.centers {
+        true => stream.clone() - stream.mean_dim(2),
+        false => stream,
+    }
+}
+
+/// `norm(x) W + b = bare(x) (diag(g) W) + (beta W + b)` for centred `x`.
+fn fold(norm: &mut Norm, readers: Vec<&mut Linear>) {
+    let weight = norm.weight.take().map(|weight| weight.val());
+    let bias = norm.bias.take().map(|bias| bias.val().cast(DType::F64));
+    norm.centers = false;
+    for reader in readers {
+        if let Some(bias) = &bias {
+            shift(reader, bias.clone());
+        }
+        if let Some(weight) = &weight {
+            scale(reader, weight.clone());
+        }
+    }
+}
+
+/// `W <- diag(g) W`. One product per element is rounded once, in float32 as in float64.
+fn scale(reader: &mut Linear, g: Tensor<1>) {
+    let g = g.unsqueeze_dim::<2>(1);
+    reader.weight = reader.weight.clone().map(|w| w * g);
+}
+
+/// `b <- b + beta W`.
+fn shift(reader: &mut Linear, beta: Tensor<1>) {
+    let weight = reader.weight.val();
+    let dtype = weight.dtype();
+    let shift = beta.unsqueeze::<2>().matmul(weight.cast(DType::F64)).squeeze_dim(0);
+    match &mut reader.bias {
+        Some(bias) => edit(bias, |bias| bias + shift),
+        None => reader.bias = Some(Param::from_tensor(shift.cast(dtype))),
+    }
+}
+
+/// `W <- W (I - 11^T / D)`, and the same for the bias.
+fn center_writer(writer: &mut Linear) {
+    edit(&mut writer.weight, |w| w.clone() - w.mean_dim(1));
+    if let Some(bias) = &mut writer.bias {
+        edit(bias, |b| b.clone() - b.mean_dim(0));
+    }
+}

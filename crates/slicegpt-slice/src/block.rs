@@ -1,0 +1,91 @@
+//! [`slice_block`]: the recipe of the paper, for one block.
+
+use std::ops::ControlFlow;
+
+use slicegpt_calibrate::{NotFinite, Orientation, Spectrum};
+use slicegpt_core::{Block, Fused, Shortcut, SublayerMut, read_in, write_in};
+
+use crate::Stream;
+
+/// Why a block was not sliced.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SliceError {
+    /// The calibration signal overflowed.
+    #[error("the calibration signal after sublayer {sublayer} of block {block}: {source}")]
+    NotFinite {
+        /// Of the model.
+        block: usize,
+        /// Of the block.
+        sublayer: usize,
+        /// What was found.
+        source: NotFinite,
+    },
+    /// The caller asked to stop.
+    #[error("interrupted")]
+    Interrupted,
+}
+
+/// Slices `block`, number `number` of its model, to `widths` (what it reads, then what each
+/// sublayer writes), and carries `stream` through it. Each sublayer runs once per batch:
+///
+/// ```text
+/// readers <- B^T W          shortcut <- B^T               read sliced, write at full width
+/// y  = step(z)                                            the only forward of this sublayer
+/// B' = top-d eigenvectors of sum over kept tokens of y^T y
+/// writers <- W B', b B'     shortcut <- B^T B'
+/// z  <- y B'
+/// ```
+///
+/// This equals running the sliced block again on `z` (SliceGPT, section 3.3): `z B^T B' + f W B'
+/// = y B'`. `tick` is called after every batch and may stop the work.
+///
+/// # Errors
+///
+/// If the signal is not finite, or `tick` breaks.
+///
+/// # Panics
+///
+/// If `widths` has not one entry more than the block has sublayers, or does not begin with the
+/// width of the stream.
+pub fn slice_block<B: Block>(
+    block: Fused<B>,
+    number: usize,
+    mut stream: Stream<B::Context>,
+    widths: &[usize],
+    orientation: &mut Orientation,
+    tick: &mut dyn FnMut() -> ControlFlow<()>,
+) -> Result<(B, Stream<B::Context>, Vec<Spectrum>), SliceError> {
+    let mut block = block.into_inner();
+    assert_eq!(widths.len(), block.depth() + 1, "a width around every sublayer");
+    assert_eq!(widths[0], stream.basis.rank(), "the block reads the stream as it is");
+    let mut spectra = Vec::new();
+    for (index, &rank) in widths[1..].iter().enumerate() {
+        let signal = &stream.batches[0].signal;
+        let (device, dtype) = (signal.device(), signal.dtype());
+
+        // Read the stream in the basis it arrives in, but write at full width, so that the output
+        // can be analysed.
+        let SublayerMut { readers, shortcut, .. } = block.sublayer_mut(index);
+        readers.into_iter().for_each(|reader| read_in(reader, &stream.basis));
+        *shortcut = Shortcut::back(&stream.basis, &device, dtype);
+        for batch in &mut stream.batches {
+            batch.signal.inplace(|z| block.step(index, z, &batch.context));
+            if tick().is_break() {
+                return Err(SliceError::Interrupted);
+            }
+        }
+
+        // Now write in the new basis too.
+        let from = stream.basis;
+        let (projected, spectrum) =
+            Stream::project(stream.batches, rank, orientation).map_err(|source| {
+                SliceError::NotFinite { block: number, sublayer: index, source }
+            })?;
+        stream = projected;
+        spectra.push(spectrum);
+        let SublayerMut { writers, shortcut, .. } = block.sublayer_mut(index);
+        writers.into_iter().for_each(|writer| write_in(writer, &stream.basis));
+        *shortcut = Shortcut::between(&from, &stream.basis, &device, dtype);
+    }
+    Ok((block, stream, spectra))
+}
