@@ -1,0 +1,63 @@
+//! The `config.json` of a sliced checkpoint.
+
+use serde_json::{Value, json};
+use slicegpt_checkpoint::{Dtype, Manifest};
+use slicegpt_models::DecoderSpec;
+
+/// The config of the dense model with what slicing changed, and the `slicegpt` section.
+pub fn sliced(config: &Value, spec: &DecoderSpec, dtype: Dtype, manifest: &Manifest) -> Value {
+    let mut config = config.clone();
+    let fields = config.as_object_mut().expect("it was parsed as a config before");
+    // Newer files call it `dtype`; keep whichever is there.
+    let dtype_field = if fields.contains_key("dtype") { "dtype" } else { "torch_dtype" };
+    fields.insert(dtype_field.into(), json!(dtype.torch_name()));
+    // Families differ in what an absent field means.
+    fields.insert("tie_word_embeddings".into(), json!(spec.tied));
+    fields.insert("slicegpt".into(), manifest.to_json());
+    config
+}
+
+#[cfg(test)]
+mod tests {
+    use slicegpt_checkpoint::Calibration;
+    use slicegpt_core::Widths;
+
+    use super::*;
+
+    #[test]
+    fn what_slicing_changes_is_said() {
+        let dense = json!({
+            "model_type": "opt", "hidden_size": 8, "num_attention_heads": 2,
+            "num_hidden_layers": 1, "ffn_dim": 16, "vocab_size": 10,
+            "max_position_embeddings": 4, "torch_dtype": "float16", "custom": [1],
+        });
+        let spec = slicegpt_models::parse(&dense).unwrap();
+        assert!(spec.tied);
+        let widths = Widths::new(vec![6, 6, 8], spec.cuts(), 8).unwrap();
+        let calibration = Calibration {
+            source: "x".into(),
+            digest: "y".into(),
+            samples: 1,
+            seqlen: 2,
+            tokens: 2,
+        };
+        let manifest = Manifest {
+            format: 1,
+            method: "per-layer".into(),
+            widths: widths.as_slice().to_vec(),
+            nominal_sparsity: Some(0.25),
+            real_reduction: 0.1,
+            params_before: 10,
+            params_after: 9,
+            orientation: "pca".into(),
+            seed: 1,
+            calibration,
+            tool_version: "t".into(),
+        };
+        let config = sliced(&dense, &spec.sliced(widths), Dtype::Bf16, &manifest);
+        assert_eq!(config["torch_dtype"], "bfloat16");
+        assert_eq!(config["tie_word_embeddings"], false);
+        assert_eq!(config["custom"], json!([1]));
+        assert_eq!(config["slicegpt"]["widths"], json!([6, 6, 8]));
+    }
+}

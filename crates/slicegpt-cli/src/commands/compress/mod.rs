@@ -1,0 +1,212 @@
+//! `slicegpt compress`: slice a checkpoint.
+
+mod config;
+mod pipeline;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+use clap::ValueEnum;
+use serde_json::json;
+use slicegpt_calibrate::Orientation;
+use slicegpt_checkpoint::{Dtype, Manifest, Staging, Writer, copy_companions};
+use slicegpt_corpus::Samples;
+
+use crate::card;
+use crate::commands::plan::refuse_sliced;
+use crate::commands::ppl::{protocol, score};
+use crate::memory::peak_rss_bytes;
+use crate::model::{Described, Opened, batches};
+use crate::options::{Cut, DtypeName, positive};
+use crate::output;
+use crate::progress::{self, note};
+use crate::size::{parse_bytes, show_bytes, show_count, show_percent};
+use crate::text::Calibration;
+
+/// Arguments of `slicegpt compress`.
+#[derive(clap::Args)]
+pub struct Args {
+    /// Hugging Face checkpoint directory
+    model: PathBuf,
+    /// Directory to write; it appears only when it is complete
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    #[command(flatten)]
+    cut: Cut,
+    /// Axes inside the kept subspace: along the eigenvectors, or random. The function is the same;
+    /// random spreads magnitudes for half precision and quantisation
+    #[arg(long, value_enum, default_value_t = OrientationName::Pca, help_heading = "What to cut")]
+    orientation: OrientationName,
+    #[command(flatten)]
+    calibration: Calibration,
+    /// Type to write weights as [default: as in the checkpoint]
+    #[arg(long, value_enum, help_heading = "Output")]
+    dtype: Option<DtypeName>,
+    /// Largest size of a weights file
+    #[arg(long, value_name = "SIZE", default_value = "5GB", value_parser = parse_bytes, help_heading = "Output")]
+    max_shard_size: u64,
+    /// Replace the checkpoint in --out
+    #[arg(long, help_heading = "Output")]
+    force: bool,
+    /// Print one JSON object
+    #[arg(long, help_heading = "Output")]
+    json: bool,
+    /// Text or token ids to measure perplexity on, before and after
+    #[arg(long, value_name = "FILE", help_heading = "Evaluation")]
+    eval_text: Option<PathBuf>,
+    /// Evaluate on the first N sequences only
+    #[arg(long, value_name = "N", value_parser = positive, help_heading = "Evaluation")]
+    eval_max_samples: Option<usize>,
+    /// Do not score labels that are this token
+    #[arg(long, value_name = "ID", help_heading = "Evaluation")]
+    ignore_token_id: Option<u32>,
+}
+
+/// How the kept subspace is oriented.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum OrientationName {
+    /// Along the eigenvectors
+    Pca,
+    /// Along random directions, from --seed
+    Random,
+}
+
+/// Runs it.
+pub fn run(args: Args) -> Result<ExitCode> {
+    // Whatever can be refused is refused before anything is computed.
+    let described = Described::read(&args.model)?;
+    refuse_sliced(&described)?;
+    let spec = &described.spec;
+    let widths = args.cut.schedule()?.widths(spec.hidden_size, spec.layers, spec.depth())?;
+    let sliced = spec.sliced(widths.clone());
+    let staging = Staging::new(&args.out, Some(&args.model), args.force)?;
+    let opened = Opened::open(&args.model)?;
+    let dtype = args.dtype.map_or(opened.dtype, Dtype::from);
+    let evaluation = evaluation(&args, &opened)?;
+    let (samples, source) = args.calibration.load(&opened)?;
+    let batch_size = args.calibration.cutting.batch_size;
+
+    let before = evaluation.as_ref().map(|samples| {
+        note("perplexity before");
+        score(&opened, samples, batch_size, args.ignore_token_id)
+    });
+    let before = before.transpose()?;
+
+    let start = Instant::now();
+    let tensors = sliced.entries().into_iter().map(|entry| (entry.name, entry.shape)).collect();
+    let mut writer = Writer::create(staging.path(), tensors, dtype, args.max_shard_size)?;
+    let mut orientation = match args.orientation {
+        OrientationName::Pca => Orientation::Pca,
+        OrientationName::Random => Orientation::random(args.calibration.seed),
+    };
+    let calibration = batches(&samples, batch_size);
+    pipeline::run(&opened.model(), &sliced, &calibration, &mut orientation, &mut writer)?;
+    let written = writer.finish()?;
+    let seconds = start.elapsed().as_secs_f64();
+    let peak = peak_rss_bytes();
+
+    let (params_before, params_after) = (spec.parameters() as u64, sliced.parameters() as u64);
+    let manifest = Manifest {
+        format: Manifest::FORMAT,
+        method: args.cut.method.name().into(),
+        widths: widths.as_slice().to_vec(),
+        nominal_sparsity: args.cut.nominal(),
+        real_reduction: 1.0 - params_after as f64 / params_before as f64,
+        params_before,
+        params_after,
+        orientation: match args.orientation {
+            OrientationName::Pca => "pca".into(),
+            OrientationName::Random => "random".into(),
+        },
+        seed: args.calibration.seed,
+        calibration: slicegpt_checkpoint::Calibration {
+            source,
+            digest: samples.digest(),
+            samples: samples.count(),
+            seqlen: samples.seqlen(),
+            tokens: samples.kept(),
+        },
+        tool_version: format!("slicegpt {}", env!("CARGO_PKG_VERSION")),
+    };
+    finish(&staging, &args.model, &described, &sliced, dtype, &manifest)?;
+    progress::check()?;
+    staging.commit()?;
+
+    let after = evaluation.as_ref().map(|samples| {
+        note("perplexity after");
+        score(&Opened::open(&args.out)?, samples, batch_size, args.ignore_token_id)
+    });
+    let after = after.transpose()?;
+    let from_text = args.eval_text.as_ref().is_some_and(|path| {
+        !slicegpt_corpus::is_token_file(&path.to_string_lossy())
+    });
+    let protocol = evaluation.is_some().then(|| protocol(from_text, args.ignore_token_id));
+    let json = json!({
+        "out": args.out,
+        "method": manifest.method,
+        "nominal_sparsity": manifest.nominal_sparsity,
+        "real_reduction": manifest.real_reduction,
+        "params_before": params_before,
+        "params_after": params_after,
+        "bytes_before": opened.bytes,
+        "bytes_after": written.tensor_bytes,
+        "dtype": dtype.torch_name(),
+        "files": written.files,
+        "widths": manifest.widths,
+        "orientation": manifest.orientation,
+        "seed": manifest.seed,
+        "calibration": manifest.calibration,
+        "seconds": seconds,
+        "peak_rss_bytes": peak,
+        "perplexity_before": before.as_ref().map(|p| p.perplexity),
+        "perplexity_after": after.as_ref().map(|p| p.perplexity),
+        "protocol": protocol,
+    });
+    let dash = || "-".to_string();
+    let percent = |fraction: f64| vec![dash(), show_percent(fraction)];
+    let mut rows = vec![
+        ("nominal sparsity", vec![dash(), manifest.nominal_sparsity.map_or("plan file".into(), show_percent)]),
+        ("real reduction", percent(manifest.real_reduction)),
+        ("parameters", vec![show_count(params_before), show_count(params_after)]),
+        ("bytes", vec![show_bytes(opened.bytes), show_bytes(written.tensor_bytes)]),
+        ("seconds", vec![dash(), format!("{seconds:.1}")]),
+        ("peak memory", vec![dash(), peak.map_or_else(dash, show_bytes)]),
+    ];
+    if let (Some(before), Some(after)) = (&before, &after) {
+        let show = |p: f64| format!("{p:.3}");
+        rows.push(("perplexity", vec![show(before.perplexity), show(after.perplexity)]));
+    }
+    output::print(args.json.then_some(json), &rows, &["", "before", "after"]);
+    if let (false, Some(protocol)) = (args.json, protocol) {
+        println!("{protocol}");
+    }
+    note(format!("wrote {}", args.out.display()));
+    Ok(ExitCode::SUCCESS)
+}
+
+fn evaluation(args: &Args, opened: &Opened) -> Result<Option<Samples>> {
+    let Some(path) = &args.eval_text else { return Ok(None) };
+    let cutting = &args.calibration.cutting;
+    cutting.evaluation(opened, Some(path), None, args.eval_max_samples).map(Some)
+}
+
+/// Everything beside the weights; config.json last.
+fn finish(
+    staging: &Staging,
+    model: &Path,
+    described: &Described,
+    sliced: &slicegpt_models::DecoderSpec,
+    dtype: Dtype,
+    manifest: &Manifest,
+) -> Result<()> {
+    copy_companions(model, staging.path())?;
+    let write = |name: &str, text: String| {
+        let path = staging.path().join(name);
+        std::fs::write(&path, text).with_context(|| path.display().to_string())
+    };
+    write("README.md", card::card(model, described, manifest, dtype))?;
+    let config = config::sliced(&described.config, sliced, dtype, manifest);
+    write("config.json", serde_json::to_string_pretty(&config)? + "\n")
+}

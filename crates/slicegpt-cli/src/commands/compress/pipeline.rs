@@ -1,0 +1,115 @@
+//! The streaming pass: embedding, blocks, head, each read, rewritten and written before the next.
+
+use anyhow::{Context, Result};
+use slicegpt_calibrate::Orientation;
+use slicegpt_checkpoint::{Checkpoint, Writer};
+use slicegpt_core::{Decoder, TensorSource, TokenBatch};
+use slicegpt_invariance::{TableEdit, center, fuse};
+use slicegpt_models::{DecoderSpec, Model};
+use slicegpt_slice::{Batch, SliceError, Stream};
+
+use crate::progress::{self, Interrupted, Progress};
+
+/// Elements of a table rewritten at a time.
+const CHUNK: usize = 4 << 20;
+
+/// Slices `model` to what `sliced` describes, calibrating on `batches`, and writes every tensor of
+/// it to `writer`.
+pub fn run(
+    model: &Model<&Checkpoint>,
+    sliced: &DecoderSpec,
+    batches: &[TokenBatch],
+    orientation: &mut Orientation,
+    writer: &mut Writer,
+) -> Result<()> {
+    let spec = model.spec();
+    let widths = sliced.widths.as_ref().context("a sliced spec has widths")?;
+    let norm = model.norm()?;
+    let embed = |batch: &TokenBatch| -> Result<_> {
+        let signal = center(&norm, model.embed(batch)?);
+        Ok(Batch { signal, context: model.context(batch), keep: batch.mask().map(<[bool]>::to_vec) })
+    };
+    let signal = batches.iter().map(embed).collect::<Result<Vec<_>>>()?;
+    let (stream, _) = Stream::project(signal, widths.embedding(), orientation)
+        .context("the calibration signal after the embedding")?;
+
+    let edit = TableEdit::writer(spec.norm.centers, stream.basis(), model.device());
+    let dense = [Some(spec.embedding_entry()), spec.position_entry()];
+    let cut = [Some(sliced.embedding_entry()), sliced.position_entry()];
+    for (dense, cut) in dense.into_iter().flatten().zip(cut.into_iter().flatten()) {
+        let table = (model.stored_name(&dense.name), [dense.shape[0], dense.shape[1]]);
+        rewrite(model, &table, &edit, |rows, _| Ok(writer.write(&cut.name, &rows)?))?;
+    }
+
+    let progress = Progress::start("slicing", spec.layers * spec.depth() * batches.len());
+    let blocks = (0..spec.layers).map(|index| {
+        progress.message(format!("block {}/{}", index + 1, spec.layers));
+        model.block(index).map(fuse).map_err(Failure::new)
+    });
+    let stream = slicegpt_slice::run(
+        stream,
+        blocks,
+        widths,
+        orientation,
+        &mut || progress.tick(),
+        |done| {
+            for entry in sliced.block_entries(done.index) {
+                writer.write(&entry.name, &done.block.tensor(&entry)).map_err(Failure::new)?;
+            }
+            Ok(())
+        },
+    );
+    let stream = stream.map_err(|Failure(error)| error)?;
+    progress.finish();
+
+    let edit = TableEdit::reader(&norm, stream.basis(), model.device());
+    let [name, bias] = ["weight", "bias"].map(|kind| format!("{}.{kind}", spec.names.head));
+    let mut shifts = Vec::new();
+    rewrite(model, &model.head_table(), &edit, |rows, shift| {
+        shifts.extend(shift.into_iter().flatten());
+        Ok(writer.write(&name, &rows)?)
+    })?;
+    if sliced.head_bias {
+        let dense = model.head_bias()?.unwrap_or_else(|| vec![0.0; spec.vocab_size]);
+        shifts.resize(spec.vocab_size, 0.0);
+        let sum: Vec<f32> = dense.iter().zip(shifts).map(|(a, b)| a + b).collect();
+        writer.write(&bias, &sum)?;
+    }
+    Ok(())
+}
+
+/// Rewrites a table, `[rows, hidden_size]`, a few rows at a time.
+fn rewrite(
+    model: &Model<&Checkpoint>,
+    (name, shape): &(String, [usize; 2]),
+    edit: &TableEdit,
+    mut sink: impl FnMut(Vec<f32>, Option<Vec<f32>>) -> Result<()>,
+) -> Result<()> {
+    let [rows, hidden_size] = *shape;
+    let step = (CHUNK / hidden_size).max(1);
+    for start in (0..rows).step_by(step) {
+        progress::check()?;
+        let chunk = model.source().rows(name, *shape, start..rows.min(start + step))?;
+        let (chunk, shift) = edit.apply(chunk, hidden_size);
+        sink(chunk, shift)?;
+    }
+    Ok(())
+}
+
+/// Any error, through a pass that has one of its own.
+struct Failure(anyhow::Error);
+
+impl Failure {
+    fn new(error: impl Into<anyhow::Error>) -> Self {
+        Self(error.into())
+    }
+}
+
+impl From<SliceError> for Failure {
+    fn from(error: SliceError) -> Self {
+        match error {
+            SliceError::Interrupted => Self::new(Interrupted),
+            SliceError::NotFinite { .. } => Self::new(error),
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! `slicegpt logits`: the logits of a model, as a safetensors file.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, bail};
+use slicegpt_checkpoint::{CheckpointError, Dtype, Staging, Writer};
+use slicegpt_eval::{EvalError, logits};
+
+use crate::commands::ppl::eval_error;
+use crate::model::{Opened, batches};
+use crate::progress::{Progress, note};
+use crate::text::Cutting;
+
+/// Arguments of `slicegpt logits`.
+#[derive(clap::Args)]
+pub struct Args {
+    /// Hugging Face checkpoint directory, dense or sliced
+    model: PathBuf,
+    /// Token ids
+    #[arg(long, value_name = "FILE.safetensors[:TENSOR]")]
+    tokens: String,
+    /// Where to write: float32 safetensors, tensor `logits`, [samples, tokens, vocabulary]
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+    #[command(flatten)]
+    cutting: Cutting,
+}
+
+/// Runs it.
+pub fn run(args: Args) -> Result<ExitCode> {
+    let opened = Opened::open(&args.model)?;
+    let samples = args.cutting.evaluation(&opened, None, Some(&args.tokens), None)?;
+    if args.out.is_dir() {
+        bail!("{}: is a directory; --out is a file", args.out.display());
+    }
+    let inside = |path: &PathBuf| path.parent()?.canonicalize().ok();
+    if inside(&args.out).is_some() && inside(&args.out) == opened.directory().canonicalize().ok() {
+        bail!("{}: lies in the model's directory; choose another --out", args.out.display());
+    }
+    let staging = Staging::beside(&args.out)?;
+    let shape = vec![samples.count(), samples.seqlen(), opened.spec.vocab_size];
+    let tensors = vec![("logits".to_string(), shape)];
+    let mut writer = Writer::create(staging.path(), tensors, Dtype::F32, u64::MAX)?;
+
+    let batches = batches(&samples, args.cutting.batch_size);
+    let progress = Progress::start("running", batches.len() * opened.spec.layers);
+    let written = logits(&opened.model(), &batches, &mut || progress.tick(), |values| {
+        writer.write("logits", &values).map_err(EvalError::<CheckpointError>::from)
+    });
+    progress.finish();
+    written.map_err(eval_error)?;
+    let written = writer.finish()?;
+    let file = staging.path().join(&written.files[0]);
+    std::fs::rename(file, &args.out).with_context(|| args.out.display().to_string())?;
+    note(format!("wrote {}", args.out.display()));
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,8 @@
+//! One file per command: its arguments, and how it composes the libraries.
+
+pub mod compress;
+pub mod inspect;
+pub mod logits;
+pub mod plan;
+pub mod ppl;
+pub mod verify;

@@ -1,0 +1,111 @@
+//! `slicegpt plan`: what slicing would give, from `config.json` alone.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+use serde_json::json;
+use slicegpt_checkpoint::Dtype;
+use slicegpt_models::DecoderSpec;
+
+use crate::model::Described;
+use crate::options::{Cut, DtypeName, positive};
+use crate::output;
+use crate::size::{show_bytes, show_count, show_percent};
+
+/// Arguments of `slicegpt plan`.
+#[derive(clap::Args)]
+pub struct Args {
+    /// Hugging Face checkpoint directory; only its config.json is read
+    model: PathBuf,
+    #[command(flatten)]
+    cut: Cut,
+    /// Type the weights would be written as [default: as in config.json]
+    #[arg(long, value_enum)]
+    dtype: Option<DtypeName>,
+    /// Sequences to calibrate on, for the memory estimate
+    #[arg(long, value_name = "N", default_value_t = 128, value_parser = positive)]
+    samples: usize,
+    /// Tokens per sequence, for the memory estimate
+    #[arg(long, value_name = "N", default_value_t = 2048, value_parser = positive)]
+    seqlen: usize,
+    /// Sequences run at a time, for the memory estimate
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = positive)]
+    batch_size: usize,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs it.
+pub fn run(args: Args) -> Result<ExitCode> {
+    let described = Described::read(&args.model)?;
+    refuse_sliced(&described)?;
+    let spec = &described.spec;
+    let widths = args.cut.schedule()?.widths(spec.hidden_size, spec.layers, spec.depth())?;
+    let sliced = spec.sliced(widths.clone());
+    let stored = described.dtype();
+    let dtype = args.dtype.map_or(stored, Dtype::from);
+    let (before, after) = (spec.parameters() as u64, sliced.parameters() as u64);
+    let (bytes_before, bytes_after) = (before * stored.size() as u64, after * dtype.size() as u64);
+    let reduction = 1.0 - after as f64 / before as f64;
+    let seqlen = args.seqlen.min(spec.context_length);
+    let peak = estimate_peak(spec, args.samples, seqlen, args.batch_size);
+    let json = json!({
+        "method": args.cut.method.name(),
+        "nominal_sparsity": args.cut.nominal(),
+        "real_reduction": reduction,
+        "params_before": before,
+        "params_after": after,
+        "bytes_before": bytes_before,
+        "bytes_after": bytes_after,
+        "dtype": dtype.torch_name(),
+        "widths": widths.as_slice(),
+        "estimated_peak_bytes": peak,
+        "samples": args.samples,
+        "seqlen": seqlen,
+    });
+    let distinct: std::collections::BTreeSet<_> = widths.as_slice().iter().collect();
+    let distinct: Vec<String> = distinct.into_iter().map(usize::to_string).collect();
+    let arrow = |before: String, after: String| vec![before, after];
+    let rows = vec![
+        ("stream width", arrow(spec.hidden_size.to_string(), distinct.join(", "))),
+        ("parameters", arrow(show_count(before), show_count(after))),
+        ("bytes", arrow(show_bytes(bytes_before), show_bytes(bytes_after))),
+        (
+            "nominal sparsity",
+            arrow(String::new(), args.cut.nominal().map_or("plan file".into(), show_percent)),
+        ),
+        ("real reduction", arrow(String::new(), show_percent(reduction))),
+        ("peak memory (estimate)", arrow(String::new(), show_bytes(peak))),
+    ];
+    output::print(args.json.then_some(json), &rows, &["", "before", "after"]);
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Refuses a checkpoint that is sliced already: its bases are gone.
+pub fn refuse_sliced(described: &Described) -> Result<()> {
+    if described.manifest.is_some() {
+        bail!("the model is sliced already; give the dense checkpoint it was made from");
+    }
+    Ok(())
+}
+
+/// Bytes in memory at the worst moment of a compression: one block in float32, the float64 copies
+/// of the edit of its largest matrix, a covariance with its decomposition, the calibration stream,
+/// and what one batch holds inside a sublayer.
+fn estimate_peak(spec: &DecoderSpec, samples: usize, seqlen: usize, batch_size: usize) -> u64 {
+    let block = spec.block_entries(0);
+    let parameters: usize = block.iter().map(slicegpt_models::Entry::numel).sum();
+    let largest = block.iter().map(slicegpt_models::Entry::numel).max().unwrap_or(0);
+    let hidden = spec.hidden_size;
+    let attention = (spec.attention.heads + 2 * spec.attention.kv_heads) * spec.attention.head_dim;
+    let inside = (3 * spec.mlp.intermediate_size).max(3 * attention) + 4 * hidden;
+    let process = 40_000_000;
+    let weights = 4 * parameters;
+    let edit = 2 * 8 * largest + 4 * largest;
+    let decomposition = 6 * 8 * hidden * hidden;
+    let stream = 4 * samples * seqlen * hidden;
+    let batch = 4 * batch_size.min(samples) * seqlen * inside;
+    (process + weights + stream + edit.max(batch).max(decomposition)) as u64
+}

@@ -1,0 +1,115 @@
+//! `slicegpt eval ppl`: perplexity, with its protocol.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use serde_json::json;
+use slicegpt_corpus::Samples;
+use slicegpt_eval::{EvalError, Perplexity, perplexity};
+
+use crate::model::{Opened, batches};
+use crate::options::positive;
+use crate::output;
+use crate::progress::{Interrupted, Progress};
+use crate::text::Cutting;
+
+/// Arguments of `slicegpt eval ppl`.
+#[derive(clap::Args)]
+#[group(id = "input", required = true, multiple = false, args = ["text", "tokens"])]
+pub struct Args {
+    /// Hugging Face checkpoint directory, dense or sliced
+    model: PathBuf,
+    /// Text to score: plain, JSONL or Parquet
+    #[arg(long, value_name = "FILE")]
+    text: Option<PathBuf>,
+    /// Token ids to score
+    #[arg(long, value_name = "FILE.safetensors[:TENSOR]")]
+    tokens: Option<String>,
+    #[command(flatten)]
+    cutting: Cutting,
+    /// Score the first N sequences only
+    #[arg(long, value_name = "N", value_parser = positive)]
+    max_samples: Option<usize>,
+    /// Do not score labels that are this token (the reference implementation skips the pad token)
+    #[arg(long, value_name = "ID")]
+    ignore_token_id: Option<u32>,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs it.
+pub fn run(args: Args) -> Result<ExitCode> {
+    let opened = Opened::open(&args.model)?;
+    let samples = args.cutting.evaluation(
+        &opened,
+        args.text.as_deref(),
+        args.tokens.as_deref(),
+        args.max_samples,
+    )?;
+    let result = score(&opened, &samples, args.cutting.batch_size, args.ignore_token_id)?;
+    let protocol = protocol(args.text.is_some(), args.ignore_token_id);
+    let json = json!({
+        "perplexity": result.perplexity,
+        "nll": result.perplexity.ln(),
+        "nll_standard_error": result.standard_error,
+        "tokens": result.tokens,
+        "samples": result.samples,
+        "seqlen": result.seqlen,
+        "protocol": protocol,
+    });
+    let rows = vec![
+        ("perplexity", vec![format!("{:.4}", result.perplexity)]),
+        (
+            "NLL per token",
+            vec![format!("{:.4} +- {:.4}", result.perplexity.ln(), result.standard_error)],
+        ),
+        ("labels scored", vec![result.tokens.to_string()]),
+        ("sequences", vec![format!("{} x {} tokens", result.samples, result.seqlen)]),
+    ];
+    output::print(args.json.then_some(json), &rows, &[]);
+    if !args.json {
+        println!("{protocol}");
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What the numbers mean.
+pub fn protocol(from_text: bool, ignore_token_id: Option<u32>) -> String {
+    let source = match from_text {
+        true => "text joined by blank lines, tokenised once, cut without overlap, rest dropped",
+        false => "token ids as given",
+    };
+    let ignored = match ignore_token_id {
+        Some(id) => format!(", labels equal to {id} skipped"),
+        None => String::new(),
+    };
+    format!(
+        "Protocol: {source}; no BOS added to chunks; every token but the first of a sequence is a \
+         label{ignored}; exp of the mean over sequences of the mean NLL."
+    )
+}
+
+/// The perplexity of a model on samples.
+pub fn score(
+    opened: &Opened,
+    samples: &Samples,
+    batch_size: usize,
+    ignore_token_id: Option<u32>,
+) -> Result<Perplexity> {
+    let batches = batches(samples, batch_size);
+    let progress = Progress::start("evaluating", batches.len() * opened.spec.layers);
+    let result =
+        perplexity(&opened.model(), &batches, ignore_token_id, &mut || progress.tick());
+    progress.finish();
+    result.map_err(eval_error)
+}
+
+/// An interruption is not an error like others.
+pub fn eval_error<E: std::error::Error + Send + Sync + 'static>(error: EvalError<E>) -> anyhow::Error {
+    match error {
+        EvalError::Interrupted => Interrupted.into(),
+        other => other.into(),
+    }
+}

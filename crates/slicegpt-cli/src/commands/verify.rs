@@ -1,0 +1,95 @@
+//! `slicegpt verify`: fusing and rotating changes nothing.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha20Rng;
+use serde_json::json;
+use slicegpt_calibrate::random_basis;
+use slicegpt_corpus::Samples;
+use slicegpt_eval::difference;
+use slicegpt_invariance::Rotated;
+
+use crate::commands::ppl::eval_error;
+use crate::model::{Opened, batches};
+use crate::options::positive;
+use crate::output;
+use crate::progress::Progress;
+use crate::text::Cutting;
+
+/// Arguments of `slicegpt verify`.
+#[derive(clap::Args)]
+pub struct Args {
+    /// Hugging Face checkpoint directory, dense or sliced
+    model: PathBuf,
+    /// Text to compare logits on [default: random tokens]
+    #[arg(long, value_name = "FILE")]
+    text: Option<PathBuf>,
+    #[command(flatten)]
+    cutting: Cutting,
+    /// Compare on the first N sequences
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = positive)]
+    max_samples: usize,
+    /// Largest difference allowed, relative to the largest logit
+    #[arg(long, value_name = "X", default_value_t = 1e-4)]
+    tolerance: f64,
+    /// Of the rotations and the random tokens
+    #[arg(long, value_name = "N", default_value_t = 42)]
+    seed: u64,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// Tokens compared per sequence, at most: enough to see any error, little enough to be quick.
+const LONGEST: usize = 256;
+
+/// Runs it.
+pub fn run(args: Args) -> Result<ExitCode> {
+    let opened = Opened::open(&args.model)?;
+    let spec = &opened.spec;
+    crate::commands::plan::refuse_sliced(&crate::model::Described::read(&args.model)?)?;
+    let samples = match &args.text {
+        Some(path) => {
+            let most = Some(args.max_samples);
+            args.cutting.evaluation(&opened, Some(path), None, most)?.clip(LONGEST)
+        }
+        None => {
+            let seqlen = args.cutting.seqlen.min(spec.context_length).min(LONGEST);
+            let mut rng = ChaCha20Rng::seed_from_u64(args.seed);
+            let ids = (0..args.max_samples * seqlen)
+                .map(|_| rng.random_range(0..spec.vocab_size as u32))
+                .collect();
+            Samples::new(ids, None, seqlen)
+        }
+    };
+    // Another rotation at every cut, made when it is needed.
+    let basis = |cut| random_basis(spec.hidden_size, args.seed.wrapping_add(1 + cut as u64));
+    let model = opened.model();
+    let batches = batches(&samples, args.cutting.batch_size);
+    let progress = Progress::start("verifying", 2 * batches.len() * spec.layers);
+    let rotated = Rotated::new(&model, basis);
+    let found = difference(&model, &rotated, &batches, &mut || progress.tick());
+    progress.finish();
+    let found = found.map_err(eval_error)?;
+    let good = found.max_rel <= args.tolerance;
+    let json = json!({
+        "max_abs_logit_diff": found.max_abs,
+        "max_rel_logit_diff": found.max_rel,
+        "tolerance": args.tolerance,
+        "tokens": found.tokens,
+        "passed": good,
+    });
+    let verdict = if good { "unchanged" } else { "CHANGED" };
+    let rows = vec![
+        ("logits after fusing and rotating", vec![verdict.into()]),
+        ("largest difference", vec![format!("{:.3e}", found.max_abs)]),
+        ("relative to the largest logit", vec![format!("{:.3e}", found.max_rel)]),
+        ("tolerance", vec![format!("{:.0e}", args.tolerance)]),
+        ("tokens compared", vec![found.tokens.to_string()]),
+    ];
+    output::print(args.json.then_some(json), &rows, &[]);
+    Ok(if good { ExitCode::SUCCESS } else { ExitCode::from(1) })
+}

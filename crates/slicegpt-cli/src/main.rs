@@ -1,0 +1,81 @@
+//! The `slicegpt` command.
+//!
+//! Every command is a file under `commands`: its arguments, and how it composes the libraries.
+//! This crate refuses to know how a tensor is computed.
+
+mod card;
+mod commands;
+mod memory;
+mod model;
+mod options;
+mod output;
+mod progress;
+mod size;
+mod text;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::progress::Interrupted;
+
+/// Make a language model smaller by rotating its residual stream and cutting what carries nothing
+/// (SliceGPT). The result is a smaller dense model: no special kernels, faster everywhere.
+#[derive(Parser)]
+#[command(name = "slicegpt", version, propagate_version = true, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Say what a checkpoint is: family, shapes, parameters, bytes, and how it was sliced
+    Inspect(commands::inspect::Args),
+    /// Say what slicing would give, without reading weights: widths, parameters, bytes, memory
+    Plan(commands::plan::Args),
+    /// Slice a checkpoint
+    Compress(commands::compress::Args),
+    /// Score a model
+    #[command(subcommand)]
+    Eval(Eval),
+    /// Write the logits of a model for given tokens
+    Logits(commands::logits::Args),
+    /// Show that fusing and rotating a model changes nothing
+    Verify(commands::verify::Args),
+}
+
+#[derive(Subcommand)]
+enum Eval {
+    /// Perplexity, with its protocol
+    Ppl(commands::ppl::Args),
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    progress::on_interrupt();
+    // A panic is a bug of ours, and says so in one line instead of a backtrace.
+    std::panic::set_hook(Box::new(|info| {
+        eprintln!("error: internal error (this is a bug in slicegpt, please report it): {info}");
+    }));
+    let result = std::panic::catch_unwind(|| match cli.command {
+        Command::Inspect(args) => commands::inspect::run(args),
+        Command::Plan(args) => commands::plan::run(args),
+        Command::Compress(args) => commands::compress::run(args),
+        Command::Eval(Eval::Ppl(args)) => commands::ppl::run(args),
+        Command::Logits(args) => commands::logits::run(args),
+        Command::Verify(args) => commands::verify::run(args),
+    });
+    match result {
+        Ok(Ok(code)) => code,
+        Ok(Err(error)) if error.is::<Interrupted>() => {
+            eprintln!("interrupted: nothing was written");
+            ExitCode::from(130)
+        }
+        Ok(Err(error)) => {
+            eprintln!("error: {error:#}");
+            ExitCode::from(2)
+        }
+        Err(_) => ExitCode::from(101),
+    }
+}

@@ -1,0 +1,28 @@
+//! Peak memory of this process.
+
+/// The largest resident set of this process so far, in bytes, if the system says.
+pub fn peak_rss_bytes() -> Option<u64> {
+    // On Linux rusage may still hold the peak of the process that started this one.
+    if let Ok(status) = std::fs::read_to_string("/proc/self/status") {
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+        let kib: u64 = line.trim().trim_end_matches("kB").trim().parse().ok()?;
+        return Some(kib * 1024);
+    }
+    from_rusage()
+}
+
+#[cfg(unix)]
+fn from_rusage() -> Option<u64> {
+    // SAFETY: the struct is plain numbers, zero is a valid value of it, and the pointer is to it.
+    let usage = unsafe {
+        let mut usage: libc::rusage = std::mem::zeroed();
+        (libc::getrusage(libc::RUSAGE_SELF, &raw mut usage) == 0).then_some(usage)
+    }?;
+    let unit = if cfg!(target_os = "macos") { 1 } else { 1024 };
+    u64::try_from(usage.ru_maxrss).ok().map(|peak| peak * unit)
+}
+
+#[cfg(not(unix))]
+fn from_rusage() -> Option<u64> {
+    None
+}

@@ -1,0 +1,124 @@
+//! A checkpoint directory as a model.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use burn::tensor::Device;
+use serde_json::Value;
+use slicegpt_checkpoint::{Checkpoint, Dtype, Manifest};
+use slicegpt_core::{TokenBatch, Widths};
+use slicegpt_corpus::Samples;
+use slicegpt_models::{DecoderSpec, Model};
+
+use crate::progress::warn;
+
+/// Tensors that old checkpoints hold and no model needs: constants of the architecture.
+const CONSTANTS: &[&str] = &["rotary_emb.inv_freq", "masked_bias", "attn.bias"];
+
+/// What `config.json` alone says.
+pub struct Described {
+    /// The decoder as it is: dense, or sliced.
+    pub spec: DecoderSpec,
+    /// How it was sliced.
+    pub manifest: Option<Manifest>,
+    /// The whole of `config.json`.
+    pub config: Value,
+}
+
+impl Described {
+    /// Reads `config.json` of `directory`.
+    pub fn read(directory: &Path) -> Result<Self> {
+        let (config, manifest) = Checkpoint::describe(directory)?;
+        let at = || directory.join("config.json").display().to_string();
+        let mut spec = slicegpt_models::parse(&config).with_context(at)?;
+        if let Some(manifest) = &manifest {
+            if manifest.method != "per-layer" {
+                let known = "this version knows per-layer; update slicegpt";
+                bail!("{}: slicing method `{}` is not known; {known}", at(), manifest.method);
+            }
+            let widths = Widths::new(manifest.widths.clone(), spec.cuts(), spec.hidden_size);
+            let widths = widths.with_context(|| format!("{}: slicegpt.widths", at()))?;
+            spec = spec.sliced(widths);
+        }
+        Ok(Self { spec, manifest, config })
+    }
+
+    /// The type `config.json` says the weights have; float32 if it does not say.
+    pub fn dtype(&self) -> Dtype {
+        let name = self.config.get("dtype").or(self.config.get("torch_dtype"));
+        match name.and_then(Value::as_str) {
+            Some("float16") => Dtype::F16,
+            Some("bfloat16") => Dtype::Bf16,
+            _ => Dtype::F32,
+        }
+    }
+}
+
+/// A checkpoint, checked to hold every tensor its config promises.
+pub struct Opened {
+    /// What it is.
+    pub spec: DecoderSpec,
+    /// Its files.
+    pub checkpoint: Checkpoint,
+    /// Bytes of the tensors of the model.
+    pub bytes: u64,
+    /// The type most of its weights have.
+    pub dtype: Dtype,
+}
+
+impl Opened {
+    /// Opens `directory`. Every tensor is looked up, none is read.
+    pub fn open(directory: &Path) -> Result<Self> {
+        let Described { spec, .. } = Described::read(directory)?;
+        let checkpoint = Checkpoint::open(directory)?;
+        let model = Model::new(spec.clone(), &checkpoint, Device::flex());
+        let mut used: Vec<String> = Vec::new();
+        let mut bytes = 0;
+        let mut by_type = [(Dtype::F32, 0), (Dtype::F16, 0), (Dtype::Bf16, 0)];
+        for entry in spec.entries() {
+            let name = model.stored_name(&entry.name);
+            let dtype = checkpoint.check(&name, &entry.shape)?;
+            let size = (entry.numel() * dtype.size()) as u64;
+            bytes += size;
+            by_type.iter_mut().filter(|(t, _)| *t == dtype).for_each(|(_, sum)| *sum += size);
+            used.push(name);
+        }
+        if spec.tied {
+            used.push(format!("{}.weight", spec.names.head));
+        }
+        used.sort_unstable();
+        let unused: Vec<&str> = checkpoint
+            .names()
+            .filter(|name| used.binary_search_by(|other| other.as_str().cmp(name)).is_err())
+            .filter(|name| !CONSTANTS.iter().any(|constant| name.ends_with(constant)))
+            .collect();
+        if let Some(first) = unused.first() {
+            let at = directory.display();
+            let count = unused.len();
+            warn(format!(
+                "{at}: {count} tensors are not part of this model type and are left out, \
+                 `{first}` among them"
+            ));
+        }
+        let dtype = by_type.into_iter().max_by_key(|(_, sum)| *sum).map_or(Dtype::F32, |(t, _)| t);
+        Ok(Self { spec, checkpoint, bytes, dtype })
+    }
+
+    /// The model, to be run on the CPU.
+    pub fn model(&self) -> Model<&Checkpoint> {
+        Model::new(self.spec.clone(), &self.checkpoint, Device::flex())
+    }
+
+    /// Its directory.
+    pub fn directory(&self) -> PathBuf {
+        self.checkpoint.directory().to_path_buf()
+    }
+}
+
+/// Samples as batches of at most `batch_size` sequences.
+pub fn batches(samples: &Samples, batch_size: usize) -> Vec<TokenBatch> {
+    samples
+        .batches(batch_size)
+        .map(|(ids, mask)| TokenBatch::new(ids.to_vec(), mask.map(<[bool]>::to_vec), samples.seqlen()))
+        .collect()
+}

@@ -1,0 +1,77 @@
+//! Sizes as people write them.
+
+/// Parses `5GB`, `500MB`, `1.5GiB` or a plain number of bytes. As in transformers, `GB` is 10^9.
+pub fn parse_bytes(text: &str) -> Result<u64, String> {
+    let text = text.trim();
+    let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let unit = match unit.trim().to_ascii_uppercase().as_str() {
+        "" | "B" => 1.0,
+        "K" | "KB" => 1e3,
+        "M" | "MB" => 1e6,
+        "G" | "GB" => 1e9,
+        "T" | "TB" => 1e12,
+        "KIB" => 1024.0,
+        "MIB" => 1024f64.powi(2),
+        "GIB" => 1024f64.powi(3),
+        "TIB" => 1024f64.powi(4),
+        other => return Err(format!("unknown unit `{other}`; write e.g. 5GB or 500MiB")),
+    };
+    match number.parse::<f64>() {
+        Ok(number) if number * unit >= 1.0 => Ok((number * unit) as u64),
+        _ => Err("a size above 0 is needed, e.g. 5GB or 500MiB".into()),
+    }
+}
+
+/// `1.10 B`, `949 K`: a number of parameters.
+pub fn show_count(count: u64) -> String {
+    scaled(count, &["", " K", " M", " B", " T"])
+}
+
+/// `2.20 GB`: a number of bytes, in powers of ten.
+pub fn show_bytes(bytes: u64) -> String {
+    scaled(bytes, &[" B", " kB", " MB", " GB", " TB"])
+}
+
+fn scaled(number: u64, units: &[&str]) -> String {
+    let mut value = number as f64;
+    let mut unit = 0;
+    while value >= 999.5 && unit + 1 < units.len() {
+        value /= 1000.0;
+        unit += 1;
+    }
+    let decimals = match value {
+        _ if unit == 0 => 0,
+        v if v < 9.995 => 2,
+        v if v < 99.95 => 1,
+        _ => 0,
+    };
+    format!("{value:.decimals$}{}", units[unit])
+}
+
+/// `25.0 %`, `-12.8 %`: a fraction.
+pub fn show_percent(fraction: f64) -> String {
+    format!("{:.1} %", fraction * 100.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes() {
+        for (text, bytes) in
+            [("5GB", 5_000_000_000), ("1.5 GiB", 1_610_612_736), ("17", 17), ("2k", 2000)]
+        {
+            assert_eq!(parse_bytes(text), Ok(bytes));
+        }
+        for text in ["", "GB", "0", "-5GB", "5XB", "1e9"] {
+            assert!(parse_bytes(text).is_err(), "{text}");
+        }
+        for (bytes, text) in [(0, "0 B"), (999, "999 B"), (1000, "1.00 kB"), (999_999, "1.00 MB")] {
+            assert_eq!(show_bytes(bytes), text);
+        }
+        assert_eq!(show_count(1_100_048_384), "1.10 B");
+        assert_eq!(show_percent(-0.128), "-12.8 %");
+    }
+}

@@ -1,0 +1,155 @@
+//! Text and tokens given on the command line, as samples.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use clap::Args;
+use slicegpt_corpus::{
+    Samples, Text, Vocabulary, calibration_samples, evaluation_samples, is_token_file, token_file,
+};
+
+use crate::model::Opened;
+use crate::options::positive;
+use crate::progress::{Interrupted, Progress, note, warn};
+
+/// How text is cut into sequences.
+#[derive(Args, Clone)]
+pub struct Cutting {
+    /// Tokens per sequence; clamped to the model's context
+    #[arg(long, value_name = "N", default_value_t = 2048, value_parser = positive)]
+    pub seqlen: usize,
+    /// Sequences run at a time
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = positive)]
+    pub batch_size: usize,
+    /// Column of JSONL or Parquet files that holds the text [default: text, or Alpaca's fields]
+    #[arg(long, value_name = "NAME")]
+    pub text_column: Option<String>,
+}
+
+impl Cutting {
+    /// The length of sequences for `model`.
+    pub fn seqlen_for(&self, model: &Opened) -> usize {
+        let context = model.spec.context_length;
+        if self.seqlen > context {
+            // The default is only a wish.
+            let message = format!("--seqlen {} is clamped to the model's context, {context}", self.seqlen);
+            if self.seqlen == 2048 { note(message) } else { warn(message) }
+        }
+        self.seqlen.min(context)
+    }
+
+    /// Text or tokens to be scored: all of it, or the first `most` sequences.
+    pub fn evaluation(
+        &self,
+        model: &Opened,
+        text: Option<&Path>,
+        tokens: Option<&str>,
+        most: Option<usize>,
+    ) -> Result<Samples> {
+        let seqlen = self.seqlen_for(model);
+        let samples = match (text, tokens) {
+            (_, Some(spec)) => token_file(spec)?.clip(seqlen),
+            (Some(path), None) if is_token_file(&path.to_string_lossy()) => {
+                token_file(&path.to_string_lossy())?.clip(seqlen)
+            }
+            (Some(path), None) => {
+                let vocabulary = Vocabulary::open(&model.directory())?;
+                let text = Text::read(path, self.text_column.as_deref())?;
+                evaluation_samples(&text, &vocabulary, seqlen)?
+            }
+            (None, None) => {
+                let vocabulary = Vocabulary::open(&model.directory())?;
+                evaluation_samples(&Text::bundled(), &vocabulary, seqlen)?
+            }
+        };
+        let what = tokens.map_or_else(|| "the tokenizer's output".to_string(), str::to_string);
+        samples.check_vocabulary(model.spec.vocab_size, &what)?;
+        Ok(match most {
+            Some(most) => samples.take(most),
+            None => samples,
+        })
+    }
+}
+
+/// What to find the directions with.
+#[derive(Args, Clone)]
+#[command(next_help_heading = "Calibration")]
+pub struct Calibration {
+    /// Text (plain, JSONL, Parquet), token ids (FILE.safetensors[:TENSOR]), or `self`: text sampled
+    /// from the model [default: a small bundled text]
+    #[arg(long, value_name = "FILE|self")]
+    pub calibration: Option<PathBuf>,
+    /// Sequences to calibrate on
+    #[arg(long, value_name = "N", default_value_t = 128, value_parser = positive)]
+    pub samples: usize,
+    #[command(flatten)]
+    pub cutting: Cutting,
+    /// Of the choice of text, of --calibration self and of --orientation random
+    #[arg(long, value_name = "N", default_value_t = 42)]
+    pub seed: u64,
+}
+
+impl Calibration {
+    /// The samples, and a name for where they are from.
+    pub fn load(&self, model: &Opened) -> Result<(Samples, String)> {
+        let Some(path) = &self.calibration else {
+            note("calibrating on the small bundled text; --calibration FILE takes your own");
+            return self.from_text(model, Text::bundled());
+        };
+        let name = path.to_string_lossy();
+        if name == "self" {
+            return Ok((self.from_model(model)?, "self".into()));
+        }
+        if is_token_file(&name) {
+            let samples = token_file(&name)?.clip(self.cutting.seqlen_for(model));
+            samples.check_vocabulary(model.spec.vocab_size, &name)?;
+            self.say_if_fewer(samples.count());
+            let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            return Ok((samples.take(self.samples), file));
+        }
+        self.from_text(model, Text::read(path, self.cutting.text_column.as_deref())?)
+    }
+
+    fn from_text(&self, model: &Opened, text: Text) -> Result<(Samples, String)> {
+        let vocabulary = Vocabulary::open(&model.directory())?;
+        let seqlen = self.cutting.seqlen_for(model);
+        let samples = calibration_samples(&text, &vocabulary, self.samples, seqlen, self.seed)?;
+        samples.check_vocabulary(model.spec.vocab_size, "the tokenizer's output")?;
+        self.say_if_fewer(samples.count());
+        Ok((samples, text.source().to_string()))
+    }
+
+    fn say_if_fewer(&self, count: usize) {
+        if count < self.samples {
+            warn(format!(
+                "{count} calibration samples instead of {}: there is no more text",
+                self.samples
+            ));
+        }
+    }
+
+    fn from_model(&self, opened: &Opened) -> Result<Samples> {
+        let seqlen = self.cutting.seqlen_for(opened);
+        let id = |field: &str| {
+            let value = opened.checkpoint.config().get(field)?;
+            // Some configs list several ends of sequence.
+            let id = value.as_u64().or_else(|| value.get(0)?.as_u64())?;
+            u32::try_from(id).ok().filter(|id| (*id as usize) < opened.spec.vocab_size)
+        };
+        let first = id("bos_token_id").or_else(|| id("eos_token_id")).unwrap_or(0);
+        // Sampling one token is little work for many sequences at once.
+        let group = self.cutting.batch_size.max(32);
+        let progress = Progress::start("sampling", self.samples.div_ceil(group) * (seqlen - 1).max(1));
+        let ids = slicegpt_models::sample(
+            &opened.model(),
+            self.samples,
+            seqlen,
+            group,
+            first,
+            self.seed,
+            &mut || progress.tick(),
+        )?;
+        progress.finish();
+        Ok(Samples::new(ids.ok_or(Interrupted)?, None, seqlen))
+    }
+}

@@ -1,0 +1,1 @@
+//! What the tests of SliceGPT share.
