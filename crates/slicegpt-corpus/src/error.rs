@@ -1,0 +1,108 @@
+//! [`CorpusError`]: what can be wrong with a text, a tokenizer or a token file.
+
+use std::io;
+use std::path::PathBuf;
+
+pub(crate) type Result<T> = std::result::Result<T, CorpusError>;
+
+/// What is wrong with a text, a tokenizer or a token file, and what to do.
+#[derive(Debug, thiserror::Error)]
+#[allow(missing_docs)] // the fields are named for what they hold, and stand in the message
+pub enum CorpusError {
+    #[error("{}: {source}", path.display())]
+    Io { path: PathBuf, source: io::Error },
+    #[error("{}: holds no text", .0.display())]
+    Empty(PathBuf),
+    #[error("{}: is not UTF-8 at byte {offset}; convert it, or is it not a text file?", path.display())]
+    NotUtf8 { path: PathBuf, offset: usize },
+    #[error(
+        "{}: is read as plain text, which has no column `{column}`; only .jsonl, .ndjson, .json \
+         and .parquet files have columns",
+        path.display()
+    )]
+    NoColumns { path: PathBuf, column: String },
+    #[error("{}: {place}: {reason}", path.display())]
+    Json { path: PathBuf, place: String, reason: String },
+    #[error("{}: {reason}; the file is corrupt, or not what its name says", path.display())]
+    Parquet { path: PathBuf, reason: String },
+    #[error("{}: {place}: has no column `{column}`; it has {found}", path.display())]
+    MissingColumn { path: PathBuf, place: String, column: String, found: String },
+    #[error(
+        "{}: {place}: has neither a column `text` nor `instruction` and `output`; it has {found}: \
+         name the one that holds the text",
+        path.display()
+    )]
+    NoTextColumn { path: PathBuf, place: String, found: String },
+    #[error("{}: {place}: column `{column}` holds {found}, not text", path.display())]
+    NotText { path: PathBuf, place: String, column: String, found: String },
+    #[error(
+        "{}: tokenizer.json is missing; give token ids in a .safetensors file instead of text, or \
+         download it from where the model came from",
+        .0.display()
+    )]
+    NoTokenizer(PathBuf),
+    #[error("{}: {reason}; download the tokenizer again", path.display())]
+    Tokenizer { path: PathBuf, reason: String },
+    #[error("{}: the tokenizer failed: {reason}", path.display())]
+    Tokenizing { path: PathBuf, reason: String },
+    #[error(
+        "{text}: has {tokens} tokens, but one sample needs {needed}; give a longer text, or ask \
+         for shorter samples"
+    )]
+    TooShort { text: String, tokens: usize, needed: usize },
+    #[error("{0}: is not a token file; give FILE.safetensors or FILE.safetensors:TENSOR")]
+    NotTokenFile(String),
+    #[error("{}: {reason}; the file is truncated, or not a safetensors file", path.display())]
+    Corrupt { path: PathBuf, reason: String },
+    #[error(
+        "{}: has no tensor `{name}`; it has {found}: choose one with FILE.safetensors:TENSOR",
+        path.display()
+    )]
+    MissingTensor { path: PathBuf, name: String, found: String },
+    #[error("{}: tensor `{name}` is {found}; token ids and masks are integers", path.display())]
+    TensorType { path: PathBuf, name: String, found: String },
+    #[error(
+        "{}: tensor `{name}` has shape {found:?}; [samples, tokens] is expected, neither of them 0",
+        path.display()
+    )]
+    TensorShape { path: PathBuf, name: String, found: Vec<usize> },
+    #[error(
+        "{}: mask `{mask}` has shape {found:?}, but `{name}` has {expected:?}",
+        path.display()
+    )]
+    MaskShape { path: PathBuf, name: String, mask: String, found: Vec<usize>, expected: Vec<usize> },
+    #[error(
+        "{}: tensor `{name}`: {id} is no token id (sample {row}, position {column}, from 0)",
+        path.display()
+    )]
+    TokenId { path: PathBuf, name: String, id: i128, row: usize, column: usize },
+    #[error(
+        "{}: mask `{mask}`: sample {row} (from 0) is padding only; leave it out",
+        path.display()
+    )]
+    FullyMasked { path: PathBuf, mask: String, row: usize },
+    #[error(
+        "{what}: token id {id} (sample {row}, position {column}, from 0) is outside the model's \
+         vocabulary of {vocab_size}; were the tokens made with another model's tokenizer?"
+    )]
+    OutsideVocabulary { what: String, id: u32, row: usize, column: usize, vocab_size: usize },
+}
+
+impl CorpusError {
+    /// Wraps an IO error with the file it happened to.
+    pub(crate) fn io(path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
+        let path = path.into();
+        move |source| Self::Io { path, source }
+    }
+}
+
+/// Names as they stand in a message: quoted, the first few of them.
+pub(crate) fn list<S: AsRef<str>>(names: impl IntoIterator<Item = S>) -> String {
+    const SHOWN: usize = 20;
+    let names: Vec<String> = names.into_iter().map(|name| format!("`{}`", name.as_ref())).collect();
+    match names.len() {
+        0 => "none".into(),
+        1..=SHOWN => names.join(", "),
+        n => format!("{} and {} more", names[..SHOWN].join(", "), n - SHOWN),
+    }
+}

@@ -1,0 +1,76 @@
+//! Rows of text from JSON: an object per line, or a list of objects.
+
+use std::borrow::Cow;
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::columns::{Cell, Columns};
+use crate::error::{CorpusError, Result};
+
+/// A list of objects if it begins like one, else an object per line.
+pub(crate) fn sniffed(path: &Path, contents: &str, column: Option<&str>) -> Result<Vec<String>> {
+    if !contents.trim_start().starts_with('[') {
+        return lines(path, contents, column);
+    }
+    let records: Vec<Value> =
+        serde_json::from_str(contents).map_err(|error| invalid(path, error.line(), &error))?;
+    let rows = records.iter().enumerate().map(|(i, record)| {
+        let place = || format!("record {}", i + 1);
+        row(path, record, column, place)
+    });
+    rows.filter_map(Result::transpose).collect()
+}
+
+/// An object per line; blank lines are skipped.
+pub(crate) fn lines(path: &Path, contents: &str, column: Option<&str>) -> Result<Vec<String>> {
+    let lines = contents.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
+    let rows = lines.map(|(i, line)| {
+        let record = serde_json::from_str(line).map_err(|error| invalid(path, i + 1, &error))?;
+        row(path, &record, column, || format!("line {}", i + 1))
+    });
+    rows.filter_map(Result::transpose).collect()
+}
+
+fn row(
+    path: &Path,
+    record: &Value,
+    column: Option<&str>,
+    place: impl Fn() -> String,
+) -> Result<Option<String>> {
+    let Value::Object(record) = record else {
+        let reason = format!("{}, not a JSON object", kind(record));
+        return Err(CorpusError::Json { path: path.into(), place: place(), reason });
+    };
+    let cell = |column: &str| -> Cell<'_> {
+        match record.get(column) {
+            Some(Value::String(text)) => Ok(Some(Cow::Borrowed(text))),
+            None | Some(Value::Null) => Ok(None),
+            Some(other) => Err(kind(other).into()),
+        }
+    };
+    Columns::choose(column, record.keys(), path, &place)?.row(cell, path, &place)
+}
+
+/// The error, with the line of the file in place of the line that the parser saw.
+fn invalid(path: &Path, line: usize, error: &serde_json::Error) -> CorpusError {
+    let message = error.to_string();
+    let at = format!(" at line {} column {}", error.line(), error.column());
+    let reason = format!(
+        "{} (character {}); expected JSON objects, one per line or, in .json files, in a list",
+        message.strip_suffix(&at).unwrap_or(&message),
+        error.column()
+    );
+    CorpusError::Json { path: path.into(), place: format!("line {line}"), reason }
+}
+
+fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "true or false",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a string",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "an object",
+    }
+}

@@ -1,0 +1,145 @@
+//! [`Vocabulary`]: text to token ids and back, with the `tokenizer.json` of a checkpoint.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+
+use serde::de::IgnoredAny;
+use tokenizers::{Encoding, Tokenizer};
+
+use crate::error::{CorpusError, Result};
+
+/// Text to token ids and back, with the `tokenizer.json` of a checkpoint.
+pub struct Vocabulary {
+    tokenizer: Tokenizer,
+    path: PathBuf,
+}
+
+impl Vocabulary {
+    /// Reads `tokenizer.json` of `directory`. Truncation and padding it asks for are ignored.
+    ///
+    /// # Errors
+    ///
+    /// If the file is missing or cannot be understood.
+    pub fn open(directory: &Path) -> Result<Self> {
+        let path = directory.join("tokenizer.json");
+        if !path.exists() {
+            return Err(CorpusError::NoTokenizer(directory.into()));
+        }
+        let bytes = std::fs::read(&path).map_err(CorpusError::io(&path))?;
+        // A file cut short while it was downloaded is told by its syntax, in better words.
+        let tokenizer = match serde_json::from_slice::<IgnoredAny>(&bytes) {
+            Err(error) => Err(error.to_string()),
+            Ok(_) => guarded(|| {
+                let mut tokenizer = Tokenizer::from_bytes(bytes)?;
+                tokenizer.with_truncation(None)?.with_padding(None);
+                Ok(tokenizer)
+            }),
+        };
+        match tokenizer {
+            Ok(tokenizer) => Ok(Self { tokenizer, path }),
+            Err(reason) => Err(CorpusError::Tokenizer { path, reason }),
+        }
+    }
+
+    /// The ids of `text`, however long, with the special tokens that the tokenizer puts around it.
+    ///
+    /// Time and memory grow in proportion to the text: a few seconds and a gigabyte for 5 MB.
+    ///
+    /// # Errors
+    ///
+    /// If the tokenizer fails, for instance at a character it has no token for.
+    pub fn encode(&self, text: &str) -> Result<Vec<u32>> {
+        Ok(self.run(text, true)?.get_ids().to_vec())
+    }
+
+    /// The text of `ids`, without special tokens. Ids the tokenizer does not have stand for
+    /// nothing.
+    ///
+    /// # Errors
+    ///
+    /// If the tokenizer fails.
+    pub fn decode(&self, ids: &[u32]) -> Result<String> {
+        guarded(|| self.tokenizer.decode(ids, true)).map_err(|reason| self.failed(reason))
+    }
+
+    /// The ids of `text` alone.
+    pub(crate) fn encode_inner(&self, text: &str) -> Result<Vec<u32>> {
+        Ok(self.run(text, false)?.get_ids().to_vec())
+    }
+
+    /// The special tokens put before `text`, and the ids of `text`; those put behind it are left
+    /// out.
+    pub(crate) fn encode_start(&self, text: &str) -> Result<(Vec<u32>, Vec<u32>)> {
+        let encoding = self.run(text, true)?;
+        // Marks what the tokenizer added; a special token written out in the text is text.
+        let added = encoding.get_special_tokens_mask();
+        let start = added.iter().take_while(|added| **added == 1).count();
+        let behind = added[start..].iter().rev().take_while(|added| **added == 1).count();
+        let ids = encoding.get_ids();
+        Ok((ids[..start].to_vec(), ids[start..ids.len() - behind].to_vec()))
+    }
+
+    fn run(&self, text: &str, with_special_tokens: bool) -> Result<Encoding> {
+        // The fast variant does not trace tokens back to the text.
+        guarded(|| self.tokenizer.encode_fast(text, with_special_tokens))
+            .map_err(|reason| self.failed(reason))
+    }
+
+    fn failed(&self, reason: String) -> CorpusError {
+        CorpusError::Tokenizing { path: self.path.clone(), reason }
+    }
+}
+
+/// Runs the library, which panics on some tokenizer.json that contradict themselves.
+fn guarded<T>(
+    call: impl FnOnce() -> std::result::Result<T, tokenizers::Error>,
+) -> std::result::Result<T, String> {
+    // A tokenizer changes nothing but its cache, which is consistent or poisoned.
+    match catch_unwind(AssertUnwindSafe(call)) {
+        Ok(result) => result.map_err(|error| error.to_string()),
+        Err(_) => Err("it is damaged or contradicts itself".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture::{BOS, EOS, SEPARATOR, vocabulary};
+
+    #[test]
+    fn text_is_neither_truncated_nor_padded() {
+        // The fixture's tokenizer.json truncates to 4 tokens and pads to 6.
+        let vocabulary = vocabulary();
+        assert_eq!(vocabulary.encode("w1").unwrap(), [BOS, 11, EOS]);
+        let long = vocabulary.encode("w1 w2 w3\n\nw4").unwrap();
+        assert_eq!(long, [BOS, 11, 12, 13, SEPARATOR, 14, EOS]);
+        assert_eq!(vocabulary.decode(&long).unwrap(), "w1 w2 w3 \n\n w4");
+    }
+
+    #[test]
+    fn added_tokens_are_told_from_the_text() {
+        let vocabulary = vocabulary();
+        assert_eq!(vocabulary.encode_inner("w1 </s>").unwrap(), [11, EOS]);
+        for (text, ids) in
+            [("w1 w2", vec![11, 12]), ("<s> w1 </s>", vec![BOS, 11, EOS]), ("", vec![])]
+        {
+            let (start, inner) = vocabulary.encode_start(text).unwrap();
+            assert_eq!(inner, ids, "{text}");
+            if !text.is_empty() {
+                assert_eq!(start, [BOS], "{text}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        let directory = tempfile::tempdir().unwrap();
+        let open = || Vocabulary::open(directory.path()).err().unwrap().to_string();
+        assert!(open().contains("tokenizer.json is missing; give token ids in a .safetensors"));
+        let cut_short = r#"{"version": "1.0", "decoder": {"type": "Sequence""#;
+        for broken in ["", "{", "{}", "[]", r#"{"model": {"type": "Unknown"}}"#, cut_short] {
+            std::fs::write(directory.path().join("tokenizer.json"), broken).unwrap();
+            assert!(open().contains("tokenizer.json: "), "{broken}: {}", open());
+        }
+    }
+}
