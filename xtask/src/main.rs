@@ -1,0 +1,61 @@
+//! `cargo xtask`: the commands of this workspace, one file each.
+//!
+//! It starts cargo and the binaries that cargo builds, and links neither Burn nor any crate of
+//! the workspace: on a new machine it is there in seconds. Everything it builds is built in
+//! release mode, so that one target directory serves every command.
+
+mod bench;
+mod compress;
+mod fixtures;
+mod random_model;
+mod test;
+mod tidy;
+mod workspace;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+use workspace::Workspace;
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "The commands of this workspace", max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Test(test::Args),
+    /// The invariants of ARCHITECTURE.md, executed; each violation is one line.
+    Tidy,
+    Compress(compress::Args),
+    Fixtures(fixtures::Args),
+    RandomModel(random_model::Args),
+    #[command(subcommand)]
+    Bench(bench::Command),
+}
+
+fn main() -> ExitCode {
+    match run(Cli::parse().command) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> Result<ExitCode> {
+    let workspace = Workspace::load()?;
+    match command {
+        Command::Test(args) => test::run(&workspace, &args),
+        Command::Tidy => tidy::run(&workspace),
+        Command::Compress(args) => compress::run(&workspace, args),
+        Command::Fixtures(args) => fixtures::run(&workspace, args),
+        Command::RandomModel(args) => random_model::run(&workspace, args),
+        Command::Bench(command) => bench::run(&workspace, command),
+    }
+}

@@ -1,0 +1,24 @@
+//! `cargo xtask random-model`: a checkpoint of any shape with seeded random weights.
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use anyhow::Result;
+
+use crate::workspace::{Workspace, become_program};
+
+/// Writes a checkpoint of any shape with seeded random weights.
+///
+/// Every argument is passed on: `cargo xtask random-model --help` lists them.
+#[derive(clap::Args)]
+#[command(disable_help_flag = true)]
+pub struct Args {
+    /// Passed to the testkit's `random-model` as they are.
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    args: Vec<OsString>,
+}
+
+pub fn run(workspace: &Workspace, args: Args) -> Result<ExitCode> {
+    let binary = workspace.build("random-model")?;
+    become_program(&binary, &args.args)
+}

@@ -1,0 +1,197 @@
+//! The workspace as cargo describes it, and the binaries cargo builds from it.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode, Stdio};
+
+use anyhow::{Context, Result, bail};
+use serde_json::Value;
+
+/// What `cargo metadata` says about the workspace; no dependency is resolved for it.
+pub struct Workspace {
+    pub root: PathBuf,
+    pub target_dir: PathBuf,
+    pub packages: Vec<Package>,
+}
+
+pub struct Package {
+    pub name: String,
+    pub has_description: bool,
+    /// Relative to the root, with forward slashes.
+    pub manifest: String,
+    pub dependencies: Vec<Dependency>,
+    /// Every value of the `[features]` table, such as `burn/cuda`.
+    pub feature_values: Vec<String>,
+}
+
+pub struct Dependency {
+    pub name: String,
+    pub kind: DependencyKind,
+    pub features: Vec<String>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum DependencyKind {
+    Normal,
+    Build,
+    Dev,
+}
+
+impl Workspace {
+    pub fn load() -> Result<Self> {
+        // Compiled in rather than taken from the current directory: `cargo xtask` runs from any.
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .parent()
+            .context("xtask is not inside a workspace")?
+            .to_path_buf();
+        let output = cargo()
+            .current_dir(&root)
+            .args(["metadata", "--no-deps", "--format-version", "1"])
+            .stderr(Stdio::inherit())
+            .output()
+            .context("cannot start cargo; set CARGO to its path")?;
+        if !output.status.success() {
+            bail!("cargo metadata failed: repair the Cargo.toml it names above");
+        }
+        let metadata: Value = serde_json::from_slice(&output.stdout)?;
+        let target_dir = string(&metadata, "target_directory")?.into();
+        let packages = array(&metadata, "packages")?
+            .iter()
+            .map(|package| Package::parse(package, &root))
+            .collect::<Result<_>>()?;
+        Ok(Self { root, target_dir, packages })
+    }
+
+    /// Builds one binary of the workspace and returns its path. Progress goes to stderr.
+    ///
+    /// The package is not named: cargo would then choose the dependencies' features for that
+    /// package alone, and compile Burn once more for each package that is.
+    pub fn build(&self, binary: &str) -> Result<PathBuf> {
+        let output = cargo()
+            .current_dir(&self.root)
+            .args(["build", "--release", "--workspace", "--bin", binary])
+            .arg("--message-format=json-render-diagnostics")
+            .stderr(Stdio::inherit())
+            .output()
+            .context("cannot start cargo; set CARGO to its path")?;
+        if !output.status.success() {
+            bail!("cannot build `{binary}`: see cargo's message above");
+        }
+        executable(&String::from_utf8_lossy(&output.stdout), binary)
+            .with_context(|| format!("cargo built no binary `{binary}`"))
+    }
+}
+
+impl Package {
+    fn parse(package: &Value, root: &Path) -> Result<Self> {
+        let manifest = PathBuf::from(string(package, "manifest_path")?);
+        Ok(Self {
+            name: string(package, "name")?.to_owned(),
+            has_description: package["description"].is_string(),
+            manifest: relative(root, &manifest),
+            dependencies: array(package, "dependencies")?
+                .iter()
+                .map(Dependency::parse)
+                .collect::<Result<_>>()?,
+            feature_values: package["features"]
+                .as_object()
+                .into_iter()
+                .flat_map(|features| features.values())
+                .flat_map(strings)
+                .collect(),
+        })
+    }
+
+    /// The folder of the package, relative to the root.
+    pub fn folder(&self) -> &str {
+        self.manifest.strip_suffix("/Cargo.toml").unwrap_or("")
+    }
+}
+
+impl Dependency {
+    fn parse(dependency: &Value) -> Result<Self> {
+        Ok(Self {
+            name: string(dependency, "name")?.to_owned(),
+            kind: match dependency["kind"].as_str() {
+                None => DependencyKind::Normal,
+                Some("build") => DependencyKind::Build,
+                Some("dev") => DependencyKind::Dev,
+                Some(other) => bail!("cargo metadata knows a dependency kind `{other}`"),
+            },
+            features: strings(&dependency["features"]).collect(),
+        })
+    }
+}
+
+/// The cargo that started this program, or the one on the path.
+pub fn cargo() -> Command {
+    Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+}
+
+/// Hands this process over to `program`: same streams, same exit code.
+pub fn become_program(program: &Path, args: &[OsString]) -> Result<ExitCode> {
+    let mut command = Command::new(program);
+    command.args(args);
+    #[cfg(unix)]
+    {
+        use std::os::unix::process::CommandExt;
+        // Only a failure returns.
+        Err(command.exec()).with_context(|| format!("cannot start {}", program.display()))
+    }
+    #[cfg(not(unix))]
+    {
+        let status =
+            command.status().with_context(|| format!("cannot start {}", program.display()))?;
+        std::process::exit(status.code().unwrap_or(1))
+    }
+}
+
+/// `path` below `root`, with forward slashes on every system.
+pub fn relative(root: &Path, path: &Path) -> String {
+    path.strip_prefix(root).unwrap_or(path).to_string_lossy().replace('\\', "/")
+}
+
+fn executable(messages: &str, binary: &str) -> Option<PathBuf> {
+    messages
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+        .filter(|message| message["target"]["name"] == binary)
+        .find_map(|message| message["executable"].as_str().map(PathBuf::from))
+}
+
+fn string<'a>(value: &'a Value, key: &str) -> Result<&'a str> {
+    value[key].as_str().with_context(|| format!("cargo metadata has no string `{key}`"))
+}
+
+fn array<'a>(value: &'a Value, key: &str) -> Result<&'a Vec<Value>> {
+    value[key].as_array().with_context(|| format!("cargo metadata has no list `{key}`"))
+}
+
+fn strings(value: &Value) -> impl Iterator<Item = String> + '_ {
+    value.as_array().into_iter().flatten().filter_map(|item| item.as_str().map(str::to_owned))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_binary_is_found_among_cargos_messages() {
+        let messages = concat!(
+            r#"{"reason":"compiler-artifact","target":{"name":"build-script-build"},"executable":null}"#,
+            "\nnot json\n",
+            r#"{"reason":"compiler-artifact","target":{"name":"slicegpt"},"executable":"/t/slicegpt"}"#,
+            "\n",
+        );
+        assert_eq!(executable(messages, "slicegpt"), Some(PathBuf::from("/t/slicegpt")));
+        assert_eq!(executable(messages, "fixtures"), None);
+    }
+
+    #[test]
+    fn this_workspace_loads() {
+        let workspace = Workspace::load().unwrap();
+        let xtask = workspace.packages.iter().find(|package| package.name == "xtask").unwrap();
+        assert_eq!(xtask.folder(), "xtask");
+        assert!(xtask.dependencies.iter().any(|dependency| dependency.name == "anyhow"));
+    }
+}
