@@ -54,15 +54,19 @@ impl Writer {
         let size = |shape: &[usize]| (shape.iter().product::<usize>() * dtype.size()) as u64;
         let parameters = tensors.iter().map(|(_, shape)| shape.iter().product::<usize>() as u64).sum();
         let mut groups: Vec<Vec<(String, Vec<usize>)>> = Vec::new();
-        let mut filled = u64::MAX;
+        let mut filled = 0u64;
         for (name, shape) in tensors {
             let bytes = size(&shape);
-            if filled.saturating_add(bytes) > max_shard_size {
-                groups.push(Vec::new());
-                filled = 0;
+            match groups.last_mut() {
+                Some(group) if filled.saturating_add(bytes) <= max_shard_size => {
+                    group.push((name, shape));
+                    filled += bytes;
+                }
+                _ => {
+                    groups.push(vec![(name, shape)]);
+                    filled = bytes;
+                }
             }
-            filled += bytes;
-            groups.last_mut().expect("one was just pushed").push((name, shape));
         }
         let mut writer = Self {
             directory: directory.into(),

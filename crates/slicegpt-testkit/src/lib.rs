@@ -1,1 +1,12 @@
-//! What the tests of SliceGPT share.
+//! What the tests of SliceGPT share: where fixtures are, tensors out of files, error metrics, toy
+//! decoders.
+//!
+//! A development dependency only. It refuses to know the command line.
+
+mod files;
+mod metrics;
+mod toy;
+
+pub use files::{Tensors, fixtures, reference};
+pub use metrics::{largest_difference, relative};
+pub use toy::{ToySource, spec};

@@ -35,12 +35,12 @@ pub const WORKLOADS: &[Workload] = &[
         title: "Llama 110M shape, float32",
         shape: &[
             ("--family", "llama"),
-            ("--hidden", "768"),
+            ("--hidden-size", "768"),
             ("--layers", "12"),
             ("--heads", "12"),
             ("--kv-heads", "12"),
-            ("--intermediate", "2048"),
-            ("--vocab", "32000"),
+            ("--intermediate-size", "2048"),
+            ("--vocab-size", "32000"),
             ("--dtype", "f32"),
             ("--seed", "0"),
         ],
@@ -66,12 +66,12 @@ pub const WORKLOADS: &[Workload] = &[
         title: "Llama 1.1B shape, bfloat16",
         shape: &[
             ("--family", "llama"),
-            ("--hidden", "2048"),
+            ("--hidden-size", "2048"),
             ("--layers", "22"),
             ("--heads", "32"),
             ("--kv-heads", "4"),
-            ("--intermediate", "5632"),
-            ("--vocab", "32000"),
+            ("--intermediate-size", "5632"),
+            ("--vocab-size", "32000"),
             ("--dtype", "bf16"),
             ("--seed", "0"),
         ],
@@ -136,7 +136,7 @@ mod tests {
     #[test]
     fn the_recipe_names_the_shape_and_the_tokens() {
         let recipe = WORKLOADS[0].recipe().join(" ");
-        assert!(recipe.starts_with("--family llama --hidden 768"), "{recipe}");
+        assert!(recipe.starts_with("--family llama --hidden-size 768"), "{recipe}");
         assert!(recipe.ends_with("--tokens 16x512"), "{recipe}");
     }
 

@@ -10,7 +10,7 @@ use std::time::Instant;
 use anyhow::{Context, Result};
 use clap::ValueEnum;
 use serde_json::json;
-use slicegpt_calibrate::Orientation;
+use slicegpt_calibrate::{Orientation, Spectrum};
 use slicegpt_checkpoint::{Dtype, Manifest, Staging, Writer, copy_companions};
 use slicegpt_corpus::Samples;
 
@@ -53,6 +53,9 @@ pub struct Args {
     /// Print one JSON object
     #[arg(long, help_heading = "Output")]
     json: bool,
+    /// Write the eigenvalues at every cut, un-normalised and descending, as JSON
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    spectra: Option<PathBuf>,
     /// Text or token ids to measure perplexity on, before and after
     #[arg(long, value_name = "FILE", help_heading = "Evaluation")]
     eval_text: Option<PathBuf>,
@@ -102,7 +105,8 @@ pub fn run(args: Args) -> Result<ExitCode> {
         OrientationName::Random => Orientation::random(args.calibration.seed),
     };
     let calibration = batches(&samples, batch_size);
-    pipeline::run(&opened.model(), &sliced, &calibration, &mut orientation, &mut writer)?;
+    let spectra =
+        pipeline::run(&opened.model(), &sliced, &calibration, &mut orientation, &mut writer)?;
     let written = writer.finish()?;
     let seconds = start.elapsed().as_secs_f64();
     let peak = peak_rss_bytes();
@@ -133,6 +137,10 @@ pub fn run(args: Args) -> Result<ExitCode> {
     finish(&staging, &args.model, &described, &sliced, dtype, &manifest)?;
     progress::check()?;
     staging.commit()?;
+
+    if let Some(path) = &args.spectra {
+        write_spectra(path, &spectra)?;
+    }
 
     let after = evaluation.as_ref().map(|samples| {
         note("perplexity after");
@@ -190,6 +198,15 @@ fn evaluation(args: &Args, opened: &Opened) -> Result<Option<Samples>> {
     let Some(path) = &args.eval_text else { return Ok(None) };
     let cutting = &args.calibration.cutting;
     cutting.evaluation(opened, Some(path), None, args.eval_max_samples).map(Some)
+}
+
+fn write_spectra(path: &Path, spectra: &[Spectrum]) -> Result<()> {
+    let list: Vec<_> = spectra
+        .iter()
+        .map(|spectrum| json!({ "tokens": spectrum.tokens, "eigenvalues": spectrum.eigenvalues }))
+        .collect();
+    let text = serde_json::to_string(&list)? + "\n";
+    std::fs::write(path, text).with_context(|| path.display().to_string())
 }
 
 /// Everything beside the weights; config.json last.

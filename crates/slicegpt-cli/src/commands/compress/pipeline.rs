@@ -1,7 +1,7 @@
 //! The streaming pass: embedding, blocks, head, each read, rewritten and written before the next.
 
 use anyhow::{Context, Result};
-use slicegpt_calibrate::Orientation;
+use slicegpt_calibrate::{Orientation, Spectrum};
 use slicegpt_checkpoint::{Checkpoint, Writer};
 use slicegpt_core::{Decoder, TensorSource, TokenBatch};
 use slicegpt_invariance::{TableEdit, center, fuse};
@@ -14,14 +14,14 @@ use crate::progress::{self, Interrupted, Progress};
 const CHUNK: usize = 4 << 20;
 
 /// Slices `model` to what `sliced` describes, calibrating on `batches`, and writes every tensor of
-/// it to `writer`.
+/// it to `writer`. Gives the spectrum of the full-width signal at every cut.
 pub fn run(
     model: &Model<&Checkpoint>,
     sliced: &DecoderSpec,
     batches: &[TokenBatch],
     orientation: &mut Orientation,
     writer: &mut Writer,
-) -> Result<()> {
+) -> Result<Vec<Spectrum>> {
     let spec = model.spec();
     let widths = sliced.widths.as_ref().context("a sliced spec has widths")?;
     let norm = model.norm()?;
@@ -30,7 +30,7 @@ pub fn run(
         Ok(Batch { signal, context: model.context(batch), keep: batch.mask().map(<[bool]>::to_vec) })
     };
     let signal = batches.iter().map(embed).collect::<Result<Vec<_>>>()?;
-    let (stream, _) = Stream::project(signal, widths.embedding(), orientation)
+    let (stream, spectrum) = Stream::project(signal, widths.embedding(), orientation)
         .context("the calibration signal after the embedding")?;
 
     let edit = TableEdit::writer(spec.norm.centers, stream.basis(), model.device());
@@ -41,6 +41,7 @@ pub fn run(
         rewrite(model, &table, &edit, |rows, _| Ok(writer.write(&cut.name, &rows)?))?;
     }
 
+    let mut spectra = vec![spectrum];
     let progress = Progress::start("slicing", spec.layers * spec.depth() * batches.len());
     let blocks = (0..spec.layers).map(|index| {
         progress.message(format!("block {}/{}", index + 1, spec.layers));
@@ -53,6 +54,7 @@ pub fn run(
         orientation,
         &mut || progress.tick(),
         |done| {
+            spectra.extend(done.spectra);
             for entry in sliced.block_entries(done.index) {
                 writer.write(&entry.name, &done.block.tensor(&entry)).map_err(Failure::new)?;
             }
@@ -75,7 +77,7 @@ pub fn run(
         let sum: Vec<f32> = dense.iter().zip(shifts).map(|(a, b)| a + b).collect();
         writer.write(&bias, &sum)?;
     }
-    Ok(())
+    Ok(spectra)
 }
 
 /// Rewrites a table, `[rows, hidden_size]`, a few rows at a time.
