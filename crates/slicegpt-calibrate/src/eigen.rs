@@ -17,6 +17,9 @@ pub struct Spectrum {
 /// The `rank` leading eigenvectors of `covariance`, oriented as `orientation` says, and all its
 /// eigenvalues.
 ///
+/// All eigenvectors span everything: where `rank` is the whole width, the axes of [`Basis::axes`] do
+/// as well and cost nothing, and unless the orientation is random they are what is given.
+///
 /// The decomposition is symmetric, in float64, on the host. Signs of eigenvectors are arbitrary,
 /// but the same on every run.
 ///
@@ -34,6 +37,12 @@ pub fn principal(
 ) -> Result<(Basis, Spectrum), NotFinite> {
     let lower = covariance.lower()?;
     let width = lower.nrows();
+    let tokens = covariance.tokens();
+    if rank == width && matches!(orientation, Orientation::Pca) {
+        let mut eigenvalues = lower.self_adjoint_eigenvalues(Side::Lower).map_err(|_| NotFinite)?;
+        eigenvalues.reverse();
+        return Ok((Basis::axes(width, width), Spectrum { eigenvalues, tokens }));
+    }
     let eigen = lower.self_adjoint_eigen(Side::Lower).map_err(|_| NotFinite)?;
     // faer sorts eigenvalues in nondecreasing order.
     let values = eigen.S();
@@ -43,7 +52,7 @@ pub fn principal(
     let leading = orientation.apply(leading);
     let columns = (0..width).flat_map(|i| (0..rank).map(move |j| (i, j)));
     let basis = Basis::new(columns.map(|at| leading[at]).collect(), width, rank);
-    Ok((basis, Spectrum { eigenvalues, tokens: covariance.tokens() }))
+    Ok((basis, Spectrum { eigenvalues, tokens }))
 }
 
 #[cfg(test)]
@@ -60,15 +69,20 @@ mod tests {
                 Tensor::random([1, tokens, width], Distribution::Normal(0.0, 1.0), &Device::flex());
             let mut covariance = Covariance::new(width);
             covariance.add(signal, None);
-            let (basis, spectrum) =
-                principal(&covariance, width, &mut Orientation::Pca).unwrap();
+            let rank = width.saturating_sub(1).max(1);
+            let (basis, spectrum) = principal(&covariance, rank, &mut Orientation::Pca).unwrap();
+            let (axes, all) = principal(&covariance, width, &mut Orientation::Pca).unwrap();
+            assert!(axes.is_identity());
+            let spread = 1e-13 * (width * tokens) as f64 * all.eigenvalues[0];
+            let pairs = spectrum.eigenvalues.iter().zip(&all.eigenvalues);
+            assert!(pairs.into_iter().all(|(a, b)| (a - b).abs() < spread));
             let h = covariance.lower().unwrap();
             let full = Mat::from_fn(width, width, |i, j| h[(i.max(j), i.min(j))]);
-            let b = Mat::from_fn(width, width, |i, j| basis.values()[i * width + j]);
-            let scaled = Mat::from_fn(width, width, |i, j| b[(i, j)] * spectrum.eigenvalues[j]);
+            let b = Mat::from_fn(width, rank, |i, j| basis.values()[i * rank + j]);
+            let scaled = Mat::from_fn(width, rank, |i, j| b[(i, j)] * spectrum.eigenvalues[j]);
             let tolerance = 1e-13 * (width * tokens) as f64;
             assert!((&full * &b - &scaled).norm_max() < tolerance * spectrum.eigenvalues[0]);
-            let identity = Mat::<f64>::identity(width, width);
+            let identity = Mat::<f64>::identity(rank, rank);
             assert!((b.transpose() * &b - identity).norm_max() < 1e-13 * width as f64);
             assert!(spectrum.eigenvalues.is_sorted_by(|a, b| a >= b));
         }

@@ -13,6 +13,8 @@ pub struct Basis {
     values: Vec<f64>,
     hidden_size: usize,
     rank: usize,
+    /// Whether it is known to be the identity, so that nothing need be multiplied by it.
+    identity: bool,
 }
 
 impl Basis {
@@ -24,14 +26,20 @@ impl Basis {
     pub fn new(values: Vec<f64>, hidden_size: usize, rank: usize) -> Self {
         assert_eq!(values.len(), hidden_size * rank, "a basis is [hidden_size, rank]");
         assert!((1..=hidden_size).contains(&rank), "rank {rank} of {hidden_size} directions");
-        Self { values, hidden_size, rank }
+        Self { values, hidden_size, rank, identity: false }
     }
 
     /// The first `rank` coordinate axes: the basis that changes nothing but the width.
     pub fn axes(hidden_size: usize, rank: usize) -> Self {
         let mut values = vec![0.0; hidden_size * rank];
         (0..rank).for_each(|i| values[i * rank + i] = 1.0);
-        Self::new(values, hidden_size, rank)
+        let identity = rank == hidden_size;
+        Self { identity, ..Self::new(values, hidden_size, rank) }
+    }
+
+    /// Whether this is all coordinate axes, made by [`Basis::axes`]: changing to it changes nothing.
+    pub fn is_identity(&self) -> bool {
+        self.identity
     }
 
     /// Width of the stream before slicing.

@@ -12,6 +12,9 @@ use crate::Basis;
 /// # Shapes
 /// - `linear.weight`: `[hidden_size, out]`, becomes `[rank, out]`
 pub fn read_in(linear: &mut Linear, basis: &Basis) {
+    if basis.is_identity() {
+        return;
+    }
     let device = linear.weight.val().device();
     let columns = basis.to(&device, DType::F64);
     edit(&mut linear.weight, |w| columns.transpose().matmul(w));
@@ -22,6 +25,9 @@ pub fn read_in(linear: &mut Linear, basis: &Basis) {
 /// # Shapes
 /// - `linear.weight`: `[in, hidden_size]`, becomes `[in, rank]`; the bias likewise
 pub fn write_in(linear: &mut Linear, basis: &Basis) {
+    if basis.is_identity() {
+        return;
+    }
     let device = linear.weight.val().device();
     let columns = basis.to(&device, DType::F64);
     if let Some(bias) = &mut linear.bias {

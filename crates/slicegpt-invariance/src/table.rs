@@ -11,8 +11,8 @@ pub struct TableEdit {
     scale: Option<Tensor<2>>,
     /// `[hidden_size, 1]`.
     shift: Option<Tensor<2>>,
-    /// `[hidden_size, rank]`.
-    basis: Tensor<2>,
+    /// `[hidden_size, rank]`; nothing for the identity.
+    basis: Option<Tensor<2>>,
     device: Device,
 }
 
@@ -20,7 +20,7 @@ impl TableEdit {
     /// For a table whose rows write the stream (an embedding): centred if the norms of the model
     /// centre, then expressed in `basis`.
     pub fn writer(centers: bool, basis: &Basis, device: &Device) -> Self {
-        let basis = basis.to(device, DType::F64);
+        let basis = columns(basis, device);
         Self { center: centers, scale: None, shift: None, basis, device: device.clone() }
     }
 
@@ -32,7 +32,7 @@ impl TableEdit {
             center: false,
             scale: norm.weight.as_ref().map(|g| f64(g.val()).unsqueeze_dim(0)),
             shift: norm.bias.as_ref().map(|beta| f64(beta.val()).unsqueeze_dim(1)),
-            basis: basis.to(device, DType::F64),
+            basis: columns(basis, device),
             device: device.clone(),
         }
     }
@@ -56,8 +56,16 @@ impl TableEdit {
             Some(g) => rows * g.clone(),
             None => rows,
         };
-        (host(rows.matmul(self.basis.clone())), shift)
+        let rows = match &self.basis {
+            Some(basis) => rows.matmul(basis.clone()),
+            None => rows,
+        };
+        (host(rows), shift)
     }
+}
+
+fn columns(basis: &Basis, device: &Device) -> Option<Tensor<2>> {
+    (!basis.is_identity()).then(|| basis.to(device, DType::F64))
 }
 
 fn host(tensor: Tensor<2>) -> Vec<f32> {

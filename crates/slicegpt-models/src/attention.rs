@@ -56,12 +56,39 @@ impl Attention {
             key = rotate(key, tables);
         }
         let [key, value] = context.remember(self.layer, [key, value]);
-        let mask = context.mask(self.window);
-        // Without padding and window, causality is all there is to mask.
-        let options = AttentionModuleOptions { is_causal: mask.is_none(), ..Default::default() };
-        let mixed = attention(query, key, value, mask, None, options);
+        let mixed = match context.mask(self.window) {
+            Some(mask) => attention(query, key, value, Some(mask), None, Default::default()),
+            // Without padding and window, causality is all there is to mask.
+            None => causal(query, key, value),
+        };
         let heads = mixed.dims()[1];
         mixed.swap_dims(1, 2).reshape([batch, tokens, heads * self.head_dim])
+    }
+}
+
+/// Queries at a time, where causality alone masks.
+const QUERIES: usize = 128;
+
+/// Causal attention, a few queries at a time over the keys they see: half of the scores of a long
+/// sequence would be computed to be masked.
+///
+/// # Shapes
+/// - `query`: `[batch, heads, tokens, head_dim]`, the last of the `seen` tokens
+/// - `key`, `value`: `[batch, kv_heads, seen, head_dim]`
+fn causal(query: Tensor<4>, key: Tensor<4>, value: Tensor<4>) -> Tensor<4> {
+    let options = || AttentionModuleOptions { is_causal: true, ..Default::default() };
+    let (tokens, seen) = (query.dims()[2], key.dims()[2]);
+    let pieces = (0..tokens).step_by(QUERIES).map(|start| {
+        let length = QUERIES.min(tokens - start);
+        let visible = seen - tokens + start + length;
+        let query = query.clone().narrow(2, start, length);
+        let [key, value] = [&key, &value].map(|x| x.clone().narrow(2, 0, visible));
+        attention(query, key, value, None, None, options())
+    });
+    let mut pieces: Vec<_> = pieces.collect();
+    match pieces.len() {
+        1 => pieces.swap_remove(0),
+        _ => Tensor::cat(pieces, 2),
     }
 }
 

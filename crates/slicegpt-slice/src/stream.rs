@@ -42,6 +42,9 @@ impl<C> Stream<C> {
             covariance.add(signal.clone(), keep.as_deref());
         }
         let (basis, spectrum) = principal(&covariance, rank, orientation)?;
+        if basis.is_identity() {
+            return Ok((Self { batches, basis }, spectrum));
+        }
         let signal = &batches[0].signal;
         let columns = basis.to(&signal.device(), signal.dtype());
         for batch in &mut batches {
