@@ -1,6 +1,6 @@
 //! Results on stdout: a table for people, or one JSON object for scripts.
 
-use comfy_table::{CellAlignment, Table, presets};
+use comfy_table::{CellAlignment, LineStyle, Table, TableStyle};
 use serde_json::Value;
 
 /// Prints `json` if asked to, else a table of `rows`.
@@ -13,7 +13,8 @@ pub fn print(json: Option<Value>, rows: &[(&str, Vec<String>)], header: &[&str])
 
 fn table(rows: &[(&str, Vec<String>)], header: &[&str]) -> Table {
     let mut table = Table::new();
-    table.load_style(presets::UTF8_HORIZONTAL_ONLY);
+    let line = LineStyle::none().fill('─').junction('─');
+    table.load_style(TableStyle::new().header_separator(line));
     if !header.is_empty() {
         table.set_header(header);
     }

@@ -39,6 +39,69 @@ pub enum SliceError {
 /// This equals running the sliced block again on `z` (SliceGPT, section 3.3): `z B^T B' + f W B'
 /// = y B'`. `tick` is called after every batch and may stop the work.
 ///
+/// # Example
+///
+/// A block of one's own, from norm to cut:
+///
+/// ```
+/// use std::ops::ControlFlow;
+///
+/// use burn::nn::{Linear, LinearConfig};
+/// use burn::tensor::{Device, Distribution, Tensor, activation::relu};
+/// use slicegpt_calibrate::Orientation;
+/// use slicegpt_core::{Block, Norm, Shortcut, Sublayer, SublayerMut};
+/// use slicegpt_invariance::fuse;
+/// use slicegpt_slice::{Batch, Stream, slice_block};
+///
+/// struct Plain { norm: Norm, up: Linear, down: Linear, shortcut: Shortcut }
+///
+/// impl Block for Plain {
+///     type Context = ();
+///     fn depth(&self) -> usize { 1 }
+///     fn hidden(&self, _: usize, x: Tensor<3>, _: &()) -> Vec<Tensor<3>> {
+///         vec![relu(self.up.forward(x))]
+///     }
+///     fn sublayer(&self, _: usize) -> Sublayer<'_> {
+///         Sublayer {
+///             norm: &self.norm,
+///             readers: vec![&self.up],
+///             writers: vec![&self.down],
+///             shortcut: &self.shortcut,
+///         }
+///     }
+///     fn sublayer_mut(&mut self, _: usize) -> SublayerMut<'_> {
+///         SublayerMut {
+///             norm: &mut self.norm,
+///             readers: vec![&mut self.up],
+///             writers: vec![&mut self.down],
+///             shortcut: &mut self.shortcut,
+///         }
+///     }
+/// }
+///
+/// let device = Device::flex();
+/// let block = Plain {
+///     norm: Norm::bare(16, 1e-5),
+///     up: LinearConfig::new(16, 64).init(&device),
+///     down: LinearConfig::new(64, 16).init(&device),
+///     shortcut: Shortcut::identity(),
+/// };
+/// let signal = Tensor::random([4, 32, 16], Distribution::Normal(0.0, 1.0), &device);
+///
+/// let mut orientation = Orientation::Pca;
+/// let batch = Batch { signal, context: (), keep: None };
+/// let (stream, _) = Stream::project(vec![batch], 12, &mut orientation)?;
+/// let go_on = &mut || ControlFlow::Continue(());
+/// let (block, stream, spectra) =
+///     slice_block(fuse(block), 0, stream, &[12, 10], &mut orientation, go_on)?;
+///
+/// assert_eq!(block.up.weight.dims(), [12, 64]);
+/// assert_eq!(block.down.weight.dims(), [64, 10]);
+/// assert_eq!(stream.batches()[0].signal.dims(), [4, 32, 10]);
+/// assert_eq!(spectra[0].eigenvalues.len(), 16);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
 /// # Errors
 ///
 /// If the signal is not finite, or `tick` breaks.

@@ -44,6 +44,7 @@ pub const CRATES: &[CrateRule] = &[
     CrateRule { name: "slicegpt-eval", siblings: &["slicegpt-core"], forbidden: &[] },
     CrateRule { name: "slicegpt-cli", siblings: LIBRARIES, forbidden: &[] },
     CrateRule { name: "slicegpt-testkit", siblings: LIBRARIES, forbidden: &[] },
+    CrateRule { name: "slicegpt-benches", siblings: &[], forbidden: &[] },
     CrateRule { name: "xtask", siblings: &[], forbidden: &["burn"] },
 ];
 

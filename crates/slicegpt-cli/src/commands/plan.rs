@@ -91,9 +91,12 @@ pub fn refuse_sliced(described: &Described) -> Result<()> {
     Ok(())
 }
 
-/// Bytes in memory at the worst moment of a compression: one block in float32, the float64 copies
-/// of the edit of its largest matrix, a covariance with its decomposition, the calibration stream,
-/// and what one batch holds inside a sublayer.
+/// Bytes in memory at the worst moment of a compression: one block in float32, the calibration
+/// stream, what one batch holds inside a sublayer, the float64 copies of the edit of the largest
+/// matrix, and a covariance with its decomposition.
+///
+/// The last three are not needed at the same time, but the allocator keeps what was freed for a
+/// while: their sum is what was measured (`docs/benchmarks.md`).
 fn estimate_peak(spec: &DecoderSpec, samples: usize, seqlen: usize, batch_size: usize) -> u64 {
     let block = spec.block_entries(0);
     let parameters: usize = block.iter().map(slicegpt_models::Entry::numel).sum();
@@ -103,9 +106,9 @@ fn estimate_peak(spec: &DecoderSpec, samples: usize, seqlen: usize, batch_size: 
     let inside = (3 * spec.mlp.intermediate_size).max(3 * attention) + 4 * hidden;
     let process = 40_000_000;
     let weights = 4 * parameters;
-    let edit = 2 * 8 * largest + 4 * largest;
-    let decomposition = 6 * 8 * hidden * hidden;
     let stream = 4 * samples * seqlen * hidden;
     let batch = 4 * batch_size.min(samples) * seqlen * inside;
-    (process + weights + stream + edit.max(batch).max(decomposition)) as u64
+    let edit = 2 * (8 + 4) * largest + 2 * 8 * hidden * hidden;
+    let decomposition = 6 * 8 * hidden * hidden;
+    (process + weights + stream + batch + edit + decomposition) as u64
 }

@@ -1,0 +1,1 @@
+//! Nothing but benchmarks: see `benches/`. `cargo bench -p slicegpt-benches` runs them.
