@@ -1,0 +1,232 @@
+//! [`Sandbox`]: a folder with a checkpoint in it that may be damaged, and what every refusal must
+//! look like.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use assert_cmd::Command;
+use safetensors::tensor::TensorView;
+use safetensors::{Dtype, SafeTensors};
+use serde_json::Value;
+use slicegpt_testkit::fixtures;
+use tempfile::TempDir;
+
+/// The commands that read weights.
+pub const READERS: &[&str] =
+    &["inspect dense", VERIFY, "eval ppl dense --tokens tokens.safetensors", LOGITS, COMPRESS];
+pub const COMPRESS: &str = "compress dense --out out --calibration tokens.safetensors";
+pub const LOGITS: &str = "logits dense --tokens tokens.safetensors --out logits.safetensors";
+pub const VERIFY: &str = "verify dense";
+/// All commands.
+pub const ALL: &[&str] = &[READERS[0], READERS[1], READERS[2], READERS[3], READERS[4], "plan dense"];
+
+/// A temporary folder: the checkpoint `dense`, and `tokens.safetensors` with ids for it.
+pub struct Sandbox(TempDir);
+
+impl Sandbox {
+    /// With a copy of `fixtures/{case}`.
+    pub fn new(case: &str) -> Self {
+        let sandbox = Self(tempfile::tempdir().unwrap());
+        fs::create_dir(sandbox.path("dense")).unwrap();
+        for entry in fs::read_dir(fixtures().join(case)).unwrap() {
+            let entry = entry.unwrap();
+            let name = entry.file_name().into_string().unwrap();
+            if !name.starts_with("expected") {
+                sandbox.write(&format!("dense/{name}"), fs::read(entry.path()).unwrap());
+            }
+        }
+        let tokens = fixtures().join("families/llama2/expected.safetensors");
+        sandbox.write("tokens.safetensors", fs::read(tokens).unwrap());
+        sandbox
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    pub fn read(&self, name: &str) -> Vec<u8> {
+        fs::read(self.path(name)).unwrap()
+    }
+
+    pub fn write(&self, name: &str, contents: impl AsRef<[u8]>) {
+        fs::write(self.path(name), contents).unwrap();
+    }
+
+    pub fn remove(&self, name: &str) {
+        fs::remove_file(self.path(name)).unwrap();
+    }
+
+    pub fn create_dir(&self, name: &str) {
+        fs::create_dir_all(self.path(name)).unwrap();
+    }
+
+    /// Edits a JSON file.
+    pub fn json(&self, name: &str, edit: impl FnOnce(&mut Value)) {
+        let mut json = serde_json::from_slice(&self.read(name)).unwrap();
+        edit(&mut json);
+        self.write(name, json.to_string());
+    }
+
+    /// Edits the header and the data of a safetensors file; the length of the header stays true.
+    pub fn parts(&self, name: &str, edit: impl FnOnce(&mut Value, &mut Vec<u8>)) {
+        let mut bytes = self.read(name);
+        let length = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+        let mut data = bytes.split_off(8 + length);
+        let mut header = serde_json::from_slice(&bytes[8..]).unwrap();
+        edit(&mut header, &mut data);
+        self.write_parts(name, header.to_string().as_bytes(), &data);
+    }
+
+    /// Writes a safetensors file whose header may be anything.
+    pub fn write_parts(&self, name: &str, header: &[u8], data: &[u8]) {
+        let length = (header.len() as u64).to_le_bytes();
+        self.write(name, [&length, header, data].concat());
+    }
+
+    /// Applies `edit` to the bytes of a tensor.
+    pub fn tensor(&self, file: &str, tensor: &str, edit: impl FnOnce(&mut [u8])) {
+        self.parts(file, |header, data| {
+            let offsets = header[tensor]["data_offsets"].as_array().unwrap();
+            let [start, end] = [0, 1].map(|i| offsets[i].as_u64().unwrap() as usize);
+            edit(&mut data[start..end]);
+        });
+    }
+
+    /// Replaces a tensor by zeros of another type or shape, or adds it.
+    pub fn replace(&self, file: &str, tensor: &str, dtype: Dtype, shape: &[usize]) {
+        let bytes = self.read(file);
+        let zeros = vec![0; shape.iter().product::<usize>() * dtype.bitsize() / 8];
+        let tensors = SafeTensors::deserialize(&bytes).unwrap();
+        let zeros = TensorView::new(dtype, shape.to_vec(), &zeros).unwrap();
+        let others = tensors.iter().filter(|(name, _)| *name != tensor);
+        let all = others.chain([(tensor, zeros)]);
+        self.write(file, safetensors::serialize(all, None).unwrap());
+    }
+
+    /// Writes a file of one integer tensor, and more of the same shape.
+    pub fn tokens(&self, file: &str, shape: [usize; 2], tensors: &[(&str, &[i64])]) {
+        let bytes: Vec<(&str, Vec<u8>)> = tensors
+            .iter()
+            .map(|(name, ids)| (*name, ids.iter().flat_map(|id| id.to_le_bytes()).collect()))
+            .collect();
+        let views = bytes.iter().map(|(name, bytes)| {
+            (*name, TensorView::new(Dtype::I64, shape.to_vec(), bytes).unwrap())
+        });
+        self.write(file, safetensors::serialize(views, None).unwrap());
+    }
+
+    /// `slicegpt` with the arguments in `command`, in folder `from` of the sandbox.
+    pub fn slicegpt(&self, from: &str, command: &str) -> Command {
+        let mut slicegpt = Command::cargo_bin("slicegpt").unwrap();
+        slicegpt.args(command.split_whitespace());
+        self.prepare(slicegpt, from)
+    }
+
+    /// `slicegpt` started by a shell after `before`, which may lower limits.
+    #[cfg(unix)]
+    pub fn after(&self, before: &str, command: &str) -> Command {
+        let mut shell = Command::new("sh");
+        let slicegpt = assert_cmd::cargo::cargo_bin("slicegpt");
+        shell.arg("-c").arg(format!("{before}; exec \"$0\" {command}")).arg(slicegpt);
+        self.prepare(shell, ".")
+    }
+
+    fn prepare(&self, mut command: Command, from: &str) -> Command {
+        // Whoever asks for backtraces of panics gets none with an error that is not ours.
+        command.env("RUST_BACKTRACE", "1").current_dir(self.path(from));
+        // Long before this, something hangs.
+        command.timeout(Duration::from_secs(60));
+        command
+    }
+
+    /// What is wrong with the way `command` refuses to work, if anything is.
+    pub fn complaint(&self, mut command: Command, says: &[&str]) -> Option<String> {
+        let before = self.contents();
+        let output = command.output().unwrap();
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        let lines: Vec<&str> = stderr.lines().collect();
+        let first = lines.iter().position(|line| !line.starts_with("warning: "));
+        let error = first.map_or("", |at| lines[at]);
+        let rest = first.map_or(&[][..], |at| &lines[at + 1..]);
+        let missing: Vec<_> = says.iter().filter(|word| !error.contains(*word)).collect();
+        let changed = changes(&before, &self.contents());
+        // A wrong use of an option is followed by a hint about the command line.
+        let usage = rest.last() == Some(&"For more information, try '--help'.");
+        let complaint = if output.status.code() != Some(2) {
+            format!("{}, not code 2", output.status)
+        } else if !error.starts_with("error: ") || !(rest.is_empty() || usage) {
+            "not one line".into()
+        } else if error.contains("panicked") || error.contains("internal error") {
+            "a panic".into()
+        } else if !missing.is_empty() {
+            format!("{missing:?} not said")
+        } else if !changed.is_empty() {
+            format!("changed on disk: {changed:?}")
+        } else if !output.stdout.is_empty() {
+            "something on stdout".into()
+        } else {
+            return None;
+        };
+        Some(format!("{command:?}: {complaint}\n{stderr}"))
+    }
+
+    /// Everything in the sandbox: files with their bytes, links with their targets, folders.
+    fn contents(&self) -> BTreeMap<PathBuf, Option<Vec<u8>>> {
+        let mut all = BTreeMap::new();
+        collect(self.0.path(), &mut all);
+        all
+    }
+}
+
+fn collect(directory: &Path, all: &mut BTreeMap<PathBuf, Option<Vec<u8>>>) {
+    for entry in fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        let kind = fs::symlink_metadata(&path).unwrap().file_type();
+        let contents = match (kind.is_dir(), kind.is_symlink()) {
+            (true, _) => None,
+            (_, true) => Some(fs::read_link(&path).unwrap().into_os_string().into_encoded_bytes()),
+            (_, false) => Some(fs::read(&path).unwrap_or_default()),
+        };
+        if kind.is_dir() {
+            collect(&path, all);
+        }
+        all.insert(path, contents);
+    }
+}
+
+/// The paths that differ.
+fn changes<V: PartialEq>(before: &BTreeMap<PathBuf, V>, after: &BTreeMap<PathBuf, V>) -> Vec<PathBuf> {
+    let paths = before.keys().chain(after.keys().filter(|path| !before.contains_key(*path)));
+    paths.filter(|path| before.get(*path) != after.get(*path)).cloned().collect()
+}
+
+/// A way to damage a sandbox, and what the error then says.
+pub type Damage<'a> = (&'a dyn Fn(&Sandbox), &'a [&'a str]);
+
+/// Checks that every one of `commands` refuses `fixtures/{case}` after each damage.
+pub fn check_damages(case: &str, commands: &[&str], damages: &[Damage<'_>]) {
+    let mut complaints = Vec::new();
+    for (damage, says) in damages {
+        let sandbox = Sandbox::new(case);
+        damage(&sandbox);
+        complaints.extend(
+            commands.iter().filter_map(|c| sandbox.complaint(sandbox.slicegpt(".", c), says)),
+        );
+    }
+    none(&complaints);
+}
+
+/// Checks that each command is refused in `sandbox`, saying what stands beside it.
+pub fn check_commands(sandbox: &Sandbox, rows: &[(&str, &[&str])]) {
+    let complaint = |(command, says): &(&str, &[&str])| {
+        sandbox.complaint(sandbox.slicegpt(".", command), says)
+    };
+    none(&rows.iter().filter_map(complaint).collect::<Vec<_>>());
+}
+
+/// All complaints at once: a table with one wrong row is not hidden by another.
+pub fn none(complaints: &[String]) {
+    assert!(complaints.is_empty(), "{} complaints:\n\n{}", complaints.len(), complaints.join("\n"));
+}
