@@ -43,10 +43,7 @@ pub enum CheckpointError {
     Type { path: PathBuf, name: String, found: String },
     #[error("{}: tensor `{name}` holds a NaN or an infinity; the checkpoint is damaged", path.display())]
     NotFinite { path: PathBuf, name: String },
-    #[error(
-        "tensor `{name}` does not fit {dtype}: {value:e} is out of its range; use --dtype bf16 or \
-         --dtype f32"
-    )]
+    #[error("tensor `{name}` does not fit {dtype}: {value:e} is out of its range{}", advice(*dtype))]
     Overflow { name: String, dtype: Dtype, value: f32 },
     #[error("{}: the slicegpt section: {reason}", path.display())]
     Manifest { path: PathBuf, reason: String },
@@ -57,6 +54,10 @@ pub enum CheckpointError {
     OutputExists(PathBuf),
     #[error("{}: exists and is not a directory; choose another --out", .0.display())]
     OutputIsFile(PathBuf),
+    #[error("{}: lies in the directory of a model; choose another place", .0.display())]
+    InsideModel(PathBuf),
+    #[error("{}: is a directory; name a file", .0.display())]
+    OutputIsDirectory(PathBuf),
     #[error(
         "{}: not replaced, because it does not look like a checkpoint (no config.json in it); \
          --force replaces checkpoints only, choose another --out",
@@ -68,6 +69,14 @@ pub enum CheckpointError {
         .0.display()
     )]
     OutputIsInput(PathBuf),
+}
+
+/// bfloat16 has the range of float32: what does not fit one does not fit the other.
+fn advice(dtype: Dtype) -> &'static str {
+    match dtype {
+        Dtype::F16 => "; use --dtype bf16 or --dtype f32",
+        Dtype::Bf16 | Dtype::F32 => "; the checkpoint's weights are too large to be combined",
+    }
 }
 
 impl CheckpointError {

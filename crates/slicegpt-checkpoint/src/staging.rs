@@ -1,7 +1,7 @@
 //! [`Staging`]: an output directory that appears by rename, or not at all.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use tempfile::TempDir;
 
@@ -10,8 +10,10 @@ use crate::error::{CheckpointError, Result};
 /// A temporary directory beside the output, which becomes the output on [`Staging::commit`] and
 /// vanishes when dropped before.
 pub struct Staging {
-    temporary: TempDir,
+    temporary: Option<TempDir>,
     out: PathBuf,
+    /// Directories made on the way, outermost first; removed again if nothing came of it.
+    made: Vec<PathBuf>,
 }
 
 impl Staging {
@@ -23,31 +25,80 @@ impl Staging {
     /// If the output exists and may not be replaced, is or holds the input, or its parent cannot
     /// be written.
     pub fn new(out: &Path, input: Option<&Path>, force: bool) -> Result<Self> {
-        check(out, input, force)?;
+        check_apart(out, input)?;
+        check_free(out, force)?;
         Self::beside(out)
     }
 
-    /// A temporary directory beside `out`, on the same disk, without any check of what is there:
-    /// for a caller that renames a single file out of it.
+    /// The same for a single file, to be renamed out of the temporary directory by
+    /// [`Staging::commit_file`]. A file that is there is replaced.
     ///
     /// # Errors
     ///
-    /// If the parent of `out` cannot be written.
-    pub fn beside(out: &Path) -> Result<Self> {
-        let absolute = std::path::absolute(out).map_err(CheckpointError::io(out))?;
+    /// If the output is a directory or lies in the input, or its parent cannot be written.
+    pub fn for_file(out: &Path, input: &Path) -> Result<Self> {
+        if out.is_dir() {
+            return Err(CheckpointError::OutputIsDirectory(out.into()));
+        }
+        check_apart(out, Some(input))?;
+        Self::beside(out)
+    }
+
+    /// Checks that a file may be written at `path`: not a directory, in a directory that exists,
+    /// and not inside the checkpoint `model`, which need not exist.
+    ///
+    /// # Errors
+    ///
+    /// If it may not.
+    pub fn check_file(path: &Path, model: &Path) -> Result<()> {
+        if path.is_dir() {
+            return Err(CheckpointError::OutputIsDirectory(path.into()));
+        }
+        let resolved = resolve(path)?;
+        if resolved.starts_with(resolve(model)?) {
+            return Err(CheckpointError::InsideModel(path.into()));
+        }
+        let parent = resolved.parent().unwrap_or(&resolved);
+        fs::read_dir(parent).map_err(CheckpointError::io(path))?;
+        Ok(())
+    }
+
+    fn beside(out: &Path) -> Result<Self> {
+        let absolute = resolve(out)?;
         let parent = absolute.parent().unwrap_or(&absolute).to_path_buf();
+        let mut made: Vec<PathBuf> =
+            parent.ancestors().take_while(|a| !a.exists()).map(Path::to_path_buf).collect();
+        made.reverse();
+        // From here on, dropping it cleans up.
+        let mut staging = Self { temporary: None, out: absolute.clone(), made };
         fs::create_dir_all(&parent).map_err(CheckpointError::io(&parent))?;
         let name = absolute.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let temporary = tempfile::Builder::new()
             .prefix(&format!(".{name}.partial-"))
             .tempdir_in(&parent)
             .map_err(CheckpointError::io(&parent))?;
-        Ok(Self { temporary, out: absolute })
+        staging.temporary = Some(temporary);
+        Ok(staging)
     }
 
     /// Where to write.
+    ///
+    /// # Panics
+    ///
+    /// Never: the directory is there until it is committed, and that consumes `self`.
     pub fn path(&self) -> &Path {
-        self.temporary.path()
+        self.temporary.as_ref().expect("it is there until it is committed").path()
+    }
+
+    /// Renames file `name` of the temporary directory to the output.
+    ///
+    /// # Errors
+    ///
+    /// If the rename fails.
+    pub fn commit_file(mut self, name: &str) -> Result<()> {
+        fs::rename(self.path().join(name), &self.out).map_err(CheckpointError::io(&self.out))?;
+        self.made.clear();
+        Ok(())
     }
 
     /// Renames the temporary directory to the output. What was there before is removed only after
@@ -56,32 +107,43 @@ impl Staging {
     /// # Errors
     ///
     /// If a rename fails; what was there before is then still there.
-    pub fn commit(self) -> Result<()> {
-        let Self { temporary, out } = self;
-        open_to_others(temporary.path())?;
+    pub fn commit(mut self) -> Result<()> {
+        open_to_others(self.path())?;
+        let out = &self.out;
         let old = match out.symlink_metadata() {
             Ok(_) => {
-                let parent = out.parent().unwrap_or(&out);
+                let parent = out.parent().unwrap_or(out);
                 let aside = tempfile::Builder::new()
                     .prefix(".slicegpt-replaced-")
                     .tempdir_in(parent)
                     .map_err(CheckpointError::io(parent))?;
-                fs::rename(&out, aside.path().join("old")).map_err(CheckpointError::io(&out))?;
+                fs::rename(out, aside.path().join("old")).map_err(CheckpointError::io(out))?;
                 Some(aside)
             }
             Err(_) => None,
         };
-        if let Err(source) = fs::rename(temporary.path(), &out) {
+        if let Err(source) = fs::rename(self.path(), out) {
             if let Some(aside) = old {
                 // Whatever goes wrong now, the user's directory is not deleted.
                 let aside = aside.keep();
-                let _ = fs::rename(aside.join("old"), &out).and_then(|()| fs::remove_dir(&aside));
+                let _ = fs::rename(aside.join("old"), out).and_then(|()| fs::remove_dir(&aside));
             }
-            return Err(CheckpointError::Io { path: out, source });
+            return Err(CheckpointError::Io { path: out.clone(), source });
         }
         // Renamed away: there is nothing left to remove.
-        let _ = temporary.keep();
+        let _ = self.temporary.take().map(TempDir::keep);
+        self.made.clear();
         Ok(())
+    }
+}
+
+impl Drop for Staging {
+    fn drop(&mut self) {
+        drop(self.temporary.take());
+        for directory in self.made.iter().rev() {
+            // Whatever someone else put there stays.
+            let _ = fs::remove_dir(directory);
+        }
     }
 }
 
@@ -105,20 +167,39 @@ fn open_to_others(path: &Path) -> Result<()> {
     Ok(())
 }
 
-fn check(out: &Path, input: Option<&Path>, force: bool) -> Result<()> {
+/// `path` without `.`, `..` and links, also where its end does not exist yet.
+fn resolve(path: &Path) -> Result<PathBuf> {
+    let absolute = std::path::absolute(path).map_err(CheckpointError::io(path))?;
+    let mut resolved = PathBuf::new();
+    for component in absolute.components() {
+        match component {
+            Component::ParentDir => {
+                resolved.pop();
+            }
+            other => resolved.push(other),
+        }
+        // A link may lead anywhere, and `..` after it goes up from there.
+        if let Ok(real) = resolved.canonicalize() {
+            resolved = real;
+        }
+    }
+    Ok(resolved)
+}
+
+/// Refuses an output that is, holds or lies inside the input.
+fn check_apart(out: &Path, input: Option<&Path>) -> Result<()> {
     if let Some(input) = input {
         let input = input.canonicalize().map_err(CheckpointError::io(input))?;
-        let absolute = std::path::absolute(out).map_err(CheckpointError::io(out))?;
-        // The output may not exist yet: compare from its nearest ancestor that does.
-        let (existing, rest) = absolute
-            .ancestors()
-            .find_map(|a| Some((a.canonicalize().ok()?, absolute.strip_prefix(a).ok()?)))
-            .unwrap_or_else(|| (absolute.clone(), Path::new("")));
-        let resolved = existing.join(rest);
+        let resolved = resolve(out)?;
         if resolved.starts_with(&input) || input.starts_with(&resolved) {
             return Err(CheckpointError::OutputIsInput(out.into()));
         }
     }
+    Ok(())
+}
+
+/// Refuses an output directory that may not be replaced.
+fn check_free(out: &Path, force: bool) -> Result<()> {
     let Ok(metadata) = out.symlink_metadata() else { return Ok(()) };
     if !metadata.is_dir() {
         return Err(CheckpointError::OutputIsFile(out.into()));

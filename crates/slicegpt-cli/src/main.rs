@@ -14,6 +14,7 @@ mod size;
 mod text;
 
 use std::process::ExitCode;
+use std::sync::Mutex;
 
 use clap::{Parser, Subcommand};
 
@@ -58,9 +59,10 @@ enum Eval {
 fn main() -> ExitCode {
     let cli = Cli::parse();
     progress::on_interrupt();
-    // A panic is a bug of ours, and says so in one line instead of a backtrace.
+    // A panic that reaches us is a bug of ours, and says so in one line instead of a backtrace.
+    // Panics of libraries that are caught on the way are errors like others.
     std::panic::set_hook(Box::new(|info| {
-        eprintln!("error: internal error (this is a bug in slicegpt, please report it): {info}");
+        *PANIC.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = info.to_string();
     }));
     let result = std::panic::catch_unwind(|| match cli.command {
         Command::Inspect(args) => commands::inspect::run(args),
@@ -73,13 +75,35 @@ fn main() -> ExitCode {
     match result {
         Ok(Ok(code)) => code,
         Ok(Err(error)) if error.is::<Interrupted>() => {
-            eprintln!("interrupted: nothing was written");
+            eprintln!("{}", one_line(&error));
             ExitCode::from(130)
         }
         Ok(Err(error)) => {
-            eprintln!("error: {error:#}");
+            eprintln!("error: {}", one_line(&error));
             ExitCode::from(2)
         }
-        Err(_) => ExitCode::from(101),
+        Err(_) => {
+            let panic = PANIC.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+            eprintln!("error: internal error, a bug in slicegpt (please report it): {panic}");
+            ExitCode::from(101)
+        }
     }
+}
+
+/// What the last panic said.
+static PANIC: Mutex<String> = Mutex::new(String::new());
+
+/// An error and its causes in one line. A cause that the message before it tells already is not
+/// told again, and names out of files bring no line breaks of their own.
+fn one_line(error: &anyhow::Error) -> String {
+    let mut message = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if message.is_empty() {
+            message = cause;
+        } else if !message.contains(&cause) {
+            message = format!("{message}: {cause}");
+        }
+    }
+    let escape = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.into() };
+    message.chars().map(escape).collect()
 }

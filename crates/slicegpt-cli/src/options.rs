@@ -6,6 +6,8 @@ use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
 use serde_json::Value;
 use slicegpt_checkpoint::Dtype;
+use slicegpt_core::Widths;
+use slicegpt_models::DecoderSpec;
 use slicegpt_slice::Schedule;
 
 /// What to cut.
@@ -16,10 +18,10 @@ pub struct Cut {
     #[arg(long, value_enum, default_value_t = Method::PerLayer)]
     pub method: Method,
     /// Fraction of the stream's width to cut, in [0, 1)
-    #[arg(long, value_name = "FRACTION", default_value_t = 0.25)]
+    #[arg(long, value_name = "FRACTION", default_value_t = 0.25, allow_negative_numbers = true)]
     pub sparsity: f64,
     /// Fraction to cut at the last block, --sparsity being that at the first: linear by depth
-    #[arg(long, value_name = "FRACTION")]
+    #[arg(long, value_name = "FRACTION", allow_negative_numbers = true)]
     pub sparsity_end: Option<f64>,
     /// Widths per cut, as JSON: a list, or an object with `widths` (what `plan --json` prints)
     #[arg(long, value_name = "FILE", conflicts_with_all = ["sparsity", "sparsity_end", "slice_head"])]
@@ -49,8 +51,16 @@ impl Method {
 }
 
 impl Cut {
-    /// The schedule asked for.
-    pub fn schedule(&self) -> Result<Schedule> {
+    /// The widths asked for, of a model.
+    pub fn widths(&self, spec: &DecoderSpec) -> Result<Widths> {
+        let widths = self.schedule()?.widths(spec.hidden_size, spec.layers, spec.depth());
+        match &self.plan {
+            Some(path) => widths.with_context(|| path.display().to_string()),
+            None => Ok(widths?),
+        }
+    }
+
+    fn schedule(&self) -> Result<Schedule> {
         match &self.plan {
             Some(path) => read_plan(path).map(Schedule::Widths),
             None => Ok(Schedule::Linear {
@@ -104,6 +114,14 @@ impl From<DtypeName> for Dtype {
             DtypeName::F16 => Self::F16,
             DtypeName::Bf16 => Self::Bf16,
         }
+    }
+}
+
+/// A number that is at least 0.
+pub fn tolerance(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(number) if number >= 0.0 => Ok(number),
+        _ => Err("a number of at least 0 is needed, e.g. 1e-4".into()),
     }
 }
 

@@ -1,13 +1,35 @@
 //! Results on stdout: a table for people, or one JSON object for scripts.
 
+use std::io::{ErrorKind, Write};
+
+use anyhow::{Context, Result};
 use comfy_table::{CellAlignment, LineStyle, Table, TableStyle};
 use serde_json::Value;
 
 /// Prints `json` if asked to, else a table of `rows`.
-pub fn print(json: Option<Value>, rows: &[(&str, Vec<String>)], header: &[&str]) {
-    match json {
-        Some(json) => println!("{}", serde_json::to_string_pretty(&json).expect("plain data")),
-        None => println!("{}", table(rows, header)),
+///
+/// # Errors
+///
+/// If stdout takes nothing. A reader that has seen enough (`| head`) is no error.
+pub fn print(
+    json: Option<Value>,
+    rows: &[(&str, Vec<String>)],
+    header: &[&str],
+    footer: Option<&str>,
+) -> Result<()> {
+    let mut text = match json {
+        Some(json) => serde_json::to_string_pretty(&json)?,
+        None => {
+            let mut text = table(rows, header).to_string();
+            text.extend(footer.into_iter().flat_map(|footer| ["\n", footer]));
+            text
+        }
+    };
+    text.push('\n');
+    let mut stdout = std::io::stdout().lock();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error).context("stdout"),
+        _ => Ok(()),
     }
 }
 

@@ -12,12 +12,18 @@ use crate::model::Opened;
 use crate::options::positive;
 use crate::progress::{Interrupted, Progress, note, warn};
 
+/// Tokens per sequence, where nothing is asked for and the model allows it.
+pub const SEQLEN: usize = 2048;
+
+/// Calibration sequences, where nothing is asked for.
+pub const SAMPLES: usize = 128;
+
 /// How text is cut into sequences.
 #[derive(Args, Clone)]
 pub struct Cutting {
-    /// Tokens per sequence; clamped to the model's context
-    #[arg(long, value_name = "N", default_value_t = 2048, value_parser = positive)]
-    pub seqlen: usize,
+    /// Tokens per sequence; clamped to the model's context [default: 2048]
+    #[arg(long, value_name = "N", value_parser = positive)]
+    pub seqlen: Option<usize>,
     /// Sequences run at a time
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = positive)]
     pub batch_size: usize,
@@ -30,12 +36,10 @@ impl Cutting {
     /// The length of sequences for `model`.
     pub fn seqlen_for(&self, model: &Opened) -> usize {
         let context = model.spec.context_length;
-        if self.seqlen > context {
-            // The default is only a wish.
-            let message = format!("--seqlen {} is clamped to the model's context, {context}", self.seqlen);
-            if self.seqlen == 2048 { note(message) } else { warn(message) }
+        if let Some(seqlen) = self.seqlen.filter(|seqlen| *seqlen > context) {
+            warn(format!("--seqlen {seqlen} is clamped to the model's context, {context}"));
         }
-        self.seqlen.min(context)
+        self.seqlen.unwrap_or(SEQLEN).min(context)
     }
 
     /// Text or tokens to be scored: all of it, or the first `most` sequences.
@@ -62,7 +66,9 @@ impl Cutting {
                 evaluation_samples(&Text::bundled(), &vocabulary, seqlen)?
             }
         };
-        let what = tokens.map_or_else(|| "the tokenizer's output".to_string(), str::to_string);
+        let file = text.map(|path| path.to_string_lossy()).filter(|path| is_token_file(path));
+        let what = tokens.map(Into::into).or(file);
+        let what = what.unwrap_or_else(|| "the tokenizer's output".into());
         samples.check_vocabulary(model.spec.vocab_size, &what)?;
         Ok(match most {
             Some(most) => samples.take(most),
@@ -79,9 +85,9 @@ pub struct Calibration {
     /// from the model [default: a small bundled text]
     #[arg(long, value_name = "FILE|self")]
     pub calibration: Option<PathBuf>,
-    /// Sequences to calibrate on
-    #[arg(long, value_name = "N", default_value_t = 128, value_parser = positive)]
-    pub samples: usize,
+    /// Sequences to calibrate on [default: 128]
+    #[arg(long, value_name = "N", value_parser = positive)]
+    samples: Option<usize>,
     #[command(flatten)]
     pub cutting: Cutting,
     /// Of the choice of text, of --calibration self and of --orientation random
@@ -105,26 +111,35 @@ impl Calibration {
             samples.check_vocabulary(model.spec.vocab_size, &name)?;
             self.say_if_fewer(samples.count());
             let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            return Ok((samples.take(self.samples), file));
+            return Ok((samples.take(self.samples()), file));
         }
         self.from_text(model, Text::read(path, self.cutting.text_column.as_deref())?)
+    }
+
+    fn samples(&self) -> usize {
+        self.samples.unwrap_or(SAMPLES)
     }
 
     fn from_text(&self, model: &Opened, text: Text) -> Result<(Samples, String)> {
         let vocabulary = Vocabulary::open(&model.directory())?;
         let seqlen = self.cutting.seqlen_for(model);
-        let samples = calibration_samples(&text, &vocabulary, self.samples, seqlen, self.seed)?;
+        let samples = calibration_samples(&text, &vocabulary, self.samples(), seqlen, self.seed)?;
         samples.check_vocabulary(model.spec.vocab_size, "the tokenizer's output")?;
         self.say_if_fewer(samples.count());
         Ok((samples, text.source().to_string()))
     }
 
     fn say_if_fewer(&self, count: usize) {
-        if count < self.samples {
-            warn(format!(
-                "{count} calibration samples instead of {}: there is no more text",
-                self.samples
-            ));
+        let wanted = self.samples();
+        if count < wanted {
+            let message =
+                format!("{count} calibration samples instead of {wanted}: there is no more text");
+            // What nobody asked for is no reason to be alarmed.
+            if self.samples.is_some() || self.calibration.is_some() {
+                warn(message);
+            } else {
+                note(message);
+            }
         }
     }
 
@@ -139,10 +154,10 @@ impl Calibration {
         let first = id("bos_token_id").or_else(|| id("eos_token_id")).unwrap_or(0);
         // Sampling one token is little work for many sequences at once.
         let group = self.cutting.batch_size.max(32);
-        let progress = Progress::start("sampling", self.samples.div_ceil(group) * (seqlen - 1).max(1));
+        let progress = Progress::start("sampling", self.samples().div_ceil(group) * (seqlen - 1).max(1));
         let ids = slicegpt_models::sample(
             &opened.model(),
-            self.samples,
+            self.samples(),
             seqlen,
             group,
             first,

@@ -82,6 +82,11 @@ pub enum CorpusError {
     )]
     FullyMasked { path: PathBuf, mask: String, row: usize },
     #[error(
+        "{what}: the first {seqlen} tokens of sample {row} (from 0) are padding only; raise --seqlen \
+         or leave the sample out"
+    )]
+    OnlyPadding { what: String, row: usize, seqlen: usize },
+    #[error(
         "{what}: token id {id} (sample {row}, position {column}, from 0) is outside the model's \
          vocabulary of {vocab_size}; were the tokens made with another model's tokenizer?"
     )]

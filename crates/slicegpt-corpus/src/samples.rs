@@ -104,13 +104,17 @@ impl Samples {
         })
     }
 
-    /// Checks that every id, padding included, is below `vocab_size`; `what` names the samples in
-    /// the message.
+    /// Checks that every id, padding included, is below `vocab_size`, and that no sample is padding
+    /// alone (as clipping may have left it); `what` names the samples in the message.
     ///
     /// # Errors
     ///
-    /// Names the first id that is not.
+    /// Names the first id, or the first sample, that is not as it should be.
     pub fn check_vocabulary(&self, vocab_size: usize, what: &str) -> Result<()> {
+        let rows = self.mask.iter().flat_map(|mask| mask.chunks(self.seqlen));
+        if let Some((row, _)) = rows.enumerate().find(|(_, row)| !row.contains(&true)) {
+            return Err(CorpusError::OnlyPadding { what: what.into(), row, seqlen: self.seqlen });
+        }
         match self.ids.iter().position(|id| *id as usize >= vocab_size) {
             None => Ok(()),
             Some(at) => Err(CorpusError::OutsideVocabulary {

@@ -12,7 +12,9 @@ use crate::forward::{EvalError, forward, logits_in_pieces};
 pub struct Perplexity {
     /// `exp` of the mean over sequences of each sequence's mean negative log-likelihood.
     pub perplexity: f64,
-    /// Standard error of the mean negative log-likelihood over sequences; 0 for one sequence.
+    /// Its logarithm: the mean over sequences of each one's mean negative log-likelihood.
+    pub nll: f64,
+    /// Standard error of [`Perplexity::nll`]; 0 for one sequence.
     pub standard_error: f64,
     /// Labels scored.
     pub tokens: u64,
@@ -83,6 +85,7 @@ where
     let variance = means.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / (count - 1.0).max(1.0);
     Ok(Perplexity {
         perplexity: mean.exp(),
+        nll: mean,
         standard_error: (variance / count).sqrt(),
         tokens: scored,
         samples: means.len(),

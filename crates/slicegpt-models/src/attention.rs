@@ -55,15 +55,25 @@ impl Attention {
             query = rotate(query, tables);
             key = rotate(key, tables);
         }
+        let damage = damage(&query) + damage(&key);
         let [key, value] = context.remember(self.layer, [key, value]);
         let mixed = match context.mask(self.window) {
             Some(mask) => attention(query, key, value, Some(mask), None, Default::default()),
             // Without padding and window, causality is all there is to mask.
             None => causal(query, key, value),
         };
+        let mixed = mixed + damage;
         let heads = mixed.dims()[1];
         mixed.swap_dims(1, 2).reshape([batch, tokens, heads * self.head_dim])
     }
+}
+
+/// Zero, or NaN where a sequence holds a NaN or an infinity: `[batch, 1, 1, 1]`.
+///
+/// A row of scores that are all NaN is one of zeros to some backends' softmax. Overflow in the
+/// queries or keys must not come out finite and wrong.
+fn damage(x: &Tensor<4>) -> Tensor<4> {
+    x.clone().sum_dim(3).sum_dim(2).sum_dim(1).mul_scalar(0.0)
 }
 
 /// Queries at a time, where causality alone masks.

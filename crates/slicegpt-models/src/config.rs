@@ -75,24 +75,46 @@ impl<'a> Config<'a> {
         value.ok_or_else(|| ConfigError::Missing(field.into()))
     }
 
-    /// A whole number above 0 and below 2^31, so that sizes multiply without overflow.
-    pub fn count_or_none(&self, field: &str) -> Result<Option<usize>> {
-        let positive = |value: &Value| {
-            value.as_u64().filter(|n| (1..1 << 31).contains(n)).map(|n| n as usize)
+    /// A whole number in `1..=largest`, so that sizes multiply without overflow and no config
+    /// decides how much memory is taken.
+    fn up_to(&self, field: &str, largest: u64) -> Result<Option<usize>> {
+        let fits = |value: &Value| {
+            value.as_u64().filter(|n| (1..=largest).contains(n)).map(|n| n as usize)
         };
-        self.typed(field, "a whole number above 0", positive)
+        self.typed(field, &format!("a whole number from 1 to {largest}"), fits)
+    }
+
+    pub fn count_or_none(&self, field: &str) -> Result<Option<usize>> {
+        self.up_to(field, 1 << 24)
     }
 
     pub fn count(&self, field: &str) -> Result<usize> {
         self.require(field, self.count_or_none(field)?)
     }
 
+    /// The number of blocks.
+    pub fn layers(&self) -> Result<usize> {
+        let field = "num_hidden_layers";
+        self.require(field, self.up_to(field, 1 << 13)?)
+    }
+
+    /// A number of tokens, as long as one likes.
+    pub fn tokens_or_none(&self, field: &str) -> Result<Option<usize>> {
+        self.up_to(field, 1 << 32)
+    }
+
     pub fn number_or_none(&self, field: &str) -> Result<Option<f64>> {
         self.typed(field, "a finite number", |value| value.as_f64().filter(|x| x.is_finite()))
     }
 
-    pub fn number(&self, field: &str) -> Result<f64> {
-        self.require(field, self.number_or_none(field)?)
+    /// A finite number above 0.
+    pub fn positive_or_none(&self, field: &str) -> Result<Option<f64>> {
+        let positive = |value: &Value| value.as_f64().filter(|x| x.is_finite() && *x > 0.0);
+        self.typed(field, "a number above 0", positive)
+    }
+
+    pub fn positive(&self, field: &str) -> Result<f64> {
+        self.require(field, self.positive_or_none(field)?)
     }
 
     pub fn flag(&self, field: &str, default: bool) -> Result<bool> {
@@ -166,8 +188,8 @@ impl<'a> Config<'a> {
         }
         let parameters = self.object("rope_parameters")?;
         let theta = match parameters {
-            Some(inner) if inner.get("rope_theta").is_some() => inner.number("rope_theta")?,
-            _ => self.number_or_none("rope_theta")?.unwrap_or(10000.0),
+            Some(inner) if inner.get("rope_theta").is_some() => inner.positive("rope_theta")?,
+            _ => self.positive_or_none("rope_theta")?.unwrap_or(10000.0),
         };
         let scaling = match parameters.or(self.object("rope_scaling")?) {
             None => Scaling::None,
@@ -202,16 +224,16 @@ impl<'a> Config<'a> {
             .or(self.count_or_none("original_max_position_embeddings")?);
         match kind {
             "default" => Ok(Scaling::None),
-            "linear" => Ok(Scaling::Linear { factor: inner.number("factor")? }),
-            "dynamic" => Ok(Scaling::Dynamic { factor: inner.number("factor")?, context_length }),
+            "linear" => Ok(Scaling::Linear { factor: inner.positive("factor")? }),
+            "dynamic" => Ok(Scaling::Dynamic { factor: inner.positive("factor")?, context_length }),
             "llama3" => Ok(Scaling::Llama3 {
-                factor: inner.number("factor")?,
-                low: inner.number("low_freq_factor")?,
-                high: inner.number("high_freq_factor")?,
+                factor: inner.positive("factor")?,
+                low: inner.positive("low_freq_factor")?,
+                high: inner.positive("high_freq_factor")?,
                 original: inner.count("original_max_position_embeddings")?,
             }),
             "yarn" => Ok(Scaling::Yarn {
-                factor: inner.number("factor")?,
+                factor: inner.positive("factor")?,
                 original: original.unwrap_or(context_length),
                 beta_fast: inner.number_or_none("beta_fast")?.unwrap_or(32.0),
                 beta_slow: inner.number_or_none("beta_slow")?.unwrap_or(1.0),
@@ -240,7 +262,7 @@ impl<'a> Config<'a> {
                     original,
                     factor: match self.get("original_max_position_embeddings") {
                         // transformers prefers the ratio of the two lengths where it has both.
-                        None => inner.number_or_none("factor")?,
+                        None => inner.positive_or_none("factor")?,
                         Some(_) => None,
                     }
                     .unwrap_or(context_length as f64 / original as f64),

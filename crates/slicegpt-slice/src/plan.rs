@@ -45,7 +45,7 @@ pub enum PlanError {
         round_to: usize,
     },
     /// A list that does not fit the model.
-    #[error("{0}")]
+    #[error(transparent)]
     Widths(#[from] WidthsError),
 }
 

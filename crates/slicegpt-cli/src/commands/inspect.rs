@@ -87,6 +87,6 @@ pub fn run(args: Args) -> Result<ExitCode> {
         }));
     }
     let rows: Vec<_> = rows.into_iter().map(|(name, value)| (name, vec![value])).collect();
-    output::print(args.json.then_some(json), &rows, &[]);
+    output::print(args.json.then_some(json), &rows, &[], None)?;
     Ok(ExitCode::SUCCESS)
 }

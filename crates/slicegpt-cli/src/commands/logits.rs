@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Context, Result, bail};
+use anyhow::Result;
 use slicegpt_checkpoint::{CheckpointError, Dtype, Staging, Writer};
 use slicegpt_eval::{EvalError, logits};
 
@@ -31,14 +31,7 @@ pub struct Args {
 pub fn run(args: Args) -> Result<ExitCode> {
     let opened = Opened::open(&args.model)?;
     let samples = args.cutting.evaluation(&opened, None, Some(&args.tokens), None)?;
-    if args.out.is_dir() {
-        bail!("{}: is a directory; --out is a file", args.out.display());
-    }
-    let inside = |path: &PathBuf| path.parent()?.canonicalize().ok();
-    if inside(&args.out).is_some() && inside(&args.out) == opened.directory().canonicalize().ok() {
-        bail!("{}: lies in the model's directory; choose another --out", args.out.display());
-    }
-    let staging = Staging::beside(&args.out)?;
+    let staging = Staging::for_file(&args.out, &args.model)?;
     let shape = vec![samples.count(), samples.seqlen(), opened.spec.vocab_size];
     let tensors = vec![("logits".to_string(), shape)];
     let mut writer = Writer::create(staging.path(), tensors, Dtype::F32, u64::MAX)?;
@@ -49,10 +42,9 @@ pub fn run(args: Args) -> Result<ExitCode> {
         writer.write("logits", &values).map_err(EvalError::<CheckpointError>::from)
     });
     progress.finish();
-    written.map_err(eval_error)?;
+    written.map_err(|error| eval_error(error, &args.model))?;
     let written = writer.finish()?;
-    let file = staging.path().join(&written.files[0]);
-    std::fs::rename(file, &args.out).with_context(|| args.out.display().to_string())?;
+    staging.commit_file(&written.files[0])?;
     note(format!("wrote {}", args.out.display()));
     Ok(ExitCode::SUCCESS)
 }

@@ -11,6 +11,7 @@ use slicegpt_models::DecoderSpec;
 use crate::model::Described;
 use crate::options::{Cut, DtypeName, positive};
 use crate::output;
+use crate::text::{SAMPLES, SEQLEN};
 use crate::size::{show_bytes, show_count, show_percent};
 
 /// Arguments of `slicegpt plan`.
@@ -24,10 +25,10 @@ pub struct Args {
     #[arg(long, value_enum)]
     dtype: Option<DtypeName>,
     /// Sequences to calibrate on, for the memory estimate
-    #[arg(long, value_name = "N", default_value_t = 128, value_parser = positive)]
+    #[arg(long, value_name = "N", default_value_t = SAMPLES, value_parser = positive)]
     samples: usize,
     /// Tokens per sequence, for the memory estimate
-    #[arg(long, value_name = "N", default_value_t = 2048, value_parser = positive)]
+    #[arg(long, value_name = "N", default_value_t = SEQLEN, value_parser = positive)]
     seqlen: usize,
     /// Sequences run at a time, for the memory estimate
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = positive)]
@@ -42,7 +43,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let described = Described::read(&args.model)?;
     refuse_sliced(&described)?;
     let spec = &described.spec;
-    let widths = args.cut.schedule()?.widths(spec.hidden_size, spec.layers, spec.depth())?;
+    let widths = args.cut.widths(spec)?;
     let sliced = spec.sliced(widths.clone());
     let stored = described.dtype();
     let dtype = args.dtype.map_or(stored, Dtype::from);
@@ -79,7 +80,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
         ("real reduction", arrow(String::new(), show_percent(reduction))),
         ("peak memory (estimate)", arrow(String::new(), show_bytes(peak))),
     ];
-    output::print(args.json.then_some(json), &rows, &["", "before", "after"]);
+    output::print(args.json.then_some(json), &rows, &["", "before", "after"], None)?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -1,11 +1,11 @@
 //! `slicegpt eval ppl`: perplexity, with its protocol.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 use serde_json::json;
-use slicegpt_corpus::Samples;
+use slicegpt_corpus::{Samples, is_token_file};
 use slicegpt_eval::{EvalError, Perplexity, perplexity};
 
 use crate::model::{Opened, batches};
@@ -49,10 +49,10 @@ pub fn run(args: Args) -> Result<ExitCode> {
         args.max_samples,
     )?;
     let result = score(&opened, &samples, args.cutting.batch_size, args.ignore_token_id)?;
-    let protocol = protocol(args.text.is_some(), args.ignore_token_id);
+    let protocol = protocol(args.text.as_deref(), args.ignore_token_id);
     let json = json!({
         "perplexity": result.perplexity,
-        "nll": result.perplexity.ln(),
+        "nll": result.nll,
         "nll_standard_error": result.standard_error,
         "tokens": result.tokens,
         "samples": result.samples,
@@ -63,21 +63,18 @@ pub fn run(args: Args) -> Result<ExitCode> {
         ("perplexity", vec![format!("{:.4}", result.perplexity)]),
         (
             "NLL per token",
-            vec![format!("{:.4} +- {:.4}", result.perplexity.ln(), result.standard_error)],
+            vec![format!("{:.4} +- {:.4}", result.nll, result.standard_error)],
         ),
         ("labels scored", vec![result.tokens.to_string()]),
         ("sequences", vec![format!("{} x {} tokens", result.samples, result.seqlen)]),
     ];
-    output::print(args.json.then_some(json), &rows, &[]);
-    if !args.json {
-        println!("{protocol}");
-    }
+    output::print(args.json.then_some(json), &rows, &[], Some(&protocol))?;
     Ok(ExitCode::SUCCESS)
 }
 
 /// What the numbers mean.
-pub fn protocol(from_text: bool, ignore_token_id: Option<u32>) -> String {
-    let source = match from_text {
+pub fn protocol(text: Option<&Path>, ignore_token_id: Option<u32>) -> String {
+    let source = match text.is_some_and(|path| !is_token_file(&path.to_string_lossy())) {
         true => "text joined by blank lines, tokenised once, cut without overlap, rest dropped",
         false => "token ids as given",
     };
@@ -103,13 +100,19 @@ pub fn score(
     let result =
         perplexity(&opened.model(), &batches, ignore_token_id, &mut || progress.tick());
     progress.finish();
-    result.map_err(eval_error)
+    result.map_err(|error| eval_error(error, &opened.directory()))
 }
 
-/// An interruption is not an error like others.
-pub fn eval_error<E: std::error::Error + Send + Sync + 'static>(error: EvalError<E>) -> anyhow::Error {
+/// An interruption is not an error like others, and what is wrong with activations or labels names
+/// the model or the options.
+pub fn eval_error<E>(error: EvalError<E>, model: &Path) -> anyhow::Error
+where
+    E: std::error::Error + Send + Sync + 'static,
+{
     match error {
         EvalError::Interrupted => Interrupted.into(),
-        other => other.into(),
+        EvalError::NotFinite => anyhow!("{}: {error}", model.display()),
+        EvalError::Nothing => anyhow!("{error}; see --seqlen and --ignore-token-id"),
+        EvalError::Decoder(_) => error.into(),
     }
 }

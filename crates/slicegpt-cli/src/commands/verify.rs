@@ -14,7 +14,7 @@ use slicegpt_invariance::Rotated;
 
 use crate::commands::ppl::eval_error;
 use crate::model::{Opened, batches};
-use crate::options::positive;
+use crate::options::{self, positive};
 use crate::output;
 use crate::progress::Progress;
 use crate::text::Cutting;
@@ -33,7 +33,7 @@ pub struct Args {
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = positive)]
     max_samples: usize,
     /// Largest difference allowed, relative to the largest logit
-    #[arg(long, value_name = "X", default_value_t = 1e-4)]
+    #[arg(long, value_name = "X", default_value_t = 1e-4, value_parser = options::tolerance)]
     tolerance: f64,
     /// Of the rotations and the random tokens
     #[arg(long, value_name = "N", default_value_t = 42)]
@@ -57,7 +57,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
             args.cutting.evaluation(&opened, Some(path), None, most)?.clip(LONGEST)
         }
         None => {
-            let seqlen = args.cutting.seqlen.min(spec.context_length).min(LONGEST);
+            let seqlen = args.cutting.seqlen_for(&opened).min(LONGEST);
             let mut rng = ChaCha20Rng::seed_from_u64(args.seed);
             let ids = (0..args.max_samples * seqlen)
                 .map(|_| rng.random_range(0..spec.vocab_size as u32))
@@ -73,7 +73,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let rotated = Rotated::new(&model, basis);
     let found = difference(&model, &rotated, &batches, &mut || progress.tick());
     progress.finish();
-    let found = found.map_err(eval_error)?;
+    let found = found.map_err(|error| eval_error(error, &args.model))?;
     let good = found.max_rel <= args.tolerance;
     let json = json!({
         "max_abs_logit_diff": found.max_abs,
@@ -90,6 +90,6 @@ pub fn run(args: Args) -> Result<ExitCode> {
         ("tolerance", vec![format!("{:.0e}", args.tolerance)]),
         ("tokens compared", vec![found.tokens.to_string()]),
     ];
-    output::print(args.json.then_some(json), &rows, &[]);
+    output::print(args.json.then_some(json), &rows, &[], None)?;
     Ok(if good { ExitCode::SUCCESS } else { ExitCode::from(1) })
 }

@@ -6,7 +6,7 @@ use crate::config::{Config, Result};
 
 pub(super) fn parse(config: Config<'_>) -> Result<DecoderSpec> {
     let mut spec = llama_like(config, "mistral")?;
-    let window = config.count_or_none("sliding_window")?;
+    let window = config.tokens_or_none("sliding_window")?;
     spec.attention.windows = config.windows(spec.layers, window, 0)?;
     Ok(spec)
 }

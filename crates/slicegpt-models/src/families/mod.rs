@@ -91,7 +91,7 @@ static LLAMA_NAMES: Names = Names {
 /// A decoder as Llama defined it: RMSNorm, rotary positions, gated MLP, no biases. Families that
 /// descend from it change what differs.
 fn llama_like(config: Config<'_>, model_type: &'static str) -> Result<DecoderSpec> {
-    let layers = config.count("num_hidden_layers")?;
+    let layers = config.layers()?;
     let context_length = config.count("max_position_embeddings")?;
     let attention = heads(config, layers)?;
     let rope = config.rope(attention.head_dim, context_length)?;
@@ -106,7 +106,7 @@ fn llama_like(config: Config<'_>, model_type: &'static str) -> Result<DecoderSpe
             centers: false,
             weight: true,
             bias: false,
-            eps: config.number_or_none("rms_norm_eps")?.unwrap_or(1e-6),
+            eps: config.positive_or_none("rms_norm_eps")?.unwrap_or(1e-6),
         },
         attention,
         mlp: MlpSpec {

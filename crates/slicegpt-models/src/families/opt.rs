@@ -40,7 +40,7 @@ pub(super) fn parse(config: Config<'_>) -> Result<DecoderSpec> {
     }
     config.refuse_unless("_remove_final_layer_norm", json!(false), "a final norm is needed")?;
     config.refuse_unless("layer_norm_elementwise_affine", json!(true), "not supported for OPT")?;
-    let layers = config.count("num_hidden_layers")?;
+    let layers = config.layers()?;
     let mut attention = heads(config, layers)?;
     let bias = config.flag("enable_bias", true)?;
     (attention.input_bias, attention.output_bias) = (bias, bias);

@@ -29,7 +29,7 @@ static NAMES: Names = Names {
 
 pub(super) fn parse(config: Config<'_>) -> Result<DecoderSpec> {
     config.refuse_unless("qk_layernorm", json!(false), "not supported for Phi")?;
-    let layers = config.count("num_hidden_layers")?;
+    let layers = config.layers()?;
     let context_length = config.count("max_position_embeddings")?;
     let mut attention = heads(config, layers)?;
     (attention.input_bias, attention.output_bias) = (true, true);
@@ -45,7 +45,7 @@ pub(super) fn parse(config: Config<'_>) -> Result<DecoderSpec> {
             centers: true,
             weight: true,
             bias: true,
-            eps: config.number_or_none("layer_norm_eps")?.unwrap_or(1e-5),
+            eps: config.positive_or_none("layer_norm_eps")?.unwrap_or(1e-5),
         },
         attention,
         mlp: MlpSpec {

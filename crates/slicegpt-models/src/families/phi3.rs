@@ -30,7 +30,7 @@ pub(super) fn parse(config: Config<'_>) -> Result<DecoderSpec> {
     spec.names = &NAMES;
     let dim = config.rotary_dim(spec.attention.head_dim, 1.0)?;
     spec.positions = Positions::Rotary(config.rope(dim, spec.context_length)?);
-    let window = config.count_or_none("sliding_window")?;
+    let window = config.tokens_or_none("sliding_window")?;
     spec.attention.windows = config.windows(spec.layers, window, 0)?;
     Ok(spec)
 }

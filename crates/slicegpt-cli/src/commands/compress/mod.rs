@@ -82,9 +82,12 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let described = Described::read(&args.model)?;
     refuse_sliced(&described)?;
     let spec = &described.spec;
-    let widths = args.cut.schedule()?.widths(spec.hidden_size, spec.layers, spec.depth())?;
+    let widths = args.cut.widths(spec)?;
     let sliced = spec.sliced(widths.clone());
     let staging = Staging::new(&args.out, Some(&args.model), args.force)?;
+    if let Some(path) = &args.spectra {
+        check_spectra(path, &args)?;
+    }
     let opened = Opened::open(&args.model)?;
     let dtype = args.dtype.map_or(opened.dtype, Dtype::from);
     let evaluation = evaluation(&args, &opened)?;
@@ -135,22 +138,21 @@ pub fn run(args: Args) -> Result<ExitCode> {
         tool_version: format!("slicegpt {}", env!("CARGO_PKG_VERSION")),
     };
     finish(&staging, &args.model, &described, &sliced, dtype, &manifest)?;
-    progress::check()?;
-    staging.commit()?;
-
     if let Some(path) = &args.spectra {
         write_spectra(path, &spectra)?;
     }
+    progress::check()?;
+    staging.commit()?;
 
     let after = evaluation.as_ref().map(|samples| {
         note("perplexity after");
         score(&Opened::open(&args.out)?, samples, batch_size, args.ignore_token_id)
     });
-    let after = after.transpose()?;
-    let from_text = args.eval_text.as_ref().is_some_and(|path| {
-        !slicegpt_corpus::is_token_file(&path.to_string_lossy())
-    });
-    let protocol = evaluation.is_some().then(|| protocol(from_text, args.ignore_token_id));
+    let after = after
+        .transpose()
+        .with_context(|| format!("{} is complete, but was not scored", args.out.display()))?;
+    let text = args.eval_text.as_deref();
+    let protocol = text.map(|_| protocol(text, args.ignore_token_id));
     let json = json!({
         "out": args.out,
         "method": manifest.method,
@@ -186,10 +188,8 @@ pub fn run(args: Args) -> Result<ExitCode> {
         let show = |p: f64| format!("{p:.3}");
         rows.push(("perplexity", vec![show(before.perplexity), show(after.perplexity)]));
     }
-    output::print(args.json.then_some(json), &rows, &["", "before", "after"]);
-    if let (false, Some(protocol)) = (args.json, protocol) {
-        println!("{protocol}");
-    }
+    let header = ["", "before", "after"];
+    output::print(args.json.then_some(json), &rows, &header, protocol.as_deref())?;
     note(format!("wrote {}", args.out.display()));
     Ok(ExitCode::SUCCESS)
 }
@@ -198,6 +198,15 @@ fn evaluation(args: &Args, opened: &Opened) -> Result<Option<Samples>> {
     let Some(path) = &args.eval_text else { return Ok(None) };
     let cutting = &args.calibration.cutting;
     cutting.evaluation(opened, Some(path), None, args.eval_max_samples).map(Some)
+}
+
+/// The file must be writable in the end, and no part of a model.
+fn check_spectra(path: &Path, args: &Args) -> Result<()> {
+    for model in [&args.model, &args.out] {
+        Staging::check_file(path, model)
+            .with_context(|| format!("--spectra {}", path.display()))?;
+    }
+    Ok(())
 }
 
 fn write_spectra(path: &Path, spectra: &[Spectrum]) -> Result<()> {
