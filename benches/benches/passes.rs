@@ -54,7 +54,9 @@ fn eigen(c: &mut Criterion) {
     let mut covariance = Covariance::new(HIDDEN);
     covariance.add(signal(), None);
     c.bench_function("eigen/768", |b| {
-        b.iter(|| principal(&covariance, 576, &mut Orientation::Pca).map(|(basis, _)| basis.rank()));
+        b.iter(|| {
+            principal(&covariance, 576, &mut Orientation::Pca).map(|(basis, _)| basis.rank())
+        });
     });
 }
 
@@ -68,8 +70,8 @@ fn block(c: &mut Criterion) {
     let start = || {
         let signal = signal();
         let batch = Batch { signal, context: model.context(&tokens), keep: None };
-        let (stream, _) = Stream::project(vec![batch], 576, &mut Orientation::Pca)
-            .expect("a finite signal");
+        let (stream, _) =
+            Stream::project(vec![batch], 576, &mut Orientation::Pca).expect("a finite signal");
         (fuse(block.clone()), stream)
     };
     c.bench_function("slice_block/2048 tokens", |b| {

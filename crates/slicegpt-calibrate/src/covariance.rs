@@ -38,10 +38,8 @@ impl Covariance {
     pub fn add(&mut self, signal: Tensor<3>, keep: Option<&[bool]>) {
         let [batch, tokens, width] = signal.dims();
         assert_eq!(width, self.lower.nrows(), "one covariance, one width");
-        let values: Vec<f32> = signal
-            .into_data_dtype(DType::F32)
-            .try_into_vec()
-            .expect("it was just made float32");
+        let values: Vec<f32> =
+            signal.into_data_dtype(DType::F32).try_into_vec().expect("it was just made float32");
         let rows: Vec<&[f32]> = match keep {
             None => values.chunks_exact(width).collect(),
             Some(keep) => {

@@ -143,10 +143,9 @@ fn read_config(directory: &Path) -> Result<Value> {
 
 fn read_manifest(directory: &Path, config: &Value) -> Result<Option<Manifest>> {
     let Some(section) = config.get("slicegpt") else { return Ok(None) };
-    Manifest::read(section).map(Some).map_err(|reason| CheckpointError::Manifest {
-        path: directory.join("config.json"),
-        reason,
-    })
+    Manifest::read(section)
+        .map(Some)
+        .map_err(|reason| CheckpointError::Manifest { path: directory.join("config.json"), reason })
 }
 
 /// Opens whatever weights there are, in the order of preference of transformers.
@@ -170,7 +169,8 @@ fn open_weights(directory: &Path) -> Result<(Vec<Shard>, BTreeMap<String, usize>
 }
 
 fn open_sharded(directory: &Path, path: &Path) -> Result<(Vec<Shard>, BTreeMap<String, usize>)> {
-    let malformed = |reason: &str| CheckpointError::Json { path: path.into(), reason: reason.into() };
+    let malformed =
+        |reason: &str| CheckpointError::Json { path: path.into(), reason: reason.into() };
     let json = read_json(path)?;
     let map = json
         .get("weight_map")

@@ -102,10 +102,8 @@ impl Dtype {
     /// became infinite, or one that was not finite.
     pub(crate) fn narrow(self, values: &[f32]) -> Result<Vec<u8>, f32> {
         let mut bytes = vec![0; values.len() * self.size()];
-        values
-            .par_chunks(CHUNK)
-            .zip(bytes.par_chunks_mut(CHUNK * self.size()))
-            .try_for_each(|(values, bytes)| {
+        values.par_chunks(CHUNK).zip(bytes.par_chunks_mut(CHUNK * self.size())).try_for_each(
+            |(values, bytes)| {
                 let fits = |x: &f32| match self {
                     Self::F32 => x.is_finite(),
                     // Half of the last step above the largest value rounds up to infinity.
@@ -135,7 +133,8 @@ impl Dtype {
                     }
                 }
                 Ok(())
-            })?;
+            },
+        )?;
         Ok(bytes)
     }
 }

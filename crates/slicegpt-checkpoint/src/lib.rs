@@ -22,4 +22,4 @@ pub use dtype::Dtype;
 pub use error::CheckpointError;
 pub use manifest::{Calibration, Manifest};
 pub use staging::Staging;
-pub use writer::{Written, Writer};
+pub use writer::{Writer, Written};

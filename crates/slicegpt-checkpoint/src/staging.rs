@@ -256,7 +256,8 @@ mod tests {
     fn the_input_is_never_the_output() {
         let (parent, input) = parent();
         fs::create_dir(&input).unwrap();
-        for out in [input.clone(), input.join("sliced"), parent.path().into(), input.join("../out")] {
+        for out in [input.clone(), input.join("sliced"), parent.path().into(), input.join("../out")]
+        {
             let refused = Staging::new(&out, Some(&input), true);
             assert!(matches!(refused, Err(CheckpointError::OutputIsInput(_))), "{}", out.display());
         }

@@ -52,7 +52,8 @@ impl Writer {
         max_shard_size: u64,
     ) -> Result<Self> {
         let size = |shape: &[usize]| (shape.iter().product::<usize>() * dtype.size()) as u64;
-        let parameters = tensors.iter().map(|(_, shape)| shape.iter().product::<usize>() as u64).sum();
+        let parameters =
+            tensors.iter().map(|(_, shape)| shape.iter().product::<usize>() as u64).sum();
         let mut groups: Vec<Vec<(String, Vec<usize>)>> = Vec::new();
         let mut filled = 0u64;
         for (name, shape) in tensors {

@@ -119,6 +119,8 @@ impl Opened {
 pub fn batches(samples: &Samples, batch_size: usize) -> Vec<TokenBatch> {
     samples
         .batches(batch_size)
-        .map(|(ids, mask)| TokenBatch::new(ids.to_vec(), mask.map(<[bool]>::to_vec), samples.seqlen()))
+        .map(|(ids, mask)| {
+            TokenBatch::new(ids.to_vec(), mask.map(<[bool]>::to_vec), samples.seqlen())
+        })
         .collect()
 }

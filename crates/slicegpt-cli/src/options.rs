@@ -24,7 +24,7 @@ pub struct Cut {
     #[arg(long, value_name = "FRACTION", allow_negative_numbers = true)]
     pub sparsity_end: Option<f64>,
     /// Widths per cut, as JSON: a list, or an object with `widths` (what `plan --json` prints)
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["sparsity", "sparsity_end", "slice_head"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["sparsity", "sparsity_end", "slice_head", "round_to"])]
     pub plan: Option<PathBuf>,
     /// Round widths down to a multiple of this
     #[arg(long, value_name = "N", default_value_t = 8)]

@@ -154,7 +154,8 @@ impl Calibration {
         let first = id("bos_token_id").or_else(|| id("eos_token_id")).unwrap_or(0);
         // Sampling one token is little work for many sequences at once.
         let group = self.cutting.batch_size.max(32);
-        let progress = Progress::start("sampling", self.samples().div_ceil(group) * (seqlen - 1).max(1));
+        let progress =
+            Progress::start("sampling", self.samples().div_ceil(group) * (seqlen - 1).max(1));
         let ids = slicegpt_models::sample(
             &opened.model(),
             self.samples(),

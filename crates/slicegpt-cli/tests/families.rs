@@ -115,7 +115,8 @@ fn the_last_direction_is_free_where_the_norm_centres() {
         let centres = ["opt", "phi"].contains(&config["model_type"].as_str().unwrap());
         let hidden_size = config["hidden_size"].as_u64().unwrap();
         let sparsity = (1.0 / hidden_size as f64).to_string();
-        let options = ["--sparsity", &sparsity, "--round-to", "1", "--slice-head", "--dtype", "f32"];
+        let options =
+            ["--sparsity", &sparsity, "--round-to", "1", "--slice-head", "--dtype", "f32"];
         let (_scratch, out, result) = compress(&case, &options);
         let widths = result["widths"].as_array().unwrap();
         assert!(widths.iter().all(|width| *width == hidden_size - 1), "{widths:?}");
@@ -135,9 +136,11 @@ fn the_plan_is_what_is_written() {
             let plan = json(&args);
             let (_scratch, out, result) = compress(&case, options);
             let inspected = json(&["inspect", text(&out), "--json"]);
-            for (key, other) in
-                [("params_before", "params_before"), ("params_after", "params_after"), ("widths", "widths")]
-            {
+            for (key, other) in [
+                ("params_before", "params_before"),
+                ("params_after", "params_after"),
+                ("widths", "widths"),
+            ] {
                 assert_eq!(plan[key], result[other], "{}: {key}", case.display());
             }
             assert_eq!(plan["params_after"], inspected["params"]);

@@ -50,11 +50,7 @@ impl Widths {
     /// # Errors
     ///
     /// See [`WidthsError`].
-    pub fn new(
-        widths: Vec<usize>,
-        cuts: usize,
-        hidden_size: usize,
-    ) -> Result<Self, WidthsError> {
+    pub fn new(widths: Vec<usize>, cuts: usize, hidden_size: usize) -> Result<Self, WidthsError> {
         if widths.len() != cuts {
             return Err(WidthsError::Count { found: widths.len(), cuts });
         }

@@ -1,7 +1,7 @@
 //! [`Rotated`]: a decoder fused and rotated as it is read, to show that it is the same decoder.
 
-use burn::tensor::module::linear;
 use burn::tensor::Tensor;
+use burn::tensor::module::linear;
 use slicegpt_core::{Basis, Block, Decoder, Head, Norm, TokenBatch, read_in};
 
 use crate::{center, fold_into_head, fuse, rotate};

@@ -239,7 +239,9 @@ impl<'a> Config<'a> {
                 beta_slow: inner.number_or_none("beta_slow")?.unwrap_or(1.0),
                 truncate: inner.flag("truncate", true)?,
                 attention_factor: inner.number_or_none("attention_factor")?,
-                mscale: inner.number_or_none("mscale")?.zip(inner.number_or_none("mscale_all_dim")?),
+                mscale: inner
+                    .number_or_none("mscale")?
+                    .zip(inner.number_or_none("mscale_all_dim")?),
             }),
             // `su` is what Phi-3 called it first.
             "longrope" | "su" => {

@@ -116,8 +116,7 @@ impl DecoderSpec {
     /// The last norm: nothing, a weight, or a weight and a bias.
     pub fn norm_entries(&self) -> Vec<Entry> {
         let width = vec![self.width(self.cuts() - 1)];
-        let entry =
-            |suffix| Entry::outer(format!("{}.{suffix}", self.names.norm), width.clone());
+        let entry = |suffix| Entry::outer(format!("{}.{suffix}", self.names.norm), width.clone());
         let weight = self.norm.weight.then(|| entry("weight"));
         let bias = self.norm.bias.then(|| entry("bias"));
         weight.into_iter().chain(bias).collect()
@@ -130,9 +129,8 @@ impl DecoderSpec {
             let shape = vec![self.vocab_size, self.width(self.cuts() - 1)];
             Entry::outer(format!("{name}.weight"), shape)
         });
-        let bias = self
-            .head_bias
-            .then(|| Entry::outer(format!("{name}.bias"), vec![self.vocab_size]));
+        let bias =
+            self.head_bias.then(|| Entry::outer(format!("{name}.bias"), vec![self.vocab_size]));
         weight.into_iter().chain(bias).collect()
     }
 

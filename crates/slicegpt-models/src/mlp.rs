@@ -62,9 +62,7 @@ impl Mlp {
     /// - output: `[batch, tokens, intermediate_size]`
     pub fn hidden(&self, x: Tensor<3>) -> Tensor<3> {
         match &self.gate {
-            Some(gate) => {
-                self.activation.forward(gate.forward(x.clone())) * self.up.forward(x)
-            }
+            Some(gate) => self.activation.forward(gate.forward(x.clone())) * self.up.forward(x),
             None => self.activation.forward(self.up.forward(x)),
         }
     }

@@ -150,9 +150,8 @@ impl Rope {
                 sin.push((angle.sin() * attention * sign) as f32);
             }
         }
-        [cos, sin].map(|table| {
-            Tensor::from_data(TensorData::new(table, [length, self.dim]), device)
-        })
+        [cos, sin]
+            .map(|table| Tensor::from_data(TensorData::new(table, [length, self.dim]), device))
     }
 }
 

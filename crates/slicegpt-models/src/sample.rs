@@ -66,7 +66,8 @@ fn choose(logits: Tensor<3>, rng: &mut ChaCha20Rng) -> Vec<u32> {
     probabilities
         .chunks(vocab_size)
         .map(|row| {
-            let mut left: f64 = rng.random::<f64>() * row.iter().map(|p| f64::from(*p)).sum::<f64>();
+            let mut left: f64 =
+                rng.random::<f64>() * row.iter().map(|p| f64::from(*p)).sum::<f64>();
             let chosen = row.iter().position(|p| {
                 left -= f64::from(*p);
                 left < 0.0

@@ -140,10 +140,8 @@ pub fn slice_block<B: Block>(
 
         // Now write in the new basis too.
         let from = stream.basis;
-        let (projected, spectrum) =
-            Stream::project(stream.batches, rank, orientation).map_err(|source| {
-                SliceError::NotFinite { block: number, sublayer: index, source }
-            })?;
+        let (projected, spectrum) = Stream::project(stream.batches, rank, orientation)
+            .map_err(|source| SliceError::NotFinite { block: number, sublayer: index, source })?;
         stream = projected;
         spectra.push(spectrum);
         let SublayerMut { writers, shortcut, .. } = block.sublayer_mut(index);

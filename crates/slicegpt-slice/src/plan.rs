@@ -87,11 +87,7 @@ impl Schedule {
                     // Nothing asked, nothing cut, even where the width is no multiple.
                     let width = if sparsity == 0.0 { hidden_size } else { width };
                     match width {
-                        0 => Err(PlanError::Nothing {
-                            sparsity,
-                            hidden_size,
-                            round_to: *round_to,
-                        }),
+                        0 => Err(PlanError::Nothing { sparsity, hidden_size, round_to: *round_to }),
                         width => Ok(width),
                     }
                 };

@@ -38,8 +38,7 @@ pub fn run<B: Block, E: From<SliceError>>(
     for (index, block) in blocks.into_iter().enumerate() {
         let block = block?;
         let around = widths.block(index, block.get().depth());
-        let (block, next, spectra) =
-            slice_block(block, index, stream, around, orientation, tick)?;
+        let (block, next, spectra) = slice_block(block, index, stream, around, orientation, tick)?;
         stream = next;
         sink(Sliced { index, block, spectra })?;
     }

@@ -8,9 +8,10 @@
 pub fn largest_difference(a: &[f64], b: &[f64]) -> f64 {
     assert_eq!(a.len(), b.len(), "lists of different length");
     // `f64::max` would drop a NaN.
-    a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, |worst, x| {
-        if x > worst || x.is_nan() { x } else { worst }
-    })
+    a.iter()
+        .zip(b)
+        .map(|(a, b)| (a - b).abs())
+        .fold(0.0, |worst, x| if x > worst || x.is_nan() { x } else { worst })
 }
 
 /// `|a - b| / |b|`.

@@ -28,7 +28,9 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let parameters = spec.parameters() as u64;
     let manifest = opened.checkpoint.manifest();
     let positions = match &spec.positions {
-        Positions::Rotary(rope) => format!("rotary over {} of {}", rope.dim, spec.attention.head_dim),
+        Positions::Rotary(rope) => {
+            format!("rotary over {} of {}", rope.dim, spec.attention.head_dim)
+        }
         Positions::Learned { .. } => "learned".into(),
     };
     let json = json!({

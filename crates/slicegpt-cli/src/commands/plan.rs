@@ -11,8 +11,8 @@ use slicegpt_models::DecoderSpec;
 use crate::model::Described;
 use crate::options::{Cut, DtypeName, positive};
 use crate::output;
-use crate::text::{SAMPLES, SEQLEN};
 use crate::size::{show_bytes, show_count, show_percent};
+use crate::text::{SAMPLES, SEQLEN};
 
 /// Arguments of `slicegpt plan`.
 #[derive(clap::Args)]

@@ -61,10 +61,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     });
     let rows = vec![
         ("perplexity", vec![format!("{:.4}", result.perplexity)]),
-        (
-            "NLL per token",
-            vec![format!("{:.4} +- {:.4}", result.nll, result.standard_error)],
-        ),
+        ("NLL per token", vec![format!("{:.4} +- {:.4}", result.nll, result.standard_error)]),
         ("labels scored", vec![result.tokens.to_string()]),
         ("sequences", vec![format!("{} x {} tokens", result.samples, result.seqlen)]),
     ];
@@ -97,8 +94,7 @@ pub fn score(
 ) -> Result<Perplexity> {
     let batches = batches(samples, batch_size);
     let progress = Progress::start("evaluating", batches.len() * opened.spec.layers);
-    let result =
-        perplexity(&opened.model(), &batches, ignore_token_id, &mut || progress.tick());
+    let result = perplexity(&opened.model(), &batches, ignore_token_id, &mut || progress.tick());
     progress.finish();
     result.map_err(|error| eval_error(error, &opened.directory()))
 }

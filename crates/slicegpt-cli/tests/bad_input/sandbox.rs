@@ -20,7 +20,8 @@ pub const COMPRESS: &str = "compress dense --out out --calibration tokens.safete
 pub const LOGITS: &str = "logits dense --tokens tokens.safetensors --out logits.safetensors";
 pub const VERIFY: &str = "verify dense";
 /// All commands.
-pub const ALL: &[&str] = &[READERS[0], READERS[1], READERS[2], READERS[3], READERS[4], "plan dense"];
+pub const ALL: &[&str] =
+    &[READERS[0], READERS[1], READERS[2], READERS[3], READERS[4], "plan dense"];
 
 /// A temporary folder: the checkpoint `dense`, and `tokens.safetensors` with ids for it.
 pub struct Sandbox(TempDir);
@@ -146,19 +147,19 @@ impl Sandbox {
         let before = self.contents();
         let output = command.output().unwrap();
         let stderr = String::from_utf8_lossy(&output.stderr);
-        let lines: Vec<&str> = stderr.lines().collect();
-        let first = lines.iter().position(|line| !line.starts_with("warning: "));
-        let error = first.map_or("", |at| lines[at]);
-        let rest = first.map_or(&[][..], |at| &lines[at + 1..]);
-        let missing: Vec<_> = says.iter().filter(|word| !error.contains(*word)).collect();
+        // Warnings may come first.
+        let text: Vec<&str> =
+            stderr.lines().skip_while(|line| line.starts_with("warning: ")).collect();
+        // A wrong use of options is told by more lines, the last of them a hint.
+        let usage = text.last() == Some(&"For more information, try '--help'.");
+        let text = text.join("\n");
+        let missing: Vec<_> = says.iter().filter(|word| !text.contains(*word)).collect();
         let changed = changes(&before, &self.contents());
-        // A wrong use of an option is followed by a hint about the command line.
-        let usage = rest.last() == Some(&"For more information, try '--help'.");
         let complaint = if output.status.code() != Some(2) {
             format!("{}, not code 2", output.status)
-        } else if !error.starts_with("error: ") || !(rest.is_empty() || usage) {
+        } else if !text.starts_with("error: ") || (text.contains('\n') && !usage) {
             "not one line".into()
-        } else if error.contains("panicked") || error.contains("internal error") {
+        } else if text.contains("panicked") || text.contains("internal error") {
             "a panic".into()
         } else if !missing.is_empty() {
             format!("{missing:?} not said")
@@ -197,7 +198,10 @@ fn collect(directory: &Path, all: &mut BTreeMap<PathBuf, Option<Vec<u8>>>) {
 }
 
 /// The paths that differ.
-fn changes<V: PartialEq>(before: &BTreeMap<PathBuf, V>, after: &BTreeMap<PathBuf, V>) -> Vec<PathBuf> {
+fn changes<V: PartialEq>(
+    before: &BTreeMap<PathBuf, V>,
+    after: &BTreeMap<PathBuf, V>,
+) -> Vec<PathBuf> {
     let paths = before.keys().chain(after.keys().filter(|path| !before.contains_key(*path)));
     paths.filter(|path| before.get(*path) != after.get(*path)).cloned().collect()
 }
@@ -219,9 +223,9 @@ pub fn check_damages(case: &str, commands: &[&str], damages: &[Damage<'_>]) {
 }
 
 /// Checks that each command is refused in `sandbox`, saying what stands beside it.
-pub fn check_commands(sandbox: &Sandbox, rows: &[(&str, &[&str])]) {
-    let complaint = |(command, says): &(&str, &[&str])| {
-        sandbox.complaint(sandbox.slicegpt(".", command), says)
+pub fn check_commands<C: AsRef<str>>(sandbox: &Sandbox, rows: &[(C, &[&str])]) {
+    let complaint = |(command, says): &(C, &[&str])| {
+        sandbox.complaint(sandbox.slicegpt(".", command.as_ref()), says)
     };
     none(&rows.iter().filter_map(complaint).collect::<Vec<_>>());
 }

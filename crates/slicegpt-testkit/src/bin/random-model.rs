@@ -133,7 +133,10 @@ fn write(writer: &mut Writer, entry: &Entry, seed: u64) -> Result<()> {
                     Some(value) => vec![value; length],
                     None => {
                         let rng = ChaCha8Rng::seed_from_u64(seed.wrapping_add(*start as u64));
-                        rng.sample_iter(StandardNormal).take(length).map(|x: f32| 0.02 * x).collect()
+                        rng.sample_iter(StandardNormal)
+                            .take(length)
+                            .map(|x: f32| 0.02 * x)
+                            .collect()
                     }
                 }
             })
@@ -162,9 +165,9 @@ fn write_tokens(
 }
 
 fn parse_tokens(text: &str) -> Result<(usize, usize), String> {
-    let pair = text.split_once('x').and_then(|(samples, length)| {
-        Some((samples.parse().ok()?, length.parse().ok()?))
-    });
+    let pair = text
+        .split_once('x')
+        .and_then(|(samples, length)| Some((samples.parse().ok()?, length.parse().ok()?)));
     pair.filter(|(samples, length)| *samples > 0 && *length > 0)
         .ok_or_else(|| "write e.g. 16x512".into())
 }

@@ -177,7 +177,10 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let dash = || "-".to_string();
     let percent = |fraction: f64| vec![dash(), show_percent(fraction)];
     let mut rows = vec![
-        ("nominal sparsity", vec![dash(), manifest.nominal_sparsity.map_or("plan file".into(), show_percent)]),
+        (
+            "nominal sparsity",
+            vec![dash(), manifest.nominal_sparsity.map_or("plan file".into(), show_percent)],
+        ),
         ("real reduction", percent(manifest.real_reduction)),
         ("parameters", vec![show_count(params_before), show_count(params_after)]),
         ("bytes", vec![show_bytes(opened.bytes), show_bytes(written.tensor_bytes)]),

@@ -27,7 +27,11 @@ pub fn run(
     let norm = model.norm()?;
     let embed = |batch: &TokenBatch| -> Result<_> {
         let signal = center(&norm, model.embed(batch)?);
-        Ok(Batch { signal, context: model.context(batch), keep: batch.mask().map(<[bool]>::to_vec) })
+        Ok(Batch {
+            signal,
+            context: model.context(batch),
+            keep: batch.mask().map(<[bool]>::to_vec),
+        })
     };
     let signal = batches.iter().map(embed).collect::<Result<Vec<_>>>()?;
     let (stream, spectrum) = Stream::project(signal, widths.embedding(), orientation)
@@ -47,20 +51,14 @@ pub fn run(
         progress.message(format!("block {}/{}", index + 1, spec.layers));
         model.block(index).map(fuse).map_err(Failure::new)
     });
-    let stream = slicegpt_slice::run(
-        stream,
-        blocks,
-        widths,
-        orientation,
-        &mut || progress.tick(),
-        |done| {
+    let stream =
+        slicegpt_slice::run(stream, blocks, widths, orientation, &mut || progress.tick(), |done| {
             spectra.extend(done.spectra);
             for entry in sliced.block_entries(done.index) {
                 writer.write(&entry.name, &done.block.tensor(&entry)).map_err(Failure::new)?;
             }
             Ok(())
-        },
-    );
+        });
     let stream = stream.map_err(|Failure(error)| error)?;
     progress.finish();
 

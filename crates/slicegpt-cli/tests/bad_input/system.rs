@@ -1,0 +1,135 @@
+//! What the system refuses: full disks, files that may not be read, memory there is none of.
+
+#![cfg(unix)]
+
+use std::os::unix::fs::PermissionsExt;
+use std::process::Stdio;
+
+use serde_json::json;
+use slicegpt_testkit::fixtures;
+
+use crate::sandbox::{COMPRESS, LOGITS, READERS, Sandbox, check_commands, none};
+
+/// Checks that `command`, started after `before` by a shell, is refused.
+fn check(sandbox: &Sandbox, before: &str, rows: &[(&str, &[&str])]) {
+    let complaint =
+        |(command, says): &(&str, &[&str])| sandbox.complaint(sandbox.after(before, command), says);
+    none(&rows.iter().filter_map(complaint).collect::<Vec<_>>());
+}
+
+/// Makes writes of more than `kib` KiB to a file fail, as they do on a full disk, instead of ending
+/// the process.
+fn full_after(kib: u64) -> String {
+    format!("trap '' XFSZ; ulimit -f {}", kib * 2)
+}
+
+#[test]
+fn a_full_disk_is_said_with_the_file() {
+    let sandbox = Sandbox::new("families/llama2");
+    let shards = format!("{COMPRESS} --max-shard-size 1");
+    check(
+        &sandbox,
+        &full_after(4),
+        &[
+            (COMPRESS, &["model.safetensors", "File too large"]),
+            (&shards, &["model-00001-of-", "File too large"]),
+            (LOGITS, &["safetensors", "File too large"]),
+        ],
+    );
+    // The weights fit, a file copied after them does not.
+    sandbox.write("dense/LICENSE", vec![b'x'; 300 << 10]);
+    check(&sandbox, &full_after(200), &[(COMPRESS, &["LICENSE", "File too large"])]);
+}
+
+/// A file of another user. The superuser reads everything, and is shown nothing here.
+#[test]
+fn what_may_not_be_read_is_named() {
+    let forbid = |sandbox: &Sandbox, name: &str| {
+        std::fs::set_permissions(sandbox.path(name), PermissionsExt::from_mode(0o000)).unwrap();
+        std::fs::read(sandbox.path(name)).is_err()
+    };
+    for name in ["dense/config.json", "dense/model.safetensors"] {
+        let sandbox = Sandbox::new("families/llama2");
+        if forbid(&sandbox, name) {
+            let says = &[name][..];
+            check_commands(&sandbox, &READERS.iter().map(|c| (*c, says)).collect::<Vec<_>>());
+        }
+    }
+    let sandbox = Sandbox::new("families/llama2");
+    if forbid(&sandbox, "tokens.safetensors") {
+        let says = &["tokens.safetensors"][..];
+        check_commands(&sandbox, &READERS[2..].iter().map(|c| (*c, says)).collect::<Vec<_>>());
+    }
+}
+
+#[test]
+fn where_may_not_be_written_is_named() {
+    let sandbox = Sandbox::new("families/llama2");
+    sandbox.create_dir("locked");
+    let mode = |mode| {
+        std::fs::set_permissions(sandbox.path("locked"), PermissionsExt::from_mode(mode)).unwrap();
+    };
+    mode(0o555);
+    if std::fs::write(sandbox.path("locked/file"), "").is_err() {
+        let rows: &[(&str, &[&str])] = &[
+            ("compress dense --out locked/out --calibration tokens.safetensors", &["locked"]),
+            ("logits dense --out locked/l.safetensors --tokens tokens.safetensors", &["locked"]),
+        ];
+        check_commands(&sandbox, rows);
+    }
+    mode(0o755);
+}
+
+/// Two thousand million layers are no reason to take all memory, or to end without a word.
+#[test]
+fn a_config_does_not_decide_how_much_memory_is_taken() {
+    let sandbox = Sandbox::new("families/llama2");
+    sandbox
+        .json("dense/config.json", |config| config["num_hidden_layers"] = json!((1_u64 << 31) - 1));
+    let says = &["dense/config.json", "num_hidden_layers"][..];
+    check(&sandbox, "ulimit -v 8000000", &[("inspect dense", says), ("plan dense", says)]);
+}
+
+/// Results that cannot be printed are an error like any other, not a bug.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_stdout_that_takes_nothing_is_an_error() {
+    let sandbox = Sandbox::new("families/llama2");
+    let rows = ["inspect dense", "inspect dense --json", "plan dense", "verify dense"];
+    let rows: Vec<_> = rows.iter().map(|command| (*command, &["stdout"][..])).collect();
+    check(&sandbox, "exec > /dev/full", &rows);
+}
+
+/// `slicegpt inspect MODEL | head -1` ends when `head` has seen enough.
+#[test]
+fn a_reader_that_leaves_is_no_bug() {
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let mut inspect = std::process::Command::new(assert_cmd::cargo::cargo_bin("slicegpt"));
+    inspect.arg("inspect").arg(fixtures().join("families/llama2")).stdout(writer);
+    let output = inspect.stderr(Stdio::piped()).spawn().unwrap().wait_with_output().unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(!stderr.contains("panicked") && !stderr.contains("internal error"), "{stderr}");
+    assert_ne!(output.status.code(), Some(101));
+}
+
+/// The cause of an error is part of its message, and is not to be appended once more.
+#[test]
+fn nothing_is_said_twice() {
+    let sandbox = Sandbox::new("families/llama2");
+    sandbox.write("few.json", "[1]");
+    sandbox.write("file", "x");
+    for command in [
+        "compress dense --out out --calibration nowhere.txt",
+        "compress dense --out out --calibration nowhere.safetensors",
+        "compress dense --out file/out --calibration tokens.safetensors",
+        "plan dense --plan few.json",
+        "plan dense --plan nowhere.json",
+    ] {
+        let output = sandbox.slicegpt(".", command).output().unwrap();
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        let clauses: Vec<&str> = stderr.trim_end().split(": ").collect();
+        let twice = clauses.windows(2).find(|pair| pair[0] == pair[1]);
+        assert_eq!(twice, None, "{command}\n{stderr}");
+    }
+}

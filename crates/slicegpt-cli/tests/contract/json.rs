@@ -1,0 +1,146 @@
+//! stdout and stderr: one JSON object with `--json`, help, and silence where all is well.
+
+use serde_json::Value;
+
+use crate::workshop::{TRAINED, Workshop, errors};
+
+const COMPRESS: &str =
+    "compress MODEL --out out --samples 2 --calibration MODEL/expected.safetensors";
+const EVALUATE: &str = "eval ppl MODEL --tokens MODEL/expected.safetensors";
+
+/// A key, and whether a value is of its kind.
+type Key<'a> = (&'a str, fn(&Value) -> bool);
+
+/// Checks that `command --json` prints these keys, each of the kind given.
+fn check(command: &str, keys: &[Key<'_>]) {
+    let json = Workshop::new("families/llama2").json(command);
+    for (key, kind) in keys {
+        assert!(kind(&json[key]), "{command}: `{key}` is {}", json[key]);
+    }
+}
+
+fn positive(value: &Value) -> bool {
+    value.as_f64().is_some_and(|x| x > 0.0)
+}
+
+fn whole(value: &Value) -> bool {
+    value.as_u64().is_some_and(|x| x > 0)
+}
+
+fn number(value: &Value) -> bool {
+    value.is_number()
+}
+
+fn widths(value: &Value) -> bool {
+    value.as_array().is_some_and(|list| list.len() == 5 && list.iter().all(whole))
+}
+
+#[test]
+fn json_has_the_keys_that_were_promised() {
+    check(
+        COMPRESS,
+        &[
+            ("nominal_sparsity", positive),
+            ("real_reduction", number),
+            ("params_before", whole),
+            ("params_after", whole),
+            ("bytes_before", whole),
+            ("bytes_after", whole),
+            ("widths", widths),
+            ("seconds", positive),
+        ],
+    );
+    if cfg!(unix) {
+        check(COMPRESS, &[("peak_rss_bytes", whole)]);
+    }
+    check(
+        EVALUATE,
+        &[("perplexity", positive), ("tokens", whole), ("samples", whole), ("seqlen", whole)],
+    );
+    check("verify MODEL", &[("max_abs_logit_diff", number), ("max_rel_logit_diff", number)]);
+    check(
+        "inspect MODEL",
+        &[("params", whole), ("bytes", whole), ("model_type", Value::is_string)],
+    );
+    check(
+        "plan MODEL",
+        &[
+            ("widths", widths),
+            ("params_before", whole),
+            ("params_after", whole),
+            ("estimated_peak_bytes", whole),
+        ],
+    );
+}
+
+/// Also of a sliced model, and in numbers that JSON can hold.
+#[test]
+fn json_is_said_of_a_sliced_model_too() {
+    let workshop = Workshop::new("families/llama2");
+    workshop.succeed(COMPRESS);
+    let inspected = workshop.json("inspect out");
+    assert_eq!(inspected["slicegpt"]["format"], 1);
+    let scored = workshop.json("eval ppl out --tokens MODEL/expected.safetensors");
+    assert!(positive(&scored["perplexity"]));
+}
+
+#[test]
+fn all_is_quiet_where_all_is_well() {
+    let table = |command: &str, case: &str| {
+        for json in ["", "--json"] {
+            let output = Workshop::new(case).succeed(&format!("{command} {json}"));
+            assert_eq!(errors(&output), "", "{command}");
+            assert!(!output.stdout.is_empty(), "{command}");
+        }
+    };
+    for command in [COMPRESS, EVALUATE, "verify MODEL", "inspect MODEL", "plan MODEL"] {
+        table(command, "families/llama2");
+    }
+    let workshop = Workshop::new("families/llama2");
+    let output = workshop.succeed("logits MODEL --tokens MODEL/expected.safetensors --out l");
+    assert_eq!((errors(&output).as_str(), output.stdout.as_slice()), ("", &b""[..]));
+    table("eval ppl MODEL --text FIXTURES/text/valid.txt --seqlen 256 --max-samples 2", TRAINED);
+    table("compress MODEL --out out --seqlen 64 --samples 4", TRAINED);
+}
+
+/// The shortest command there is warns of nothing, because nothing was asked for.
+#[test]
+fn all_is_quiet_with_all_defaults() {
+    let output = Workshop::new(TRAINED).succeed("compress MODEL --out out");
+    assert_eq!(errors(&output), "");
+}
+
+#[test]
+fn the_tolerance_decides_what_verify_returns() {
+    let workshop = Workshop::new("families/llama2");
+    for (options, code) in
+        [("", 0), ("--tolerance 0.01", 0), ("--tolerance 0", 1), ("--tolerance 1e-12", 1)]
+    {
+        let output = workshop.run(&format!("verify MODEL --json {options}"));
+        assert_eq!(output.status.code(), Some(code), "{options}");
+        assert_eq!(errors(&output), "", "{options}");
+        let json: Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(json["passed"], code == 0, "{options}");
+        assert!(json["max_abs_logit_diff"].as_f64().unwrap() > 0.0, "{options}");
+    }
+}
+
+#[test]
+fn every_command_has_a_help() {
+    let workshop = Workshop::new("families/llama2");
+    for command in ["", "inspect", "plan", "compress", "eval", "eval ppl", "logits", "verify"] {
+        for help in ["--help", "-h"] {
+            let output = workshop.succeed(&format!("{command} {help}"));
+            let text = String::from_utf8(output.stdout).unwrap();
+            assert!(text.contains("Usage: slicegpt"), "{command}: {text}");
+        }
+        // Every subcommand is listed where one looks for it.
+        let parent = if command == "eval ppl" { "eval --help" } else { "--help" };
+        let text = String::from_utf8(workshop.succeed(parent).stdout).unwrap();
+        let word = command.split(' ').next_back().unwrap();
+        assert!(text.contains(word), "{word}: {text}");
+    }
+    let output = workshop.succeed("--version");
+    let version = format!("slicegpt {}\n", env!("CARGO_PKG_VERSION"));
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), version);
+}
