@@ -100,11 +100,11 @@ impl Calibration {
     pub fn load(&self, model: &Opened) -> Result<(Samples, String)> {
         let Some(path) = &self.calibration else {
             note("calibrating on the small bundled text; --calibration FILE takes your own");
-            return self.from_text(model, Text::bundled());
+            return self.cut_text(model, Text::bundled());
         };
         let name = path.to_string_lossy();
         if name == "self" {
-            return Ok((self.from_model(model)?, "self".into()));
+            return Ok((self.sample_model(model)?, "self".into()));
         }
         if is_token_file(&name) {
             let samples = token_file(&name)?.clip(self.cutting.seqlen_for(model));
@@ -113,14 +113,14 @@ impl Calibration {
             let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
             return Ok((samples.take(self.samples()), file));
         }
-        self.from_text(model, Text::read(path, self.cutting.text_column.as_deref())?)
+        self.cut_text(model, Text::read(path, self.cutting.text_column.as_deref())?)
     }
 
     fn samples(&self) -> usize {
         self.samples.unwrap_or(SAMPLES)
     }
 
-    fn from_text(&self, model: &Opened, text: Text) -> Result<(Samples, String)> {
+    fn cut_text(&self, model: &Opened, text: Text) -> Result<(Samples, String)> {
         let vocabulary = Vocabulary::open(&model.directory())?;
         let seqlen = self.cutting.seqlen_for(model);
         let samples = calibration_samples(&text, &vocabulary, self.samples(), seqlen, self.seed)?;
@@ -143,7 +143,7 @@ impl Calibration {
         }
     }
 
-    fn from_model(&self, opened: &Opened) -> Result<Samples> {
+    fn sample_model(&self, opened: &Opened) -> Result<Samples> {
         let seqlen = self.cutting.seqlen_for(opened);
         let id = |field: &str| {
             let value = opened.checkpoint.config().get(field)?;

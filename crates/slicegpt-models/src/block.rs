@@ -26,6 +26,8 @@ pub struct Sublayer {
 }
 
 /// What reads the normalised stream and writes the stream.
+// Two of them per block: their size is nothing beside what they hold.
+#[allow(clippy::large_enum_variant)]
 #[derive(Module, Debug)]
 pub enum Branch {
     /// Mixes tokens.

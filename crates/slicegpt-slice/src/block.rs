@@ -25,6 +25,16 @@ pub enum SliceError {
     Interrupted,
 }
 
+/// A block that has been sliced, and the stream behind it.
+pub struct SlicedBlock<B: Block> {
+    /// Its weights, cut.
+    pub block: B,
+    /// What the next block reads.
+    pub stream: Stream<B::Context>,
+    /// Of the full-width signal after each of its sublayers.
+    pub spectra: Vec<Spectrum>,
+}
+
 /// Slices `block`, number `number` of its model, to `widths` (what it reads, then what each
 /// sublayer writes), and carries `stream` through it. Each sublayer runs once per batch:
 ///
@@ -51,7 +61,7 @@ pub enum SliceError {
 /// use slicegpt_calibrate::Orientation;
 /// use slicegpt_core::{Block, Norm, Shortcut, Sublayer, SublayerMut};
 /// use slicegpt_invariance::fuse;
-/// use slicegpt_slice::{Batch, Stream, slice_block};
+/// use slicegpt_slice::{Batch, SlicedBlock, Stream, slice_block};
 ///
 /// struct Plain { norm: Norm, up: Linear, down: Linear, shortcut: Shortcut }
 ///
@@ -92,7 +102,7 @@ pub enum SliceError {
 /// let batch = Batch { signal, context: (), keep: None };
 /// let (stream, _) = Stream::project(vec![batch], 12, &mut orientation)?;
 /// let go_on = &mut || ControlFlow::Continue(());
-/// let (block, stream, spectra) =
+/// let SlicedBlock { block, stream, spectra } =
 ///     slice_block(fuse(block), 0, stream, &[12, 10], &mut orientation, go_on)?;
 ///
 /// assert_eq!(block.up.weight.dims(), [12, 64]);
@@ -117,7 +127,7 @@ pub fn slice_block<B: Block>(
     widths: &[usize],
     orientation: &mut Orientation,
     tick: &mut dyn FnMut() -> ControlFlow<()>,
-) -> Result<(B, Stream<B::Context>, Vec<Spectrum>), SliceError> {
+) -> Result<SlicedBlock<B>, SliceError> {
     let mut block = block.into_inner();
     assert_eq!(widths.len(), block.depth() + 1, "a width around every sublayer");
     assert_eq!(widths[0], stream.basis.rank(), "the block reads the stream as it is");
@@ -148,5 +158,5 @@ pub fn slice_block<B: Block>(
         writers.into_iter().for_each(|writer| write_in(writer, &stream.basis));
         *shortcut = Shortcut::between(&from, &stream.basis, &device, dtype);
     }
-    Ok((block, stream, spectra))
+    Ok(SlicedBlock { block, stream, spectra })
 }

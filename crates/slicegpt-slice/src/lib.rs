@@ -12,7 +12,7 @@ mod plan;
 mod run;
 mod stream;
 
-pub use block::{SliceError, slice_block};
+pub use block::{SliceError, SlicedBlock, slice_block};
 pub use plan::{PlanError, Schedule};
 pub use run::{Sliced, run};
 pub use stream::{Batch, Stream};

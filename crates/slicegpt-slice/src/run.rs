@@ -38,9 +38,9 @@ pub fn run<B: Block, E: From<SliceError>>(
     for (index, block) in blocks.into_iter().enumerate() {
         let block = block?;
         let around = widths.block(index, block.get().depth());
-        let (block, next, spectra) = slice_block(block, index, stream, around, orientation, tick)?;
-        stream = next;
-        sink(Sliced { index, block, spectra })?;
+        let sliced = slice_block(block, index, stream, around, orientation, tick)?;
+        stream = sliced.stream;
+        sink(Sliced { index, block: sliced.block, spectra: sliced.spectra })?;
     }
     Ok(stream)
 }

@@ -8,7 +8,7 @@ use slicegpt_calibrate::Orientation;
 use slicegpt_core::{Block, Decoder, TokenBatch};
 use slicegpt_invariance::{center, fuse};
 use slicegpt_models::{Model, SUPPORTED};
-use slicegpt_slice::{Batch, SliceError, Stream, slice_block};
+use slicegpt_slice::{Batch, SliceError, SlicedBlock, Stream, slice_block};
 use slicegpt_testkit::{ToySource, largest_difference, spec};
 
 type Toy = Model<ToySource>;
@@ -49,7 +49,7 @@ fn the_stream_carried_on_is_what_the_sliced_block_computes() {
             let widths = &widths[..=model.depth()];
             let block = fuse(model.block(0).unwrap());
             let go_on = &mut || ControlFlow::Continue(());
-            let (block, stream, spectra) =
+            let SlicedBlock { block, stream, spectra } =
                 slice_block(block, 0, stream, widths, &mut orientation, go_on).unwrap();
             assert_eq!(spectra.len(), model.depth());
             for (before, after) in before.into_iter().zip(stream.batches()) {
