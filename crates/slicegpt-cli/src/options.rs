@@ -125,10 +125,12 @@ pub fn tolerance(text: &str) -> Result<f64, String> {
     }
 }
 
-/// A whole number above 0.
+/// A whole number above 0, of something there may be many of: small enough that two of them
+/// multiply.
 pub fn positive(text: &str) -> Result<usize, String> {
+    const MOST: usize = 1 << 24;
     match text.parse::<usize>() {
-        Ok(0) | Err(_) => Err("a whole number above 0 is needed".into()),
-        Ok(number) => Ok(number),
+        Ok(number) if (1..=MOST).contains(&number) => Ok(number),
+        _ => Err(format!("a whole number from 1 to {MOST} is needed")),
     }
 }

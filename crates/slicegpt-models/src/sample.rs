@@ -35,7 +35,7 @@ pub fn sample<S: TensorSource>(
     let mut rng = ChaCha20Rng::seed_from_u64(seed);
     let blocks = (0..model.blocks()).map(|i| model.block(i)).collect::<Result<Vec<_>, _>>()?;
     let head = model.head()?;
-    let mut all = Vec::with_capacity(rows * tokens);
+    let mut all = Vec::new();
     for start in (0..rows).step_by(batch) {
         let group = batch.min(rows - start);
         let cache = Cache::default();

@@ -121,6 +121,22 @@ fn numbers_of_things_are_above_zero() {
     none(&complaints);
 }
 
+/// More tokens than any memory holds are refused before memory is asked for.
+#[test]
+fn numbers_of_things_are_within_reason() {
+    let sandbox = Sandbox::new("families/llama2");
+    let rows = [
+        ("compress dense --out out --calibration self --samples 1000000000000000000", "--samples"),
+        ("verify dense --max-samples 1000000000000000", "--max-samples"),
+        // Times 64 tokens this is 2^66, or none at all to who counts in 64 bits.
+        ("verify dense --max-samples 1152921504606846976", "--max-samples"),
+    ];
+    let complaint = |(command, option): &(&str, &str)| {
+        sandbox.complaint(sandbox.slicegpt(".", command), &[option])
+    };
+    none(&rows.iter().filter_map(complaint).collect::<Vec<_>>());
+}
+
 #[test]
 fn options_that_are_no_sizes_types_or_names_are_named() {
     let sandbox = Sandbox::new("families/llama2");
