@@ -39,11 +39,12 @@ pub enum DependencyKind {
 
 impl Workspace {
     pub fn load() -> Result<Self> {
-        // Compiled in rather than taken from the current directory: `cargo xtask` runs from any.
-        let root = Path::new(env!("CARGO_MANIFEST_DIR"))
-            .parent()
-            .context("xtask is not inside a workspace")?
-            .to_path_buf();
+        // From cargo, at run time: `cargo xtask` runs from any directory, and two checkouts may share
+        // one target directory and with it this binary.
+        let manifest = std::env::var_os("CARGO_MANIFEST_DIR");
+        let manifest = manifest.unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
+        let root =
+            Path::new(&manifest).parent().context("xtask is not inside a workspace")?.to_path_buf();
         let output = cargo()
             .current_dir(&root)
             .args(["metadata", "--no-deps", "--format-version", "1"])

@@ -4,24 +4,26 @@ use std::path::Path;
 
 use crate::error::{CheckpointError, Result};
 
-/// Tokenizer, generation and licence files, as the Hub names them.
+/// How the names of tokenizer, generation and licence files begin, in lower case.
 const COMPANIONS: &[&str] = &[
-    "tokenizer.json",
-    "tokenizer.model",
-    "tokenizer_config.json",
+    "tokenizer",
     "special_tokens_map.json",
     "added_tokens.json",
-    "vocab.json",
+    "vocab.",
     "merges.txt",
-    "chat_template.jinja",
-    "chat_template.json",
+    "tekken.json",
+    "chat_template.",
     "generation_config.json",
-    "LICENSE",
-    "LICENSE.txt",
-    "LICENSE.md",
-    "NOTICE",
-    "USE_POLICY.md",
+    "license",
+    "notice",
+    "use_policy",
 ];
+
+/// Whether a file of that name belongs to a model beside its weights and config.
+pub(crate) fn is_companion(name: &str) -> bool {
+    let name = name.to_lowercase();
+    COMPANIONS.iter().any(|start| name.starts_with(start))
+}
 
 /// Copies the tokenizer, generation and licence files of checkpoint `from` that exist to `to`.
 ///
@@ -29,9 +31,10 @@ const COMPANIONS: &[&str] = &[
 ///
 /// If a file cannot be read or written.
 pub fn copy_companions(from: &Path, to: &Path) -> Result<()> {
-    for name in COMPANIONS {
-        let source = from.join(name);
-        if source.is_file() {
+    for entry in std::fs::read_dir(from).map_err(CheckpointError::io(from))? {
+        let source = entry.map_err(CheckpointError::io(from))?.path();
+        let Some(name) = source.file_name() else { continue };
+        if source.is_file() && is_companion(&name.to_string_lossy()) {
             // Contents, not permissions: a read-only download must not make a read-only output.
             let bytes = std::fs::read(&source).map_err(CheckpointError::io(&source))?;
             let target = to.join(name);

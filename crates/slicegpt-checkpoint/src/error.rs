@@ -59,11 +59,18 @@ pub enum CheckpointError {
     #[error("{}: is a directory; name a file", .0.display())]
     OutputIsDirectory(PathBuf),
     #[error(
-        "{}: not replaced, because it does not look like a checkpoint (no config.json in it); \
-         --force replaces checkpoints only, choose another --out",
-        .0.display()
+        "{}: not replaced, because it is no checkpoint of ours ({}); --force replaces those only, \
+         choose another --out",
+        .0.display(),
+        .1
     )]
-    OutputIsForeign(PathBuf),
+    OutputIsForeign(PathBuf, String),
+    #[error(
+        "{}: cannot be put in place: {source}; the output is complete in {}, move it from there",
+        path.display(),
+        kept.display()
+    )]
+    NotRenamed { path: PathBuf, kept: PathBuf, source: io::Error },
     #[error(
         "{}: the output may not be the input, or lie inside it, or hold it; choose another --out",
         .0.display()

@@ -127,6 +127,10 @@ impl Shard {
                 let offset = self.tensors[name].offset;
                 let mut finite = true;
                 for (start, length) in spans {
+                    assert!(
+                        start + length <= whole,
+                        "rows {start}.. of `{name}` are beyond its end"
+                    );
                     let from = offset + start * dtype.size();
                     let bytes = &map[from..from + length * dtype.size()];
                     let filled = out.len();

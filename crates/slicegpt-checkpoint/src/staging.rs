@@ -5,6 +5,7 @@ use std::path::{Component, Path, PathBuf};
 
 use tempfile::TempDir;
 
+use crate::copy::is_companion;
 use crate::error::{CheckpointError, Result};
 
 /// A temporary directory beside the output, which becomes the output on [`Staging::commit`] and
@@ -128,7 +129,10 @@ impl Staging {
                 let aside = aside.keep();
                 let _ = fs::rename(aside.join("old"), out).and_then(|()| fs::remove_dir(&aside));
             }
-            return Err(CheckpointError::Io { path: out.clone(), source });
+            // The work is done: it must not be lost for want of a name.
+            let kept = self.temporary.take().map(TempDir::keep).unwrap_or_default();
+            self.made.clear();
+            return Err(CheckpointError::NotRenamed { path: out.clone(), kept, source });
         }
         // Renamed away: there is nothing left to remove.
         let _ = self.temporary.take().map(TempDir::keep);
@@ -208,9 +212,33 @@ fn check_free(out: &Path, force: bool) -> Result<()> {
     match (empty, force) {
         (true, _) => Ok(()),
         (false, false) => Err(CheckpointError::OutputExists(out.into())),
-        (false, true) if out.join("config.json").is_file() => Ok(()),
-        (false, true) => Err(CheckpointError::OutputIsForeign(out.into())),
+        (false, true) if !out.join("config.json").is_file() => {
+            Err(CheckpointError::OutputIsForeign(out.into(), "config.json is missing".into()))
+        }
+        (false, true) => match foreign(out)? {
+            Some(name) => {
+                Err(CheckpointError::OutputIsForeign(out.into(), format!("it holds {name}")))
+            }
+            None => Ok(()),
+        },
     }
+}
+
+/// The first entry of `directory` that no checkpoint of ours would hold.
+fn foreign(directory: &Path) -> Result<Option<String>> {
+    let io = || CheckpointError::io(directory);
+    for entry in fs::read_dir(directory).map_err(io())? {
+        let entry = entry.map_err(io())?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let weights = name.starts_with("model")
+            && (name.ends_with(".safetensors") || name.ends_with(".safetensors.index.json"));
+        let known = ["config.json", "README.md"].contains(&name.as_str());
+        let file = entry.file_type().map_err(io())?.is_file();
+        if !file || !(weights || known || is_companion(&name)) {
+            return Ok(Some(name));
+        }
+    }
+    Ok(None)
 }
 
 #[cfg(test)]
@@ -249,7 +277,10 @@ mod tests {
         assert!(matches!(Staging::new(&out, None, false), Err(CheckpointError::OutputExists(_))));
         fs::remove_file(out.join("config.json")).unwrap();
         fs::write(out.join("thesis.tex"), "").unwrap();
-        assert!(matches!(Staging::new(&out, None, true), Err(CheckpointError::OutputIsForeign(_))));
+        assert!(matches!(
+            Staging::new(&out, None, true),
+            Err(CheckpointError::OutputIsForeign(..))
+        ));
     }
 
     #[test]

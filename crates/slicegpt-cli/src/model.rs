@@ -92,6 +92,19 @@ impl Opened {
             .filter(|name| used.binary_search_by(|other| other.as_str().cmp(name)).is_err())
             .filter(|name| !CONSTANTS.iter().any(|constant| name.ends_with(constant)))
             .collect();
+        let inside = |name: &&&str| {
+            let head = format!("{}.bias", spec.names.head);
+            let blocks = model.stored_name(spec.names.blocks);
+            name.starts_with(&blocks) || **name == head
+        };
+        if let Some(first) = unused.iter().find(inside) {
+            bail!(
+                "{}: tensor `{first}` is part of no {} as config.json describes it; the model is \
+                 another one than it says",
+                directory.display(),
+                spec.model_type
+            );
+        }
         if let Some(first) = unused.first() {
             let at = directory.display();
             let count = unused.len();

@@ -52,9 +52,9 @@ impl Cutting {
     ) -> Result<Samples> {
         let seqlen = self.seqlen_for(model);
         let samples = match (text, tokens) {
-            (_, Some(spec)) => token_file(spec)?.clip(seqlen),
+            (_, Some(spec)) => self.tokens(model, spec)?,
             (Some(path), None) if is_token_file(&path.to_string_lossy()) => {
-                token_file(&path.to_string_lossy())?.clip(seqlen)
+                self.tokens(model, &path.to_string_lossy())?
             }
             (Some(path), None) => {
                 let vocabulary = Vocabulary::open(&model.directory())?;
@@ -70,10 +70,25 @@ impl Cutting {
         let what = tokens.map(Into::into).or(file);
         let what = what.unwrap_or_else(|| "the tokenizer's output".into());
         samples.check_vocabulary(model.spec.vocab_size, &what)?;
+        if let Some(most) = most.filter(|most| *most > samples.count()) {
+            warn(format!("{} sequences instead of {most}: there is no more text", samples.count()));
+        }
         Ok(match most {
             Some(most) => samples.take(most),
             None => samples,
         })
+    }
+
+    /// The samples of a token file: as long as they are, unless `--seqlen` or the model's context
+    /// is shorter.
+    fn tokens(&self, model: &Opened, spec: &str) -> Result<Samples> {
+        let samples = token_file(spec)?;
+        let length = self.seqlen.unwrap_or(usize::MAX).min(model.spec.context_length);
+        if length < samples.seqlen() {
+            let full = samples.seqlen();
+            warn(format!("{spec}: the first {length} of {full} tokens of each sample are used"));
+        }
+        Ok(samples.clip(length))
     }
 }
 
@@ -107,7 +122,8 @@ impl Calibration {
             return Ok((self.sample_model(model)?, "self".into()));
         }
         if is_token_file(&name) {
-            let samples = token_file(&name)?.clip(self.cutting.seqlen_for(model));
+            self.cutting.seqlen_for(model);
+            let samples = self.cutting.tokens(model, &name)?;
             samples.check_vocabulary(model.spec.vocab_size, &name)?;
             self.say_if_fewer(samples.count());
             let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();

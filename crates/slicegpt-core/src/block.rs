@@ -103,7 +103,7 @@ pub trait Block {
     fn step(&self, index: usize, stream: Tensor<3>, context: &Self::Context) -> Tensor<3> {
         let Sublayer { norm, writers, shortcut, .. } = self.sublayer(index);
         let hidden = self.hidden(index, norm.forward(stream.clone()), context);
-        debug_assert_eq!(hidden.len(), writers.len(), "one hidden signal per writer");
+        assert_eq!(hidden.len(), writers.len(), "one hidden signal per writer");
         writers
             .into_iter()
             .zip(hidden)

@@ -39,11 +39,10 @@ pub(crate) fn forward<D: Decoder>(
 where
     D::Error: std::error::Error + 'static,
 {
-    let head = decoder.head()?;
+    let hidden_size = decoder.norm()?.hidden_size;
     let mut rest = batches;
     while let Some(first) = rest.first() {
-        let [width, _] = head.linear.weight.val().dims();
-        let bytes = first.ids().len() * width.max(head.norm.hidden_size) * size_of::<f32>();
+        let bytes = first.ids().len() * hidden_size * size_of::<f32>();
         let (group, later) = rest.split_at((GROUP_BYTES / bytes.max(1)).clamp(1, rest.len()));
         rest = later;
         let mut streams = Vec::with_capacity(group.len());
@@ -59,6 +58,8 @@ where
                 }
             }
         }
+        // Only now: it is as large as many blocks, and none of them is in memory any more.
+        let head = decoder.head()?;
         for (batch, (stream, _)) in group.iter().zip(streams) {
             sink(batch, stream, &head)?;
         }

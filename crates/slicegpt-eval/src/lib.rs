@@ -1,7 +1,7 @@
 //! Scores any decoder: perplexity with its protocol, and logits.
 //!
-//! A decoder is run block by block over a group of sequences at a time, so that one block, one
-//! group's stream and a slice of the logits are all that is in memory.
+//! A decoder is run block by block over a group of sequences at a time: one block and one group's
+//! stream are in memory, and after the last block the head and a slice of the logits.
 //!
 //! This crate refuses to know passes, families and files: dense or sliced, a
 //! [`slicegpt_core::Decoder`] is a decoder.

@@ -27,7 +27,7 @@ pub struct Perplexity {
 /// Perplexity of `decoder` on `batches` of equally long sequences.
 ///
 /// In each sequence, every token but the first is a label, predicted from those before it. Labels
-/// that are padding, or equal `ignore_token_id`, do not count (the reference implementation ignores
+/// that are padding or come right after it, or equal `ignore_token_id`, do not count (the reference implementation ignores
 /// the pad id so). Negative log-likelihoods are averaged within a sequence, then over sequences.
 ///
 /// # Errors
@@ -61,7 +61,8 @@ where
         for (row, losses) in losses.chunks(tokens).enumerate() {
             let counts = |position: usize| {
                 let at = row * tokens + position + 1;
-                batch.mask().is_none_or(|mask| mask[at]) && Some(ids[at]) != ignore_token_id
+                let seen = batch.mask().is_none_or(|mask| mask[at - 1] && mask[at]);
+                seen && Some(ids[at]) != ignore_token_id
             };
             let counted: Vec<f64> = (0..tokens - 1)
                 .filter(|position| counts(*position))

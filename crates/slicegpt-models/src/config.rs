@@ -50,6 +50,12 @@ impl<'a> Config<'a> {
         })
     }
 
+    /// Whether `field` is there, `null` included: to some families that is another thing than
+    /// absence.
+    pub fn mentions(&self, field: &str) -> bool {
+        self.0.contains_key(field)
+    }
+
     pub fn get(&self, field: &str) -> Option<&'a Value> {
         self.0.get(field).filter(|value| !value.is_null())
     }
@@ -186,12 +192,18 @@ impl<'a> Config<'a> {
                 "rotary positions over {dim} dimensions of a head: an even number is needed"
             )));
         }
-        let parameters = self.object("rope_parameters")?;
-        let theta = match parameters {
-            Some(inner) if inner.get("rope_theta").is_some() => inner.positive("rope_theta")?,
-            _ => self.positive_or_none("rope_theta")?.unwrap_or(10000.0),
+        let inner = self.object("rope_parameters")?.or(self.object("rope_scaling")?);
+        if inner.is_some_and(|inner| inner.0.values().any(Value::is_object)) {
+            return Err(ConfigError::Refused(
+                "rotary parameters that differ from layer to layer are not supported".into(),
+            ));
+        }
+        let theta = match inner {
+            Some(inner) => inner.positive_or_none("rope_theta")?,
+            None => None,
         };
-        let scaling = match parameters.or(self.object("rope_scaling")?) {
+        let theta = theta.or(self.positive_or_none("rope_theta")?).unwrap_or(10000.0);
+        let scaling = match inner {
             None => Scaling::None,
             Some(inner) => self.scaling(inner, dim, context_length)?,
         };

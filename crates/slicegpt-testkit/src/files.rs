@@ -8,7 +8,10 @@ use safetensors::{Dtype, SafeTensors};
 
 /// `fixtures/` of the repository.
 pub fn fixtures() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures")
+    // From cargo, at run time: checkouts may share a target directory.
+    let manifest = std::env::var_os("CARGO_MANIFEST_DIR");
+    let manifest = manifest.unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
+    Path::new(&manifest).join("../../fixtures")
 }
 
 /// The folder with models and results of the reference implementation, where

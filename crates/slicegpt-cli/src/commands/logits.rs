@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use slicegpt_checkpoint::{CheckpointError, Dtype, Staging, Writer};
 use slicegpt_eval::{EvalError, logits};
 
@@ -31,6 +31,11 @@ pub struct Args {
 pub fn run(args: Args) -> Result<ExitCode> {
     let opened = Opened::open(&args.model)?;
     let samples = args.cutting.evaluation(&opened, None, Some(&args.tokens), None)?;
+    let tokens = args.tokens.split(".safetensors").next().unwrap_or_default();
+    let tokens = PathBuf::from(format!("{tokens}.safetensors")).canonicalize();
+    if tokens.is_ok() && tokens.ok() == args.out.canonicalize().ok() {
+        bail!("{}: holds the tokens; choose another --out", args.out.display());
+    }
     let staging = Staging::for_file(&args.out, &args.model)?;
     let shape = vec![samples.count(), samples.seqlen(), opened.spec.vocab_size];
     let tensors = vec![("logits".to_string(), shape)];

@@ -22,9 +22,9 @@ use crate::text::Cutting;
 /// Arguments of `slicegpt verify`.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Hugging Face checkpoint directory, dense or sliced
+    /// Hugging Face checkpoint directory, dense
     model: PathBuf,
-    /// Text to compare logits on [default: random tokens]
+    /// Text to compare logits on, at most 256 tokens of a sequence [default: random tokens]
     #[arg(long, value_name = "FILE")]
     text: Option<PathBuf>,
     #[command(flatten)]
@@ -53,8 +53,10 @@ pub fn run(args: Args) -> Result<ExitCode> {
     crate::commands::plan::refuse_sliced(&crate::model::Described::read(&args.model)?)?;
     let samples = match &args.text {
         Some(path) => {
-            let most = Some(args.max_samples);
-            args.cutting.evaluation(&opened, Some(path), None, most)?.clip(LONGEST)
+            let seqlen = args.cutting.seqlen_for(&opened).min(LONGEST);
+            let cutting = Cutting { seqlen: Some(seqlen), ..args.cutting.clone() };
+            let samples = cutting.evaluation(&opened, Some(path), None, None)?;
+            samples.take(args.max_samples)
         }
         None => {
             let seqlen = args.cutting.seqlen_for(&opened).min(LONGEST);

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 use slicegpt_testkit::fixtures;
 
-use crate::workshop::{TRAINED, Workshop, read_json};
+use crate::workshop::{TRAINED, Workshop, errors, read_json};
 
 fn files(workshop: &Workshop, directory: &str) -> BTreeSet<String> {
     let entries = std::fs::read_dir(workshop.path(directory)).unwrap();
@@ -104,7 +104,7 @@ fn force_replaces_all_of_an_older_output() {
         workshop.json(&format!("compress MODEL --out out {tokens} {options}"))
     };
     compress("--max-shard-size 20kB");
-    workshop.write("out/notes.txt", "of the older one");
+    workshop.write("out/NOTICE", "of the older one");
     compress("--force --sparsity 0.5");
     let all = ["README.md", "config.json", "model.safetensors"].map(String::from);
     assert_eq!(files(&workshop, "out"), all.into());
@@ -112,6 +112,19 @@ fn force_replaces_all_of_an_older_output() {
     assert_eq!(inspected["slicegpt"]["nominal_sparsity"], 0.5);
     // Nothing is left beside it.
     assert_eq!(files(&workshop, "."), ["out".to_string()].into());
+}
+
+/// Somebody's notes beside the weights are not ours to delete.
+#[test]
+fn force_deletes_nothing_that_is_not_of_a_checkpoint() {
+    let workshop = Workshop::new("families/llama2");
+    let command = "compress MODEL --out out --calibration MODEL/expected.safetensors --samples 2";
+    workshop.succeed(command);
+    workshop.write("out/notes.txt", "mine");
+    let output = workshop.run(&format!("{command} --force"));
+    assert_eq!(output.status.code(), Some(2));
+    assert!(errors(&output).contains("notes.txt"), "{}", errors(&output));
+    assert_eq!(std::fs::read_to_string(workshop.path("out/notes.txt")).unwrap(), "mine");
 }
 
 #[test]

@@ -53,6 +53,16 @@ pub fn parse(config: &Value) -> Result<DecoderSpec> {
         let supported = SUPPORTED.join(", ");
         return Err(ConfigError::Unsupported { model_type, supported });
     };
+    // A checkpoint may borrow the type of a model it extends.
+    let class = config.get("architectures").and_then(|list| list.get(0)?.as_str());
+    if let Some(class) = class.and_then(|class| class.strip_suffix("ForCausalLM"))
+        && class.to_lowercase() != model_type
+    {
+        return Err(ConfigError::Refused(format!(
+            "`architectures` names {class}ForCausalLM, which is another model than model_type \
+             {model_type}"
+        )));
+    }
     if config.get("quantization_config").is_some() {
         return Err(ConfigError::Refused(
             "`quantization_config` is set: a quantised checkpoint cannot be rotated; give the \
@@ -88,13 +98,17 @@ static LLAMA_NAMES: Names = Names {
     head: "lm_head",
 };
 
-/// A decoder as Llama defined it: RMSNorm, rotary positions, gated MLP, no biases. Families that
-/// descend from it change what differs.
-fn llama_like(config: Config<'_>, model_type: &'static str) -> Result<DecoderSpec> {
+/// A decoder as Llama defined it: RMSNorm, rotary positions over the first `rotary(head_dim)`
+/// dimensions of each head, gated MLP, no biases. Families that descend from it change what differs.
+fn llama_like_with(
+    config: Config<'_>,
+    model_type: &'static str,
+    rotary: impl FnOnce(usize) -> Result<usize>,
+) -> Result<DecoderSpec> {
     let layers = config.layers()?;
     let context_length = config.count("max_position_embeddings")?;
     let attention = heads(config, layers)?;
-    let rope = config.rope(attention.head_dim, context_length)?;
+    let rope = config.rope(rotary(attention.head_dim)?, context_length)?;
     Ok(DecoderSpec {
         model_type,
         names: &LLAMA_NAMES,
@@ -122,6 +136,11 @@ fn llama_like(config: Config<'_>, model_type: &'static str) -> Result<DecoderSpe
         head_bias: false,
         widths: None,
     })
+}
+
+/// [`llama_like_with`] rotary positions over whole heads.
+fn llama_like(config: Config<'_>, model_type: &'static str) -> Result<DecoderSpec> {
+    llama_like_with(config, model_type, Ok)
 }
 
 /// Heads without biases, norms and windows.

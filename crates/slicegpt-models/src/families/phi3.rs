@@ -1,10 +1,10 @@
 //! Phi-3, Phi-3.5-mini, Phi-4 and Phi-4-mini: Llama with packed projections, an optional window
 //! and longrope.
 
-use super::llama_like;
+use super::llama_like_with;
+use crate::DecoderSpec;
 use crate::config::{Config, Result};
 use crate::layout::{Names, Part};
-use crate::{DecoderSpec, Positions};
 
 static NAMES: Names = Names {
     base: "model.",
@@ -26,11 +26,13 @@ static NAMES: Names = Names {
 };
 
 pub(super) fn parse(config: Config<'_>) -> Result<DecoderSpec> {
-    let mut spec = llama_like(config, "phi3")?;
+    let rotary = |head_dim| config.rotary_dim(head_dim, 1.0);
+    let mut spec = llama_like_with(config, "phi3", rotary)?;
     spec.names = &NAMES;
-    let dim = config.rotary_dim(spec.attention.head_dim, 1.0)?;
-    spec.positions = Positions::Rotary(config.rope(dim, spec.context_length)?);
-    let window = config.tokens_or_none("sliding_window")?;
-    spec.attention.windows = config.windows(spec.layers, window, 0)?;
+    if config.get("rms_norm_eps").is_none() {
+        spec.norm.eps = 1e-5;
+    }
+    // One window for all layers: `layer_types` has no say in this family.
+    spec.attention.windows = vec![config.tokens_or_none("sliding_window")?; spec.layers];
     Ok(spec)
 }

@@ -8,9 +8,12 @@ use slicegpt_models::DecoderSpec;
 pub fn sliced(config: &Value, spec: &DecoderSpec, dtype: Dtype, manifest: &Manifest) -> Value {
     let mut config = config.clone();
     let fields = config.as_object_mut().expect("it was parsed as a config before");
-    // Newer files call it `dtype`; keep whichever is there.
-    let dtype_field = if fields.contains_key("dtype") { "dtype" } else { "torch_dtype" };
-    fields.insert(dtype_field.into(), json!(dtype.torch_name()));
+    // Newer files call it `dtype`, older ones `torch_dtype`: none may be left to contradict.
+    for field in ["dtype", "torch_dtype"] {
+        if fields.contains_key(field) || (field == "torch_dtype" && !fields.contains_key("dtype")) {
+            fields.insert(field.into(), json!(dtype.torch_name()));
+        }
+    }
     // Families differ in what an absent field means.
     fields.insert("tie_word_embeddings".into(), json!(spec.tied));
     fields.insert("slicegpt".into(), manifest.to_json());

@@ -17,7 +17,7 @@ use slicegpt_corpus::Samples;
 use crate::card;
 use crate::commands::plan::refuse_sliced;
 use crate::commands::ppl::{protocol, score};
-use crate::memory::peak_rss_bytes;
+use crate::memory::{peak_rss_bytes, reset_peak};
 use crate::model::{Described, Opened, batches};
 use crate::options::{Cut, DtypeName, positive};
 use crate::output;
@@ -100,6 +100,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     });
     let before = before.transpose()?;
 
+    reset_peak();
     let start = Instant::now();
     let tensors = sliced.entries().into_iter().map(|entry| (entry.name, entry.shape)).collect();
     let mut writer = Writer::create(staging.path(), tensors, dtype, args.max_shard_size)?;
