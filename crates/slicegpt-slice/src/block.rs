@@ -58,10 +58,9 @@ pub struct SlicedBlock<B: Block> {
 ///
 /// use burn::nn::{Linear, LinearConfig};
 /// use burn::tensor::{Device, Distribution, Tensor, activation::relu};
-/// use slicegpt_calibrate::Orientation;
 /// use slicegpt_core::{Block, Norm, Shortcut, Sublayer, SublayerMut};
 /// use slicegpt_invariance::fuse;
-/// use slicegpt_slice::{Batch, SlicedBlock, Stream, slice_block};
+/// use slicegpt_slice::{Batch, Orientation, SlicedBlock, Stream, slice_block};
 ///
 /// struct Plain { norm: Norm, up: Linear, down: Linear, shortcut: Shortcut }
 ///

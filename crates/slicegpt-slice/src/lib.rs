@@ -15,4 +15,5 @@ mod stream;
 pub use block::{SliceError, SlicedBlock, slice_block};
 pub use plan::{PlanError, Schedule};
 pub use run::{Sliced, run};
+pub use slicegpt_calibrate::{Orientation, Spectrum};
 pub use stream::{Batch, Stream};

@@ -85,9 +85,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let widths = args.cut.widths(spec)?;
     let sliced = spec.sliced(widths.clone());
     let staging = Staging::new(&args.out, Some(&args.model), args.force)?;
-    if let Some(path) = &args.spectra {
-        check_spectra(path, &args)?;
-    }
+    let spectra_file = args.spectra.as_ref().map(|path| stage_spectra(path, &args)).transpose()?;
     let opened = Opened::open(&args.model)?;
     let dtype = args.dtype.map_or(opened.dtype, Dtype::from);
     let evaluation = evaluation(&args, &opened)?;
@@ -139,11 +137,14 @@ pub fn run(args: Args) -> Result<ExitCode> {
         tool_version: format!("slicegpt {}", env!("CARGO_PKG_VERSION")),
     };
     finish(&staging, &args.model, &described, &sliced, dtype, &manifest)?;
-    if let Some(path) = &args.spectra {
-        write_spectra(path, &spectra)?;
+    if let Some(staging) = &spectra_file {
+        write_spectra(&staging.path().join(SPECTRA), &spectra)?;
     }
     progress::check()?;
     staging.commit()?;
+    if let Some(staging) = spectra_file {
+        staging.commit_file(SPECTRA)?;
+    }
 
     let after = evaluation.as_ref().map(|samples| {
         note("perplexity after");
@@ -204,13 +205,15 @@ fn evaluation(args: &Args, opened: &Opened) -> Result<Option<Samples>> {
     cutting.evaluation(opened, Some(path), None, args.eval_max_samples).map(Some)
 }
 
-/// The file must be writable in the end, and no part of a model.
-fn check_spectra(path: &Path, args: &Args) -> Result<()> {
-    for model in [&args.model, &args.out] {
-        Staging::check_file(path, model)
-            .with_context(|| format!("--spectra {}", path.display()))?;
-    }
-    Ok(())
+/// What the file of eigenvalues is called until it is put in place.
+const SPECTRA: &str = "spectra.json";
+
+/// Prepares the file of eigenvalues, which may be no part of a model.
+fn stage_spectra(path: &Path, args: &Args) -> Result<Staging> {
+    let staged = Staging::check_file(path, &args.model)
+        .and_then(|()| Staging::check_file(path, &args.out))
+        .and_then(|()| Staging::for_file(path, &args.model));
+    staged.with_context(|| format!("--spectra {}", path.display()))
 }
 
 fn write_spectra(path: &Path, spectra: &[Spectrum]) -> Result<()> {
