@@ -1,1 +1,1 @@
-//! Nothing but benchmarks: see `benches/`. `cargo bench -p slicegpt-benches` runs them.
+//! Nothing but benchmarks: see `benches/`. `cargo bench --workspace --bench passes` runs them.
