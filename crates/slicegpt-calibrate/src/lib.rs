@@ -11,6 +11,6 @@ mod covariance;
 mod eigen;
 mod orientation;
 
-pub use covariance::{Covariance, NotFinite};
+pub use covariance::{Arithmetic, Covariance, NotFinite};
 pub use eigen::{Spectrum, principal};
 pub use orientation::{Orientation, random_basis};

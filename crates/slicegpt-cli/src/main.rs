@@ -8,12 +8,15 @@
 
 mod card;
 mod commands;
+mod device;
+mod estimate;
 mod memory;
 mod model;
 mod options;
 mod output;
 mod progress;
 mod size;
+mod spill;
 mod text;
 
 use std::process::ExitCode;
@@ -51,6 +54,8 @@ enum Command {
     Logits(commands::logits::Args),
     /// Show that fusing and rotating a model changes nothing
     Verify(commands::verify::Args),
+    /// List where models can be run: what this binary was built with, and what this machine has
+    Devices(commands::devices::Args),
 }
 
 #[derive(Subcommand)]
@@ -60,6 +65,8 @@ enum Eval {
 }
 
 fn main() -> ExitCode {
+    // SAFETY: no thread has been started yet.
+    unsafe { slicegpt_device::quiet_without_screen() };
     let cli = Cli::parse();
     progress::on_interrupt();
     // A panic that reaches us is a bug of ours, and says so in one line instead of a backtrace.
@@ -74,6 +81,7 @@ fn main() -> ExitCode {
         Command::Eval(Eval::Ppl(args)) => commands::ppl::run(args),
         Command::Logits(args) => commands::logits::run(args),
         Command::Verify(args) => commands::verify::run(args),
+        Command::Devices(args) => commands::devices::run(args),
     });
     match result {
         Ok(Ok(code)) => code,

@@ -71,7 +71,7 @@ impl Opened {
     pub fn open(directory: &Path) -> Result<Self> {
         let Described { spec, .. } = Described::read(directory)?;
         let checkpoint = Checkpoint::open(directory)?;
-        let model = Model::new(spec.clone(), &checkpoint, Device::flex());
+        let model = Model::new(spec.clone(), &checkpoint, slicegpt_device::Opened::cpu().device);
         let mut used: Vec<String> = Vec::new();
         let mut bytes = 0;
         let mut by_type = [(Dtype::F32, 0), (Dtype::F16, 0), (Dtype::Bf16, 0)];
@@ -117,9 +117,9 @@ impl Opened {
         Ok(Self { spec, checkpoint, bytes, dtype })
     }
 
-    /// The model, to be run on the CPU.
-    pub fn model(&self) -> Model<&Checkpoint> {
-        Model::new(self.spec.clone(), &self.checkpoint, Device::flex())
+    /// The model, to be run on `device`.
+    pub fn model(&self, device: &Device) -> Model<&Checkpoint> {
+        Model::new(self.spec.clone(), &self.checkpoint, device.clone())
     }
 
     /// Its directory.

@@ -8,6 +8,7 @@ use slicegpt_corpus::{
     Samples, Text, Vocabulary, calibration_samples, evaluation_samples, is_token_file, token_file,
 };
 
+use crate::device::Target;
 use crate::model::Opened;
 use crate::options::positive;
 use crate::progress::{Interrupted, Progress, note, warn};
@@ -24,9 +25,6 @@ pub struct Cutting {
     /// Tokens per sequence; clamped to the model's context [default: 2048]
     #[arg(long, value_name = "N", value_parser = positive)]
     pub seqlen: Option<usize>,
-    /// Sequences run at a time
-    #[arg(long, value_name = "N", default_value_t = 8, value_parser = positive)]
-    pub batch_size: usize,
     /// Column of JSONL or Parquet files that holds the text [default: text, or Alpaca's fields]
     #[arg(long, value_name = "NAME")]
     pub text_column: Option<String>,
@@ -112,14 +110,14 @@ pub struct Calibration {
 
 impl Calibration {
     /// The samples, and a name for where they are from.
-    pub fn load(&self, model: &Opened) -> Result<(Samples, String)> {
+    pub fn load(&self, model: &Opened, target: &Target) -> Result<(Samples, String)> {
         let Some(path) = &self.calibration else {
             note("calibrating on the small bundled text; --calibration FILE takes your own");
             return self.cut_text(model, Text::bundled());
         };
         let name = path.to_string_lossy();
         if name == "self" {
-            return Ok((self.sample_model(model)?, "self".into()));
+            return Ok((self.sample_model(model, target)?, "self".into()));
         }
         if is_token_file(&name) {
             self.cutting.seqlen_for(model);
@@ -159,7 +157,7 @@ impl Calibration {
         }
     }
 
-    fn sample_model(&self, opened: &Opened) -> Result<Samples> {
+    fn sample_model(&self, opened: &Opened, target: &Target) -> Result<Samples> {
         let seqlen = self.cutting.seqlen_for(opened);
         let id = |field: &str| {
             let value = opened.checkpoint.config().get(field)?;
@@ -169,11 +167,11 @@ impl Calibration {
         };
         let first = id("bos_token_id").or_else(|| id("eos_token_id")).unwrap_or(0);
         // Sampling one token is little work for many sequences at once.
-        let group = self.cutting.batch_size.max(32);
+        let group = target.batch_size(&opened.spec, seqlen).max(32);
         let progress =
             Progress::start("sampling", self.samples().div_ceil(group) * (seqlen - 1).max(1));
         let ids = slicegpt_models::sample(
-            &opened.model(),
+            &opened.model(&target.device),
             self.samples(),
             seqlen,
             group,

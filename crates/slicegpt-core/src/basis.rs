@@ -2,11 +2,13 @@
 
 use burn::tensor::{DType, Device, Tensor, TensorData};
 
+use crate::precise::Columns;
+
 /// Orthonormal directions of the stream, one per column, most important first:
 /// `[hidden_size, rank]` in float64, on the host.
 ///
 /// It lives on the host because weights are rotated in float64 (SliceGPT, section 3.4), which not
-/// every device has; a device gets the copy it can hold through [`Basis::to`].
+/// every device has; a device gets what it can multiply with through [`Basis::on`].
 #[derive(Clone, Debug)]
 pub struct Basis {
     /// Row-major `[hidden_size, rank]`.
@@ -55,6 +57,11 @@ impl Basis {
     /// Row-major values, `[hidden_size, rank]`.
     pub fn values(&self) -> &[f64] {
         &self.values
+    }
+
+    /// `B` on `device`, to be multiplied with at float64 grade.
+    pub fn on(&self, device: &Device) -> Columns {
+        Columns::new(self, device)
     }
 
     /// `B` on `device` as `dtype`: `[hidden_size, rank]`.

@@ -63,9 +63,10 @@ use crate::{Norm, Shortcut};
 /// // Here the directions kept are simply the first twelve axes: a basis is `[16, 12]`.
 /// let keep = Basis::axes(16, 12);
 /// let SublayerMut { readers, writers, shortcut, .. } = block.sublayer_mut(0);
-/// readers.into_iter().for_each(|reader| read_in(reader, &keep));
-/// writers.into_iter().for_each(|writer| write_in(writer, &keep));
-/// *shortcut = Shortcut::between(&keep, &keep, &device, DType::F32);
+/// let columns = keep.on(&device);
+/// readers.into_iter().for_each(|reader| read_in(reader, &columns));
+/// writers.into_iter().for_each(|writer| write_in(writer, &columns));
+/// *shortcut = Shortcut::between(&columns, &columns, DType::F32);
 ///
 /// let sliced = block.step(0, x.narrow(2, 0, 12), &());
 /// assert_eq!(sliced.dims(), [2, 5, 12]);

@@ -23,6 +23,7 @@ mod decoder;
 mod edit;
 mod fused;
 mod norm;
+pub mod precise;
 mod shortcut;
 mod source;
 mod tokens;

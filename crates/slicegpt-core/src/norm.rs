@@ -49,14 +49,16 @@ impl Norm {
         };
         let mean_square = x.clone().square().sum_dim(2).div_scalar(self.hidden_size as f64);
         let x = x * mean_square.add_scalar(self.eps).sqrt().recip();
-        let x = if half { x.cast(dtype) } else { x };
-        let x = match &self.weight {
-            Some(weight) => x * weight.val().unsqueeze(),
+        let own = |vector: &Param<Tensor<1>>| vector.val().cast(x.dtype()).unsqueeze();
+        let [weight, bias] = [&self.weight, &self.bias].map(|vector| vector.as_ref().map(own));
+        let x = match weight {
+            Some(weight) => x * weight,
             None => x,
         };
-        match &self.bias {
-            Some(bias) => x + bias.val().unsqueeze(),
+        let x = match bias {
+            Some(bias) => x + bias,
             None => x,
-        }
+        };
+        if half { x.cast(dtype) } else { x }
     }
 }

@@ -4,6 +4,7 @@ use burn::module::{Module, Param};
 use burn::tensor::{DType, Device, Tensor, TensorData};
 
 use crate::Basis;
+use crate::precise::Columns;
 
 /// The residual path of a sublayer: untouched, or carried from one basis to the next by
 /// `S = B_in^T B_out`, `[width in, width out]` (SliceGPT, section 3.2).
@@ -35,10 +36,9 @@ impl Shortcut {
         Self::new(Tensor::from_data(data, (device, dtype)))
     }
 
-    /// `B_from^T B_to`, computed in float64: the residual changes basis.
-    pub fn between(from: &Basis, to: &Basis, device: &Device, dtype: DType) -> Self {
-        let (from, to) = (from.to(device, DType::F64), to.to(device, DType::F64));
-        Self::new(from.transpose().matmul(to).cast(dtype))
+    /// `B_from^T B_to`, computed at float64 grade: the residual changes basis.
+    pub fn between(from: &Columns, to: &Columns, dtype: DType) -> Self {
+        Self::new(from.transposed_times_columns(to, dtype))
     }
 
     /// # Shapes

@@ -2,7 +2,8 @@
 
 use burn::module::Param;
 use burn::nn::Linear;
-use burn::tensor::{DType, Tensor};
+use burn::tensor::Tensor;
+use slicegpt_core::precise::{product, widen};
 use slicegpt_core::{Block, Fused, Head, Norm, SublayerMut, edit};
 
 /// Folds every norm of `block` into its readers and, where the norm centres the stream, the
@@ -37,7 +38,7 @@ pub fn center(norm: &Norm, stream: Tensor<3>) -> Tensor<3> {
 /// `norm(x) W + b = bare(x) (diag(g) W) + (beta W + b)` for centred `x`.
 fn fold(norm: &mut Norm, readers: Vec<&mut Linear>) {
     let weight = norm.weight.take().map(|weight| weight.val());
-    let bias = norm.bias.take().map(|bias| bias.val().cast(DType::F64));
+    let bias = norm.bias.take().map(|bias| bias.val());
     norm.centers = false;
     for reader in readers {
         if let Some(bias) = &bias {
@@ -59,17 +60,24 @@ fn scale(reader: &mut Linear, g: Tensor<1>) {
 fn shift(reader: &mut Linear, beta: Tensor<1>) {
     let weight = reader.weight.val();
     let dtype = weight.dtype();
-    let shift = beta.unsqueeze::<2>().matmul(weight.cast(DType::F64)).squeeze_dim(0);
+    let shift: Tensor<1> = product(beta.unsqueeze::<2>(), weight).squeeze_dim(0);
     match &mut reader.bias {
-        Some(bias) => edit(bias, |bias| bias + shift),
+        Some(bias) => edit(bias, |bias| (widen(bias) + shift).cast(dtype)),
         None => reader.bias = Some(Param::from_tensor(shift.cast(dtype))),
     }
 }
 
 /// `W <- W (I - 11^T / D)`, and the same for the bias.
 fn center_writer(writer: &mut Linear) {
-    edit(&mut writer.weight, |w| w.clone() - w.mean_dim(1));
+    edit(&mut writer.weight, |w| less_mean(w, 1));
     if let Some(bias) = &mut writer.bias {
-        edit(bias, |b| b.clone() - b.mean_dim(0));
+        edit(bias, |b| less_mean(b, 0));
     }
+}
+
+/// `w` less its mean over dimension `dim`.
+fn less_mean<const D: usize>(w: Tensor<D>, dim: usize) -> Tensor<D> {
+    let dtype = w.dtype();
+    let w = widen(w);
+    (w.clone() - w.mean_dim(dim)).cast(dtype)
 }

@@ -15,7 +15,9 @@ pub fn rotate<B: Block>(block: Fused<B>, bases: &[Basis]) -> Fused<B> {
         let [from, to] = pair else { unreachable!("windows of two") };
         let SublayerMut { readers, writers, shortcut, .. } = block.sublayer_mut(index);
         let weight = writers[0].weight.val();
-        *shortcut = Shortcut::between(from, to, &weight.device(), weight.dtype());
+        let [from, to] = [from, to].map(|basis| basis.on(&weight.device()));
+        let (from, to) = (&from, &to);
+        *shortcut = Shortcut::between(from, to, weight.dtype());
         readers.into_iter().for_each(|reader| read_in(reader, from));
         writers.into_iter().for_each(|writer| write_in(writer, to));
     }

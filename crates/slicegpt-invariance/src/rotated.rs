@@ -58,7 +58,9 @@ impl<D: Decoder, F: Fn(usize) -> Basis> Decoder for Rotated<'_, D, F> {
     fn head(&self) -> Result<Head, D::Error> {
         let mut head = self.decoder.head()?;
         fold_into_head(&mut head);
-        read_in(&mut head.linear, &(self.basis)(self.blocks() * self.depth()));
+        let device = head.linear.weight.val().device();
+        let basis = (self.basis)(self.blocks() * self.depth());
+        read_in(&mut head.linear, &basis.on(&device));
         Ok(head)
     }
 

@@ -2,17 +2,22 @@
 //! a time, because they are the largest matrices of a model.
 
 use burn::tensor::{DType, Device, Tensor, TensorData};
+use slicegpt_core::precise::Columns;
 use slicegpt_core::{Basis, Norm};
 
 /// How the rows of a table change: `row <- center(row) diag(g) B`, centring and scaling optional.
+///
+/// All of it is one matrix, made on the host in float64; where `B` is the identity, what is left
+/// works element by element.
 pub struct TableEdit {
+    /// `[hidden_size, rank]`; nothing where the basis is the identity.
+    matrix: Option<Columns>,
+    /// Whether the mean is still to be subtracted from each row.
     center: bool,
-    /// `[1, hidden_size]`.
-    scale: Option<Tensor<2>>,
-    /// `[hidden_size, 1]`.
-    shift: Option<Tensor<2>>,
-    /// `[hidden_size, rank]`; nothing for the identity.
-    basis: Option<Tensor<2>>,
+    /// What the columns are still to be multiplied by.
+    scale: Option<Vec<f32>>,
+    /// `[hidden_size, 1]`: what a row is multiplied by to give what the bias of its output gains.
+    shift: Option<Columns>,
     device: Device,
 }
 
@@ -20,21 +25,28 @@ impl TableEdit {
     /// For a table whose rows write the stream (an embedding): centred if the norms of the model
     /// centre, then expressed in `basis`.
     pub fn writer(centers: bool, basis: &Basis, device: &Device) -> Self {
-        let basis = columns(basis, device);
-        Self { center: centers, scale: None, shift: None, basis, device: device.clone() }
+        let (matrix, center) = match (basis.is_identity(), centers) {
+            (true, _) => (None, centers),
+            (false, false) => (Some(basis.on(device)), false),
+            (false, true) => (Some(matrix(&centered(basis), basis, device)), false),
+        };
+        Self { matrix, center, scale: None, shift: None, device: device.clone() }
     }
 
     /// For a table whose rows read the stream through `norm` (a head): the norm folded in, then
     /// expressed in `basis`.
     pub fn reader(norm: &Norm, basis: &Basis, device: &Device) -> Self {
-        let f64 = |vector: Tensor<1>| vector.cast(DType::F64);
-        Self {
-            center: false,
-            scale: norm.weight.as_ref().map(|g| f64(g.val()).unsqueeze_dim(0)),
-            shift: norm.bias.as_ref().map(|beta| f64(beta.val()).unsqueeze_dim(1)),
-            basis: columns(basis, device),
-            device: device.clone(),
-        }
+        let scale = norm.weight.as_ref().map(|g| host(g.val()));
+        let shift = norm.bias.as_ref().map(|beta| {
+            let beta: Vec<f64> = host(beta.val()).into_iter().map(f64::from).collect();
+            Columns::from_f64(&beta, [beta.len(), 1], device)
+        });
+        let (matrix, scale) = match (basis.is_identity(), scale) {
+            (true, scale) => (None, scale),
+            (false, None) => (Some(basis.on(device)), None),
+            (false, Some(g)) => (Some(matrix(&scaled(basis, &g), basis, device)), None),
+        };
+        Self { matrix, center: false, scale, shift, device: device.clone() }
     }
 
     /// Rewrites `rows` (row-major, `[n, hidden_size]`): gives the new rows, `[n, rank]`, and, where
@@ -43,31 +55,50 @@ impl TableEdit {
     /// # Panics
     ///
     /// If `rows` is not a whole number of rows of `hidden_size`.
-    pub fn apply(&self, rows: Vec<f32>, hidden_size: usize) -> (Vec<f32>, Option<Vec<f32>>) {
+    pub fn apply(&self, mut rows: Vec<f32>, hidden_size: usize) -> (Vec<f32>, Option<Vec<f32>>) {
         let shape = [rows.len() / hidden_size, hidden_size];
-        let rows = Tensor::<2>::from_data(TensorData::new(rows, shape), &self.device);
-        let rows = rows.cast(DType::F64);
-        let shift = self.shift.clone().map(|beta| host(rows.clone().matmul(beta)));
-        let rows = match self.center {
-            true => rows.clone() - rows.mean_dim(1),
-            false => rows,
+        let on_device = |rows: Vec<f32>| {
+            let data = TensorData::new(rows, shape);
+            Tensor::<2>::from_data(data, (&self.device, DType::F32))
         };
-        let rows = match &self.scale {
-            Some(g) => rows * g.clone(),
-            None => rows,
-        };
-        let rows = match &self.basis {
-            Some(basis) => rows.matmul(basis.clone()),
-            None => rows,
-        };
-        (host(rows), shift)
+        let shift = self.shift.as_ref().map(|beta| host(beta.after(on_device(rows.clone()))));
+        if let Some(matrix) = &self.matrix {
+            return (host(matrix.after(on_device(rows))), shift);
+        }
+        for row in rows.chunks_exact_mut(hidden_size) {
+            if self.center {
+                let mean = row.iter().map(|x| f64::from(*x)).sum::<f64>() / hidden_size as f64;
+                row.iter_mut().for_each(|x| *x = (f64::from(*x) - mean) as f32);
+            }
+            // One product per element is rounded once, in float32 as in float64.
+            if let Some(g) = &self.scale {
+                row.iter_mut().zip(g).for_each(|(x, g)| *x *= g);
+            }
+        }
+        (rows, shift)
     }
 }
 
-fn columns(basis: &Basis, device: &Device) -> Option<Tensor<2>> {
-    (!basis.is_identity()).then(|| basis.to(device, DType::F64))
+/// `(I - 11^T / D) B`, row-major.
+fn centered(basis: &Basis) -> Vec<f64> {
+    let mut means = vec![0.0; basis.rank()];
+    for row in basis.values().chunks_exact(basis.rank()) {
+        means.iter_mut().zip(row).for_each(|(mean, x)| *mean += x / basis.hidden_size() as f64);
+    }
+    let rows = basis.values().chunks_exact(basis.rank());
+    rows.flat_map(|row| row.iter().zip(&means).map(|(x, mean)| x - mean)).collect()
 }
 
-fn host(tensor: Tensor<2>) -> Vec<f32> {
+/// `diag(g) B`, row-major.
+fn scaled(basis: &Basis, g: &[f32]) -> Vec<f64> {
+    let rows = basis.values().chunks_exact(basis.rank()).zip(g);
+    rows.flat_map(|(row, g)| row.iter().map(move |x| x * f64::from(*g))).collect()
+}
+
+fn matrix(values: &[f64], basis: &Basis, device: &Device) -> Columns {
+    Columns::from_f64(values, [basis.hidden_size(), basis.rank()], device)
+}
+
+fn host<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
     tensor.into_data_dtype(DType::F32).try_into_vec().expect("it was just made float32")
 }

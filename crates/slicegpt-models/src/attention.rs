@@ -6,6 +6,7 @@ use burn::tensor::Tensor;
 use burn::tensor::module::attention;
 use burn::tensor::ops::AttentionModuleOptions;
 use slicegpt_core::Norm;
+use slicegpt_core::precise::has_own_memory;
 
 use crate::Context;
 use crate::rope::rotate;
@@ -57,15 +58,29 @@ impl Attention {
         }
         let damage = damage(&query) + damage(&key);
         let [key, value] = context.remember(self.layer, [key, value]);
+        let heads = query.dims()[1];
+        let [key, value] = [key, value].map(|x| for_each_query_head(x, heads));
         let mixed = match context.mask(self.window) {
             Some(mask) => attention(query, key, value, Some(mask), None, Default::default()),
             // Without padding and window, causality is all there is to mask.
             None => causal(query, key, value),
         };
         let mixed = mixed + damage;
-        let heads = mixed.dims()[1];
         mixed.swap_dims(1, 2).reshape([batch, tokens, heads * self.head_dim])
     }
+}
+
+/// Key and value heads, each as often as query heads share it: `[batch, heads, tokens, head_dim]`.
+///
+/// The processor's attention lets query heads share as they are; that of other devices does not.
+fn for_each_query_head(x: Tensor<4>, heads: usize) -> Tensor<4> {
+    let [batch, kv_heads, tokens, head_dim] = x.dims();
+    if kv_heads == heads || !has_own_memory(&x.device()) {
+        return x;
+    }
+    let shared = heads / kv_heads;
+    let x = x.unsqueeze_dim::<5>(2).expand([batch, kv_heads, shared, tokens, head_dim]);
+    x.reshape([batch, heads, tokens, head_dim])
 }
 
 /// Zero, or NaN where a sequence holds a NaN or an infinity: `[batch, 1, 1, 1]`.
@@ -73,7 +88,8 @@ impl Attention {
 /// A row of scores that are all NaN is one of zeros to some backends' softmax. Overflow in the
 /// queries or keys must not come out finite and wrong.
 fn damage(x: &Tensor<4>) -> Tensor<4> {
-    x.clone().sum_dim(3).sum_dim(2).sum_dim(1).mul_scalar(0.0)
+    // Times zero first: a sum of half-precision numbers may overflow by itself.
+    x.clone().mul_scalar(0.0).sum_dim(3).sum_dim(2).sum_dim(1)
 }
 
 /// Queries at a time, where causality alone masks.

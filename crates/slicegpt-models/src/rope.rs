@@ -163,7 +163,7 @@ impl Rope {
 /// - `tables`: `[tokens, dim]` each, `dim <= head_dim`
 pub(crate) fn rotate(x: Tensor<4>, tables: &[Tensor<2>; 2]) -> Tensor<4> {
     let [_, _, _, head_dim] = x.dims();
-    let [cos, sin] = tables.clone();
+    let [cos, sin] = tables.clone().map(|table| table.cast(x.dtype()));
     let [_, dim] = cos.dims();
     let pass = (dim < head_dim).then(|| x.clone().narrow(3, dim, head_dim - dim));
     let x = if dim < head_dim { x.narrow(3, 0, dim) } else { x };

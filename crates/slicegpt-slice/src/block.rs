@@ -2,14 +2,20 @@
 
 use std::ops::ControlFlow;
 
+use burn::nn::Linear;
+use burn::tensor::DType;
 use slicegpt_calibrate::{NotFinite, Orientation, Spectrum};
 use slicegpt_core::{Block, Fused, Shortcut, SublayerMut, read_in, write_in};
 
 use crate::Stream;
+use crate::stream::timed;
 
 /// Why a block was not sliced.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, thiserror::Error)]
 pub enum SliceError {
+    /// The signal is damaged before the first block.
+    #[error("the calibration signal after the embedding: {0}")]
+    Embedding(NotFinite),
     /// The calibration signal overflowed.
     #[error("the calibration signal after sublayer {sublayer} of block {block}: {source}")]
     NotFinite {
@@ -20,6 +26,9 @@ pub enum SliceError {
         /// What was found.
         source: NotFinite,
     },
+    /// A signal cannot be kept, or had back.
+    #[error("the calibration signal cannot be kept: {0}")]
+    Shelf(std::io::Error),
     /// The caller asked to stop.
     #[error("interrupted")]
     Interrupted,
@@ -106,7 +115,7 @@ pub struct SlicedBlock<B: Block> {
 ///
 /// assert_eq!(block.up.weight.dims(), [12, 64]);
 /// assert_eq!(block.down.weight.dims(), [64, 10]);
-/// assert_eq!(stream.batches()[0].signal.dims(), [4, 32, 10]);
+/// assert_eq!(stream.into_signals()?[0].dims(), [4, 32, 10]);
 /// assert_eq!(spectra[0].eigenvalues.len(), 16);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -122,40 +131,95 @@ pub struct SlicedBlock<B: Block> {
 pub fn slice_block<B: Block>(
     block: Fused<B>,
     number: usize,
-    mut stream: Stream<B::Context>,
+    stream: Stream<B::Context>,
     widths: &[usize],
     orientation: &mut Orientation,
     tick: &mut dyn FnMut() -> ControlFlow<()>,
 ) -> Result<SlicedBlock<B>, SliceError> {
+    slice(block, number, stream, widths, orientation, tick, End::Analysed)
+}
+
+/// What becomes of the signal after the last sublayer of a block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    /// It is computed and analysed, as after every other.
+    Analysed,
+    /// Nobody asks for it: it is not computed, nothing behind it is cut, and the stream that is
+    /// given back has no signal.
+    Open,
+}
+
+/// [`slice_block`], with a choice.
+pub(crate) fn slice<B: Block>(
+    block: Fused<B>,
+    number: usize,
+    mut stream: Stream<B::Context>,
+    widths: &[usize],
+    orientation: &mut Orientation,
+    tick: &mut dyn FnMut() -> ControlFlow<()>,
+    end: End,
+) -> Result<SlicedBlock<B>, SliceError> {
     let mut block = block.into_inner();
     assert_eq!(widths.len(), block.depth() + 1, "a width around every sublayer");
-    assert_eq!(widths[0], stream.basis.rank(), "the block reads the stream as it is");
+    assert_eq!(widths[0], stream.basis().rank(), "the block reads the stream as it is");
     let mut spectra = Vec::new();
     for (index, &rank) in widths[1..].iter().enumerate() {
-        let signal = &stream.batches[0].signal;
-        let (device, dtype) = (signal.device(), signal.dtype());
+        let compute = stream.compute();
+        let from = stream.columns().clone();
+        let SublayerMut { readers, writers, .. } = block.sublayer_mut(index);
+        let weight = writers[0].weight.val();
+        let (device, dtype) = (weight.device(), weight.dtype());
+        timed(&mut stream.stages.edit, || {
+            readers.into_iter().for_each(|reader| read_in(reader, &from));
+        });
 
-        // Read the stream in the basis it arrives in, but write at full width, so that the output
-        // can be analysed.
-        let SublayerMut { readers, shortcut, .. } = block.sublayer_mut(index);
-        readers.into_iter().for_each(|reader| read_in(reader, &stream.basis));
-        *shortcut = Shortcut::back(&stream.basis, &device, dtype);
-        for batch in &mut stream.batches {
-            batch.signal.inplace(|z| block.step(index, z, &batch.context));
-            if tick().is_break() {
-                return Err(SliceError::Interrupted);
-            }
+        if end == End::Open && index + 1 == block.depth() {
+            stream.leave();
+        } else {
+            // Read the stream in the basis it arrives in, but write at full width, so that the
+            // output can be analysed.
+            *block.sublayer_mut(index).shortcut = Shortcut::back(stream.basis(), &device, compute);
+            let exact = lower(&mut block, index, compute);
+            let at = |source| SliceError::NotFinite { block: number, sublayer: index, source };
+            let spectrum = stream.advance(rank, orientation, at, |batch, context| {
+                let signal = block.step(index, batch, context);
+                match tick() {
+                    ControlFlow::Continue(()) => Ok(signal),
+                    ControlFlow::Break(()) => Err(SliceError::Interrupted),
+                }
+            })?;
+            spectra.push(spectrum);
+            restore(&mut block, index, exact);
         }
 
         // Now write in the new basis too.
-        let from = stream.basis;
-        let (projected, spectrum) = Stream::project(stream.batches, rank, orientation)
-            .map_err(|source| SliceError::NotFinite { block: number, sublayer: index, source })?;
-        stream = projected;
-        spectra.push(spectrum);
         let SublayerMut { writers, shortcut, .. } = block.sublayer_mut(index);
-        writers.into_iter().for_each(|writer| write_in(writer, &stream.basis));
-        *shortcut = Shortcut::between(&from, &stream.basis, &device, dtype);
+        let to = stream.columns().clone();
+        timed(&mut stream.stages.edit, || {
+            writers.into_iter().for_each(|writer| write_in(writer, &to));
+            *shortcut = Shortcut::between(&from, &to, dtype);
+            let _ = device.sync();
+        });
     }
     Ok(SlicedBlock { block, stream, spectra })
+}
+
+/// Gives the linears of a sublayer the type it is to be run in, and gives back those it had.
+fn lower<B: Block>(block: &mut B, index: usize, dtype: DType) -> Vec<Linear> {
+    let exact = linears(block, index).map(|linear| linear.clone()).collect();
+    for linear in linears(block, index) {
+        linear.weight = linear.weight.clone().map(|w| w.cast(dtype));
+        linear.bias = linear.bias.take().map(|bias| bias.map(|b| b.cast(dtype)));
+    }
+    exact
+}
+
+/// Undoes [`lower`].
+fn restore<B: Block>(block: &mut B, index: usize, exact: Vec<Linear>) {
+    linears(block, index).zip(exact).for_each(|(linear, exact)| *linear = exact);
+}
+
+fn linears<B: Block>(block: &mut B, index: usize) -> impl Iterator<Item = &mut Linear> {
+    let SublayerMut { readers, writers, .. } = block.sublayer_mut(index);
+    readers.into_iter().chain(writers)
 }

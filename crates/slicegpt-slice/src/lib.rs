@@ -14,6 +14,6 @@ mod stream;
 
 pub use block::{SliceError, SlicedBlock, slice_block};
 pub use plan::{PlanError, Schedule};
-pub use run::{Sliced, run};
-pub use slicegpt_calibrate::{Orientation, Spectrum};
-pub use stream::{Batch, Stream};
+pub use run::{Sliced, Spectra, run};
+pub use slicegpt_calibrate::{Arithmetic, Orientation, Spectrum};
+pub use stream::{Batch, Memory, Settings, Shelf, Stages, Stream};

@@ -3,9 +3,19 @@
 use std::ops::ControlFlow;
 
 use slicegpt_calibrate::{Orientation, Spectrum};
-use slicegpt_core::{Block, Fused, Widths};
+use slicegpt_core::{Basis, Block, Fused, Widths};
 
-use crate::{SliceError, Stream, slice_block};
+use crate::block::{End, slice};
+use crate::{SliceError, Stages, Stream};
+
+/// Which spectra are asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Spectra {
+    /// Of the signal at every cut.
+    Everywhere,
+    /// Where they are needed anyway.
+    WhereCut,
+}
 
 /// A block that has been sliced.
 pub struct Sliced<B> {
@@ -17,8 +27,12 @@ pub struct Sliced<B> {
     pub spectra: Vec<Spectrum>,
 }
 
-/// Slices `blocks` in order, as [`slice_block`] does, and hands each to `sink` before the next is
-/// taken: one block is in memory at a time.
+/// Slices `blocks` in order, as [`slice_block`](crate::slice_block) does, and hands each to `sink`
+/// before the next is taken: one block is in memory at a time. Gives the basis of the stream behind
+/// the last, and where the time went.
+///
+/// Where nothing is cut behind the last sublayer, and `spectra` says that nobody looks at its
+/// output, it is not run: its spectrum is then missing.
 ///
 /// # Errors
 ///
@@ -32,15 +46,21 @@ pub fn run<B: Block, E: From<SliceError>>(
     blocks: impl IntoIterator<Item = Result<Fused<B>, E>>,
     widths: &Widths,
     orientation: &mut Orientation,
+    spectra: Spectra,
     tick: &mut dyn FnMut() -> ControlFlow<()>,
     mut sink: impl FnMut(Sliced<B>) -> Result<(), E>,
-) -> Result<Stream<B::Context>, E> {
+) -> Result<(Basis, Stages), E> {
+    let uncut = widths.head() == stream.basis().hidden_size();
+    let unseen = spectra == Spectra::WhereCut && matches!(orientation, Orientation::Pca);
     for (index, block) in blocks.into_iter().enumerate() {
         let block = block?;
-        let around = widths.block(index, block.get().depth());
-        let sliced = slice_block(block, index, stream, around, orientation, tick)?;
+        let depth = block.get().depth();
+        let around = widths.block(index, depth);
+        let last = (index + 1) * depth + 1 == widths.as_slice().len();
+        let end = if last && uncut && unseen { End::Open } else { End::Analysed };
+        let sliced = slice(block, index, stream, around, orientation, tick, end)?;
         stream = sliced.stream;
         sink(Sliced { index, block: sliced.block, spectra: sliced.spectra })?;
     }
-    Ok(stream)
+    Ok((stream.basis().clone(), stream.stages))
 }

@@ -8,6 +8,7 @@ use slicegpt_checkpoint::{CheckpointError, Dtype, Staging, Writer};
 use slicegpt_eval::{EvalError, logits};
 
 use crate::commands::ppl::eval_error;
+use crate::device::Running;
 use crate::model::{Opened, batches};
 use crate::progress::{Progress, note};
 use crate::text::Cutting;
@@ -25,11 +26,14 @@ pub struct Args {
     out: PathBuf,
     #[command(flatten)]
     cutting: Cutting,
+    #[command(flatten)]
+    running: Running,
 }
 
 /// Runs it.
 pub fn run(args: Args) -> Result<ExitCode> {
     let opened = Opened::open(&args.model)?;
+    let target = args.running.open()?;
     let samples = args.cutting.evaluation(&opened, None, Some(&args.tokens), None)?;
     let tokens = args.tokens.split(".safetensors").next().unwrap_or_default();
     let tokens = PathBuf::from(format!("{tokens}.safetensors")).canonicalize();
@@ -41,13 +45,16 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let tensors = vec![("logits".to_string(), shape)];
     let mut writer = Writer::create(staging.path(), tensors, Dtype::F32, u64::MAX)?;
 
-    let batches = batches(&samples, args.cutting.batch_size);
+    let batches = batches(&samples, target.batch_size(&opened.spec, samples.seqlen()));
     let progress = Progress::start("running", batches.len() * opened.spec.layers);
-    let written = logits(&opened.model(), &batches, &mut || progress.tick(), |values| {
-        writer.write("logits", &values).map_err(EvalError::<CheckpointError>::from)
-    });
+    target.run(|| {
+        let model = opened.model(&target.device);
+        let written = logits(&model, &batches, &mut || progress.tick(), |values| {
+            writer.write("logits", &values).map_err(EvalError::<CheckpointError>::from)
+        });
+        written.map_err(|error| eval_error(error, &args.model))
+    })?;
     progress.finish();
-    written.map_err(|error| eval_error(error, &args.model))?;
     let written = writer.finish()?;
     staging.commit_file(&written.files[0])?;
     note(format!("wrote {}", args.out.display()));

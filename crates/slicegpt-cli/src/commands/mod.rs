@@ -1,6 +1,7 @@
 //! One file per command: its arguments, and how it composes the libraries.
 
 pub mod compress;
+pub mod devices;
 pub mod inspect;
 pub mod logits;
 pub mod plan;

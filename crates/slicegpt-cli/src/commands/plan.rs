@@ -6,8 +6,8 @@ use std::process::ExitCode;
 use anyhow::{Result, bail};
 use serde_json::json;
 use slicegpt_checkpoint::Dtype;
-use slicegpt_models::DecoderSpec;
 
+use crate::estimate;
 use crate::model::Described;
 use crate::options::{Cut, DtypeName, positive};
 use crate::output;
@@ -30,7 +30,7 @@ pub struct Args {
     /// Tokens per sequence, for the memory estimate
     #[arg(long, value_name = "N", default_value_t = SEQLEN, value_parser = positive)]
     seqlen: usize,
-    /// Sequences run at a time, for the memory estimate
+    /// Sequences run at a time, for the memory estimate of a run on the processor
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = positive)]
     batch_size: usize,
     /// Print one JSON object
@@ -51,7 +51,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let (bytes_before, bytes_after) = (before * stored.size() as u64, after * dtype.size() as u64);
     let reduction = 1.0 - after as f64 / before as f64;
     let seqlen = args.seqlen.min(spec.context_length);
-    let peak = estimate_peak(spec, args.samples, seqlen, args.batch_size);
+    let peak = estimate::peak(spec, args.samples, seqlen, args.batch_size);
     let json = json!({
         "method": args.cut.method.name(),
         "nominal_sparsity": args.cut.nominal(),
@@ -90,26 +90,4 @@ pub fn refuse_sliced(described: &Described) -> Result<()> {
         bail!("the model is sliced already; give the dense checkpoint it was made from");
     }
     Ok(())
-}
-
-/// Bytes in memory at the worst moment of a compression: one block in float32, the calibration
-/// stream, what one batch holds inside a sublayer, the float64 copies of the edit of the largest
-/// matrix, and a covariance with its decomposition.
-///
-/// The last three are not needed at the same time, but the allocator keeps what was freed for a
-/// while: their sum is what was measured (`docs/benchmarks.md`).
-fn estimate_peak(spec: &DecoderSpec, samples: usize, seqlen: usize, batch_size: usize) -> u64 {
-    let block = spec.block_entries(0);
-    let parameters: usize = block.iter().map(slicegpt_models::Entry::numel).sum();
-    let largest = block.iter().map(slicegpt_models::Entry::numel).max().unwrap_or(0);
-    let hidden = spec.hidden_size;
-    let attention = (spec.attention.heads + 2 * spec.attention.kv_heads) * spec.attention.head_dim;
-    let inside = (3 * spec.mlp.intermediate_size).max(3 * attention) + 4 * hidden;
-    let process = 40_000_000;
-    let weights = 4 * parameters;
-    let stream = 4 * samples * seqlen * hidden;
-    let batch = 4 * batch_size.min(samples) * seqlen * inside;
-    let edit = 2 * (8 + 4) * largest + 2 * 8 * hidden * hidden;
-    let decomposition = 6 * 8 * hidden * hidden;
-    (process + weights + stream + batch + edit + decomposition) as u64
 }

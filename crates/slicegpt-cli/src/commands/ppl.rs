@@ -8,6 +8,7 @@ use serde_json::json;
 use slicegpt_corpus::{Samples, is_token_file};
 use slicegpt_eval::{EvalError, Perplexity, perplexity};
 
+use crate::device::{Running, Target};
 use crate::model::{Opened, batches};
 use crate::options::positive;
 use crate::output;
@@ -28,6 +29,8 @@ pub struct Args {
     tokens: Option<String>,
     #[command(flatten)]
     cutting: Cutting,
+    #[command(flatten)]
+    running: Running,
     /// Score the first N sequences only
     #[arg(long, value_name = "N", value_parser = positive)]
     max_samples: Option<usize>,
@@ -42,13 +45,14 @@ pub struct Args {
 /// Runs it.
 pub fn run(args: Args) -> Result<ExitCode> {
     let opened = Opened::open(&args.model)?;
+    let target = args.running.open()?;
     let samples = args.cutting.evaluation(
         &opened,
         args.text.as_deref(),
         args.tokens.as_deref(),
         args.max_samples,
     )?;
-    let result = score(&opened, &samples, args.cutting.batch_size, args.ignore_token_id)?;
+    let result = score(&opened, &samples, &target, args.ignore_token_id)?;
     let protocol = protocol(args.text.as_deref(), args.ignore_token_id);
     let json = json!({
         "perplexity": result.perplexity,
@@ -58,6 +62,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
         "samples": result.samples,
         "seqlen": result.seqlen,
         "protocol": protocol,
+        "device": target.info.name.to_string(),
     });
     let rows = vec![
         ("perplexity", vec![format!("{:.4}", result.perplexity)]),
@@ -89,14 +94,19 @@ pub fn protocol(text: Option<&Path>, ignore_token_id: Option<u32>) -> String {
 pub fn score(
     opened: &Opened,
     samples: &Samples,
-    batch_size: usize,
+    target: &Target,
     ignore_token_id: Option<u32>,
 ) -> Result<Perplexity> {
-    let batches = batches(samples, batch_size);
+    let batches = batches(samples, target.batch_size(&opened.spec, samples.seqlen()));
     let progress = Progress::start("evaluating", batches.len() * opened.spec.layers);
-    let result = perplexity(&opened.model(), &batches, ignore_token_id, &mut || progress.tick());
+    target.doing(format!("scoring {} sequences of {}", samples.count(), samples.seqlen()));
+    let result = target.run(|| {
+        let model = opened.model(&target.device);
+        let result = perplexity(&model, &batches, ignore_token_id, &mut || progress.tick());
+        result.map_err(|error| eval_error(error, &opened.directory()))
+    });
     progress.finish();
-    result.map_err(|error| eval_error(error, &opened.directory()))
+    result
 }
 
 /// An interruption is not an error like others, and what is wrong with activations or labels names

@@ -13,6 +13,7 @@ use slicegpt_eval::difference;
 use slicegpt_invariance::Rotated;
 
 use crate::commands::ppl::eval_error;
+use crate::device::Running;
 use crate::model::{Opened, batches};
 use crate::options::{self, positive};
 use crate::output;
@@ -29,6 +30,8 @@ pub struct Args {
     text: Option<PathBuf>,
     #[command(flatten)]
     cutting: Cutting,
+    #[command(flatten)]
+    running: Running,
     /// Compare on the first N sequences
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = positive)]
     max_samples: usize,
@@ -49,6 +52,7 @@ const LONGEST: usize = 256;
 /// Runs it.
 pub fn run(args: Args) -> Result<ExitCode> {
     let opened = Opened::open(&args.model)?;
+    let target = args.running.open()?;
     let spec = &opened.spec;
     crate::commands::plan::refuse_sliced(&crate::model::Described::read(&args.model)?)?;
     let samples = match &args.text {
@@ -69,13 +73,15 @@ pub fn run(args: Args) -> Result<ExitCode> {
     };
     // Another rotation at every cut, made when it is needed.
     let basis = |cut| random_basis(spec.hidden_size, args.seed.wrapping_add(1 + cut as u64));
-    let model = opened.model();
-    let batches = batches(&samples, args.cutting.batch_size);
+    let model = opened.model(&target.device);
+    let batches = batches(&samples, target.batch_size(spec, samples.seqlen()));
     let progress = Progress::start("verifying", 2 * batches.len() * spec.layers);
     let rotated = Rotated::new(&model, basis);
-    let found = difference(&model, &rotated, &batches, &mut || progress.tick());
+    let found = target.run(|| {
+        let found = difference(&model, &rotated, &batches, &mut || progress.tick());
+        found.map_err(|error| eval_error(error, &args.model))
+    })?;
     progress.finish();
-    let found = found.map_err(|error| eval_error(error, &args.model))?;
     let good = found.max_rel <= args.tolerance;
     let json = json!({
         "max_abs_logit_diff": found.max_abs,
@@ -83,6 +89,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
         "tolerance": args.tolerance,
         "tokens": found.tokens,
         "passed": good,
+        "device": target.info.name.to_string(),
     });
     let verdict = if good { "unchanged" } else { "CHANGED" };
     let rows = vec![

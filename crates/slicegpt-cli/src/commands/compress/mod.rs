@@ -1,5 +1,6 @@
 //! `slicegpt compress`: slice a checkpoint.
 
+mod computing;
 mod config;
 mod pipeline;
 
@@ -13,10 +14,14 @@ use serde_json::json;
 use slicegpt_calibrate::{Orientation, Spectrum};
 use slicegpt_checkpoint::{Dtype, Manifest, Staging, Writer, copy_companions};
 use slicegpt_corpus::Samples;
+use slicegpt_slice::{Spectra, Stages};
 
+use self::computing::Computing;
+use self::pipeline::Pipeline;
 use crate::card;
 use crate::commands::plan::refuse_sliced;
 use crate::commands::ppl::{protocol, score};
+use crate::device::Running;
 use crate::memory::{peak_rss_bytes, reset_peak};
 use crate::model::{Described, Opened, batches};
 use crate::options::{Cut, DtypeName, positive};
@@ -41,6 +46,10 @@ pub struct Args {
     orientation: OrientationName,
     #[command(flatten)]
     calibration: Calibration,
+    #[command(flatten)]
+    running: Running,
+    #[command(flatten)]
+    computing: Computing,
     /// Type to write weights as [default: as in the checkpoint]
     #[arg(long, value_enum, help_heading = "Output")]
     dtype: Option<DtypeName>,
@@ -87,14 +96,16 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let staging = Staging::new(&args.out, Some(&args.model), args.force)?;
     let spectra_file = args.spectra.as_ref().map(|path| stage_spectra(path, &args)).transpose()?;
     let opened = Opened::open(&args.model)?;
+    let target = args.running.open()?;
+    let settings = args.computing.settings(&target)?;
     let dtype = args.dtype.map_or(opened.dtype, Dtype::from);
     let evaluation = evaluation(&args, &opened)?;
-    let (samples, source) = args.calibration.load(&opened)?;
-    let batch_size = args.calibration.cutting.batch_size;
+    let (samples, source) = target.run(|| args.calibration.load(&opened, &target))?;
+    let batch_size = target.batch_size(spec, samples.seqlen());
 
     let before = evaluation.as_ref().map(|samples| {
         note("perplexity before");
-        score(&opened, samples, batch_size, args.ignore_token_id)
+        score(&opened, samples, &target, args.ignore_token_id)
     });
     let before = before.transpose()?;
 
@@ -107,11 +118,19 @@ pub fn run(args: Args) -> Result<ExitCode> {
         OrientationName::Random => Orientation::random(args.calibration.seed),
     };
     let calibration = batches(&samples, batch_size);
-    let spectra =
-        pipeline::run(&opened.model(), &sliced, &calibration, &mut orientation, &mut writer)?;
+    let wanted = match args.spectra {
+        Some(_) => Spectra::Everywhere,
+        None => Spectra::WhereCut,
+    };
+    let model = opened.model(&target.device);
+    let pipeline = Pipeline { model: &model, sliced: &sliced, target: &target };
+    let (spectra, stages) = target.run(|| {
+        pipeline.run(&calibration, settings, &mut orientation, wanted, &mut writer)
+    })?;
     let written = writer.finish()?;
     let seconds = start.elapsed().as_secs_f64();
     let peak = peak_rss_bytes();
+    let device_memory = target.device.memory_pool_usage().map(|usage| usage.bytes_reserved);
 
     let (params_before, params_after) = (spec.parameters() as u64, sliced.parameters() as u64);
     let manifest = Manifest {
@@ -148,7 +167,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
 
     let after = evaluation.as_ref().map(|samples| {
         note("perplexity after");
-        score(&Opened::open(&args.out)?, samples, batch_size, args.ignore_token_id)
+        score(&Opened::open(&args.out)?, samples, &target, args.ignore_token_id)
     });
     let after = after
         .transpose()
@@ -170,7 +189,14 @@ pub fn run(args: Args) -> Result<ExitCode> {
         "orientation": manifest.orientation,
         "seed": manifest.seed,
         "calibration": manifest.calibration,
+        "device": target.info.name.to_string(),
+        "device_model": target.info.model,
+        "batch_size": batch_size,
+        "compute_dtype": args.computing.compute_dtype(),
+        "covariance": args.computing.covariance(&target),
         "seconds": seconds,
+        "stage_seconds": stages_json(&stages),
+        "device_memory_bytes": device_memory,
         "peak_rss_bytes": peak,
         "perplexity_before": before.as_ref().map(|p| p.perplexity),
         "perplexity_after": after.as_ref().map(|p| p.perplexity),
@@ -186,6 +212,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
         ("real reduction", percent(manifest.real_reduction)),
         ("parameters", vec![show_count(params_before), show_count(params_after)]),
         ("bytes", vec![show_bytes(opened.bytes), show_bytes(written.tensor_bytes)]),
+        ("device", vec![dash(), target.info.name.to_string()]),
         ("seconds", vec![dash(), format!("{seconds:.1}")]),
         ("peak memory", vec![dash(), peak.map_or_else(dash, show_bytes)]),
     ];
@@ -203,6 +230,18 @@ fn evaluation(args: &Args, opened: &Opened) -> Result<Option<Samples>> {
     let Some(path) = &args.eval_text else { return Ok(None) };
     let cutting = &args.calibration.cutting;
     cutting.evaluation(opened, Some(path), None, args.eval_max_samples).map(Some)
+}
+
+/// Seconds by kind of work; the rest of a run is reading, writing and rewriting the tables.
+fn stages_json(stages: &Stages) -> serde_json::Value {
+    let Stages { forward, gram, eigen, edit, stream } = stages;
+    json!({
+        "forward": forward.as_secs_f64(),
+        "gram": gram.as_secs_f64(),
+        "eigen": eigen.as_secs_f64(),
+        "edit": edit.as_secs_f64(),
+        "stream": stream.as_secs_f64(),
+    })
 }
 
 /// What the file of eigenvalues is called until it is put in place.

@@ -6,76 +6,94 @@ use slicegpt_checkpoint::{Checkpoint, Writer};
 use slicegpt_core::{Decoder, TensorSource, TokenBatch};
 use slicegpt_invariance::{TableEdit, center, fuse};
 use slicegpt_models::{DecoderSpec, Model};
-use slicegpt_slice::{Batch, SliceError, Stream};
+use slicegpt_slice::{Batch, Settings, SliceError, Spectra, Stages, Stream};
 
+use crate::device::Target;
 use crate::progress::{self, Interrupted, Progress};
 
 /// Elements of a table rewritten at a time.
 const CHUNK: usize = 4 << 20;
 
-/// Slices `model` to what `sliced` describes, calibrating on `batches`, and writes every tensor of
-/// it to `writer`. Gives the spectrum of the full-width signal at every cut.
-pub fn run(
-    model: &Model<&Checkpoint>,
-    sliced: &DecoderSpec,
-    batches: &[TokenBatch],
-    orientation: &mut Orientation,
-    writer: &mut Writer,
-) -> Result<Vec<Spectrum>> {
-    let spec = model.spec();
-    let widths = sliced.widths.as_ref().context("a sliced spec has widths")?;
-    let norm = model.norm()?;
-    let embed = |batch: &TokenBatch| -> Result<_> {
-        let signal = center(&norm, model.embed(batch)?);
-        Ok(Batch {
-            signal,
-            context: model.context(batch),
-            keep: batch.mask().map(<[bool]>::to_vec),
-        })
-    };
-    let signal = batches.iter().map(embed).collect::<Result<Vec<_>>>()?;
-    let (stream, spectrum) = Stream::project(signal, widths.embedding(), orientation)
-        .context("the calibration signal after the embedding")?;
+/// A model, what it is to become, and where.
+pub struct Pipeline<'a> {
+    /// The dense model.
+    pub model: &'a Model<&'a Checkpoint>,
+    /// What it becomes.
+    pub sliced: &'a DecoderSpec,
+    /// Where it is computed.
+    pub target: &'a Target,
+}
 
-    let edit = TableEdit::writer(spec.norm.centers, stream.basis(), model.device());
-    let dense = [Some(spec.embedding_entry()), spec.position_entry()];
-    let cut = [Some(sliced.embedding_entry()), sliced.position_entry()];
-    for (dense, cut) in dense.into_iter().flatten().zip(cut.into_iter().flatten()) {
-        let table = (model.stored_name(&dense.name), [dense.shape[0], dense.shape[1]]);
-        rewrite(model, &table, &edit, |rows, _| Ok(writer.write(&cut.name, &rows)?))?;
-    }
+impl Pipeline<'_> {
+    /// Slices the model, calibrating on `batches`, and writes every tensor of it to `writer`. Gives
+    /// the spectrum of the full-width signal at the cuts that `wanted` says, and where the time went.
+    pub fn run(
+        &self,
+        batches: &[TokenBatch],
+        settings: Settings,
+        orientation: &mut Orientation,
+        wanted: Spectra,
+        writer: &mut Writer,
+    ) -> Result<(Vec<Spectrum>, Stages)> {
+        let Self { model, sliced, target } = *self;
+        let spec = model.spec();
+        let widths = sliced.widths.as_ref().context("a sliced spec has widths")?;
+        let [size, seqlen] = batches.first().map_or([0, 0], TokenBatch::shape);
+        target.doing(format!("embedding, {size} x {seqlen} tokens at a time"));
+        let norm = model.norm()?;
+        let embed = |batch: &TokenBatch| {
+            Ok::<_, Failure>(Batch {
+                signal: center(&norm, model.embed(batch).map_err(Failure::new)?),
+                context: model.context(batch),
+                keep: batch.mask().map(<[bool]>::to_vec),
+            })
+        };
+        let signals = batches.iter().map(embed);
+        let (stream, spectrum) =
+            Stream::begin(signals, settings, widths.embedding(), orientation).map_err(Failure::of)?;
 
-    let mut spectra = vec![spectrum];
-    let progress = Progress::start("slicing", spec.layers * spec.depth() * batches.len());
-    let blocks = (0..spec.layers).map(|index| {
-        progress.message(format!("block {}/{}", index + 1, spec.layers));
-        model.block(index).map(fuse).map_err(Failure::new)
-    });
-    let stream =
-        slicegpt_slice::run(stream, blocks, widths, orientation, &mut || progress.tick(), |done| {
+        let edit = TableEdit::writer(spec.norm.centers, stream.basis(), model.device());
+        let dense = [Some(spec.embedding_entry()), spec.position_entry()];
+        let cut = [Some(sliced.embedding_entry()), sliced.position_entry()];
+        for (dense, cut) in dense.into_iter().flatten().zip(cut.into_iter().flatten()) {
+            let table = (model.stored_name(&dense.name), [dense.shape[0], dense.shape[1]]);
+            rewrite(model, &table, &edit, |rows, _| Ok(writer.write(&cut.name, &rows)?))?;
+        }
+
+        let mut spectra = vec![spectrum];
+        let progress = Progress::start("slicing", spec.layers * spec.depth() * batches.len());
+        let blocks = (0..spec.layers).map(|index| {
+            progress.message(format!("block {}/{}", index + 1, spec.layers));
+            target.doing(format!("block {index}, {size} x {seqlen} tokens at a time"));
+            model.block(index).map(fuse).map_err(Failure::new)
+        });
+        let tick = &mut || progress.tick();
+        let run = slicegpt_slice::run(stream, blocks, widths, orientation, wanted, tick, |done| {
             spectra.extend(done.spectra);
             for entry in sliced.block_entries(done.index) {
                 writer.write(&entry.name, &done.block.tensor(&entry)).map_err(Failure::new)?;
             }
             Ok(())
         });
-    let stream = stream.map_err(|Failure(error)| error)?;
-    progress.finish();
+        let (basis, stages) = run.map_err(Failure::of)?;
+        progress.finish();
 
-    let edit = TableEdit::reader(&norm, stream.basis(), model.device());
-    let [name, bias] = ["weight", "bias"].map(|kind| format!("{}.{kind}", spec.names.head));
-    let mut shifts = Vec::new();
-    rewrite(model, &model.head_table(), &edit, |rows, shift| {
-        shifts.extend(shift.into_iter().flatten());
-        Ok(writer.write(&name, &rows)?)
-    })?;
-    if sliced.head_bias {
-        let dense = model.head_bias()?.unwrap_or_else(|| vec![0.0; spec.vocab_size]);
-        shifts.resize(spec.vocab_size, 0.0);
-        let sum: Vec<f32> = dense.iter().zip(shifts).map(|(a, b)| a + b).collect();
-        writer.write(&bias, &sum)?;
+        target.doing("the head".into());
+        let edit = TableEdit::reader(&norm, &basis, model.device());
+        let [name, bias] = ["weight", "bias"].map(|kind| format!("{}.{kind}", spec.names.head));
+        let mut shifts = Vec::new();
+        rewrite(model, &model.head_table(), &edit, |rows, shift| {
+            shifts.extend(shift.into_iter().flatten());
+            Ok(writer.write(&name, &rows)?)
+        })?;
+        if sliced.head_bias {
+            let dense = model.head_bias()?.unwrap_or_else(|| vec![0.0; spec.vocab_size]);
+            shifts.resize(spec.vocab_size, 0.0);
+            let sum: Vec<f32> = dense.iter().zip(shifts).map(|(a, b)| a + b).collect();
+            writer.write(&bias, &sum)?;
+        }
+        Ok((spectra, stages))
     }
-    Ok(spectra)
 }
 
 /// Rewrites a table, `[rows, hidden_size]`, a few rows at a time.
@@ -103,13 +121,19 @@ impl Failure {
     fn new(error: impl Into<anyhow::Error>) -> Self {
         Self(error.into())
     }
+
+    fn of(Failure(error): Self) -> anyhow::Error {
+        error
+    }
 }
 
 impl From<SliceError> for Failure {
     fn from(error: SliceError) -> Self {
         match error {
             SliceError::Interrupted => Self::new(Interrupted),
-            SliceError::NotFinite { .. } => Self::new(error),
+            SliceError::Embedding(_) | SliceError::NotFinite { .. } | SliceError::Shelf(_) => {
+                Self::new(error)
+            }
         }
     }
 }

@@ -1,0 +1,57 @@
+//! The sum at float64 grade from float32 products, on a device that has memory of its own.
+
+use burn::tensor::{Bool, DType, Int, Tensor, TensorData};
+use faer::Mat;
+use rayon::prelude::*;
+use slicegpt_core::precise::{Fineness, Gram, Split};
+
+use super::NotFinite;
+
+/// Rows added before the sums come to the host: 128 sums below 2^24 fit into an `i32`.
+const ROWS: usize = 128 * slicegpt_core::precise::CHUNK;
+
+/// Adds the outer products of `rows`, `[n, width]`, to the lower triangle.
+///
+/// # Errors
+///
+/// If a value is not finite.
+pub fn add(lower: &mut Mat<f64>, rows: Tensor<2>, keep: Option<&[bool]>) -> Result<(), NotFinite> {
+    let [n, width] = rows.dims();
+    let device = rows.device();
+    let rows = match keep {
+        None => rows,
+        Some(keep) => {
+            let gone: Vec<bool> = keep.iter().map(|keep| !keep).collect();
+            let gone = Tensor::<2, Bool>::from_data(TensorData::new(gone, [n, 1]), &device);
+            rows.mask_fill(gone.expand([n, width]), 0.0)
+        }
+    };
+    let fineness = Fineness::of(&device);
+    for start in (0..n).step_by(ROWS) {
+        let some = rows.clone().narrow(0, start, ROWS.min(n - start));
+        let split = Split::new(some, fineness).ok_or(NotFinite)?;
+        let Gram { high, cross, rest } = split.gram();
+        let (high, cross, rest) = (whole(high), whole(cross), values(rest));
+        let units = split.units();
+        // Row-major on the device, and symmetric once `cross` and `rest` meet their transposes.
+        let columns: Vec<_> = lower.par_col_iter_mut().enumerate().collect::<Vec<_>>();
+        columns.into_par_iter().for_each(|(j, column)| {
+            let column = column.try_as_col_major_mut().expect("columns").as_slice_mut();
+            for (i, sum) in column.iter_mut().enumerate().skip(j) {
+                let (at, mirrored) = (i * width + j, j * width + i);
+                let below = f64::from(cross[at]) + f64::from(cross[mirrored])
+                    + f64::from(rest[at]) + f64::from(rest[mirrored]);
+                *sum += (f64::from(high[at]) + below / 512.0) * units[i] * units[j];
+            }
+        });
+    }
+    Ok(())
+}
+
+fn whole(tensor: Tensor<2, Int>) -> Vec<i32> {
+    tensor.into_data_dtype(DType::I32).try_into_vec().expect("it was just made int32")
+}
+
+fn values(tensor: Tensor<2>) -> Vec<f32> {
+    tensor.into_data_dtype(DType::F32).try_into_vec().expect("it was just made float32")
+}

@@ -1,0 +1,133 @@
+//! Where a command computes, and how much at a time.
+
+use std::cell::RefCell;
+use std::str::FromStr;
+
+use anyhow::{Result, anyhow};
+use burn::tensor::Device;
+use clap::Args;
+use slicegpt_device::{DeviceError, Info, Kind, Name};
+use slicegpt_models::DecoderSpec;
+
+use crate::estimate;
+use crate::options::positive;
+use crate::progress::note;
+use crate::size::{parse_bytes, show_bytes};
+
+/// Where to compute.
+#[derive(Args, Clone)]
+#[command(next_help_heading = "Device")]
+pub struct Running {
+    /// Where to compute: cpu, wgpu[:i], vulkan[:i], metal[:i], cuda[:i], or auto, the best one there
+    /// is (see `slicegpt devices`)
+    #[arg(long, value_name = "DEVICE", env = "SLICEGPT_DEVICE", default_value = "auto", value_parser = Name::from_str)]
+    device: Name,
+    /// Sequences run at a time, or auto: as many as fit
+    #[arg(long, value_name = "N|auto", default_value = "auto")]
+    batch_size: BatchSize,
+    /// Memory of the device to plan with, for --batch-size auto [default: four fifths of what it has]
+    #[arg(long, value_name = "SIZE", value_parser = parse_bytes)]
+    device_memory: Option<u64>,
+}
+
+/// How many sequences are run at a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum BatchSize {
+    Auto,
+    Fixed(usize),
+}
+
+impl FromStr for BatchSize {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "auto" => Ok(Self::Auto),
+            _ => positive(text).map(Self::Fixed).map_err(|why| format!("{why}, or auto")),
+        }
+    }
+}
+
+/// Sequences at a time on the processor, where more are not faster.
+const ENOUGH_ON_CPU: usize = 8;
+
+/// Tokens at a time elsewhere: more keep no device busier.
+const ENOUGH_TOKENS: usize = 32_768;
+
+/// The device a command computes on.
+pub struct Target {
+    /// Where tensors live.
+    pub device: Device,
+    /// What it is.
+    pub info: Info,
+    batch_size: BatchSize,
+    memory: Option<u64>,
+    /// What is being done, for errors.
+    doing: RefCell<String>,
+}
+
+impl Running {
+    /// Opens the device.
+    pub fn open(&self) -> Result<Target> {
+        let slicegpt_device::Opened { device, info } = slicegpt_device::open(self.device)?;
+        if self.device == Name::Auto {
+            note(format!("device: {} ({})", info.name, info.model));
+        }
+        let memory = self.device_memory.or(info.memory_bytes.map(|bytes| bytes / 5 * 4));
+        let doing = RefCell::default();
+        Ok(Target { device, info, batch_size: self.batch_size, memory, doing })
+    }
+}
+
+impl Target {
+    /// How many sequences of `seqlen` tokens to run at a time.
+    pub fn batch_size(&self, spec: &DecoderSpec, seqlen: usize) -> usize {
+        let enough = match self.info.name {
+            Name::Device(Kind::Cpu, _) => ENOUGH_ON_CPU,
+            _ => (ENOUGH_TOKENS / seqlen).max(1),
+        };
+        match (self.batch_size, self.memory) {
+            (BatchSize::Fixed(size), _) => size,
+            (BatchSize::Auto, None) => enough.min(ENOUGH_ON_CPU),
+            (BatchSize::Auto, Some(bytes)) => {
+                estimate::batch_size(spec, seqlen, bytes).min(enough)
+            }
+        }
+    }
+
+    /// Whether tensors on it are in the memory of this process.
+    pub fn is_cpu(&self) -> bool {
+        matches!(self.info.name, Name::Device(Kind::Cpu, _))
+    }
+
+    /// Says what is being done, should the device fail at it.
+    pub fn doing(&self, what: String) {
+        *self.doing.borrow_mut() = what;
+    }
+
+    /// Runs `work`; a device whose memory is full, or that is lost, is an error that says at what, and
+    /// what to do.
+    pub fn run<T>(&self, work: impl FnOnce() -> Result<T>) -> Result<T> {
+        let error = match slicegpt_device::guard(work) {
+            Ok(result) => return result,
+            Err(error) => error,
+        };
+        let doing = self.doing.borrow();
+        let at = match doing.as_str() {
+            "" => format!("device {}", self.info.name),
+            doing => format!("device {}, {doing}", self.info.name),
+        };
+        Err(match error {
+            DeviceError::OutOfMemory { bytes } => {
+                let size = bytes.map_or(String::new(), |bytes| {
+                    format!(": {} were asked for", show_bytes(bytes))
+                });
+                anyhow!(
+                    "{at}: out of memory{size}; lower --batch-size or --seqlen, or use another \
+                     --device"
+                )
+            }
+            error => anyhow!("{at}: {error}; use another --device, or try again"),
+        })
+    }
+}

@@ -1,0 +1,78 @@
+//! How much memory a run takes, from shapes alone.
+
+use slicegpt_models::{DecoderSpec, Entry};
+
+/// Queries at a time: see the attention of the zoo.
+const QUERIES: usize = 128;
+
+/// Bytes of one block in float32.
+fn block(spec: &DecoderSpec) -> usize {
+    4 * spec.block_entries(0).iter().map(Entry::numel).sum::<usize>()
+}
+
+/// Elements of the largest matrix of a block.
+fn largest(spec: &DecoderSpec) -> usize {
+    spec.block_entries(0).iter().map(Entry::numel).max().unwrap_or(0)
+}
+
+/// Bytes that one sequence takes inside a sublayer, in float32.
+fn inside(spec: &DecoderSpec, seqlen: usize) -> usize {
+    let attention = (spec.attention.heads + 2 * spec.attention.kv_heads) * spec.attention.head_dim;
+    let widest = (3 * spec.mlp.intermediate_size).max(3 * attention) + 4 * spec.hidden_size;
+    4 * seqlen * widest
+}
+
+/// Bytes in memory at the worst moment of a compression on the processor: one block in float32, the
+/// calibration stream, what one batch holds inside a sublayer, the float64 copies of the edit of the
+/// largest matrix, and a covariance with its decomposition.
+///
+/// The last three are not needed at the same time, but the allocator keeps what was freed for a
+/// while: their sum is what was measured (`docs/benchmarks.md`).
+pub fn peak(spec: &DecoderSpec, samples: usize, seqlen: usize, batch_size: usize) -> u64 {
+    let hidden = spec.hidden_size;
+    let process = 40_000_000;
+    let stream = 4 * samples * seqlen * hidden;
+    let batch = batch_size.min(samples) * inside(spec, seqlen);
+    let edit = 2 * (8 + 4) * largest(spec) + 2 * 8 * hidden * hidden;
+    let decomposition = 6 * 8 * hidden * hidden;
+    (process + block(spec) + stream + batch + edit + decomposition) as u64
+}
+
+/// The largest number of sequences that fit into `bytes` of a device at a time, beside one block and
+/// the larger of what its edit and its covariance take; at least 1.
+pub fn batch_size(spec: &DecoderSpec, seqlen: usize, bytes: u64) -> usize {
+    let square = spec.hidden_size * spec.hidden_size;
+    // The pieces of both operands, and their products in whole numbers and in float32.
+    let edit = 4 * (10 * largest(spec) + 4 * square);
+    let gram = 4 * 8 * square;
+    let scores = 3 * 4 * spec.attention.heads * QUERIES * seqlen;
+    let sequence = inside(spec, seqlen) + scores + 3 * 4 * seqlen * spec.hidden_size;
+    let fixed = 2 * block(spec) + edit.max(gram);
+    let left = usize::try_from(bytes).unwrap_or(usize::MAX).saturating_sub(fixed);
+    (left / sequence).max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The Llama 7B shape.
+    fn large() -> DecoderSpec {
+        let config = serde_json::json!({
+            "model_type": "llama", "vocab_size": 32000, "hidden_size": 4096,
+            "intermediate_size": 11008, "num_hidden_layers": 32, "num_attention_heads": 32,
+            "max_position_embeddings": 4096, "rms_norm_eps": 1e-5, "hidden_act": "silu"
+        });
+        slicegpt_models::parse(&config).unwrap()
+    }
+
+    #[test]
+    fn more_memory_takes_more_sequences() {
+        let spec = large();
+        assert_eq!(batch_size(&spec, 2048, 0), 1);
+        assert_eq!(batch_size(&spec, 2048, 6 << 30), 1);
+        let fits = |gib: u64| batch_size(&spec, 2048, gib << 30);
+        assert!((8..64).contains(&fits(24)), "{}", fits(24));
+        assert!(fits(80) > 3 * fits(24));
+    }
+}

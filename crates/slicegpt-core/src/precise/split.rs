@@ -1,0 +1,300 @@
+//! [`Split`]: a matrix as whole numbers whose products are exact in float32, and a rest.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, OnceLock};
+
+use burn::tensor::{DType, Device, Int, Tensor, TensorData};
+
+/// Rows multiplied at a time: with whole numbers of at most 2^8, sums of `CHUNK` products are at most
+/// 2^24, up to which float32 has every whole number.
+pub const CHUNK: usize = 256;
+
+/// The second piece counts in steps this much finer; its largest whole number is half of it.
+const LOW: f64 = 512.0;
+
+/// How a device rounds the operands of a float32 product.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fineness {
+    /// Not at all: 24 bits.
+    Full,
+    /// To fewer bits, as tensor cores do with TF32 (11 bits).
+    Reduced,
+}
+
+impl Fineness {
+    /// Of `device`, found by multiplying once. Asked again, it remembers.
+    pub fn of(device: &Device) -> Self {
+        static KNOWN: OnceLock<Mutex<HashMap<String, Fineness>>> = OnceLock::new();
+        let known = KNOWN.get_or_init(Mutex::default);
+        let key = format!("{device:?}");
+        let mut known = known.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        *known.entry(key).or_insert_with(|| {
+            // 1 + 2^-13 has 14 bits, and 256 times it is a float32.
+            let fine = 1.0 + 2f32.powi(-13);
+            let data = TensorData::new(vec![fine; CHUNK * CHUNK], [CHUNK, CHUNK]);
+            let left = Tensor::<2>::from_data(data, (device, DType::F32));
+            let sums = left.clone().matmul(left.ones_like()).into_data_dtype(DType::F32);
+            let sums: Vec<f32> = sums.try_into_vec().expect("it was just made float32");
+            match sums.iter().all(|sum| *sum == CHUNK as f32 * fine) {
+                true => Self::Full,
+                false => Self::Reduced,
+            }
+        })
+    }
+}
+
+/// A matrix `[rows, columns]`, each column scaled by a power of two and cut into pieces:
+///
+/// ```text
+/// a[i, j] = (high[i, j] + (low[i, j] + rest[i, j]) / 512) * unit[j]
+/// ```
+///
+/// `high` and `low` are whole numbers of at most 256 in magnitude, `rest` is at most 1/2. Two such
+/// matrices are multiplied over their rows, `A^T B`: see [`Split::product`].
+///
+/// The pieces have `CHUNK` rows at a time: a list of tensors `[rows of the chunk, columns]`.
+#[derive(Clone, Debug)]
+pub struct Split {
+    chunks: Vec<Pieces>,
+    units: Vec<f64>,
+}
+
+/// The pieces of some rows.
+#[derive(Clone, Debug)]
+struct Pieces {
+    high: Tensor<2>,
+    low: Tensor<2>,
+    /// One piece; two where the device rounds operands, so that neither loses anything.
+    rest: Vec<Tensor<2>>,
+}
+
+impl Pieces {
+    /// 512 times what `a^T b` has beside `a.high^T b.high`.
+    fn all_but_high(&self, other: &Self) -> Tensor<2> {
+        let (a, b) = (self, other);
+        let (left, right) = match (a.rest.as_slice(), b.rest.as_slice()) {
+            ([a_rest], [b_rest]) => {
+                let a_below = a.low.clone() + a_rest.clone();
+                let b_below = b.low.clone() + b_rest.clone();
+                let b_all = b.high.clone() + b_below.clone().div_scalar(LOW);
+                (vec![a.high.clone(), a_below], vec![b_below, b_all])
+            }
+            // One product for each pair that matters: no sum of two pieces is kept whole here.
+            (a_rest, b_rest) => {
+                let mut left = vec![a.high.clone(), a.low.clone(), a.low.clone()];
+                let mut right = vec![b.low.clone(), b.high.clone(), b.low.clone().div_scalar(LOW)];
+                for rest in b_rest {
+                    left.extend([a.high.clone(), a.low.clone()]);
+                    right.extend([rest.clone(), rest.clone().div_scalar(LOW)]);
+                }
+                for rest in a_rest {
+                    left.extend([rest.clone(), rest.clone()]);
+                    right.extend([b.high.clone(), b.low.clone().div_scalar(LOW)]);
+                }
+                (left, right)
+            }
+        };
+        Tensor::cat(left, 0).transpose().matmul(Tensor::cat(right, 0))
+    }
+
+    /// 512 times half of what `a^T a` has beside `a.high^T a.high` and the products of `high` with
+    /// `low`: it is this and its transpose.
+    fn half_of_rest(&self) -> Tensor<2> {
+        let half = |piece: &Tensor<2>| piece.clone().div_scalar(2.0 * LOW);
+        let (left, right) = match self.rest.as_slice() {
+            [rest] => {
+                let below = self.low.clone() + rest.clone();
+                let halved = half(&below);
+                (vec![self.high.clone(), below], vec![rest.clone(), halved])
+            }
+            rest => {
+                let (mut left, mut right) = (vec![self.low.clone()], vec![half(&self.low)]);
+                left.push(rest[0].clone());
+                right.push(half(&rest[0]));
+                for rest in rest {
+                    left.extend([self.high.clone(), self.low.clone()]);
+                    right.extend([rest.clone(), rest.clone().div_scalar(LOW)]);
+                }
+                (left, right)
+            }
+        };
+        Tensor::cat(left, 0).transpose().matmul(Tensor::cat(right, 0))
+    }
+}
+
+/// What a column is divided by, so that its largest magnitude becomes at most 256: a power of two.
+///
+/// `None` if the largest magnitude is not finite.
+fn unit(largest: f64) -> Option<f64> {
+    if !largest.is_finite() {
+        return None;
+    }
+    // Neither the unit nor its inverse leaves the normal float32 numbers.
+    let exponent = match largest > 0.0 {
+        true => (largest.log2().floor() as i32 + 1).clamp(-110, 127) - 8,
+        false => -8,
+    };
+    // The logarithm of a number just below a power of two may be rounded up to it; never down.
+    Some(2f64.powi(exponent))
+}
+
+impl Split {
+    /// Splits a tensor, `[rows, columns]`, of any float type, where it is. `None` if it holds a NaN
+    /// or an infinity.
+    pub fn new(values: Tensor<2>, fineness: Fineness) -> Option<Self> {
+        let values = values.cast(DType::F32);
+        let device = values.device();
+        let [rows, columns] = values.dims();
+        let largest = values.clone().abs().max_dim(0).into_data_dtype(DType::F32);
+        let largest: Vec<f32> = largest.try_into_vec().expect("it was just made float32");
+        // A maximum may step over a NaN, a sum does not.
+        let sums = values.clone().sum_dim(0).into_data_dtype(DType::F32);
+        let sums: Vec<f32> = sums.try_into_vec().expect("it was just made float32");
+        if !sums.into_iter().all(f32::is_finite) {
+            return None;
+        }
+        let units: Vec<f64> =
+            largest.into_iter().map(|x| unit(x.into())).collect::<Option<_>>()?;
+        let inverse: Vec<f32> = units.iter().map(|unit| unit.recip() as f32).collect();
+        let inverse = TensorData::new(inverse, [1, columns]);
+        let inverse = Tensor::<2>::from_data(inverse, (&device, DType::F32));
+        let chunks = (0..rows).step_by(CHUNK).map(|start| {
+            let scaled =
+                values.clone().narrow(0, start, CHUNK.min(rows - start)) * inverse.clone();
+            // Each difference is exact: a float32 less its leading bits.
+            let high = scaled.clone().round();
+            let below = (scaled - high.clone()).mul_scalar(LOW);
+            let low = below.clone().round();
+            let rest = below - low.clone();
+            Pieces { high, low, rest: fine_pieces(rest, fineness) }
+        });
+        Some(Self { chunks: chunks.collect(), units })
+    }
+
+    /// Splits row-major float64 values, `[rows, columns]`, onto `device`. The rest is rounded to
+    /// float32: 2^-42 of the largest value of its column.
+    ///
+    /// # Panics
+    ///
+    /// If a value is not finite, or their number is not `rows * columns`.
+    pub fn from_f64(
+        values: &[f64],
+        [rows, columns]: [usize; 2],
+        device: &Device,
+        fineness: Fineness,
+    ) -> Self {
+        assert_eq!(values.len(), rows * columns, "values are [rows, columns]");
+        let mut largest = vec![0f64; columns];
+        for row in values.chunks_exact(columns) {
+            largest.iter_mut().zip(row).for_each(|(largest, x)| *largest = largest.max(x.abs()));
+        }
+        let units: Vec<f64> =
+            largest.into_iter().map(|x| unit(x).expect("a finite value")).collect();
+        let chunks = values.chunks(CHUNK * columns).map(|values| {
+            let mut pieces = [const { Vec::<f32>::new() }; 3];
+            for (i, x) in values.iter().enumerate() {
+                let scaled = x / units[i % columns];
+                let high = scaled.round();
+                let below = (scaled - high) * LOW;
+                let low = below.round();
+                let all = [high, low, below - low];
+                pieces.iter_mut().zip(all).for_each(|(piece, x)| piece.push(x as f32));
+            }
+            let shape = [values.len() / columns, columns];
+            let [high, low, rest] = pieces.map(|piece| {
+                Tensor::from_data(TensorData::new(piece, shape), (device, DType::F32))
+            });
+            Pieces { high, low, rest: fine_pieces(rest, fineness) }
+        });
+        Self { chunks: chunks.collect(), units }
+    }
+
+    /// What column `j` counts in: `high` whole numbers of it.
+    pub fn units(&self) -> &[f64] {
+        &self.units
+    }
+
+    /// `A^T B`, `[columns of a, columns of b]`, in float32, right to its last place but one:
+    ///
+    /// ```text
+    /// sum over chunks of  a.high^T b.high          exact, in whole numbers
+    ///                   + everything else / 512    rounded, but 2^9 times smaller
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// If the two have not the same number of rows.
+    pub fn product(&self, other: &Self) -> Tensor<2> {
+        let mut whole: Option<Tensor<2, Int>> = None;
+        let mut part: Option<Tensor<2>> = None;
+        assert_eq!(self.chunks.len(), other.chunks.len(), "one matrix as long as the other");
+        for (a, b) in self.chunks.iter().zip(&other.chunks) {
+            add(&mut whole, a.high.clone().transpose().matmul(b.high.clone()).int());
+            add(&mut part, a.all_but_high(b));
+        }
+        let (whole, part) = (whole.expect("at least one row"), part.expect("at least one row"));
+        let device = part.device();
+        let vector = |units: &[f64], shape: [usize; 2]| {
+            let units: Vec<f32> = units.iter().map(|unit| *unit as f32).collect();
+            Tensor::<2>::from_data(TensorData::new(units, shape), (&device, DType::F32))
+        };
+        let rows = vector(&self.units, [self.units.len(), 1]);
+        let columns = vector(&other.units, [1, other.units.len()]);
+        (whole.float().cast(DType::F32) + part.div_scalar(LOW)) * rows * columns
+    }
+
+    /// `A^T A`, in sums that lose nothing that matters.
+    ///
+    /// # Panics
+    ///
+    /// If there are no rows.
+    pub fn gram(&self) -> Gram {
+        let (mut high, mut cross, mut rest) = (None, None, None);
+        for pieces in &self.chunks {
+            let transposed = pieces.high.clone().transpose();
+            add(&mut high, transposed.clone().matmul(pieces.high.clone()).int());
+            add(&mut cross, transposed.matmul(pieces.low.clone()).int());
+            add(&mut rest, pieces.half_of_rest());
+        }
+        let expected = "at least one row";
+        Gram {
+            high: high.expect(expected),
+            cross: cross.expect(expected),
+            rest: rest.expect(expected),
+        }
+    }
+}
+
+/// The parts of `A^T A`, each `[columns, columns]`:
+///
+/// ```text
+/// (high + (cross + cross^T + rest + rest^T) / 512)[i, j] * unit[i] * unit[j]
+/// ```
+#[derive(Clone, Debug)]
+pub struct Gram {
+    /// `high^T high`: exact, below 2^24 for each chunk of rows.
+    pub high: Tensor<2, Int>,
+    /// `high^T low`: likewise.
+    pub cross: Tensor<2, Int>,
+    /// Half of what else there is; rounded, but at most 2^-17 of the largest squares.
+    pub rest: Tensor<2>,
+}
+
+/// Adds to a sum that may not have begun.
+fn add<T: std::ops::Add<Output = T>>(sum: &mut Option<T>, term: T) {
+    *sum = Some(match sum.take() {
+        Some(sum) => sum + term,
+        None => term,
+    });
+}
+
+/// A rest of at most 1/2, in pieces that the device multiplies without rounding them first.
+fn fine_pieces(rest: Tensor<2>, fineness: Fineness) -> Vec<Tensor<2>> {
+    match fineness {
+        Fineness::Full => vec![rest],
+        Fineness::Reduced => {
+            let coarse = rest.clone().mul_scalar(LOW).round().div_scalar(LOW);
+            vec![coarse.clone(), rest - coarse]
+        }
+    }
+}

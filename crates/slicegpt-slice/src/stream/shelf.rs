@@ -1,0 +1,88 @@
+//! [`Shelf`]: where signals wait while others are worked on.
+
+use std::io;
+
+use burn::tensor::{DType, Device, Tensor, TensorData};
+
+/// Keeps the data of signals outside a device, by number: in memory, in a file.
+///
+/// A signal is put again and again under its number, always with as many bytes, and taken once after
+/// each time.
+pub trait Shelf {
+    /// Puts `data` under `number`.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be kept.
+    fn put(&mut self, number: usize, data: TensorData) -> io::Result<()>;
+
+    /// Takes what was put under `number` last.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be had back.
+    fn take(&mut self, number: usize) -> io::Result<TensorData>;
+}
+
+/// A shelf in the memory of the host.
+#[derive(Default)]
+pub struct Memory(Vec<Option<TensorData>>);
+
+impl Shelf for Memory {
+    fn put(&mut self, number: usize, data: TensorData) -> io::Result<()> {
+        if self.0.len() <= number {
+            self.0.resize_with(number + 1, || None);
+        }
+        self.0[number] = Some(data);
+        Ok(())
+    }
+
+    fn take(&mut self, number: usize) -> io::Result<TensorData> {
+        let data = self.0.get_mut(number).and_then(Option::take);
+        data.ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "nothing was put there"))
+    }
+}
+
+/// Signals, where they wait.
+pub(crate) enum Signals {
+    /// As tensors, on the device they are computed on.
+    Resident(Vec<Option<Tensor<3>>>),
+    /// On a shelf, in a type of its own.
+    Shelved { shelf: Box<dyn Shelf>, dtype: DType, device: Option<Device>, compute: DType },
+}
+
+impl Signals {
+    /// Whether taking one is work that can be done while the device computes.
+    pub fn are_elsewhere(&self) -> bool {
+        matches!(self, Self::Shelved { .. })
+    }
+
+    pub fn put(&mut self, number: usize, signal: Tensor<3>) -> io::Result<()> {
+        match self {
+            Self::Resident(signals) => {
+                if signals.len() <= number {
+                    signals.resize_with(number + 1, || None);
+                }
+                signals[number] = Some(signal);
+                Ok(())
+            }
+            Self::Shelved { shelf, dtype, device, .. } => {
+                device.get_or_insert_with(|| signal.device());
+                shelf.put(number, signal.into_data_dtype(*dtype))
+            }
+        }
+    }
+
+    pub fn take(&mut self, number: usize) -> io::Result<Tensor<3>> {
+        match self {
+            Self::Resident(signals) => {
+                Ok(signals[number].take().expect("a signal is taken once after it was put"))
+            }
+            Self::Shelved { shelf, device, compute, .. } => {
+                let data = shelf.take(number)?.convert_dtype(*compute);
+                let device = device.as_ref().expect("a signal was put before");
+                Ok(Tensor::from_data(data, (device, *compute)))
+            }
+        }
+    }
+}
