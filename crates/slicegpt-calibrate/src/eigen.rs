@@ -67,7 +67,7 @@ mod tests {
         for (width, tokens) in [(1, 3), (5, 40), (16, 9), (33, 100)] {
             let signal =
                 Tensor::random([1, tokens, width], Distribution::Normal(0.0, 1.0), &Device::flex());
-            let mut covariance = Covariance::new(width);
+            let mut covariance = Covariance::new(width, crate::Arithmetic::Float64);
             covariance.add(signal, None);
             let rank = width.saturating_sub(1).max(1);
             let (basis, spectrum) = principal(&covariance, rank, &mut Orientation::Pca).unwrap();

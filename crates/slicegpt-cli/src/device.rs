@@ -89,9 +89,7 @@ impl Target {
         match (self.batch_size, self.memory) {
             (BatchSize::Fixed(size), _) => size,
             (BatchSize::Auto, None) => enough.min(ENOUGH_ON_CPU),
-            (BatchSize::Auto, Some(bytes)) => {
-                estimate::batch_size(spec, seqlen, bytes).min(enough)
-            }
+            (BatchSize::Auto, Some(bytes)) => estimate::batch_size(spec, seqlen, bytes).min(enough),
         }
     }
 

@@ -50,7 +50,8 @@ impl Shelf for Spill {
         self.file.seek(SeekFrom::Start(offset))?;
         self.file.write_all(bytes)?;
         let shape = data.shape().to_vec();
-        self.places[number] = Some(Place { offset, bytes: bytes.len(), shape, dtype: data.dtype() });
+        self.places[number] =
+            Some(Place { offset, bytes: bytes.len(), shape, dtype: data.dtype() });
         Ok(())
     }
 

@@ -6,9 +6,7 @@ use crate::Kind;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DeviceError {
     /// No device is called that.
-    #[error(
-        "unknown device `{given}`: use cpu, wgpu[:i], vulkan[:i], metal[:i], cuda[:i] or auto"
-    )]
+    #[error("unknown device `{given}`: use cpu, wgpu[:i], vulkan[:i], metal[:i], cuda[:i] or auto")]
     Unknown {
         /// What was typed.
         given: String,

@@ -54,9 +54,7 @@ fn recognise(message: &str) -> Option<DeviceError> {
         "failed to read tensor data",
     ];
     let reason = || message.lines().next().unwrap_or_default().trim().to_string();
-    lost.iter()
-        .any(|words| lower.contains(words))
-        .then(|| DeviceError::Failed { reason: reason() })
+    lost.iter().any(|words| lower.contains(words)).then(|| DeviceError::Failed { reason: reason() })
 }
 
 /// The number before the word `bytes`, or after `size: `.

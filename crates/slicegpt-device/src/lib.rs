@@ -63,9 +63,10 @@ pub unsafe fn quiet_without_screen() {
 pub fn open(name: Name) -> Result<Opened, DeviceError> {
     match name {
         Name::Auto => {
-            let found = Kind::BEST_FIRST.into_iter().filter(|kind| kind.is_compiled()).find_map(
-                |kind| backend::devices(kind).ok()?.into_iter().find(|(_, info)| !info.software),
-            );
+            let found =
+                Kind::BEST_FIRST.into_iter().filter(|kind| kind.is_compiled()).find_map(|kind| {
+                    backend::devices(kind).ok()?.into_iter().find(|(_, info)| !info.software)
+                });
             Ok(found.map_or_else(Opened::cpu, |(device, info)| Opened { device, info }))
         }
         Name::Device(Kind::Cpu, None | Some(0)) => Ok(Opened::cpu()),

@@ -3,10 +3,12 @@
 //!
 //! A development dependency only. It refuses to know the command line.
 
+mod device;
 mod files;
 mod metrics;
 mod toy;
 
+pub use device::device;
 pub use files::{Tensors, fixtures, reference};
 pub use metrics::{largest_difference, relative};
 pub use toy::{ToySource, spec};

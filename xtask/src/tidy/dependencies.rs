@@ -122,7 +122,9 @@ mod tests {
         let burn = |kind| vec![dependency("burn", kind, &["std", "flex"])];
         assert_eq!(messages("slicegpt-core", burn(DependencyKind::Normal), &[]).len(), 1);
         assert!(messages("slicegpt-core", burn(DependencyKind::Dev), &[]).is_empty());
-        assert!(messages("slicegpt-cli", burn(DependencyKind::Normal), &["burn/wgpu"]).is_empty());
+        let device = messages("slicegpt-device", burn(DependencyKind::Normal), &["burn/wgpu"]);
+        assert!(device.is_empty());
+        assert_eq!(messages("slicegpt-cli", burn(DependencyKind::Normal), &[]).len(), 1);
         assert_eq!(messages("slicegpt-core", Vec::new(), &["burn/wgpu", "burn?/cuda"]).len(), 2);
     }
 

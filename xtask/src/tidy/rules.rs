@@ -17,8 +17,20 @@ const LIBRARIES: &[&str] = &[
     "slicegpt-invariance",
     "slicegpt-calibrate",
     "slicegpt-corpus",
+    "slicegpt-device",
     "slicegpt-slice",
     "slicegpt-eval",
+];
+
+/// What the benches measure, with the toys they measure it on.
+const MEASURED: &[&str] = &[
+    "slicegpt-core",
+    "slicegpt-models",
+    "slicegpt-invariance",
+    "slicegpt-calibrate",
+    "slicegpt-device",
+    "slicegpt-slice",
+    "slicegpt-testkit",
 ];
 
 pub const CRATES: &[CrateRule] = &[
@@ -35,6 +47,7 @@ pub const CRATES: &[CrateRule] = &[
     CrateRule { name: "slicegpt-invariance", siblings: &["slicegpt-core"], forbidden: &[] },
     CrateRule { name: "slicegpt-calibrate", siblings: &["slicegpt-core"], forbidden: &[] },
     CrateRule { name: "slicegpt-corpus", siblings: &[], forbidden: &[] },
+    CrateRule { name: "slicegpt-device", siblings: &[], forbidden: &["faer", "tokenizers"] },
     CrateRule {
         name: "slicegpt-slice",
         siblings: &["slicegpt-core", "slicegpt-calibrate"],
@@ -44,7 +57,7 @@ pub const CRATES: &[CrateRule] = &[
     CrateRule { name: "slicegpt-eval", siblings: &["slicegpt-core"], forbidden: &[] },
     CrateRule { name: "slicegpt-cli", siblings: LIBRARIES, forbidden: &[] },
     CrateRule { name: "slicegpt-testkit", siblings: LIBRARIES, forbidden: &[] },
-    CrateRule { name: "slicegpt-benches", siblings: &[], forbidden: &[] },
+    CrateRule { name: "slicegpt-benches", siblings: MEASURED, forbidden: &[] },
     CrateRule { name: "xtask", siblings: &[], forbidden: &["burn"] },
 ];
 
@@ -55,7 +68,7 @@ pub const BACKENDS: &[&str] = &[
 ];
 
 /// The crates that may choose a backend.
-pub const BACKEND_CRATES: &[&str] = &["slicegpt-cli", "slicegpt-testkit"];
+pub const BACKEND_CRATES: &[&str] = &["slicegpt-device", "slicegpt-testkit"];
 
 /// Which crates a source rule is about.
 pub enum Scope {

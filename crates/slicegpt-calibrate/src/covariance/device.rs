@@ -39,8 +39,10 @@ pub fn add(lower: &mut Mat<f64>, rows: Tensor<2>, keep: Option<&[bool]>) -> Resu
             let column = column.try_as_col_major_mut().expect("columns").as_slice_mut();
             for (i, sum) in column.iter_mut().enumerate().skip(j) {
                 let (at, mirrored) = (i * width + j, j * width + i);
-                let below = f64::from(cross[at]) + f64::from(cross[mirrored])
-                    + f64::from(rest[at]) + f64::from(rest[mirrored]);
+                let below = f64::from(cross[at])
+                    + f64::from(cross[mirrored])
+                    + f64::from(rest[at])
+                    + f64::from(rest[mirrored]);
                 *sum += (f64::from(high[at]) + below / 512.0) * units[i] * units[j];
             }
         });

@@ -1,19 +1,17 @@
 //! The sum in float64, on the host.
 
-use faer::linalg::matmul::matmul;
-use faer::{Accum, Mat, MatRef, Par};
+use faer::linalg::matmul::triangular::{self, BlockStructure};
+use faer::{Accum, Mat, MatRef};
 use rayon::prelude::*;
-
-use super::tiles::for_each_lower;
 
 /// Rows widened to float64 at a time: enough for the product to run at full speed, little enough
 /// to stay small next to the signal.
-const CHUNK: usize = 1024;
+const CHUNK: usize = 512;
 
-/// Adds the outer products of `rows` to the lower triangle.
-pub fn add(lower: &mut Mat<f64>, rows: &[&[f32]]) {
+/// Adds the outer products of `rows` to the lower triangle; `wide` is memory that is used again.
+pub fn add(lower: &mut Mat<f64>, rows: &[&[f32]], wide: &mut Vec<f64>) {
     let width = lower.nrows();
-    let mut wide = vec![0.0; CHUNK.min(rows.len()) * width];
+    wide.resize(CHUNK.min(rows.len()).max(wide.len() / width) * width, 0.0);
     for rows in rows.chunks(CHUNK) {
         let wide = &mut wide[..rows.len() * width];
         wide.par_chunks_exact_mut(width).zip(rows).for_each(|(wide, row)| {
@@ -21,10 +19,16 @@ pub fn add(lower: &mut Mat<f64>, rows: &[&[f32]]) {
         });
         // Row-major [rows, width] is column-major [width, rows].
         let x = MatRef::from_column_major_slice(wide, width, rows.len());
-        for_each_lower(lower, |row, column, tile| {
-            let left = x.subrows(row, tile.nrows());
-            let right = x.subrows(column, tile.ncols());
-            matmul(tile, Accum::Add, left, right.transpose(), 1.0, Par::Seq);
-        });
+        triangular::matmul(
+            lower.as_mut(),
+            BlockStructure::TriangularLower,
+            Accum::Add,
+            x,
+            BlockStructure::Rectangular,
+            x.transpose(),
+            BlockStructure::Rectangular,
+            1.0,
+            faer::get_global_parallelism(),
+        );
     }
 }

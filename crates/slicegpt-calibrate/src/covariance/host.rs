@@ -11,82 +11,99 @@
 //! Cauchy and Schwarz every sum of products is a whole number of `u_i u_j` below `2^24`. `l` is `2^-9`
 //! of `x` and smaller, and with it the rounding of the other products.
 
-use faer::linalg::matmul::matmul;
-use faer::{Accum, Mat, MatMut, MatRef, Par};
+use faer::Mat;
 use rayon::prelude::*;
 
 use super::NotFinite;
+use super::kernel::{PANEL, Panel, Row};
+use super::simd::Simd;
 use super::tiles::for_each_lower;
-
-/// A piece of some rows, `[width, rows]`.
-type Piece<'a> = MatRef<'a, f32>;
 
 /// Rows cut before they are multiplied.
 const CHUNK: usize = 1024;
+
+/// Panels of a tile, in each direction: its sums in float64 stay in a core's second cache.
+const TILE: usize = 6;
+
+/// Memory for the pieces of some rows, panel after panel within every few rows.
+#[derive(Default)]
+pub struct Pieces {
+    high: Vec<Row>,
+    low: Vec<Row>,
+    middle: Vec<Row>,
+}
 
 /// Adds the outer products of `rows` to the lower triangle.
 ///
 /// # Errors
 ///
 /// If a value is not finite.
-pub fn add(lower: &mut Mat<f64>, rows: &[&[f32]]) -> Result<(), NotFinite> {
+pub fn add(lower: &mut Mat<f64>, rows: &[&[f32]], pieces: &mut Pieces) -> Result<(), NotFinite> {
     let width = lower.nrows();
+    let panels = width.div_ceil(PANEL);
     let Some(scale) = scale(rows)? else { return Ok(()) };
     let unscale = f64::from(scale).powi(-2);
     let step = rows_at_a_time(rows.len(), width);
-    let [mut high, mut low, mut middle] =
-        [(); 3].map(|()| vec![0f32; CHUNK.min(rows.len()) * width]);
+    let simd = Simd::here();
     for rows in rows.chunks(CHUNK) {
-        let [high, low, middle] =
-            [&mut high, &mut low, &mut middle].map(|x| &mut x[..rows.len() * width]);
-        let pieces = high
-            .par_chunks_mut(step * width)
-            .zip(low.par_chunks_mut(step * width))
-            .zip(middle.par_chunks_mut(step * width));
-        pieces.zip(rows.par_chunks(step)).for_each(|(((high, low), middle), rows)| {
-            cut(rows, scale, high, low, middle);
+        let groups = rows.len().div_ceil(step);
+        let Pieces { high, low, middle } = pieces;
+        for piece in [&mut *high, low, middle] {
+            piece.resize(groups * step * panels, [0.0; PANEL]);
+        }
+        let [high, low, middle] = [high, low, middle].map(|x| &mut x[..groups * step * panels]);
+        let parts = high
+            .par_chunks_mut(step * panels)
+            .zip(low.par_chunks_mut(step * panels))
+            .zip(middle.par_chunks_mut(step * panels));
+        parts.zip(rows.par_chunks(step)).for_each(|(((high, low), middle), rows)| {
+            // Rows of an earlier use may stand where this group has none.
+            for piece in [&mut *high, low, middle] {
+                if rows.len() < step {
+                    piece.fill([0.0; PANEL]);
+                }
+            }
+            (simd.cut)(rows, scale, step, [high, low, middle]);
         });
-        let [h, l, a] = [&*high, &*low, &*middle]
-            .map(|x| MatRef::from_column_major_slice(x, width, rows.len()));
-        for_each_lower(lower, |row, column, mut tile| {
-            let [height, width] = [tile.nrows(), tile.ncols()];
-            let mut sum = Mat::<f32>::zeros(height, width);
-            for start in (0..rows.len()).step_by(step) {
-                let length = step.min(rows.len() - start);
-                let product = |sum: &mut Mat<f32>, accum, x: Piece<'_>, y: Piece<'_>| {
-                    let x = x.submatrix(row, start, height, length);
-                    let y = y.submatrix(column, start, width, length).transpose();
-                    matmul(sum.as_mut(), accum, x, y, 1.0, Par::Seq);
-                };
-                product(&mut sum, Accum::Replace, h, h);
-                widen(&sum, unscale, tile.as_mut());
-                product(&mut sum, Accum::Replace, a, l);
-                product(&mut sum, Accum::Add, l, a);
-                widen(&sum, unscale, tile.as_mut());
+        let (high, low, middle) = (&*high, &*low, &*middle);
+        let panel = |group: usize, panel: usize| {
+            let at = (group * panels + panel) * step..(group * panels + panel + 1) * step;
+            Panel { high: &high[at.clone()], low: &low[at.clone()], middle: &middle[at] }
+        };
+        for_each_lower(lower, TILE * PANEL, |row, column, mut tile| {
+            let across = |first: usize| first / PANEL..(first / PANEL + TILE).min(panels);
+            // Columns first, so that it is laid out as the tile is.
+            let stride = TILE * PANEL;
+            let mut sum = vec![0f64; stride * stride];
+            for group in 0..groups {
+                for (i, x) in across(column).enumerate() {
+                    // Above the diagonal nothing is asked for.
+                    for (j, y) in across(row).enumerate().filter(|(_, y)| x <= *y) {
+                        let sum = &mut sum[(i * stride + j) * PANEL..];
+                        (simd.product)(panel(group, x), panel(group, y), sum, stride);
+                    }
+                }
+            }
+            for j in 0..tile.ncols() {
+                let to = tile.as_mut().col_mut(j).try_as_col_major_mut();
+                let to = to.expect("a matrix of its own is column-major").as_slice_mut();
+                let sums = &sum[j * stride..];
+                to.iter_mut().zip(sums).for_each(|(to, sum)| *to += sum * unscale);
             }
         });
     }
     Ok(())
 }
 
-/// `tile <- tile + unscale * sum`, in float64.
-fn widen(sum: &Mat<f32>, unscale: f64, mut tile: MatMut<'_, f64>) {
-    for j in 0..sum.ncols() {
-        let column = tile.as_mut().col_mut(j).try_as_col_major_mut();
-        let to = column.expect("tiles are column-major").as_slice_mut();
-        to.iter_mut().zip(sum.col_as_slice(j)).for_each(|(to, x)| *to += f64::from(*x) * unscale);
-    }
-}
-
 /// The power of two that brings the largest magnitude to between 1/2 and 1; nothing where all is
 /// zero.
 fn scale(rows: &[&[f32]]) -> Result<Option<f32>, NotFinite> {
     let largest = rows.par_iter().map(|row| {
-        // A sum of zeros, or a NaN: a maximum would step over it.
-        let damage: f32 = row.iter().map(|x| x * 0.0).sum();
-        row.iter().fold(damage, |largest, x| largest + (x.abs() - largest).max(0.0))
+        // Bits of magnitudes are in the order of the magnitudes, infinity and NaN above all.
+        let magnitude = |x: &f32| x.to_bits() & 0x7fff_ffff;
+        row.iter().fold(0, |largest, x| largest.max(magnitude(x)))
     });
-    let largest = largest.reduce(|| 0.0, |a, b| if a.is_nan() || a > b { a } else { b });
+    let largest = f32::from_bits(largest.reduce(|| 0, u32::max));
     if !largest.is_finite() {
         return Err(NotFinite);
     }
@@ -98,38 +115,6 @@ fn scale(rows: &[&[f32]]) -> Result<Option<f32>, NotFinite> {
 /// more precise the fewer there are, and the less precise in relation to the whole the fewer tokens
 /// there are in all: measured on random tokens, the most that stays below 2^-34.
 fn rows_at_a_time(rows: usize, width: usize) -> usize {
-    let most = 16.0 * (rows as f64 / width as f64).sqrt();
-    [64, 32, 16].into_iter().find(|step| *step as f64 <= most).unwrap_or(8)
-}
-
-/// Adding and subtracting it rounds a float32 below `2^22` to a whole number.
-const ROUND: f32 = 1.5 * (1 << 23) as f32;
-
-/// Cuts some rows, scaled: into leading bits, what is left, and the leading bits with half of what
-/// is left.
-fn cut(rows: &[&[f32]], scale: f32, high: &mut [f32], low: &mut [f32], middle: &mut [f32]) {
-    let width = rows[0].len();
-    // First the squares of the lengths of the columns, then the units they give.
-    let mut units = vec![0f32; width];
-    for row in rows {
-        units.iter_mut().zip(*row).for_each(|(sum, x)| *sum += (x * scale) * (x * scale));
-    }
-    for unit in &mut units {
-        // A little more than 2^-12 of the length, for the rounding of the leading bits and of this
-        // sum; then the next power of two.
-        let exact = (unit.sqrt() * (1.004 / 4096.0)).max(f32::MIN_POSITIVE);
-        *unit = f32::from_bits((exact.to_bits() + 0x007f_ffff) & 0x7f80_0000);
-    }
-    let inverses: Vec<f32> = units.iter().map(|unit| unit.recip()).collect();
-    for (i, row) in rows.iter().enumerate() {
-        let at = i * width..(i + 1) * width;
-        let pieces = high[at.clone()].iter_mut().zip(&mut low[at.clone()]).zip(&mut middle[at]);
-        let columns = row.iter().zip(units.iter().zip(&inverses));
-        for (((high, low), middle), (x, (unit, inverse))) in pieces.zip(columns) {
-            let x = x * scale;
-            *high = ((x * inverse + ROUND) - ROUND) * unit;
-            *low = x - *high;
-            *middle = *high + 0.5 * *low;
-        }
-    }
+    let most = 24.0 * (rows as f64 / width as f64).sqrt();
+    (most as usize / 8 * 8).clamp(8, 128)
 }

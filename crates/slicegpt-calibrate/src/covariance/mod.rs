@@ -1,8 +1,11 @@
 //! [`Covariance`]: the sum of outer products of a signal, at float64 grade.
 
+mod cut;
 mod device;
 mod float64;
 mod host;
+mod kernel;
+mod simd;
 mod tiles;
 
 use burn::tensor::{DType, Device, Tensor};
@@ -17,6 +20,9 @@ pub struct Covariance {
     arithmetic: Arithmetic,
     tokens: u64,
     finite: bool,
+    /// Memory that is used again.
+    wide: Vec<f64>,
+    pieces: host::Pieces,
 }
 
 /// What the products of a covariance are computed in.
@@ -62,7 +68,14 @@ pub struct NotFinite;
 impl Covariance {
     /// Of nothing yet, for signals of `width`.
     pub fn new(width: usize, arithmetic: Arithmetic) -> Self {
-        Self { lower: Mat::zeros(width, width), arithmetic, tokens: 0, finite: true }
+        Self {
+            lower: Mat::zeros(width, width),
+            arithmetic,
+            tokens: 0,
+            finite: true,
+            wide: Vec::new(),
+            pieces: host::Pieces::default(),
+        }
     }
 
     /// Adds a signal, `[batch, tokens, width]`, of any float type, leaving out the tokens that
@@ -95,8 +108,10 @@ impl Covariance {
             }
         };
         match self.arithmetic {
-            Arithmetic::Float64 => float64::add(&mut self.lower, &rows),
-            Arithmetic::SplitFloat32 => self.finite &= host::add(&mut self.lower, &rows).is_ok(),
+            Arithmetic::Float64 => float64::add(&mut self.lower, &rows, &mut self.wide),
+            Arithmetic::SplitFloat32 => {
+                self.finite &= host::add(&mut self.lower, &rows, &mut self.pieces).is_ok();
+            }
         }
     }
 

@@ -3,24 +3,25 @@
 use faer::{Mat, MatMut};
 use rayon::prelude::*;
 
-/// Rows and columns of a tile: two of float32 and one of float64 stay in a core's second cache.
-pub const TILE: usize = 128;
-
 /// Calls `work` with the first row and the first column of every tile that meets the lower triangle,
-/// and that tile. Tiles at the edges are smaller.
-pub fn for_each_lower(lower: &mut Mat<f64>, work: impl Fn(usize, usize, MatMut<'_, f64>) + Sync) {
+/// and that tile, of `size` rows and columns; those at the edges are smaller.
+pub fn for_each_lower(
+    lower: &mut Mat<f64>,
+    size: usize,
+    work: impl Fn(usize, usize, MatMut<'_, f64>) + Sync,
+) {
     let mut tiles = Vec::new();
     let mut rest = lower.as_mut();
     let mut column = 0;
     // Panels of columns, each cut into tiles from the diagonal down.
     while rest.ncols() > 0 {
-        let width = TILE.min(rest.ncols());
+        let width = size.min(rest.ncols());
         let (panel, others) = rest.split_at_col_mut(width);
         rest = others;
         let (_, mut panel) = panel.split_at_row_mut(column);
         let mut row = column;
         while panel.nrows() > 0 {
-            let height = TILE.min(panel.nrows());
+            let height = size.min(panel.nrows());
             let (tile, below) = panel.split_at_row_mut(height);
             tiles.push((row, column, tile));
             panel = below;

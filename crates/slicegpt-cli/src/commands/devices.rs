@@ -71,6 +71,7 @@ fn info_json(info: &Info) -> Value {
 }
 
 fn types(info: &Info) -> Vec<&'static str> {
-    let all = [("f64", info.float64), ("f32", true), ("f16", info.float16), ("bf16", info.bfloat16)];
+    let all =
+        [("f64", info.float64), ("f32", true), ("f16", info.float16), ("bf16", info.bfloat16)];
     all.into_iter().filter_map(|(name, has)| has.then_some(name)).collect()
 }

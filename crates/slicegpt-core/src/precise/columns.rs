@@ -44,12 +44,7 @@ impl Columns {
     }
 
     /// [`Columns::from_f64`] in pieces, for a device that rounds as `fineness` says.
-    pub fn split(
-        values: &[f64],
-        shape: [usize; 2],
-        device: &Device,
-        fineness: Fineness,
-    ) -> Self {
+    pub fn split(values: &[f64], shape: [usize; 2], device: &Device, fineness: Fineness) -> Self {
         let split = Split::from_f64(values, shape, device, fineness);
         Self { arithmetic: Arithmetic::Split(split, fineness), identity: false }
     }

@@ -153,14 +153,12 @@ impl Split {
         if !sums.into_iter().all(f32::is_finite) {
             return None;
         }
-        let units: Vec<f64> =
-            largest.into_iter().map(|x| unit(x.into())).collect::<Option<_>>()?;
+        let units: Vec<f64> = largest.into_iter().map(|x| unit(x.into())).collect::<Option<_>>()?;
         let inverse: Vec<f32> = units.iter().map(|unit| unit.recip() as f32).collect();
         let inverse = TensorData::new(inverse, [1, columns]);
         let inverse = Tensor::<2>::from_data(inverse, (&device, DType::F32));
         let chunks = (0..rows).step_by(CHUNK).map(|start| {
-            let scaled =
-                values.clone().narrow(0, start, CHUNK.min(rows - start)) * inverse.clone();
+            let scaled = values.clone().narrow(0, start, CHUNK.min(rows - start)) * inverse.clone();
             // Each difference is exact: a float32 less its leading bits.
             let high = scaled.clone().round();
             let below = (scaled - high.clone()).mul_scalar(LOW);

@@ -9,8 +9,8 @@ use slicegpt_calibrate::{Arithmetic, Covariance, Orientation, Spectrum, principa
 use slicegpt_core::Basis;
 use slicegpt_core::precise::Columns;
 
-pub use shelf::{Memory, Shelf};
 use shelf::Signals;
+pub use shelf::{Memory, Shelf};
 
 use crate::SliceError;
 

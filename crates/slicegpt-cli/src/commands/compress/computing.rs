@@ -55,7 +55,9 @@ impl Computing {
         if missing {
             let model = &target.info.model;
             let dtype = self.compute_dtype();
-            bail!("--compute-dtype {dtype}: device {name} ({model}) does not compute in it; use f32");
+            bail!(
+                "--compute-dtype {dtype}: device {name} ({model}) does not compute in it; use f32"
+            );
         }
         let waiting = self.stream_dtype.unwrap_or(self.compute_dtype).burn();
         let shelf: Option<Box<dyn Shelf>> = match &self.spill {

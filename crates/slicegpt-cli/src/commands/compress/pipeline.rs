@@ -49,8 +49,8 @@ impl Pipeline<'_> {
             })
         };
         let signals = batches.iter().map(embed);
-        let (stream, spectrum) =
-            Stream::begin(signals, settings, widths.embedding(), orientation).map_err(Failure::of)?;
+        let (stream, spectrum) = Stream::begin(signals, settings, widths.embedding(), orientation)
+            .map_err(Failure::of)?;
 
         let edit = TableEdit::writer(spec.norm.centers, stream.basis(), model.device());
         let dense = [Some(spec.embedding_entry()), spec.position_entry()];
