@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 
 use burn::nn::Linear;
-use burn::tensor::DType;
+use burn::tensor::{DType, Tensor};
 use slicegpt_calibrate::{NotFinite, Orientation, Spectrum};
 use slicegpt_core::{Block, Fused, Shortcut, SublayerMut, read_in, write_in};
 
@@ -144,8 +144,8 @@ pub fn slice_block<B: Block>(
 pub(crate) enum End {
     /// It is computed and analysed, as after every other.
     Analysed,
-    /// Nobody asks for it: it is not computed, nothing behind it is cut, and the stream that is
-    /// given back has no signal.
+    /// Nobody asks for it: only the first batch is computed, to see that it is finite; nothing behind
+    /// it is cut, and the stream that is given back has no signal.
     Open,
 }
 
@@ -173,24 +173,24 @@ pub(crate) fn slice<B: Block>(
             readers.into_iter().for_each(|reader| read_in(reader, &from));
         });
 
+        // Read the stream in the basis it arrives in, but write at full width, so that the output
+        // can be analysed.
+        *block.sublayer_mut(index).shortcut = Shortcut::back(stream.basis(), &device, compute);
+        let exact = lower(&mut block, index, compute);
+        let at = |source| SliceError::NotFinite { block: number, sublayer: index, source };
+        let step = |batch: Tensor<3>, context: &B::Context| {
+            let signal = block.step(index, batch, context);
+            match tick() {
+                ControlFlow::Continue(()) => Ok(signal),
+                ControlFlow::Break(()) => Err(SliceError::Interrupted),
+            }
+        };
         if end == End::Open && index + 1 == block.depth() {
-            stream.leave();
+            stream.leave(at, step)?;
         } else {
-            // Read the stream in the basis it arrives in, but write at full width, so that the
-            // output can be analysed.
-            *block.sublayer_mut(index).shortcut = Shortcut::back(stream.basis(), &device, compute);
-            let exact = lower(&mut block, index, compute);
-            let at = |source| SliceError::NotFinite { block: number, sublayer: index, source };
-            let spectrum = stream.advance(rank, orientation, at, |batch, context| {
-                let signal = block.step(index, batch, context);
-                match tick() {
-                    ControlFlow::Continue(()) => Ok(signal),
-                    ControlFlow::Break(()) => Err(SliceError::Interrupted),
-                }
-            })?;
-            spectra.push(spectrum);
-            restore(&mut block, index, exact);
+            spectra.push(stream.advance(rank, orientation, at, step)?);
         }
+        restore(&mut block, index, exact);
 
         // Now write in the new basis too.
         let SublayerMut { writers, shortcut, .. } = block.sublayer_mut(index);

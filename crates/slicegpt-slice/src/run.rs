@@ -32,7 +32,7 @@ pub struct Sliced<B> {
 /// the last, and where the time went.
 ///
 /// Where nothing is cut behind the last sublayer, and `spectra` says that nobody looks at its
-/// output, it is not run: its spectrum is then missing.
+/// output, it is run on the first batch only: its spectrum is then missing.
 ///
 /// # Errors
 ///

@@ -5,6 +5,7 @@
 
 mod config;
 mod cut;
+mod device;
 mod output;
 mod pickle;
 mod samples;

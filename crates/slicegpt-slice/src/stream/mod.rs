@@ -5,12 +5,12 @@ mod shelf;
 use std::time::{Duration, Instant};
 
 use burn::tensor::{DType, Tensor};
-use slicegpt_calibrate::{Arithmetic, Covariance, Orientation, Spectrum, principal};
+use slicegpt_calibrate::{Arithmetic, Covariance, NotFinite, Orientation, Spectrum, principal};
 use slicegpt_core::Basis;
 use slicegpt_core::precise::Columns;
 
-use shelf::Signals;
 pub use shelf::{Memory, Shelf};
+use shelf::{PutError, Signals};
 
 use crate::SliceError;
 
@@ -51,6 +51,14 @@ pub struct Stream<C> {
     /// The basis as batches are projected with it, `[hidden_size, rank]`.
     projection: Tensor<2>,
     pub(crate) stages: Stages,
+}
+
+/// Why a signal was not put away; `at` says which it is.
+fn unkept(error: PutError, at: impl Fn(NotFinite) -> SliceError) -> SliceError {
+    match error {
+        PutError::Shelf(error) => SliceError::Shelf(error),
+        PutError::Overflow => at(NotFinite),
+    }
 }
 
 /// Where the time of a calibration went.
@@ -128,7 +136,7 @@ impl<C> Stream<C> {
             let Batch { signal, context, keep } = batch?;
             timed(&mut stages.gram, || covariance.add(signal.clone(), keep.as_deref()));
             let put = timed(&mut stages.stream, || signals.put(others.len(), signal.cast(compute)));
-            put.map_err(SliceError::Shelf)?;
+            put.map_err(|error| unkept(error, SliceError::Embedding))?;
             others.push((context, keep));
         }
         let found = timed(&mut stages.eigen, || principal(&covariance, rank, orientation));
@@ -175,7 +183,7 @@ impl<C> Stream<C> {
         &mut self,
         rank: usize,
         orientation: &mut Orientation,
-        at: impl Fn(slicegpt_calibrate::NotFinite) -> SliceError,
+        at: impl Fn(NotFinite) -> SliceError,
         mut step: impl FnMut(Tensor<3>, &C) -> Result<Tensor<3>, SliceError>,
     ) -> Result<Spectrum, SliceError> {
         let mut covariance = Covariance::new(self.basis.hidden_size(), self.arithmetic);
@@ -199,7 +207,7 @@ impl<C> Stream<C> {
             let keep = self.others[number].1.as_deref();
             timed(&mut stages.gram, || covariance.add(signal.clone(), keep));
             let put = timed(&mut stages.stream, || self.signals.put(number, signal));
-            put.map_err(SliceError::Shelf)?;
+            put.map_err(|error| unkept(error, &at))?;
         }
         let found = timed(&mut stages.eigen, || principal(&covariance, rank, orientation));
         self.stages = stages;
@@ -211,13 +219,23 @@ impl<C> Stream<C> {
     }
 
     /// The stream behind a last sublayer that nobody looks behind: at full width, without a signal.
-    pub(crate) fn leave(&mut self) {
+    /// `step` is run on the first batch only, to see that what it gives is finite.
+    pub(crate) fn leave(
+        &mut self,
+        at: impl Fn(NotFinite) -> SliceError,
+        step: impl FnOnce(Tensor<3>, &C) -> Result<Tensor<3>, SliceError>,
+    ) -> Result<(), SliceError> {
         let width = self.basis.hidden_size();
         let device = self.projection.device();
+        let first = self.take(0)?;
+        let mut covariance = Covariance::new(width, self.arithmetic);
+        covariance.add(step(first, &self.others[0].0)?, self.others[0].1.as_deref());
+        covariance.lower().map_err(at)?;
         self.signals = Signals::Resident(Vec::new());
         self.others.clear();
         self.basis = Basis::axes(width, width);
         self.columns = self.basis.on(&device);
+        Ok(())
     }
 
     fn take(&mut self, number: usize) -> Result<Tensor<3>, SliceError> {

@@ -43,6 +43,20 @@ impl Shelf for Memory {
     }
 }
 
+/// Why a signal was not put away.
+pub(crate) enum PutError {
+    /// The shelf failed.
+    Shelf(io::Error),
+    /// A number is beyond the type it was to wait in.
+    Overflow,
+}
+
+/// Whether a float16 among `data` is an infinity or a NaN: its exponent is all ones.
+fn overflowed(data: &TensorData) -> bool {
+    let halves = data.as_bytes().chunks_exact(2);
+    halves.into_iter().any(|x| u16::from_ne_bytes([x[0], x[1]]) & 0x7c00 == 0x7c00)
+}
+
 /// Signals, where they wait.
 pub(crate) enum Signals {
     /// As tensors, on the device they are computed on.
@@ -57,7 +71,7 @@ impl Signals {
         matches!(self, Self::Shelved { .. })
     }
 
-    pub fn put(&mut self, number: usize, signal: Tensor<3>) -> io::Result<()> {
+    pub fn put(&mut self, number: usize, signal: Tensor<3>) -> Result<(), PutError> {
         match self {
             Self::Resident(signals) => {
                 if signals.len() <= number {
@@ -68,7 +82,11 @@ impl Signals {
             }
             Self::Shelved { shelf, dtype, device, .. } => {
                 device.get_or_insert_with(|| signal.device());
-                shelf.put(number, signal.into_data_dtype(*dtype))
+                let data = signal.into_data_dtype(*dtype);
+                if *dtype == DType::F16 && overflowed(&data) {
+                    return Err(PutError::Overflow);
+                }
+                shelf.put(number, data).map_err(PutError::Shelf)
             }
         }
     }

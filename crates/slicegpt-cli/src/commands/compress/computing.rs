@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Result, bail};
 use burn::tensor::DType;
 use clap::{Args, ValueEnum};
-use slicegpt_slice::{Arithmetic, Memory, Settings, Shelf};
+use slicegpt_slice::{Arithmetic, Memory, Settings, Shelf, SliceError};
 
 use crate::device::Target;
 use crate::options::DtypeName;
@@ -70,6 +70,24 @@ impl Computing {
             compute: Some(compute),
             shelf: shelf.map(|shelf| (shelf, waiting)),
         })
+    }
+
+    /// Adds to an overflow in half precision what to do about it.
+    pub fn advise(&self, error: anyhow::Error) -> anyhow::Error {
+        let overflow = matches!(
+            error.downcast_ref(),
+            Some(SliceError::NotFinite { .. } | SliceError::Embedding(_))
+        );
+        let half = |dtype: Option<DtypeName>| dtype == Some(DtypeName::F16);
+        let option = match (half(Some(self.compute_dtype)), half(self.stream_dtype)) {
+            (true, _) => "--compute-dtype f16",
+            (false, true) => "--stream-dtype f16",
+            (false, false) => return error,
+        };
+        match overflow {
+            true => error.context(format!("{option} holds numbers to 65504 only; use bf16 or f32")),
+            false => error,
+        }
     }
 
     /// The name of the type the model is run in.

@@ -124,8 +124,9 @@ pub fn run(args: Args) -> Result<ExitCode> {
     };
     let model = opened.model(&target.device);
     let pipeline = Pipeline { model: &model, sliced: &sliced, target: &target };
-    let (spectra, stages) = target
-        .run(|| pipeline.run(&calibration, settings, &mut orientation, wanted, &mut writer))?;
+    let done =
+        target.run(|| pipeline.run(&calibration, settings, &mut orientation, wanted, &mut writer));
+    let (spectra, stages) = done.map_err(|error| args.computing.advise(error))?;
     let written = writer.finish()?;
     let seconds = start.elapsed().as_secs_f64();
     let peak = peak_rss_bytes();
