@@ -4,14 +4,20 @@ use std::ffi::OsString;
 use std::process::{Command, ExitCode};
 use std::time::Instant;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
 use crate::tidy;
-use crate::workspace::{Workspace, cargo};
+use crate::workspace::{DEVICE_FEATURES, Workspace, cargo};
 
 /// Everything a commit must pass, the cheapest check first: format, tidy, clippy, tests, docs.
+///
+/// With `--device`, the tests that are about devices, on that one: built with its cargo feature, in
+/// a target directory of its own.
 #[derive(clap::Args)]
 pub struct Args {
+    /// Test this device instead: wgpu[:i], vulkan[:i], metal[:i] or cuda[:i].
+    #[arg(long)]
+    device: Option<String>,
     /// Passed to `cargo test` as they are, such as a test's name.
     #[arg(last = true)]
     args: Vec<OsString>,
@@ -25,7 +31,10 @@ struct Step {
 
 pub fn run(workspace: &Workspace, args: &Args) -> Result<ExitCode> {
     let began = Instant::now();
-    let steps = steps(workspace, args);
+    let steps = match &args.device {
+        None => steps(workspace, args),
+        Some(device) => device_steps(workspace, args, device)?,
+    };
     let count = steps.len();
     for (index, Step { name, command }) in steps.into_iter().enumerate() {
         let line = command.as_ref().map_or_else(|| "cargo xtask tidy".to_owned(), spelled);
@@ -69,6 +78,27 @@ fn steps(workspace: &Workspace, args: &Args) -> Vec<Step> {
     ]
 }
 
+/// Test targets that ask the environment variable `SLICEGPT_DEVICE` what to test.
+const DEVICE_TESTS: &[&str] = &["covariance", "device", "precise"];
+
+fn device_steps(workspace: &Workspace, args: &Args, device: &str) -> Result<Vec<Step>> {
+    let feature = device.split(':').next().unwrap_or_default();
+    if !DEVICE_FEATURES.contains(&feature) {
+        bail!("--device {device}: use {}, with :i for a number", DEVICE_FEATURES.join(", "));
+    }
+    let mut tests = cargo();
+    tests.current_dir(&workspace.root);
+    tests.args(["test", "--release", "--workspace", "--features", feature]);
+    DEVICE_TESTS.iter().for_each(|test| {
+        tests.args(["--test", test]);
+    });
+    tests.args(&args.args);
+    // Another set of features would rebuild Burn where the default one was built.
+    tests.env("CARGO_TARGET_DIR", workspace.target_dir_with(&[feature.to_owned()]));
+    tests.env("SLICEGPT_DEVICE", device);
+    Ok(vec![Step { name: "device tests", command: Some(tests) }])
+}
+
 /// The command as one types it.
 fn spelled(command: &Command) -> String {
     let variables = command.get_envs().filter_map(|(name, value)| {
@@ -81,6 +111,18 @@ fn spelled(command: &Command) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_device_is_tested_with_its_feature() {
+        let workspace = Workspace::load().unwrap();
+        let args = Args { device: None, args: Vec::new() };
+        let steps = device_steps(&workspace, &args, "wgpu:1").unwrap();
+        let line = spelled(steps[0].command.as_ref().unwrap());
+        for words in ["--features wgpu", "SLICEGPT_DEVICE=\"wgpu:1\"", "-wgpu\"", "--test device"] {
+            assert!(line.contains(words), "{line}");
+        }
+        assert!(device_steps(&workspace, &args, "cpu").is_err());
+    }
 
     #[test]
     fn a_step_is_spelled_as_it_is_typed() {

@@ -7,6 +7,10 @@ use std::process::{Command, ExitCode, Stdio};
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
+/// The cargo features that let tensors live elsewhere than on the processor; each is the name of a
+/// kind of device.
+pub const DEVICE_FEATURES: &[&str] = &["wgpu", "vulkan", "metal", "cuda"];
+
 /// What `cargo metadata` says about the workspace; no dependency is resolved for it.
 pub struct Workspace {
     pub root: PathBuf,
@@ -63,14 +67,29 @@ impl Workspace {
         Ok(Self { root, target_dir, packages })
     }
 
-    /// Builds one binary of the workspace and returns its path. Progress goes to stderr.
+    /// Where a build with these cargo features goes: each set of features has a directory of its own,
+    /// since another set rebuilds most of the tree.
+    pub fn target_dir_with(&self, features: &[String]) -> PathBuf {
+        if features.is_empty() {
+            return self.target_dir.clone();
+        }
+        let mut name = self.target_dir.as_os_str().to_owned();
+        name.push(format!("-{}", features.join("-")));
+        name.into()
+    }
+
+    /// Builds one binary of the workspace, with the cargo features that xtask itself was built with,
+    /// and returns its path. Progress goes to stderr.
     ///
     /// The package is not named: cargo would then choose the dependencies' features for that
     /// package alone, and compile Burn once more for each package that is.
     pub fn build(&self, binary: &str) -> Result<PathBuf> {
+        let features = features();
         let output = cargo()
             .current_dir(&self.root)
             .args(["build", "--release", "--workspace", "--bin", binary])
+            .args(["--features", &features.join(",")])
+            .env("CARGO_TARGET_DIR", self.target_dir_with(&features))
             .arg("--message-format=json-render-diagnostics")
             .stderr(Stdio::inherit())
             .output()
@@ -81,6 +100,19 @@ impl Workspace {
         executable(&String::from_utf8_lossy(&output.stdout), binary)
             .with_context(|| format!("cargo built no binary `{binary}`"))
     }
+}
+
+/// The features of xtask that lead to those of the binaries: `cargo run --release -p xtask --features
+/// wgpu -- compress`.
+fn features() -> Vec<String> {
+    let enabled = [
+        cfg!(feature = "wgpu"),
+        cfg!(feature = "vulkan"),
+        cfg!(feature = "metal"),
+        cfg!(feature = "cuda"),
+    ];
+    let features = DEVICE_FEATURES.iter().zip(enabled);
+    features.filter(|(_, enabled)| *enabled).map(|(name, _)| (*name).to_owned()).collect()
 }
 
 impl Package {

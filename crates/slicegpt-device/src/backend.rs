@@ -108,13 +108,13 @@ fn enumerate(kind: Kind) -> Vec<Device> {
 
 #[cfg(any(feature = "wgpu", feature = "cuda"))]
 fn info(kind: Kind, index: usize, device: Device) -> (Device, Info) {
-    let memory_bytes = crate::memory::device_memory_bytes(kind, index, &device);
     let identity = device.identity();
+    let model = identity.as_ref().map_or_else(|| kind.to_string(), |it| it.name.clone());
     let supports = |dtype| device.supports_dtype(dtype);
     let info = Info {
         name: Name::Device(kind, Some(index)),
-        model: identity.as_ref().map_or_else(|| kind.to_string(), |it| it.name.clone()),
-        memory_bytes,
+        memory_bytes: crate::memory::device_memory_bytes(kind, index, &model),
+        model,
         float64: supports(DType::F64),
         float16: supports(DType::F16),
         bfloat16: supports(DType::BF16),

@@ -1,7 +1,5 @@
 //! How much memory there is, on the host and on a device.
 
-use burn::tensor::Device;
-
 use crate::Kind;
 
 /// Memory of this machine that programs may take now, in bytes.
@@ -15,13 +13,11 @@ pub fn host_memory_bytes() -> u64 {
 
 /// Memory of a device in bytes, where its interface says.
 #[cfg_attr(not(any(feature = "wgpu", feature = "cuda")), allow(dead_code))]
-pub(crate) fn device_memory_bytes(kind: Kind, index: usize, device: &Device) -> Option<u64> {
+pub(crate) fn device_memory_bytes(kind: Kind, index: usize, model: &str) -> Option<u64> {
     match kind {
         Kind::Cpu => Some(host_memory_bytes()),
         Kind::Cuda => cuda(index),
-        // Graphics interfaces say how large a heap is, not to whom it belongs: a software device
-        // computes in the memory of the host.
-        Kind::Wgpu | Kind::Vulkan | Kind::Metal => graphics(device),
+        Kind::Wgpu | Kind::Vulkan | Kind::Metal => graphics(model),
     }
 }
 
@@ -40,6 +36,38 @@ fn cuda(_: usize) -> Option<u64> {
     None
 }
 
-fn graphics(_: &Device) -> Option<u64> {
+/// The largest heap of the Vulkan device that calls itself `model`, which no other graphics interface
+/// tells.
+#[cfg(all(feature = "wgpu", any(target_os = "linux", target_os = "windows")))]
+fn graphics(model: &str) -> Option<u64> {
+    use burn::tensor::wgpu::wgpu;
+
+    let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
+    descriptor.backends = wgpu::Backends::VULKAN;
+    let instance = wgpu::Instance::new(descriptor);
+    let adapters = ready(instance.enumerate_adapters(wgpu::Backends::VULKAN))?;
+    let adapter = adapters.into_iter().find(|adapter| adapter.get_info().name == model)?;
+    // SAFETY: nothing is done with the handles but to ask for properties, while both live.
+    let heaps = unsafe {
+        let adapter = adapter.as_hal::<wgpu::hal::api::Vulkan>()?;
+        let instance = adapter.shared_instance().raw_instance();
+        instance.get_physical_device_memory_properties(adapter.raw_physical_device())
+    };
+    let heaps = &heaps.memory_heaps[..heaps.memory_heap_count as usize];
+    heaps.iter().map(|heap| heap.size).max()
+}
+
+#[cfg(not(all(feature = "wgpu", any(target_os = "linux", target_os = "windows"))))]
+fn graphics(_: &str) -> Option<u64> {
     None
+}
+
+/// The value of a future that waits for nothing, as those of native graphics do.
+#[cfg(all(feature = "wgpu", any(target_os = "linux", target_os = "windows")))]
+fn ready<T>(future: impl Future<Output = T>) -> Option<T> {
+    use std::task::{Context, Poll, Waker};
+    match std::pin::pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(value) => Some(value),
+        Poll::Pending => None,
+    }
 }
