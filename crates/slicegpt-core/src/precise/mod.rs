@@ -35,7 +35,7 @@ pub fn widen<const D: usize>(tensor: Tensor<D>) -> Tensor<D> {
 }
 
 /// `A B` at float64 grade: in float64 where the device is the processor, else in float32 from the
-/// pieces of both, right to the last place but one.
+/// pieces of both: see [`Split::product`].
 ///
 /// # Panics
 ///

@@ -212,7 +212,8 @@ impl Split {
         &self.units
     }
 
-    /// `A^T B`, `[columns of a, columns of b]`, in float32, right to its last place but one:
+    /// `A^T B`, `[columns of a, columns of b]`, in float32: right to its last place but one, and
+    /// where terms cancel to 2^-28 of the product of the lengths of the two columns:
     ///
     /// ```text
     /// sum over chunks of  a.high^T b.high          exact, in whole numbers
@@ -293,6 +294,62 @@ fn fine_pieces(rest: Tensor<2>, fineness: Fineness) -> Vec<Tensor<2>> {
         Fineness::Reduced => {
             let coarse = rest.clone().mul_scalar(LOW).round().div_scalar(LOW);
             vec![coarse.clone(), rest - coarse]
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn values(tensor: &Tensor<2>) -> Vec<f32> {
+        tensor.clone().into_data_dtype(DType::F32).try_into_vec().unwrap()
+    }
+
+    /// Numbers of every size down to 2^-30 of the largest.
+    fn split(fineness: Fineness) -> (Vec<f32>, Split) {
+        let numbers: Vec<f32> = (0..3000)
+            .map(|i| ((i * 7919) % 4001) as f32 / 1999.0 * 2f32.powi(-(i % 31)) * (-1f32).powi(i))
+            .collect();
+        let data = TensorData::new(numbers.clone(), [600, 5]);
+        let tensor = Tensor::from_data(data, (&Device::flex(), DType::F32));
+        (numbers, Split::new(tensor, fineness).unwrap())
+    }
+
+    #[test]
+    fn pieces_add_up_and_are_as_small_as_promised() {
+        for fineness in [Fineness::Full, Fineness::Reduced] {
+            let (numbers, split) = split(fineness);
+            assert_eq!(split.chunks.len(), 3);
+            let mut numbers = numbers.iter().enumerate();
+            for pieces in &split.chunks {
+                let rest: Vec<Vec<f32>> = pieces.rest.iter().map(values).collect();
+                let leading = values(&pieces.high).into_iter().zip(values(&pieces.low));
+                for (at, (high, low)) in leading.enumerate() {
+                    assert!(high.fract() == 0.0 && high.abs() <= 256.0);
+                    assert!(low.fract() == 0.0 && low.abs() <= 256.0);
+                    let rest: f64 = rest.iter().map(|piece| f64::from(piece[at])).sum();
+                    assert!(rest.abs() <= 0.5);
+                    let sum = f64::from(high) + (f64::from(low) + rest) / LOW;
+                    let (i, number) = numbers.next().unwrap();
+                    assert_eq!(sum * split.units[i % 5], f64::from(*number));
+                }
+            }
+        }
+    }
+
+    /// A matrix unit that keeps 11 bits (TF32) multiplies all pieces but the last as they are, and of
+    /// the last it loses 2^-41 of the largest number.
+    #[test]
+    fn pieces_survive_reduced_operands() {
+        let (_, split) = split(Fineness::Reduced);
+        let bits = |x: f32| 24 - (x.to_bits() << 8).trailing_zeros().min(31).saturating_sub(8);
+        for pieces in &split.chunks {
+            let [coarse, fine] = pieces.rest.as_slice() else { panic!("two pieces") };
+            for piece in [&pieces.high, &pieces.low, coarse] {
+                assert!(values(piece).into_iter().all(|x| x == 0.0 || bits(x) <= 11));
+            }
+            assert!(values(fine).into_iter().all(|x| x.abs() <= 2f32.powi(-10)));
         }
     }
 }

@@ -1,0 +1,124 @@
+//! Products at float64 grade, on the device that `SLICEGPT_DEVICE` names.
+
+use burn::tensor::{DType, Device, Tensor, TensorData};
+use slicegpt_core::Basis;
+use slicegpt_core::precise::{Columns, Fineness, Split, product};
+use slicegpt_testkit::device;
+
+/// Seeded numbers between -1 and 1, with columns and single numbers that are much larger.
+fn numbers(rows: usize, columns: usize, seed: u64) -> Vec<f64> {
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state >> 11) as f64 / (1u64 << 52) as f64 - 1.0
+    };
+    let number = |i: usize| {
+        let column = if i % columns % 7 == 2 { 1000.0 } else { 1.0 };
+        next() * column * if i % 31 == 5 { 50.0 } else { 1.0 }
+    };
+    (0..rows * columns).map(number).collect()
+}
+
+fn rounded(values: &[f64]) -> Vec<f64> {
+    values.iter().map(|x| f64::from(*x as f32)).collect()
+}
+
+fn on(device: &Device, values: &[f64], [rows, columns]: [usize; 2]) -> Tensor<2> {
+    let data = TensorData::new(values.to_vec(), [rows, columns]).convert_dtype(DType::F32);
+    Tensor::from_data(data, (device, DType::F32))
+}
+
+fn values(tensor: Tensor<2>) -> Vec<f64> {
+    tensor.into_data_dtype(DType::F64).try_into_vec().unwrap()
+}
+
+/// `A^T B` of row-major matrices with `rows` rows, and what the rounding of float32 may change.
+fn exact(a: &[f64], b: &[f64], rows: usize) -> Vec<(f64, f64)> {
+    let (n, m) = (a.len() / rows, b.len() / rows);
+    let mut all = Vec::new();
+    for i in 0..n {
+        for j in 0..m {
+            let terms = (0..rows).map(|k| (a[k * n + i], b[k * m + j]));
+            let sum: f64 = terms.clone().map(|(x, y)| x * y).sum();
+            let lengths: f64 = terms.clone().map(|(x, _)| x * x).sum::<f64>().sqrt()
+                * terms.map(|(_, y)| y * y).sum::<f64>().sqrt();
+            // Two roundings of the result, and next to nothing of what was added up to it.
+            all.push((sum, sum.abs() * 2f64.powi(-23) + lengths * 2f64.powi(-28)));
+        }
+    }
+    all
+}
+
+fn check(found: &[f64], expected: &[(f64, f64)], what: &str) {
+    assert_eq!(found.len(), expected.len());
+    for (found, (expected, tolerance)) in found.iter().zip(expected) {
+        let off = (found - expected).abs();
+        assert!(off <= *tolerance, "{what}: {found}, not {expected}: {off:e} over {tolerance:e}");
+    }
+}
+
+const SHAPES: [[usize; 3]; 5] = [[1, 1, 1], [3, 5, 2], [40, 300, 17], [70, 256, 33], [9, 700, 20]];
+
+#[test]
+fn products_are_right_to_the_last_place_but_one() {
+    let device = device();
+    for (seed, [n, rows, m]) in (1..).zip(SHAPES) {
+        let a = rounded(&numbers(rows, n, seed));
+        let b = rounded(&numbers(rows, m, seed + 100));
+        let expected = exact(&a, &b, rows);
+        let left = || on(&device, &a, [rows, n]);
+        let right = || on(&device, &b, [rows, m]);
+        let by_device = product(left().transpose(), right()).cast(DType::F32);
+        check(&values(by_device), &expected, "as the device does");
+        for fineness in [Fineness::Full, Fineness::Reduced] {
+            let split = |x| Split::new(x, fineness).unwrap();
+            let found = split(left()).product(&split(right()));
+            check(&values(found), &expected, &format!("{fineness:?} {n} x {rows} x {m}"));
+        }
+    }
+}
+
+#[test]
+fn float64_matrices_lose_nothing_on_their_way() {
+    let device = device();
+    for (seed, [n, rows, m]) in (7..).zip(SHAPES) {
+        let (basis, w) = (numbers(rows, n, seed), rounded(&numbers(rows, m, seed + 100)));
+        let transposed: Vec<f64> = (0..m * rows).map(|i| w[(i % rows) * m + i / rows]).collect();
+        let expected = exact(&basis, &w, rows);
+        let mirrored = exact(&w, &basis, rows);
+        let both = [Fineness::Full, Fineness::Reduced]
+            .map(|fineness| Columns::split(&basis, [rows, n], &device, fineness));
+        let by_device = [Columns::from_f64(&basis, [rows, n], &device)];
+        for columns in by_device.iter().chain(&both) {
+            let read = columns.transposed_times(on(&device, &w, [rows, m]));
+            check(&values(read), &expected, "B^T W");
+            let written = columns.after(on(&device, &transposed, [m, rows]));
+            check(&values(written), &mirrored, "W B");
+            let square = columns.transposed_times_columns(columns, DType::F32);
+            check(&values(square), &exact(&basis, &basis, rows), "B^T B");
+        }
+    }
+}
+
+#[test]
+fn axes_change_nothing() {
+    let axes = Basis::axes(5, 5).on(&device());
+    assert!(axes.is_identity());
+    let w = rounded(&numbers(5, 3, 9));
+    assert_eq!(values(axes.transposed_times(on(&device(), &w, [5, 3]))), w);
+}
+
+#[test]
+fn what_is_not_finite_is_not_split() {
+    for damage in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+        let mut damaged = numbers(300, 4, 1);
+        damaged[777] = damage;
+        for fineness in [Fineness::Full, Fineness::Reduced] {
+            assert!(Split::new(on(&device(), &damaged, [300, 4]), fineness).is_none());
+        }
+    }
+    let zeros = Split::new(on(&device(), &[0.0; 12], [4, 3]), Fineness::Full).unwrap();
+    assert!(values(zeros.product(&zeros)).iter().all(|x| *x == 0.0));
+}
