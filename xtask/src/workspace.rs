@@ -84,12 +84,20 @@ impl Workspace {
     /// The package is not named: cargo would then choose the dependencies' features for that
     /// package alone, and compile Burn once more for each package that is.
     pub fn build(&self, binary: &str) -> Result<PathBuf> {
-        let features = features();
+        self.build_with(binary, &features())
+    }
+
+    /// [`Workspace::build`], with these cargo features.
+    pub fn build_with(&self, binary: &str, features: &[String]) -> Result<PathBuf> {
+        if let Some(other) = features.iter().find(|name| !DEVICE_FEATURES.contains(&name.as_str()))
+        {
+            bail!("no feature `{other}`: there are {}", DEVICE_FEATURES.join(", "));
+        }
         let output = cargo()
             .current_dir(&self.root)
             .args(["build", "--release", "--workspace", "--bin", binary])
             .args(["--features", &features.join(",")])
-            .env("CARGO_TARGET_DIR", self.target_dir_with(&features))
+            .env("CARGO_TARGET_DIR", self.target_dir_with(features))
             .arg("--message-format=json-render-diagnostics")
             .stderr(Stdio::inherit())
             .output()
