@@ -1,5 +1,7 @@
-//! `cargo xtask bench`: whole runs of the binary, measured from outside.
+//! `cargo xtask bench`: whole runs of the binary and the kernels on every device, measured from
+//! outside.
 
+mod backends;
 mod compress;
 mod machine;
 mod measure;
@@ -12,14 +14,16 @@ use anyhow::Result;
 
 use crate::workspace::Workspace;
 
-/// Measures whole runs of the binary: seconds, CPU seconds and peak memory.
+/// Measures whole runs of the binary, or the kernels on every device.
 #[derive(clap::Subcommand)]
 pub enum Command {
     Compress(compress::Args),
+    Backends(backends::Args),
 }
 
 pub fn run(workspace: &Workspace, command: Command) -> Result<ExitCode> {
     match command {
         Command::Compress(args) => compress::run(workspace, &args),
+        Command::Backends(args) => backends::run(workspace, &args),
     }
 }

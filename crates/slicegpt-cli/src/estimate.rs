@@ -70,7 +70,7 @@ mod tests {
     fn more_memory_takes_more_sequences() {
         let spec = large();
         assert_eq!(batch_size(&spec, 2048, 0), 1);
-        assert_eq!(batch_size(&spec, 2048, 6 << 30), 1);
+        assert_eq!(batch_size(&spec, 2048, 3 << 30), 1);
         let fits = |gib: u64| batch_size(&spec, 2048, gib << 30);
         assert!((8..64).contains(&fits(24)), "{}", fits(24));
         assert!(fits(80) > 3 * fits(24));

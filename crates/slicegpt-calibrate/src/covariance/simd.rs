@@ -3,11 +3,14 @@
 use super::cut::cut;
 use super::kernel::{Panel, Row, rows};
 
+/// [`cut`], compiled for some instructions.
+pub type Cut = fn(&[&[f32]], f32, usize, [&mut [Row]; 3]);
+
 /// The inner loops for a set of instructions.
 #[derive(Clone, Copy)]
 pub struct Simd {
     /// Cuts tokens: see [`cut`].
-    pub cut: fn(&[&[f32]], f32, usize, [&mut [Row]; 3]),
+    pub cut: Cut,
     /// Multiplies two panels: see [`rows`].
     pub product: fn(Panel<'_>, Panel<'_>, &mut [f64], usize),
 }

@@ -13,6 +13,8 @@ pub struct Columns {
     identity: bool,
 }
 
+// One or two at a time: their size is nothing beside what they hold.
+#[allow(clippy::large_enum_variant)]
 #[derive(Clone, Debug)]
 enum Arithmetic {
     /// `[hidden_size, rank]` in float64.

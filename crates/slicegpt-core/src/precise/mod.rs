@@ -10,19 +10,22 @@
 //! matrix units which round their operands change nothing.
 
 mod columns;
+mod known;
 mod split;
 
 pub use columns::Columns;
 pub use split::{CHUNK, Fineness, Gram, Split};
 
 use burn::tensor::{DType, Device, Tensor};
+use known::Known;
 
 /// Whether `device` computes in memory of its own: a GPU, or a program that stands in for one.
 ///
 /// Burn's processor backend has no allocator to report on. On such a device float64 is there and
 /// fast, and a tensor on the host costs nothing; on any other, float64 is missing or slow.
 pub fn has_own_memory(device: &Device) -> bool {
-    device.memory_pool_usage().is_some()
+    static KNOWN: Known<bool> = Known::new();
+    KNOWN.of(device, || device.memory_pool_usage().is_some())
 }
 
 /// The most precise type that `device` computes in at full speed: what sums and differences are

@@ -1,9 +1,8 @@
 //! [`Split`]: a matrix as whole numbers whose products are exact in float32, and a rest.
 
-use std::collections::HashMap;
-use std::sync::{Mutex, OnceLock};
-
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
+
+use super::known::Known;
 
 /// Rows multiplied at a time: with whole numbers of at most 2^8, sums of `CHUNK` products are at most
 /// 2^24, up to which float32 has every whole number.
@@ -24,11 +23,8 @@ pub enum Fineness {
 impl Fineness {
     /// Of `device`, found by multiplying once. Asked again, it remembers.
     pub fn of(device: &Device) -> Self {
-        static KNOWN: OnceLock<Mutex<HashMap<String, Fineness>>> = OnceLock::new();
-        let known = KNOWN.get_or_init(Mutex::default);
-        let key = format!("{device:?}");
-        let mut known = known.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        *known.entry(key).or_insert_with(|| {
+        static KNOWN: Known<Fineness> = Known::new();
+        KNOWN.of(device, || {
             // 1 + 2^-13 has 14 bits, and 256 times it is a float32.
             let fine = 1.0 + 2f32.powi(-13);
             let data = TensorData::new(vec![fine; CHUNK * CHUNK], [CHUNK, CHUNK]);

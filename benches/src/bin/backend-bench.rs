@@ -1,0 +1,127 @@
+//! `backend-bench`: every kernel on one device, as one JSON object on stdout; progress on stderr. It
+//! refuses to know other devices and what becomes of the numbers.
+
+use std::io::{self, Write as _};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use clap::Parser;
+use serde_json::{Value, json};
+use slicegpt_benches::{Kernel, Limits, Measured, Sizes, kernels, measure};
+use slicegpt_device::{Name, Opened, guard};
+
+// What the binary that users run allocates with: fresh pages cost as much here as there.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Measures every kernel on one device
+#[derive(Parser)]
+#[command(name = "backend-bench")]
+struct Args {
+    /// cpu, wgpu[:i], vulkan[:i], metal[:i] or cuda[:i]
+    #[arg(long, default_value = "cpu")]
+    device: Name,
+    /// Smaller kernels, fewer runs
+    #[arg(long)]
+    quick: bool,
+}
+
+fn main() -> ExitCode {
+    // SAFETY: nothing has run yet.
+    unsafe { slicegpt_device::quiet_without_screen() };
+    match run(&Args::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            say(&format!("error: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(args: &Args) -> Result<()> {
+    let opened = slicegpt_device::open(args.device)?;
+    let (sizes, patience) = match args.quick {
+        true => (Sizes::QUICK, Duration::from_secs(1)),
+        false => (Sizes::FULL, Duration::from_secs(4)),
+    };
+    let name = opened.info.name.to_string();
+    say(&format!("{name}: {}: limits", opened.info.model));
+    let limits = guard(|| Limits::of(&opened))?;
+    let mut found = Vec::new();
+    for kernel in guard(|| kernels(&opened, &sizes))? {
+        let result = match &kernel.unavailable {
+            Some(reason) => Err(reason.clone()),
+            None => measure(&kernel, patience).map_err(|error| error.to_string()),
+        };
+        let what = match &result {
+            Ok(measured) => format!("{:.1} ms", 1e3 * measured.least()),
+            Err(reason) => format!("skipped: {reason}"),
+        };
+        say(&format!("{name}: {} {}: {what}", kernel.title(), kernel.shape));
+        found.push(kernel_json(&kernel, result, &limits));
+    }
+    let report = json!({
+        "device": device_json(&opened),
+        "quick": args.quick,
+        "limits": {
+            "float32_flops": limits.float32,
+            "float64_flops": limits.float64,
+            "host_float64_flops": limits.host,
+            "copy_bytes": limits.bytes,
+        },
+        "kernels": found,
+    });
+    writeln!(io::stdout().lock(), "{report:#}").context("cannot write the report")
+}
+
+fn device_json(opened: &Opened) -> Value {
+    let info = &opened.info;
+    json!({
+        "name": info.name.to_string(),
+        "model": info.model,
+        "float64": info.float64,
+        "software": info.software,
+    })
+}
+
+fn kernel_json(kernel: &Kernel, result: Result<Measured, String>, limits: &Limits) -> Value {
+    let work = &kernel.work;
+    let (least, bound) = limits.least_seconds(work);
+    let mut found = json!({
+        "group": kernel.group,
+        "name": kernel.name,
+        "shape": kernel.shape,
+        "float32_operations": work.float32,
+        "float64_operations": work.float64,
+        "host_float64_operations": work.host,
+        "bytes": work.bytes,
+        "bound": bound.name(),
+        "tolerance": kernel.tolerance,
+    });
+    let rest = match result {
+        Err(reason) => json!({ "skipped": reason }),
+        Ok(measured) => json!({
+            "seconds": {
+                "least": measured.least(),
+                "median": measured.median(),
+                "greatest": measured.greatest(),
+                "runs": measured.seconds.len(),
+            },
+            "fraction": least / measured.least(),
+            "error": measured.outcome.error,
+            "checksum": {
+                "norm": measured.outcome.checksum.norm,
+                "projection": measured.outcome.checksum.projection,
+            },
+        }),
+    };
+    let fields = found.as_object_mut().expect("it is one");
+    fields.extend(rest.as_object().cloned().into_iter().flatten());
+    found
+}
+
+/// Progress: where it cannot be told, nothing is lost.
+fn say(text: &str) {
+    let _ = writeln!(io::stderr().lock(), "{text}");
+}

@@ -1,0 +1,137 @@
+//! [`Limits`]: what a device does at most, measured. It refuses to know the kernels.
+
+use std::time::Instant;
+
+use burn::tensor::{DType, Device, Distribution, Tensor};
+use slicegpt_device::{Opened, guard};
+
+use crate::Work;
+use crate::kernel::settle;
+
+/// The fastest of several matrix products and copies on a device, per second.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Limits {
+    /// Operations of float32 products.
+    pub float32: f64,
+    /// Operations of float64 products, where the device has float64.
+    pub float64: Option<f64>,
+    /// Operations of float64 products on the host.
+    pub host: f64,
+    /// Bytes read and written by element-wise operations.
+    pub bytes: f64,
+}
+
+/// What a kernel cannot be faster than.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bound {
+    /// Matrix products.
+    Products,
+    /// Moving bytes.
+    Bytes,
+}
+
+impl Bound {
+    /// For a report.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Products => "products",
+            Self::Bytes => "bytes",
+        }
+    }
+}
+
+/// Seconds after which no larger product is tried.
+const LONG: f64 = 0.4;
+
+/// Numbers of a copy: more than any cache holds.
+const LARGE: usize = 1 << 24;
+
+impl Limits {
+    /// Measures them.
+    ///
+    /// # Panics
+    ///
+    /// What Burn panics with where the device fails: see [`slicegpt_device::guard`].
+    pub fn of(opened: &Opened) -> Self {
+        let device = &opened.device;
+        let float64 = opened.info.float64.then(|| guard(|| products(device, DType::F64)).ok());
+        Self {
+            float32: products(device, DType::F32),
+            float64: float64.flatten(),
+            host: products(&Device::flex(), DType::F64),
+            bytes: copies(device),
+        }
+    }
+
+    /// The least seconds that `work` takes where these are the limits, and which one binds.
+    pub fn least_seconds(&self, work: &Work) -> (f64, Bound) {
+        let float64 = self.float64.map_or(0.0, |limit| work.float64 / limit);
+        let products = work.float32 / self.float32 + float64 + work.host / self.host;
+        let bytes = work.bytes / self.bytes;
+        match products >= bytes {
+            true => (products, Bound::Products),
+            false => (bytes, Bound::Bytes),
+        }
+    }
+}
+
+/// The best rate of square products that grow until one takes long.
+fn products(device: &Device, dtype: DType) -> f64 {
+    let mut best = 0f64;
+    for size in [256, 512, 1024, 2048, 4096, 8192] {
+        let random = || {
+            let normal = Distribution::Normal(0.0, 1.0);
+            Tensor::<2>::random([size, size], normal, (device, DType::F32)).cast(dtype)
+        };
+        let (a, b) = (random(), random());
+        let seconds = least(4, || settle(&a.clone().matmul(b.clone())));
+        best = best.max(2.0 * (size as f64).powi(3) / seconds);
+        if seconds > LONG {
+            break;
+        }
+    }
+    best
+}
+
+/// The best rate of three element-wise operations: into fresh memory, in place, and of two tensors.
+fn copies(device: &Device) -> f64 {
+    let x = Tensor::<1>::ones([LARGE], (device, DType::F32));
+    let y = x.clone().mul_scalar(2.0);
+    let mut own = x.clone().mul_scalar(3.0);
+    settle(&y);
+    settle(&own);
+    let fresh = least(4, || settle(&x.clone().mul_scalar(2.0)));
+    let place = least(4, || {
+        let taken = std::mem::replace(&mut own, y.clone());
+        own = taken.mul_scalar(1.5);
+        settle(&own);
+    });
+    let two = least(4, || settle(&(x.clone() + y.clone())));
+    let number = 4.0 * LARGE as f64;
+    (2.0 * number / fresh).max(2.0 * number / place).max(3.0 * number / two)
+}
+
+/// The least seconds of `times` runs after one that does not count.
+fn least(times: usize, mut work: impl FnMut()) -> f64 {
+    work();
+    let seconds = (0..times).map(|_| {
+        let start = Instant::now();
+        work();
+        start.elapsed().as_secs_f64()
+    });
+    seconds.fold(f64::INFINITY, f64::min)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_slower_of_products_and_bytes_binds() {
+        let limits = Limits { float32: 100.0, float64: None, host: 10.0, bytes: 50.0 };
+        let products = Work::float32(100.0) + Work::host(20.0) + Work::bytes(50.0);
+        assert_eq!(limits.least_seconds(&products), (3.0, Bound::Products));
+        let bytes = Work::float32(100.0) + Work::bytes(200.0);
+        assert_eq!(limits.least_seconds(&bytes), (4.0, Bound::Bytes));
+    }
+}

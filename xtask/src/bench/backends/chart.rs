@@ -1,0 +1,179 @@
+//! The comparison as a picture: how near each kernel comes to the limit, a bar for each device.
+
+use std::error::Error;
+
+use anyhow::{Result, anyhow};
+use plotters::coord::Shift;
+use plotters::prelude::*;
+use plotters::style::text_anchor::{HPos, Pos, VPos};
+
+use super::results::{DeviceResults, keys};
+
+/// One colour per device, told apart by the colour-blind too (Okabe and Ito).
+const COLOURS: [RGBColor; 5] = [
+    RGBColor(0x00, 0x72, 0xb2),
+    RGBColor(0xe6, 0x9f, 0x00),
+    RGBColor(0x00, 0x9e, 0x73),
+    RGBColor(0xcc, 0x79, 0xa7),
+    RGBColor(0x56, 0xb4, 0xe9),
+];
+const INK: RGBColor = RGBColor(0x22, 0x22, 0x22);
+const FAINT: RGBColor = RGBColor(0x70, 0x70, 0x70);
+const GRID: RGBColor = RGBColor(0xe2, 0xe2, 0xe2);
+
+// Pixels.
+const WIDTH: i32 = 960;
+/// Where bars begin, and where a bar of the greatest fraction ends.
+const LEFT: i32 = 310;
+const RIGHT: i32 = 890;
+/// Above the first group: title, explanation, a line per device, the axis.
+const TITLE: i32 = 78;
+const LEGEND: i32 = 20;
+const AXIS: i32 = 34;
+const GROUP: i32 = 30;
+const BAR: i32 = 11;
+const GAP: i32 = 8;
+const BOTTOM: i32 = 26;
+
+type Canvas<'a> = DrawingArea<SVGBackend<'a>, Shift>;
+type Drawn = std::result::Result<(), Box<dyn Error>>;
+
+/// Kernels that stand together.
+struct Group<'a> {
+    name: &'a str,
+    keys: Vec<[&'a str; 3]>,
+}
+
+pub fn svg(devices: &[DeviceResults]) -> Result<String> {
+    let groups = groups(devices);
+    let rows: usize = groups.iter().map(|group| group.keys.len()).sum();
+    let row = devices.len() as i32 * BAR + GAP;
+    let top = TITLE + devices.len() as i32 * LEGEND + AXIS;
+    let height = top + groups.len() as i32 * GROUP + rows as i32 * row + BOTTOM;
+    let mut text = String::new();
+    {
+        let canvas =
+            SVGBackend::with_string(&mut text, (WIDTH as u32, height as u32)).into_drawing_area();
+        let drawn = draw(&canvas, devices, &groups, top, height - BOTTOM);
+        drawn.map_err(|error| anyhow!("cannot draw the chart: {error}"))?;
+    }
+    Ok(text)
+}
+
+fn groups(devices: &[DeviceResults]) -> Vec<Group<'_>> {
+    let mut groups: Vec<Group<'_>> = Vec::new();
+    for key in keys(devices) {
+        match groups.iter_mut().find(|group| group.name == key[0]) {
+            Some(group) => group.keys.push(key),
+            None => groups.push(Group { name: key[0], keys: vec![key] }),
+        }
+    }
+    groups
+}
+
+fn draw(
+    canvas: &Canvas<'_>,
+    devices: &[DeviceResults],
+    groups: &[Group<'_>],
+    top: i32,
+    bottom: i32,
+) -> Drawn {
+    canvas.fill(&WHITE)?;
+    write(canvas, "How near each kernel comes to what its device can do", (24, 30), 22, INK)?;
+    let explanation = "100 % is the fastest matrix product, or the fastest copy, measured on the \
+                       same device; longer is better";
+    write(canvas, explanation, (24, 56), 13, FAINT)?;
+    for (index, (device, colour)) in devices.iter().zip(COLOURS.iter().cycle()).enumerate() {
+        let y = TITLE + index as i32 * LEGEND;
+        let software = if device.software { " (software, in place of a GPU)" } else { "" };
+        bar(canvas, (24, y), (38, y + BAR), *colour)?;
+        let label = format!("{}: {}{software}", device.name, device.model);
+        write(canvas, &label, (46, y + BAR / 2 + 1), 13, INK)?;
+    }
+
+    let greatest = devices.iter().flat_map(DeviceResults::measured);
+    let greatest = greatest.map(|(_, numbers)| numbers.fraction).fold(1.0, f64::max);
+    // Quarters, the last at or behind the longest bar; what is twice the limit or more says nothing
+    // but that it is.
+    let quarters = ((greatest * 4.0).ceil() as i32).clamp(4, 8);
+    let end = f64::from(quarters) / 4.0;
+    let x = |fraction: f64| LEFT + (f64::from(RIGHT - LEFT) * (fraction / end).min(1.0)) as i32;
+    for quarter in 0..=quarters {
+        let at = x(f64::from(quarter) / 4.0);
+        let colour = if quarter == 4 { FAINT } else { GRID };
+        canvas.draw(&PathElement::new([(at, top - 4), (at, bottom)], colour.stroke_width(1)))?;
+        let label = format!("{} %", 25 * quarter);
+        place(canvas, &label, (at, top - 14), 12, FAINT, HPos::Center)?;
+    }
+
+    let mut y = top;
+    for group in groups {
+        write(canvas, group.name, (24, y + GROUP - 10), 15, INK)?;
+        y += GROUP;
+        for key @ [_, name, shape] in &group.keys {
+            let label = match *name {
+                "" => (*shape).to_owned(),
+                name => format!("{name}, {shape}"),
+            };
+            let middle = y + devices.len() as i32 * BAR / 2;
+            place(canvas, &label, (LEFT - 10, middle), 12, INK, HPos::Right)?;
+            for (device, colour) in devices.iter().zip(COLOURS.iter().cycle()) {
+                let numbers = device.kernel(*key).map(|kernel| &kernel.numbers);
+                let (end, label) = match numbers {
+                    Some(Ok(numbers)) => {
+                        (x(numbers.fraction), format!("{:.0} %", 100.0 * numbers.fraction))
+                    }
+                    Some(Err(reason)) => (LEFT, reason.chars().take(60).collect()),
+                    None => (LEFT, String::new()),
+                };
+                bar(canvas, (LEFT, y), (end, y + BAR - 1), *colour)?;
+                write(canvas, &label, (end + 5, y + BAR / 2), 10, FAINT)?;
+                y += BAR;
+            }
+            y += GAP;
+        }
+    }
+    canvas.present()?;
+    Ok(())
+}
+
+fn bar(canvas: &Canvas<'_>, from: (i32, i32), to: (i32, i32), colour: RGBColor) -> Drawn {
+    canvas.draw(&Rectangle::new([from, to], colour.filled()))?;
+    Ok(())
+}
+
+fn write(canvas: &Canvas<'_>, text: &str, at: (i32, i32), size: i32, colour: RGBColor) -> Drawn {
+    place(canvas, text, at, size, colour, HPos::Left)
+}
+
+fn place(
+    canvas: &Canvas<'_>,
+    text: &str,
+    at: (i32, i32),
+    size: i32,
+    colour: RGBColor,
+    side: HPos,
+) -> Drawn {
+    let style = ("sans-serif", size).into_font().color(&colour).pos(Pos::new(side, VPos::Center));
+    canvas.draw(&Text::new(text, at, style))?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::results::tests::device;
+    use super::*;
+
+    #[test]
+    fn every_kernel_has_a_bar_and_a_label_on_every_device() {
+        let text = svg(&[device("cpu", 1.0), device("wgpu:0", 1.0)]).unwrap();
+        assert!(text.starts_with("<svg") && text.trim_end().ends_with("</svg>"), "{text}");
+        for words in ["cpu: Model", "wgpu:0: Model (software", "plain float32, 2048 x 256"] {
+            assert!(text.contains(words), "{words}\nin\n{text}");
+        }
+        let count = |words: &str| text.matches(words).count();
+        // One of the axis, and a bar of each device.
+        assert_eq!(count("\n50 %\n"), 3, "{text}");
+        assert_eq!(count("the device has no float64"), 2, "{text}");
+    }
+}
