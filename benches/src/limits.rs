@@ -63,6 +63,16 @@ impl Limits {
         }
     }
 
+    /// The greater of each: what disturbed one measurement may have let the other be.
+    pub fn or(self, other: Self) -> Self {
+        Self {
+            float32: self.float32.max(other.float32),
+            float64: self.float64.into_iter().chain(other.float64).reduce(f64::max),
+            host: self.host.max(other.host),
+            bytes: self.bytes.max(other.bytes),
+        }
+    }
+
     /// The least seconds that `work` takes where these are the limits, and which one binds.
     pub fn least_seconds(&self, work: &Work) -> (f64, Bound) {
         let float64 = self.float64.map_or(0.0, |limit| work.float64 / limit);
@@ -84,7 +94,7 @@ fn products(device: &Device, dtype: DType) -> f64 {
             Tensor::<2>::random([size, size], normal, (device, DType::F32)).cast(dtype)
         };
         let (a, b) = (random(), random());
-        let seconds = least(4, || settle(&a.clone().matmul(b.clone())));
+        let seconds = least(6, || settle(&a.clone().matmul(b.clone())));
         best = best.max(2.0 * (size as f64).powi(3) / seconds);
         if seconds > LONG {
             break;
@@ -100,13 +110,13 @@ fn copies(device: &Device) -> f64 {
     let mut own = x.clone().mul_scalar(3.0);
     settle(&y);
     settle(&own);
-    let fresh = least(4, || settle(&x.clone().mul_scalar(2.0)));
-    let place = least(4, || {
+    let fresh = least(6, || settle(&x.clone().mul_scalar(2.0)));
+    let place = least(6, || {
         let taken = std::mem::replace(&mut own, y.clone());
         own = taken.mul_scalar(1.5);
         settle(&own);
     });
-    let two = least(4, || settle(&(x.clone() + y.clone())));
+    let two = least(6, || settle(&(x.clone() + y.clone())));
     let number = 4.0 * LARGE as f64;
     (2.0 * number / fresh).max(2.0 * number / place).max(3.0 * number / two)
 }

@@ -47,7 +47,7 @@ fn run(args: &Args) -> Result<()> {
     };
     let name = opened.info.name.to_string();
     say(&format!("{name}: {}: limits", opened.info.model));
-    let limits = guard(|| Limits::of(&opened))?;
+    let before = guard(|| Limits::of(&opened))?;
     let mut found = Vec::new();
     for kernel in guard(|| kernels(&opened, &sizes))? {
         let result = match &kernel.unavailable {
@@ -59,8 +59,11 @@ fn run(args: &Args) -> Result<()> {
             Err(reason) => format!("skipped: {reason}"),
         };
         say(&format!("{name}: {} {}: {what}", kernel.title(), kernel.shape));
-        found.push(kernel_json(&kernel, result, &limits));
+        found.push((kernel, result));
     }
+    let limits = before.or(guard(|| Limits::of(&opened))?);
+    let kernels: Vec<Value> =
+        found.into_iter().map(|(kernel, result)| kernel_json(&kernel, result, &limits)).collect();
     let report = json!({
         "device": device_json(&opened),
         "quick": args.quick,
@@ -70,7 +73,7 @@ fn run(args: &Args) -> Result<()> {
             "host_float64_flops": limits.host,
             "copy_bytes": limits.bytes,
         },
-        "kernels": found,
+        "kernels": kernels,
     });
     writeln!(io::stdout().lock(), "{report:#}").context("cannot write the report")
 }

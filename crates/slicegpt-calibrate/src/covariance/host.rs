@@ -115,6 +115,6 @@ fn scale(rows: &[&[f32]]) -> Result<Option<f32>, NotFinite> {
 /// more precise the fewer there are, and the less precise in relation to the whole the fewer tokens
 /// there are in all: measured on random tokens, the most that stays below 2^-34.
 fn rows_at_a_time(rows: usize, width: usize) -> usize {
-    let most = 24.0 * (rows as f64 / width as f64).sqrt();
+    let most = 18.0 * (rows as f64 / width as f64).sqrt();
     (most as usize / 8 * 8).clamp(8, 128)
 }
