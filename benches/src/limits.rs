@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use burn::tensor::{DType, Device, Distribution, Tensor};
+use slicegpt_core::precise::has_own_memory;
 use slicegpt_device::{Opened, guard};
 
 use crate::Work;
@@ -40,8 +41,11 @@ impl Bound {
     }
 }
 
-/// Seconds after which no larger product is tried.
+/// Seconds after which no larger product is tried, and a short one not again.
 const LONG: f64 = 0.4;
+
+const FEWEST: usize = 4;
+const MOST: usize = 50;
 
 /// Numbers of a copy: more than any cache holds.
 const LARGE: usize = 1 << 24;
@@ -55,10 +59,13 @@ impl Limits {
     pub fn of(opened: &Opened) -> Self {
         let device = &opened.device;
         let float64 = opened.info.float64.then(|| guard(|| products(device, DType::F64)).ok());
+        let float64 = float64.flatten();
+        // The processor is the host: one measurement, or the two would differ by its mood.
+        let host = float64.filter(|_| !has_own_memory(device));
         Self {
             float32: products(device, DType::F32),
-            float64: float64.flatten(),
-            host: products(&Device::flex(), DType::F64),
+            float64,
+            host: host.unwrap_or_else(|| products(&Device::flex(), DType::F64)),
             bytes: copies(device),
         }
     }
@@ -94,7 +101,7 @@ fn products(device: &Device, dtype: DType) -> f64 {
             Tensor::<2>::random([size, size], normal, (device, DType::F32)).cast(dtype)
         };
         let (a, b) = (random(), random());
-        let seconds = least(6, || settle(&a.clone().matmul(b.clone())));
+        let seconds = least(|| settle(&a.clone().matmul(b.clone())));
         best = best.max(2.0 * (size as f64).powi(3) / seconds);
         if seconds > LONG {
             break;
@@ -110,26 +117,30 @@ fn copies(device: &Device) -> f64 {
     let mut own = x.clone().mul_scalar(3.0);
     settle(&y);
     settle(&own);
-    let fresh = least(6, || settle(&x.clone().mul_scalar(2.0)));
-    let place = least(6, || {
+    let fresh = least(|| settle(&x.clone().mul_scalar(2.0)));
+    let place = least(|| {
         let taken = std::mem::replace(&mut own, y.clone());
         own = taken.mul_scalar(1.5);
         settle(&own);
     });
-    let two = least(6, || settle(&(x.clone() + y.clone())));
+    let two = least(|| settle(&(x.clone() + y.clone())));
     let number = 4.0 * LARGE as f64;
     (2.0 * number / fresh).max(2.0 * number / place).max(3.0 * number / two)
 }
 
-/// The least seconds of `times` runs after one that does not count.
-fn least(times: usize, mut work: impl FnMut()) -> f64 {
+/// The least seconds of several runs after one that does not count: more of short ones, so that on a
+/// machine with other work to do one of them is undisturbed.
+fn least(mut work: impl FnMut()) -> f64 {
     work();
-    let seconds = (0..times).map(|_| {
+    let began = Instant::now();
+    let (mut runs, mut least) = (0, f64::INFINITY);
+    while runs < FEWEST || (runs < MOST && began.elapsed().as_secs_f64() < LONG) {
         let start = Instant::now();
         work();
-        start.elapsed().as_secs_f64()
-    });
-    seconds.fold(f64::INFINITY, f64::min)
+        least = start.elapsed().as_secs_f64().min(least);
+        runs += 1;
+    }
+    least
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ use crate::workspace::{DEVICE_FEATURES, Workspace, cargo};
 /// a target directory of its own.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Test this device instead: wgpu[:i], vulkan[:i], metal[:i] or cuda[:i].
+    /// Test this device instead: wgpu, vulkan, metal or cuda, with `:i` for number i.
     #[arg(long)]
     device: Option<String>,
     /// Passed to `cargo test` as they are, such as a test's name.

@@ -59,11 +59,16 @@ fn run(args: &Args) -> Result<()> {
             Err(reason) => format!("skipped: {reason}"),
         };
         say(&format!("{name}: {} {}: {what}", kernel.title(), kernel.shape));
-        found.push((kernel, result));
+        let least = result.as_ref().ok().map(Measured::least);
+        found.push((kernel_json(&kernel, result), kernel.work, least));
     }
     let limits = before.or(guard(|| Limits::of(&opened))?);
-    let kernels: Vec<Value> =
-        found.into_iter().map(|(kernel, result)| kernel_json(&kernel, result, &limits)).collect();
+    let kernels = found.into_iter().map(|(mut kernel, work, measured)| {
+        let (least, bound) = limits.least_seconds(&work);
+        kernel["bound"] = json!(bound.name());
+        kernel["fraction"] = json!(measured.map(|seconds| least / seconds));
+        kernel
+    });
     let report = json!({
         "device": device_json(&opened),
         "quick": args.quick,
@@ -73,7 +78,7 @@ fn run(args: &Args) -> Result<()> {
             "host_float64_flops": limits.host,
             "copy_bytes": limits.bytes,
         },
-        "kernels": kernels,
+        "kernels": kernels.collect::<Vec<_>>(),
     });
     writeln!(io::stdout().lock(), "{report:#}").context("cannot write the report")
 }
@@ -88,9 +93,9 @@ fn device_json(opened: &Opened) -> Value {
     })
 }
 
-fn kernel_json(kernel: &Kernel, result: Result<Measured, String>, limits: &Limits) -> Value {
+/// What is known before the limits are.
+fn kernel_json(kernel: &Kernel, result: Result<Measured, String>) -> Value {
     let work = &kernel.work;
-    let (least, bound) = limits.least_seconds(work);
     let mut found = json!({
         "group": kernel.group,
         "name": kernel.name,
@@ -99,7 +104,6 @@ fn kernel_json(kernel: &Kernel, result: Result<Measured, String>, limits: &Limit
         "float64_operations": work.float64,
         "host_float64_operations": work.host,
         "bytes": work.bytes,
-        "bound": bound.name(),
         "tolerance": kernel.tolerance,
     });
     let rest = match result {
@@ -111,7 +115,6 @@ fn kernel_json(kernel: &Kernel, result: Result<Measured, String>, limits: &Limit
                 "greatest": measured.greatest(),
                 "runs": measured.seconds.len(),
             },
-            "fraction": least / measured.least(),
             "error": measured.outcome.error,
             "checksum": {
                 "norm": measured.outcome.checksum.norm,

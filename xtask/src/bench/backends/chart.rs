@@ -127,6 +127,9 @@ fn draw(
                     None => (LEFT, String::new()),
                 };
                 bar(canvas, (LEFT, y), (end, y + BAR - 1), *colour)?;
+                // No line of the grid goes through it.
+                let width = 6 * label.chars().count() as i32;
+                bar(canvas, (end + 3, y), (end + 3 + width, y + BAR - 1), WHITE)?;
                 write(canvas, &label, (end + 5, y + BAR / 2), 10, FAINT)?;
                 y += BAR;
             }
