@@ -19,7 +19,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 #[derive(Parser)]
 #[command(name = "backend-bench")]
 struct Args {
-    /// cpu, wgpu[:i], vulkan[:i], metal[:i] or cuda[:i]
+    /// As `slicegpt devices` names it
     #[arg(long, default_value = "cpu")]
     device: Name,
     /// Smaller kernels, fewer runs
