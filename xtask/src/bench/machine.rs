@@ -16,6 +16,22 @@ pub struct Machine {
     pub rustc: String,
 }
 
+#[cfg(test)]
+impl Machine {
+    /// One that reports are tested with.
+    pub fn example() -> Self {
+        Self {
+            cpu: "CPU".to_owned(),
+            cores: 2,
+            memory_gib: Some(16.0),
+            system: "Linux".to_owned(),
+            date: "2026-01-01".to_owned(),
+            commit: "abc".to_owned(),
+            rustc: "rustc 1".to_owned(),
+        }
+    }
+}
+
 const UNKNOWN: &str = "unknown";
 
 impl Machine {

@@ -179,15 +179,7 @@ mod tests {
     #[test]
     fn the_table_sets_the_reference_beside_the_runs() {
         let run = |wall_seconds| Cost { wall_seconds, cpu_seconds: None, peak_mib: Some(900.0) };
-        let machine = Machine {
-            cpu: "CPU".to_owned(),
-            cores: 2,
-            memory_gib: Some(16.0),
-            system: "Linux".to_owned(),
-            date: "2026-01-01".to_owned(),
-            commit: "abc".to_owned(),
-            rustc: "rustc 1".to_owned(),
-        };
+        let machine = Machine::example();
         let measured = [Measured { workload: &WORKLOADS[0], runs: vec![run(9.0), run(8.0)] }];
         let text = markdown(&machine, &measured);
         assert!(text.contains("| 16 x 512 | slicegpt | 8.0 / 8.5 / 9.0 | - | 900 |"), "{text}");

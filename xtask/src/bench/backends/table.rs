@@ -210,15 +210,7 @@ mod tests {
 
     #[test]
     fn every_kernel_has_a_row_on_every_device() {
-        let machine = Machine {
-            cpu: "CPU".to_owned(),
-            cores: 2,
-            memory_gib: Some(16.0),
-            system: "Linux".to_owned(),
-            date: "2026-01-01".to_owned(),
-            commit: "abc".to_owned(),
-            rustc: "rustc 1".to_owned(),
-        };
+        let machine = Machine::example();
         let versions = Versions { slicegpt: "0.1.0".to_owned(), burn: "0.22.1".to_owned() };
         let devices = [device("cpu", 100.0), device("wgpu:0", 101.0)];
         let text = markdown(&machine, &versions, &devices, &compare(&devices));
