@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use burn::tensor::{Device, Tensor, TensorData};
 use slicegpt_core::{Decoder, TensorSource};
-use slicegpt_models::{DecoderBlock, DecoderSpec, Model, Positions, SUPPORTED};
+use slicegpt_models::{DecoderBlock, DecoderSpec, Model, Positions, QUERIES, SUPPORTED};
 use slicegpt_testkit::ToySource;
 
 use crate::Work;
@@ -14,9 +14,6 @@ use crate::work::product;
 
 /// Width of a head.
 const HEAD: usize = 64;
-
-/// Queries that attention takes at a time, over the keys they see.
-const QUERIES: usize = 128;
 
 /// A decoder with random weights on a device, in the proportions of its family.
 pub struct Subject {

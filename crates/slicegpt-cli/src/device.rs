@@ -6,6 +6,8 @@ use std::str::FromStr;
 use anyhow::{Result, anyhow};
 use burn::tensor::Device;
 use clap::Args;
+use slicegpt_core::{Lanes, TokenBatch};
+use slicegpt_corpus::Samples;
 use slicegpt_device::{DeviceError, Info, Kind, Name};
 use slicegpt_models::DecoderSpec;
 
@@ -48,11 +50,20 @@ impl FromStr for BatchSize {
     }
 }
 
-/// Sequences at a time on the processor, where more are not faster.
-const ENOUGH_ON_CPU: usize = 8;
+/// Sequences at a time on the processor, at most.
+const MOST_ON_CPU: usize = 16;
+
+/// Tokens at a time on each core of the processor: more are not faster, and take more memory.
+const ENOUGH_TOKENS_OF_A_CORE: usize = 1024;
 
 /// Tokens at a time elsewhere: more keep no device busier.
 const ENOUGH_TOKENS: usize = 32_768;
+
+/// Sequences of `seqlen` tokens that keep the processor busy.
+pub fn enough_on_cpu(seqlen: usize) -> usize {
+    let of_a_core = (ENOUGH_TOKENS_OF_A_CORE / seqlen).clamp(1, 4);
+    (of_a_core * rayon::current_num_threads()).min(MOST_ON_CPU)
+}
 
 /// The device a command computes on.
 pub struct Target {
@@ -79,16 +90,43 @@ impl Running {
     }
 }
 
+/// Samples, cut into what is run at a time.
+pub struct Batches {
+    /// What a lane runs at a time.
+    pub batches: Vec<TokenBatch>,
+    /// How many of these are run at a time.
+    pub lanes: Lanes,
+    /// How many sequences that is.
+    pub size: usize,
+}
+
 impl Target {
+    /// Cuts `samples` into what is run at a time. On the processor the sequences of a batch are shared
+    /// out among the cores.
+    pub fn batches(&self, spec: &DecoderSpec, samples: &Samples) -> Batches {
+        let size = self.batch_size(spec, samples.seqlen());
+        let lanes = match self.is_cpu() {
+            true => Lanes::new(size.min(samples.count())),
+            false => Lanes::default(),
+        };
+        let batches = samples
+            .batches(size.div_ceil(lanes.count()))
+            .map(|(ids, mask)| {
+                TokenBatch::new(ids.to_vec(), mask.map(<[bool]>::to_vec), samples.seqlen())
+            })
+            .collect();
+        Batches { batches, lanes, size }
+    }
+
     /// How many sequences of `seqlen` tokens to run at a time.
     pub fn batch_size(&self, spec: &DecoderSpec, seqlen: usize) -> usize {
         let enough = match self.info.name {
-            Name::Device(Kind::Cpu, _) => ENOUGH_ON_CPU,
+            Name::Device(Kind::Cpu, _) => enough_on_cpu(seqlen),
             _ => (ENOUGH_TOKENS / seqlen).max(1),
         };
         match (self.batch_size, self.memory) {
             (BatchSize::Fixed(size), _) => size,
-            (BatchSize::Auto, None) => enough.min(ENOUGH_ON_CPU),
+            (BatchSize::Auto, None) => enough.min(MOST_ON_CPU),
             (BatchSize::Auto, Some(bytes)) => estimate::batch_size(spec, seqlen, bytes).min(enough),
         }
     }

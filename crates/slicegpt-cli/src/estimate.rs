@@ -1,9 +1,6 @@
 //! How much memory a run takes, from shapes alone.
 
-use slicegpt_models::{DecoderSpec, Entry};
-
-/// Queries at a time: see the attention of the zoo.
-const QUERIES: usize = 128;
+use slicegpt_models::{DecoderSpec, Entry, QUERIES};
 
 /// Bytes of one block in float32.
 fn block(spec: &DecoderSpec) -> usize {

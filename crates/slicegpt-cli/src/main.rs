@@ -67,6 +67,7 @@ enum Eval {
 fn main() -> ExitCode {
     // SAFETY: no thread has been started yet.
     unsafe { slicegpt_device::quiet_without_screen() };
+    memory::keep();
     let cli = Cli::parse();
     progress::on_interrupt();
     // A panic that reaches us is a bug of ours, and says so in one line instead of a backtrace.

@@ -6,8 +6,7 @@ use anyhow::{Context, Result, bail};
 use burn::tensor::Device;
 use serde_json::Value;
 use slicegpt_checkpoint::{Checkpoint, Dtype, Manifest};
-use slicegpt_core::{TokenBatch, Widths};
-use slicegpt_corpus::Samples;
+use slicegpt_core::Widths;
 use slicegpt_models::{DecoderSpec, Model};
 
 use crate::progress::warn;
@@ -126,14 +125,4 @@ impl Opened {
     pub fn directory(&self) -> PathBuf {
         self.checkpoint.directory().to_path_buf()
     }
-}
-
-/// Samples as batches of at most `batch_size` sequences.
-pub fn batches(samples: &Samples, batch_size: usize) -> Vec<TokenBatch> {
-    samples
-        .batches(batch_size)
-        .map(|(ids, mask)| {
-            TokenBatch::new(ids.to_vec(), mask.map(<[bool]>::to_vec), samples.seqlen())
-        })
-        .collect()
 }

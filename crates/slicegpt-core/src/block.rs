@@ -75,10 +75,12 @@ use crate::{Norm, Shortcut};
 ///
 /// With `slicegpt-invariance` and `slicegpt-slice` the same block is fused, calibrated and sliced
 /// in three calls: see `slice_block` there.
-pub trait Block {
+///
+/// Batches may be run side by side: hence [`Sync`], which every Burn module is.
+pub trait Block: Sync {
     /// What a forward needs beside the stream: positions, masks, a cache. Passes carry it, and
     /// never look inside. `()` where nothing is needed.
-    type Context;
+    type Context: Sync;
 
     /// The number of sublayers, at least one.
     fn depth(&self) -> usize;

@@ -15,13 +15,14 @@
 //! A stream is `[batch, tokens, width]`.
 //!
 //! This crate refuses to know files, formats, tokenizers, model families and eigenvectors: it has no
-//! dependency but Burn, does no IO, and nothing in it can fail for a reason outside the program.
+//! dependency but Burn and rayon, does no IO, and nothing in it can fail for a reason outside the program.
 
 mod basis;
 mod block;
 mod decoder;
 mod edit;
 mod fused;
+mod lanes;
 mod norm;
 pub mod precise;
 mod shortcut;
@@ -34,6 +35,7 @@ pub use block::{Block, Sublayer, SublayerMut};
 pub use decoder::{Decoder, Head};
 pub use edit::{edit, read_in, write_in};
 pub use fused::Fused;
+pub use lanes::Lanes;
 pub use norm::Norm;
 pub use shortcut::Shortcut;
 pub use source::TensorSource;

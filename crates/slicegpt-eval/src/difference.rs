@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 
 use burn::tensor::{DType, Tensor};
-use slicegpt_core::{Decoder, TokenBatch};
+use slicegpt_core::{Decoder, Lanes, TokenBatch};
 
 use crate::forward::{EvalError, forward, logits_in_pieces};
 
@@ -18,8 +18,8 @@ pub struct Difference {
     pub tokens: u64,
 }
 
-/// Runs both decoders on `batches`, one after the other, and compares their logits. The final
-/// streams are kept in memory, the logits are not.
+/// Runs both decoders on `batches`, one after the other, and compares their logits. As many batches
+/// are run at a time as there are `lanes`. The final streams are kept in memory, the logits are not.
 ///
 /// # Errors
 ///
@@ -28,20 +28,21 @@ pub fn difference<A: Decoder, B: Decoder<Error = A::Error>>(
     first: &A,
     second: &B,
     batches: &[TokenBatch],
+    lanes: &Lanes,
     tick: &mut dyn FnMut() -> ControlFlow<()>,
 ) -> Result<Difference, EvalError<A::Error>>
 where
     A::Error: std::error::Error + 'static,
 {
     let mut finals = Vec::with_capacity(batches.len());
-    forward(first, batches, tick, |_, stream, head| {
+    forward(first, batches, lanes, tick, |_, stream, head| {
         finals.push((stream, head.clone()));
         Ok(())
     })?;
     let mut finals = finals.into_iter();
     let vocab_size = first.vocab_size();
     let (mut largest_difference, mut largest_logit, mut tokens) = (0.0f64, 0.0f64, 0);
-    forward(second, batches, tick, |batch, stream, head| {
+    forward(second, batches, lanes, tick, |batch, stream, head| {
         let (other_stream, other_head) = finals.next().expect("both ran over the same batches");
         let ours = logits_in_pieces(head, stream, vocab_size);
         let others = logits_in_pieces(&other_head, other_stream, vocab_size);

@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 
 use burn::tensor::{DType, Tensor};
-use slicegpt_core::{Block, Decoder, Head, TokenBatch};
+use slicegpt_core::{Block, Decoder, Head, Lanes, TokenBatch};
 
 /// Why a decoder could not be scored.
 #[derive(Debug, thiserror::Error)]
@@ -28,11 +28,13 @@ const GROUP_BYTES: usize = 256 << 20;
 /// Logits computed at a time, in elements.
 const LOGITS: usize = 16 << 20;
 
-/// Runs `decoder` over `batches` and hands the final stream of each, `[batch, tokens, width]`, with
-/// the head to `sink`, in order. `tick` is called after every batch of every block.
+/// Runs `decoder` over `batches`, as many at a time as there are `lanes`, and hands the final stream
+/// of each, `[batch, tokens, width]`, with the head to `sink`, in order. `tick` is called after every
+/// batch of every block.
 pub(crate) fn forward<D: Decoder>(
     decoder: &D,
     batches: &[TokenBatch],
+    lanes: &Lanes,
     tick: &mut dyn FnMut() -> ControlFlow<()>,
     mut sink: impl FnMut(&TokenBatch, Tensor<3>, &Head) -> Result<(), EvalError<D::Error>>,
 ) -> Result<(), EvalError<D::Error>>
@@ -47,21 +49,26 @@ where
         rest = later;
         let mut streams = Vec::with_capacity(group.len());
         for batch in group {
-            streams.push((decoder.embed(batch)?, decoder.context(batch)));
+            streams.push((Some(decoder.embed(batch)?), decoder.context(batch)));
         }
         for index in 0..decoder.blocks() {
             let block = decoder.block(index)?;
-            for (stream, context) in &mut streams {
-                stream.inplace(|x| block.forward(x, context));
-                if tick().is_break() {
-                    return Err(EvalError::Interrupted);
+            for side_by_side in streams.chunks_mut(lanes.count()) {
+                let running = side_by_side.iter_mut().map(|(stream, context)| (stream, &*context));
+                lanes.map(running.collect(), |(stream, context)| {
+                    *stream = stream.take().map(|x| block.forward(x, context));
+                });
+                for _ in side_by_side {
+                    if tick().is_break() {
+                        return Err(EvalError::Interrupted);
+                    }
                 }
             }
         }
         // Only now: it is as large as many blocks, and none of them is in memory any more.
         let head = decoder.head()?;
         for (batch, (stream, _)) in group.iter().zip(streams) {
-            sink(batch, stream, &head)?;
+            sink(batch, stream.expect("every step gives one"), &head)?;
         }
     }
     Ok(())
@@ -85,7 +92,7 @@ pub(crate) fn logits_in_pieces(
 }
 
 /// The logits of `decoder` for `batches`, row-major, `[sequences, tokens, vocab_size]`, handed to
-/// `sink` piece by piece, in order.
+/// `sink` piece by piece, in order. As many batches are run at a time as there are `lanes`.
 ///
 /// # Errors
 ///
@@ -93,6 +100,7 @@ pub(crate) fn logits_in_pieces(
 pub fn logits<D: Decoder>(
     decoder: &D,
     batches: &[TokenBatch],
+    lanes: &Lanes,
     tick: &mut dyn FnMut() -> ControlFlow<()>,
     mut sink: impl FnMut(Vec<f32>) -> Result<(), EvalError<D::Error>>,
 ) -> Result<(), EvalError<D::Error>>
@@ -100,7 +108,7 @@ where
     D::Error: std::error::Error + 'static,
 {
     let vocab_size = decoder.vocab_size();
-    forward(decoder, batches, tick, |_, stream, head| {
+    forward(decoder, batches, lanes, tick, |_, stream, head| {
         for piece in logits_in_pieces(head, stream, vocab_size) {
             let data = piece.into_data_dtype(DType::F32);
             let values: Vec<f32> = data.try_into_vec().expect("it was just made float32");

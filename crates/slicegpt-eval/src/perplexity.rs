@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 
 use burn::tensor::{DType, Int, Tensor, TensorData};
-use slicegpt_core::{Decoder, TokenBatch};
+use slicegpt_core::{Decoder, Lanes, TokenBatch};
 
 use crate::forward::{EvalError, forward, logits_in_pieces};
 
@@ -24,7 +24,8 @@ pub struct Perplexity {
     pub seqlen: usize,
 }
 
-/// Perplexity of `decoder` on `batches` of equally long sequences.
+/// Perplexity of `decoder` on `batches` of equally long sequences, as many batches run at a time as
+/// there are `lanes`.
 ///
 /// In each sequence, every token but the first is a label, predicted from those before it. Labels
 /// that are padding or come right after it, or equal `ignore_token_id`, do not count (the reference implementation ignores
@@ -36,6 +37,7 @@ pub struct Perplexity {
 pub fn perplexity<D: Decoder>(
     decoder: &D,
     batches: &[TokenBatch],
+    lanes: &Lanes,
     ignore_token_id: Option<u32>,
     tick: &mut dyn FnMut() -> ControlFlow<()>,
 ) -> Result<Perplexity, EvalError<D::Error>>
@@ -45,7 +47,7 @@ where
     let vocab_size = decoder.vocab_size();
     let mut means = Vec::new();
     let mut scored = 0;
-    forward(decoder, batches, tick, |batch, stream, head| {
+    forward(decoder, batches, lanes, tick, |batch, stream, head| {
         let [_, tokens] = batch.shape();
         // The label of a position is the token after it; the last position has none, and any id
         // will do.

@@ -9,6 +9,7 @@ use slicegpt_core::Norm;
 use slicegpt_core::precise::has_own_memory;
 
 use crate::Context;
+use crate::host;
 use crate::rope::rotate;
 
 /// The attention of a block.
@@ -56,16 +57,26 @@ impl Attention {
             query = rotate(query, tables);
             key = rotate(key, tables);
         }
-        let damage = damage(&query) + damage(&key);
+        let mask = context.mask(self.window);
+        let on_host = mask.is_none() && host::takes(&query);
+        // Softmax on the host hides nothing.
+        let damage = (!on_host).then(|| damage(&query) + damage(&key));
         let [key, value] = context.remember(self.layer, [key, value]);
         let heads = query.dims()[1];
         let [key, value] = [key, value].map(|x| for_each_query_head(x, heads));
-        let mixed = match context.mask(self.window) {
+        let mixed = match mask {
             Some(mask) => attention(query, key, value, Some(mask), None, Default::default()),
             // Without padding and window, causality is all there is to mask.
-            None => causal(query, key, value),
+            None if on_host => causal(query, key, value, causal_on_host),
+            None => causal(query, key, value, |query, key, value| {
+                let options = AttentionModuleOptions { is_causal: true, ..Default::default() };
+                attention(query, key, value, None, None, options)
+            }),
         };
-        let mixed = mixed + damage;
+        let mixed = match damage {
+            Some(damage) => mixed + damage,
+            None => mixed,
+        };
         mixed.swap_dims(1, 2).reshape([batch, tokens, heads * self.head_dim])
     }
 }
@@ -92,8 +103,8 @@ fn damage(x: &Tensor<4>) -> Tensor<4> {
     x.clone().mul_scalar(0.0).sum_dim(3).sum_dim(2).sum_dim(1)
 }
 
-/// Queries at a time, where causality alone masks.
-const QUERIES: usize = 128;
+/// Queries at a time, where causality alone masks: the scores of so many are in memory.
+pub const QUERIES: usize = 64;
 
 /// Causal attention, a few queries at a time over the keys they see: half of the scores of a long
 /// sequence would be computed to be masked.
@@ -101,21 +112,37 @@ const QUERIES: usize = 128;
 /// # Shapes
 /// - `query`: `[batch, heads, tokens, head_dim]`, the last of the `seen` tokens
 /// - `key`, `value`: `[batch, kv_heads, seen, head_dim]`
-fn causal(query: Tensor<4>, key: Tensor<4>, value: Tensor<4>) -> Tensor<4> {
-    let options = || AttentionModuleOptions { is_causal: true, ..Default::default() };
+/// - `attend`: causal attention of all queries it is given, the last of the keys
+fn causal(
+    query: Tensor<4>,
+    key: Tensor<4>,
+    value: Tensor<4>,
+    attend: impl Fn(Tensor<4>, Tensor<4>, Tensor<4>) -> Tensor<4>,
+) -> Tensor<4> {
     let (tokens, seen) = (query.dims()[2], key.dims()[2]);
     let pieces = (0..tokens).step_by(QUERIES).map(|start| {
         let length = QUERIES.min(tokens - start);
         let visible = seen - tokens + start + length;
         let query = query.clone().narrow(2, start, length);
         let [key, value] = [&key, &value].map(|x| x.clone().narrow(2, 0, visible));
-        attention(query, key, value, None, None, options())
+        attend(query, key, value)
     });
     let mut pieces: Vec<_> = pieces.collect();
     match pieces.len() {
         1 => pieces.swap_remove(0),
         _ => Tensor::cat(pieces, 2),
     }
+}
+
+/// Causal attention of a few queries, the last of the keys, on the processor.
+fn causal_on_host(query: Tensor<4>, key: Tensor<4>, value: Tensor<4>) -> Tensor<4> {
+    let [batch, heads, queries, head_dim] = query.dims();
+    let [_, kv_heads, _, _] = key.dims();
+    // Query heads that share keys become more queries of one head.
+    let query = query.reshape([batch, kv_heads, heads / kv_heads * queries, head_dim]);
+    let scores = query.matmul(key.swap_dims(2, 3));
+    let weights = host::causal_softmax(scores, queries, (head_dim as f32).sqrt().recip());
+    weights.matmul(value).reshape([batch, heads, queries, head_dim])
 }
 
 /// Normalises each head by itself: `[batch, heads, tokens, head_dim]`.

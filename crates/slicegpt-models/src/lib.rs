@@ -13,6 +13,7 @@ mod block;
 mod config;
 mod context;
 pub mod families;
+mod host;
 mod layout;
 mod load;
 mod mlp;
@@ -21,7 +22,7 @@ mod rope;
 mod sample;
 mod spec;
 
-pub use attention::Attention;
+pub use attention::{Attention, QUERIES};
 pub use block::{Branch, DecoderBlock, Sublayer};
 pub use config::ConfigError;
 pub use context::{Cache, Context};

@@ -4,6 +4,8 @@ use burn::module::Module;
 use burn::nn::Linear;
 use burn::tensor::{Tensor, activation};
 
+use crate::host;
+
 /// What stands between the linears of an MLP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Activation {
@@ -32,9 +34,11 @@ impl Activation {
     /// Applies it element by element.
     pub fn forward(self, x: Tensor<3>) -> Tensor<3> {
         match self {
+            Self::Silu if host::takes(&x) => host::silu(x),
             Self::Silu => activation::silu(x),
             Self::Relu => activation::relu(x),
             Self::Gelu => activation::gelu(x),
+            Self::GeluTanh if host::takes(&x) => host::gelu_tanh(x),
             Self::GeluTanh => activation::gelu_approximate(x),
         }
     }

@@ -178,17 +178,14 @@ pub(crate) fn slice<B: Block>(
         *block.sublayer_mut(index).shortcut = Shortcut::back(stream.basis(), &device, compute);
         let exact = lower(&mut block, index, compute);
         let at = |source| SliceError::NotFinite { block: number, sublayer: index, source };
-        let step = |batch: Tensor<3>, context: &B::Context| {
-            let signal = block.step(index, batch, context);
-            match tick() {
-                ControlFlow::Continue(()) => Ok(signal),
-                ControlFlow::Break(()) => Err(SliceError::Interrupted),
-            }
-        };
+        let step = |batch: Tensor<3>, context: &B::Context| block.step(index, batch, context);
         if end == End::Open && index + 1 == block.depth() {
             stream.leave(at, step)?;
+            if tick().is_break() {
+                return Err(SliceError::Interrupted);
+            }
         } else {
-            spectra.push(stream.advance(rank, orientation, at, step)?);
+            spectra.push(stream.advance(rank, orientation, at, step, tick)?);
         }
         restore(&mut block, index, exact);
 

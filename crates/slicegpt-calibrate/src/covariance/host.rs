@@ -22,8 +22,11 @@ use super::tiles::for_each_lower;
 /// Rows cut before they are multiplied.
 const CHUNK: usize = 1024;
 
-/// Panels of a tile, in each direction: its sums in float64 stay in a core's second cache.
+/// Panels of a tile, in each direction, at most: its sums in float64 stay in a core's second cache.
 const TILE: usize = 6;
+
+/// Tiles a core should have, at least, so that none waits long for another.
+const TILES: usize = 5;
 
 /// Memory for the pieces of some rows, panel after panel within every few rows.
 #[derive(Default)]
@@ -33,17 +36,23 @@ pub struct Pieces {
     middle: Vec<Row>,
 }
 
-/// Adds the outer products of `rows` to the lower triangle.
+/// Adds the outer products of `rows` to the lower triangle; with them it is the sum over `tokens`.
 ///
 /// # Errors
 ///
 /// If a value is not finite.
-pub fn add(lower: &mut Mat<f64>, rows: &[&[f32]], pieces: &mut Pieces) -> Result<(), NotFinite> {
+pub fn add(
+    lower: &mut Mat<f64>,
+    rows: &[&[f32]],
+    tokens: u64,
+    pieces: &mut Pieces,
+) -> Result<(), NotFinite> {
     let width = lower.nrows();
     let panels = width.div_ceil(PANEL);
     let Some(scale) = scale(rows)? else { return Ok(()) };
     let unscale = f64::from(scale).powi(-2);
-    let step = rows_at_a_time(rows.len(), width);
+    let step = rows_at_a_time(tokens, width);
+    let across = tile(panels);
     let simd = Simd::here();
     for rows in rows.chunks(CHUNK) {
         let groups = rows.len().div_ceil(step);
@@ -70,15 +79,15 @@ pub fn add(lower: &mut Mat<f64>, rows: &[&[f32]], pieces: &mut Pieces) -> Result
             let at = (group * panels + panel) * step..(group * panels + panel + 1) * step;
             Panel { high: &high[at.clone()], low: &low[at.clone()], middle: &middle[at] }
         };
-        for_each_lower(lower, TILE * PANEL, |row, column, mut tile| {
-            let across = |first: usize| first / PANEL..(first / PANEL + TILE).min(panels);
+        for_each_lower(lower, across * PANEL, |row, column, mut tile| {
+            let panels = |first: usize| first / PANEL..(first / PANEL + across).min(panels);
             // Columns first, so that it is laid out as the tile is.
-            let stride = TILE * PANEL;
+            let stride = across * PANEL;
             let mut sum = vec![0f64; stride * stride];
             for group in 0..groups {
-                for (i, x) in across(column).enumerate() {
+                for (i, x) in panels(column).enumerate() {
                     // Above the diagonal nothing is asked for.
-                    for (j, y) in across(row).enumerate().filter(|(_, y)| x <= *y) {
+                    for (j, y) in panels(row).enumerate().filter(|(_, y)| x <= *y) {
                         let sum = &mut sum[(i * stride + j) * PANEL..];
                         (simd.product)(panel(group, x), panel(group, y), sum, stride);
                     }
@@ -93,6 +102,12 @@ pub fn add(lower: &mut Mat<f64>, rows: &[&[f32]], pieces: &mut Pieces) -> Result
         });
     }
     Ok(())
+}
+
+/// Panels of a tile, of which the lower triangle has `n (n + 1) / 2` if there are `n` in a row.
+fn tile(panels: usize) -> usize {
+    let in_a_row = (2 * TILES * rayon::current_num_threads()).isqrt();
+    (panels / in_a_row).clamp(2, TILE)
 }
 
 /// The power of two that brings the largest magnitude to between 1/2 and 1; nothing where all is
@@ -114,7 +129,7 @@ fn scale(rows: &[&[f32]]) -> Result<Option<f32>, NotFinite> {
 /// How many rows are summed in float32 before their sum goes into float64. What `l` brings is the
 /// more precise the fewer there are, and the less precise in relation to the whole the fewer tokens
 /// there are in all: measured on random tokens, the most that stays below 2^-34.
-fn rows_at_a_time(rows: usize, width: usize) -> usize {
-    let most = 18.0 * (rows as f64 / width as f64).sqrt();
+fn rows_at_a_time(tokens: u64, width: usize) -> usize {
+    let most = 18.0 * (tokens as f64 / width as f64).sqrt();
     (most as usize / 8 * 8).clamp(8, 128)
 }

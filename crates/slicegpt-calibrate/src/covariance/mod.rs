@@ -111,7 +111,8 @@ impl Covariance {
         match self.arithmetic {
             Arithmetic::Float64 => float64::add(&mut self.lower, &rows, &mut self.wide),
             Arithmetic::SplitFloat32 => {
-                self.finite &= host::add(&mut self.lower, &rows, &mut self.pieces).is_ok();
+                let (lower, pieces) = (&mut self.lower, &mut self.pieces);
+                self.finite &= host::add(lower, &rows, self.tokens, pieces).is_ok();
             }
         }
     }

@@ -8,8 +8,8 @@ use slicegpt_checkpoint::{CheckpointError, Dtype, Staging, Writer};
 use slicegpt_eval::{EvalError, logits};
 
 use crate::commands::ppl::eval_error;
-use crate::device::Running;
-use crate::model::{Opened, batches};
+use crate::device::{Batches, Running};
+use crate::model::Opened;
 use crate::progress::{Progress, note};
 use crate::text::Cutting;
 
@@ -45,11 +45,11 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let tensors = vec![("logits".to_string(), shape)];
     let mut writer = Writer::create(staging.path(), tensors, Dtype::F32, u64::MAX)?;
 
-    let batches = batches(&samples, target.batch_size(&opened.spec, samples.seqlen()));
+    let Batches { batches, lanes, .. } = target.batches(&opened.spec, &samples);
     let progress = Progress::start("running", batches.len() * opened.spec.layers);
     target.run(|| {
         let model = opened.model(&target.device);
-        let written = logits(&model, &batches, &mut || progress.tick(), |values| {
+        let written = logits(&model, &batches, &lanes, &mut || progress.tick(), |values| {
             writer.write("logits", &values).map_err(EvalError::<CheckpointError>::from)
         });
         written.map_err(|error| eval_error(error, &args.model))

@@ -7,6 +7,7 @@ use anyhow::{Result, bail};
 use serde_json::json;
 use slicegpt_checkpoint::Dtype;
 
+use crate::device::enough_on_cpu;
 use crate::estimate;
 use crate::model::Described;
 use crate::options::{Cut, DtypeName, positive};
@@ -30,9 +31,10 @@ pub struct Args {
     /// Tokens per sequence, for the memory estimate
     #[arg(long, value_name = "N", default_value_t = SEQLEN, value_parser = positive)]
     seqlen: usize,
-    /// Sequences run at a time, for the memory estimate of a run on the processor
-    #[arg(long, value_name = "N", default_value_t = 8, value_parser = positive)]
-    batch_size: usize,
+    /// Sequences run at a time, for the memory estimate of a run on the processor [default: what
+    /// `compress --batch-size auto` takes on this machine]
+    #[arg(long, value_name = "N", value_parser = positive)]
+    batch_size: Option<usize>,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -51,7 +53,8 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let (bytes_before, bytes_after) = (before * stored.size() as u64, after * dtype.size() as u64);
     let reduction = 1.0 - after as f64 / before as f64;
     let seqlen = args.seqlen.min(spec.context_length);
-    let peak = estimate::peak(spec, args.samples, seqlen, args.batch_size);
+    let batch_size = args.batch_size.unwrap_or_else(|| enough_on_cpu(seqlen));
+    let peak = estimate::peak(spec, args.samples, seqlen, batch_size);
     let json = json!({
         "method": args.cut.method.name(),
         "nominal_sparsity": args.cut.nominal(),

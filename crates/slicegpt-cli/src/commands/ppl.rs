@@ -8,8 +8,8 @@ use serde_json::json;
 use slicegpt_corpus::{Samples, is_token_file};
 use slicegpt_eval::{EvalError, Perplexity, perplexity};
 
-use crate::device::{Running, Target};
-use crate::model::{Opened, batches};
+use crate::device::{Batches, Running, Target};
+use crate::model::Opened;
 use crate::options::positive;
 use crate::output;
 use crate::progress::{Interrupted, Progress};
@@ -97,12 +97,12 @@ pub fn score(
     target: &Target,
     ignore_token_id: Option<u32>,
 ) -> Result<Perplexity> {
-    let batches = batches(samples, target.batch_size(&opened.spec, samples.seqlen()));
+    let Batches { batches, lanes, .. } = target.batches(&opened.spec, samples);
     let progress = Progress::start("evaluating", batches.len() * opened.spec.layers);
     target.doing(format!("scoring {} sequences of {}", samples.count(), samples.seqlen()));
     let result = target.run(|| {
         let model = opened.model(&target.device);
-        let result = perplexity(&model, &batches, ignore_token_id, &mut || progress.tick());
+        let result = perplexity(&model, &batches, &lanes, ignore_token_id, &mut || progress.tick());
         result.map_err(|error| eval_error(error, &opened.directory()))
     });
     progress.finish();

@@ -13,8 +13,8 @@ use slicegpt_eval::difference;
 use slicegpt_invariance::Rotated;
 
 use crate::commands::ppl::eval_error;
-use crate::device::Running;
-use crate::model::{Opened, batches};
+use crate::device::{Batches, Running};
+use crate::model::Opened;
 use crate::options::{self, positive};
 use crate::output;
 use crate::progress::Progress;
@@ -74,11 +74,11 @@ pub fn run(args: Args) -> Result<ExitCode> {
     // Another rotation at every cut, made when it is needed.
     let basis = |cut| random_basis(spec.hidden_size, args.seed.wrapping_add(1 + cut as u64));
     let model = opened.model(&target.device);
-    let batches = batches(&samples, target.batch_size(spec, samples.seqlen()));
+    let Batches { batches, lanes, .. } = target.batches(spec, &samples);
     let progress = Progress::start("verifying", 2 * batches.len() * spec.layers);
     let rotated = Rotated::new(&model, basis);
     let found = target.run(|| {
-        let found = difference(&model, &rotated, &batches, &mut || progress.tick());
+        let found = difference(&model, &rotated, &batches, &lanes, &mut || progress.tick());
         found.map_err(|error| eval_error(error, &args.model))
     })?;
     progress.finish();

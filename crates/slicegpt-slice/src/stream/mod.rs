@@ -2,12 +2,14 @@
 
 mod shelf;
 
+use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
-use burn::tensor::{DType, Tensor};
+use burn::tensor::module::linear;
+use burn::tensor::{DType, Device, Tensor};
 use slicegpt_calibrate::{Arithmetic, Covariance, NotFinite, Orientation, Spectrum, principal};
-use slicegpt_core::Basis;
 use slicegpt_core::precise::Columns;
+use slicegpt_core::{Basis, Lanes};
 
 pub use shelf::{Memory, Shelf};
 use shelf::{PutError, Signals};
@@ -36,6 +38,8 @@ pub struct Settings {
     pub compute: Option<DType>,
     /// Where signals wait, and in which type; `None`: on the device, as they are.
     pub shelf: Option<(Box<dyn Shelf>, DType)>,
+    /// How many batches are run at a time.
+    pub lanes: Lanes,
 }
 
 /// The calibration signal at one cut, in the coordinates of a basis.
@@ -46,10 +50,10 @@ pub struct Stream<C> {
     others: Vec<(C, Option<Vec<bool>>)>,
     arithmetic: Arithmetic,
     compute: DType,
+    lanes: Lanes,
     basis: Basis,
     columns: Columns,
-    /// The basis as batches are projected with it, `[hidden_size, rank]`.
-    projection: Tensor<2>,
+    projection: Projection,
     pub(crate) stages: Stages,
 }
 
@@ -142,9 +146,19 @@ impl<C> Stream<C> {
         let found = timed(&mut stages.eigen, || principal(&covariance, rank, orientation));
         let (basis, spectrum) = found.map_err(SliceError::Embedding)?;
         let columns = basis.on(&device);
-        let projection = basis.to(&device, compute);
-        let stream =
-            Self { signals, others, arithmetic, compute, basis, columns, projection, stages };
+        let projection = Projection::new(&basis, &device, compute);
+        let lanes = settings.lanes;
+        let stream = Self {
+            signals,
+            others,
+            arithmetic,
+            compute,
+            lanes,
+            basis,
+            columns,
+            projection,
+            stages,
+        };
         Ok((stream, spectrum))
     }
 
@@ -163,8 +177,10 @@ impl<C> Stream<C> {
     /// # Errors
     ///
     /// If one cannot be had back from where it waits.
-    pub fn into_signals(mut self) -> Result<Vec<Tensor<3>>, SliceError> {
-        (0..self.batches()).map(|number| self.take(number)).collect()
+    pub fn into_signals(self) -> Result<Vec<Tensor<3>>, SliceError> {
+        let Self { mut signals, others, projection, .. } = self;
+        let take = |number| signals.take(number).map_err(SliceError::Shelf);
+        (0..others.len()).map(take).map(|signal| Ok(projection.apply(signal?))).collect()
     }
 
     /// The basis, on the device.
@@ -178,42 +194,61 @@ impl<C> Stream<C> {
     }
 
     /// Runs `step` on every batch, and finds the `rank` principal directions of what it gives, at
-    /// full width. The stream is then in these.
+    /// full width. The stream is then in these. `tick` is called after every batch, and may stop.
     pub(crate) fn advance(
         &mut self,
         rank: usize,
         orientation: &mut Orientation,
         at: impl Fn(NotFinite) -> SliceError,
-        mut step: impl FnMut(Tensor<3>, &C) -> Result<Tensor<3>, SliceError>,
-    ) -> Result<Spectrum, SliceError> {
+        step: impl Fn(Tensor<3>, &C) -> Tensor<3> + Sync,
+        tick: &mut dyn FnMut() -> ControlFlow<()>,
+    ) -> Result<Spectrum, SliceError>
+    where
+        C: Sync,
+    {
         let mut covariance = Covariance::new(self.basis.hidden_size(), self.arithmetic);
-        let device = self.projection.device();
+        let device = self.projection.device.clone();
         let mut stages = self.stages;
-        let mut taken = None;
-        for number in 0..self.batches() {
+        let batches = self.batches();
+        let side_by_side = self.lanes.count();
+        let mut taken = Vec::new();
+        for first in (0..batches).step_by(side_by_side) {
             let start = Instant::now();
-            let batch = match taken.take() {
-                Some(batch) => batch,
-                None => self.take(number)?,
-            };
-            let signal = step(batch, &self.others[number].0)?;
+            let numbers = first..batches.min(first + side_by_side);
+            let mut running = Vec::with_capacity(side_by_side);
+            for number in numbers.clone() {
+                running.push(match taken.pop() {
+                    Some(batch) => batch,
+                    None => self.take(number)?,
+                });
+            }
+            let contexts = self.others[numbers.clone()].iter().map(|(context, _)| context);
+            let running = running.into_iter().zip(contexts).collect();
+            let projection = &self.projection;
+            let done =
+                self.lanes.map(running, |(batch, context)| step(projection.apply(batch), context));
             // The device computes while the host fetches the next batch.
-            if self.signals.are_elsewhere() && number + 1 < self.batches() {
-                taken = Some(self.take(number + 1)?);
+            if self.signals.are_elsewhere() && numbers.end < batches {
+                taken.push(self.take(numbers.end)?);
             }
             // What failed on the device is told where its result is read.
             let _ = device.sync();
             stages.forward += start.elapsed();
-            let keep = self.others[number].1.as_deref();
-            timed(&mut stages.gram, || covariance.add(signal.clone(), keep));
-            let put = timed(&mut stages.stream, || self.signals.put(number, signal));
-            put.map_err(|error| unkept(error, &at))?;
+            for (number, signal) in numbers.zip(done) {
+                if tick().is_break() {
+                    return Err(SliceError::Interrupted);
+                }
+                let keep = self.others[number].1.as_deref();
+                timed(&mut stages.gram, || covariance.add(signal.clone(), keep));
+                let put = timed(&mut stages.stream, || self.signals.put(number, signal));
+                put.map_err(|error| unkept(error, &at))?;
+            }
         }
         let found = timed(&mut stages.eigen, || principal(&covariance, rank, orientation));
         self.stages = stages;
         let (basis, spectrum) = found.map_err(at)?;
         self.columns = basis.on(&device);
-        self.projection = basis.to(&device, self.compute);
+        self.projection = Projection::new(&basis, &device, self.compute);
         self.basis = basis;
         Ok(spectrum)
     }
@@ -223,13 +258,14 @@ impl<C> Stream<C> {
     pub(crate) fn leave(
         &mut self,
         at: impl Fn(NotFinite) -> SliceError,
-        step: impl FnOnce(Tensor<3>, &C) -> Result<Tensor<3>, SliceError>,
+        step: impl FnOnce(Tensor<3>, &C) -> Tensor<3>,
     ) -> Result<(), SliceError> {
         let width = self.basis.hidden_size();
-        let device = self.projection.device();
+        let device = self.projection.device.clone();
         let first = self.take(0)?;
+        let first = self.projection.apply(first);
         let mut covariance = Covariance::new(width, self.arithmetic);
-        covariance.add(step(first, &self.others[0].0)?, self.others[0].1.as_deref());
+        covariance.add(step(first, &self.others[0].0), self.others[0].1.as_deref());
         covariance.lower().map_err(at)?;
         self.signals = Signals::Resident(Vec::new());
         self.others.clear();
@@ -238,11 +274,29 @@ impl<C> Stream<C> {
         Ok(())
     }
 
+    /// A batch, at full width, from where it waits.
     fn take(&mut self, number: usize) -> Result<Tensor<3>, SliceError> {
-        let signal = self.signals.take(number).map_err(SliceError::Shelf)?;
-        Ok(match self.basis.is_identity() {
-            true => signal,
-            false => burn::tensor::module::linear(signal, self.projection.clone(), None),
-        })
+        self.signals.take(number).map_err(SliceError::Shelf)
+    }
+}
+
+/// Moves signals into the coordinates of a basis.
+struct Projection {
+    device: Device,
+    /// `[hidden_size, rank]`, in the type sublayers are run in; `None` for the identity.
+    matrix: Option<Tensor<2>>,
+}
+
+impl Projection {
+    fn new(basis: &Basis, device: &Device, dtype: DType) -> Self {
+        let matrix = (!basis.is_identity()).then(|| basis.to(device, dtype));
+        Self { device: device.clone(), matrix }
+    }
+
+    fn apply(&self, signal: Tensor<3>) -> Tensor<3> {
+        match &self.matrix {
+            Some(matrix) => linear(signal, matrix.clone(), None),
+            None => signal,
+        }
     }
 }

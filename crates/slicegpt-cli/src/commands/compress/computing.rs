@@ -43,7 +43,7 @@ enum CovarianceName {
 }
 
 impl Computing {
-    /// What it means on a device.
+    /// What it means on a device; the lanes are those of the batches.
     pub fn settings(&self, target: &Target) -> Result<Settings> {
         let compute = self.compute_dtype.burn();
         let name = target.info.name;
@@ -69,6 +69,7 @@ impl Computing {
             arithmetic: Some(self.arithmetic(target)),
             compute: Some(compute),
             shelf: shelf.map(|shelf| (shelf, waiting)),
+            ..Settings::default()
         })
     }
 

@@ -14,16 +14,16 @@ use serde_json::json;
 use slicegpt_calibrate::{Orientation, Spectrum};
 use slicegpt_checkpoint::{Dtype, Manifest, Staging, Writer, copy_companions};
 use slicegpt_corpus::Samples;
-use slicegpt_slice::{Spectra, Stages};
+use slicegpt_slice::{Settings, Spectra, Stages};
 
 use self::computing::Computing;
 use self::pipeline::Pipeline;
 use crate::card;
 use crate::commands::plan::refuse_sliced;
 use crate::commands::ppl::{protocol, score};
-use crate::device::Running;
+use crate::device::{Batches, Running};
 use crate::memory::{peak_rss_bytes, reset_peak};
-use crate::model::{Described, Opened, batches};
+use crate::model::{Described, Opened};
 use crate::options::{Cut, DtypeName, positive};
 use crate::output;
 use crate::progress::{self, note};
@@ -97,11 +97,11 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let spectra_file = args.spectra.as_ref().map(|path| stage_spectra(path, &args)).transpose()?;
     let opened = Opened::open(&args.model)?;
     let target = args.running.open()?;
-    let settings = args.computing.settings(&target)?;
+    let computing = args.computing.settings(&target)?;
     let dtype = args.dtype.map_or(opened.dtype, Dtype::from);
     let evaluation = evaluation(&args, &opened)?;
     let (samples, source) = target.run(|| args.calibration.load(&opened, &target))?;
-    let batch_size = target.batch_size(spec, samples.seqlen());
+    let Batches { batches, lanes, size: batch_size } = target.batches(spec, &samples);
 
     let before = evaluation.as_ref().map(|samples| {
         note("perplexity before");
@@ -117,7 +117,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
         OrientationName::Pca => Orientation::Pca,
         OrientationName::Random => Orientation::random(args.calibration.seed),
     };
-    let calibration = batches(&samples, batch_size);
+    let settings = Settings { lanes, ..computing };
     let wanted = match args.spectra {
         Some(_) => Spectra::Everywhere,
         None => Spectra::WhereCut,
@@ -125,7 +125,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let model = opened.model(&target.device);
     let pipeline = Pipeline { model: &model, sliced: &sliced, target: &target };
     let done =
-        target.run(|| pipeline.run(&calibration, settings, &mut orientation, wanted, &mut writer));
+        target.run(|| pipeline.run(&batches, settings, &mut orientation, wanted, &mut writer));
     let (spectra, stages) = done.map_err(|error| args.computing.advise(error))?;
     let written = writer.finish()?;
     let seconds = start.elapsed().as_secs_f64();
