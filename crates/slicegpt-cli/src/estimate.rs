@@ -40,7 +40,7 @@ pub fn peak(spec: &DecoderSpec, samples: usize, seqlen: usize, batch_size: usize
 pub fn batch_size(spec: &DecoderSpec, seqlen: usize, bytes: u64) -> usize {
     let square = spec.hidden_size * spec.hidden_size;
     // The pieces of both operands, and their products in whole numbers and in float32.
-    let edit = 4 * (10 * largest(spec) + 4 * square);
+    let edit = 4 * (12 * largest(spec) + 6 * square);
     let gram = 4 * 8 * square;
     let scores = 3 * 4 * spec.attention.heads * QUERIES * seqlen;
     let sequence = inside(spec, seqlen) + scores + 3 * 4 * seqlen * spec.hidden_size;

@@ -45,7 +45,7 @@ fn exact(a: &[f64], b: &[f64], rows: usize) -> Vec<(f64, f64)> {
             let lengths: f64 = terms.clone().map(|(x, _)| x * x).sum::<f64>().sqrt()
                 * terms.map(|(_, y)| y * y).sum::<f64>().sqrt();
             // Two roundings of the result, and next to nothing of what was added up to it.
-            all.push((sum, sum.abs() * 2f64.powi(-23) + lengths * 2f64.powi(-28)));
+            all.push((sum, sum.abs() * 2f64.powi(-23) + lengths * 2f64.powi(-32)));
         }
     }
     all

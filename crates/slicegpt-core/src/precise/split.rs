@@ -65,20 +65,20 @@ struct Pieces {
 }
 
 impl Pieces {
-    /// 512 times what `a^T b` has beside `a.high^T b.high`.
-    fn all_but_high(&self, other: &Self) -> Tensor<2> {
+    /// 512 times what `a^T b` has beside the products of `high` with `high` and with `low`.
+    fn rest_of_product(&self, other: &Self) -> Tensor<2> {
         let (a, b) = (self, other);
         let (left, right) = match (a.rest.as_slice(), b.rest.as_slice()) {
             ([a_rest], [b_rest]) => {
                 let a_below = a.low.clone() + a_rest.clone();
                 let b_below = b.low.clone() + b_rest.clone();
-                let b_all = b.high.clone() + b_below.clone().div_scalar(LOW);
-                (vec![a.high.clone(), a_below], vec![b_below, b_all])
+                let left = vec![a.high.clone(), a_rest.clone(), a_below];
+                (left, vec![b_rest.clone(), b.high.clone(), b_below.div_scalar(LOW)])
             }
             // One product for each pair that matters: no sum of two pieces is kept whole here.
             (a_rest, b_rest) => {
-                let mut left = vec![a.high.clone(), a.low.clone(), a.low.clone()];
-                let mut right = vec![b.low.clone(), b.high.clone(), b.low.clone().div_scalar(LOW)];
+                let mut left = vec![a.low.clone()];
+                let mut right = vec![b.low.clone().div_scalar(LOW)];
                 for rest in b_rest {
                     left.extend([a.high.clone(), a.low.clone()]);
                     right.extend([rest.clone(), rest.clone().div_scalar(LOW)]);
@@ -209,33 +209,39 @@ impl Split {
     }
 
     /// `A^T B`, `[columns of a, columns of b]`, in float32: right to its last place but one, and
-    /// where terms cancel to 2^-28 of the product of the lengths of the two columns:
+    /// where terms cancel to 2^-32 of the product of the lengths of the two columns:
     ///
     /// ```text
-    /// sum over chunks of  a.high^T b.high          exact, in whole numbers
-    ///                   + everything else / 512    rounded, but 2^9 times smaller
+    /// sum over chunks of  a.high^T b.high                             exact, in whole numbers
+    ///                   + (a.high^T b.low + a.low^T b.high) / 512     likewise
+    ///                   + everything else / 512                       rounded, but 2^17 times smaller
     /// ```
     ///
     /// # Panics
     ///
     /// If the two have not the same number of rows.
     pub fn product(&self, other: &Self) -> Tensor<2> {
-        let mut whole: Option<Tensor<2, Int>> = None;
-        let mut part: Option<Tensor<2>> = None;
+        let (mut high, mut cross, mut rest) = (None, None, None);
         assert_eq!(self.chunks.len(), other.chunks.len(), "one matrix as long as the other");
         for (a, b) in self.chunks.iter().zip(&other.chunks) {
-            add(&mut whole, a.high.clone().transpose().matmul(b.high.clone()).int());
-            add(&mut part, a.all_but_high(b));
+            let [a_high, a_low] = [&a.high, &a.low].map(|piece| piece.clone().transpose());
+            add(&mut high, a_high.clone().matmul(b.high.clone()).int());
+            add(&mut cross, a_high.matmul(b.low.clone()).int());
+            add(&mut cross, a_low.matmul(b.high.clone()).int());
+            add(&mut rest, a.rest_of_product(b));
         }
-        let (whole, part) = (whole.expect("at least one row"), part.expect("at least one row"));
-        let device = part.device();
+        let expected = "at least one row";
+        let [high, cross]: [Tensor<2, Int>; 2] = [high, cross].map(|sum| sum.expect(expected));
+        let rest: Tensor<2> = rest.expect(expected);
+        let device = rest.device();
         let vector = |units: &[f64], shape: [usize; 2]| {
             let units: Vec<f32> = units.iter().map(|unit| *unit as f32).collect();
             Tensor::<2>::from_data(TensorData::new(units, shape), (&device, DType::F32))
         };
         let rows = vector(&self.units, [self.units.len(), 1]);
         let columns = vector(&other.units, [1, other.units.len()]);
-        (whole.float().cast(DType::F32) + part.div_scalar(LOW)) * rows * columns
+        let [high, cross] = [high, cross].map(|sum| sum.float().cast(DType::F32));
+        (high + (cross + rest).div_scalar(LOW)) * rows * columns
     }
 
     /// `A^T A`, in sums that lose nothing that matters.
