@@ -17,7 +17,7 @@ fn exp(x: f32, multiply_add: impl Fn(f32, f32, f32) -> f32) -> f32 {
     let shifted = multiply_add(x, std::f32::consts::LOG2_E, ROUND);
     let n = shifted - ROUND;
     // log 2 in two parts: products of the first with n are exact.
-    let r = multiply_add(n, -0.693_359_375, x);
+    let r = multiply_add(n, -355.0 / 512.0, x);
     let r = multiply_add(n, 2.121_944_4e-4, r);
     let p = multiply_add(1.987_569_2e-4, r, 1.398_199_9e-3);
     let p = multiply_add(p, r, 8.333_452e-3);

@@ -94,7 +94,8 @@ mod tests {
     #[test]
     fn activations_are_those_of_float64() {
         each(|simd| {
-            let cases: [(Elementwise, fn(f64) -> f64); 2] = [
+            type Exact = fn(f64) -> f64;
+            let cases: [(Elementwise, Exact); 2] = [
                 (simd.silu, |x| x / (1.0 + (-x).exp())),
                 (simd.gelu_tanh, |x| {
                     let u = (2.0 / std::f64::consts::PI).sqrt() * (x + 0.044715 * x.powi(3));
