@@ -1,6 +1,6 @@
 //! Eigenvectors of a covariance, most important first.
 
-use faer::{Mat, Side};
+use faer::{Mat, MatRef, Side};
 use slicegpt_core::Basis;
 
 use crate::{Covariance, NotFinite, Orientation};
@@ -53,6 +53,29 @@ pub fn principal(
     let columns = (0..width).flat_map(|i| (0..rank).map(move |j| (i, j)));
     let basis = Basis::new(columns.map(|at| leading[at]).collect(), width, rank);
     Ok((basis, Spectrum { eigenvalues, tokens }))
+}
+
+/// `basis` turned inside its subspace so that `V^T diag(gain) V` is diagonal, and that diagonal: what a
+/// vector that scales every dimension, `[hidden_size]`, becomes in the subspace.
+///
+/// All coordinate axes stay as they are: there it is diagonal already.
+///
+/// # Errors
+///
+/// If a value is not finite.
+pub fn align(basis: &Basis, gain: &[f64]) -> Result<(Basis, Vec<f64>), NotFinite> {
+    if basis.is_identity() {
+        return Ok((basis.clone(), gain.to_vec()));
+    }
+    let (width, rank) = (basis.hidden_size(), basis.rank());
+    let v = MatRef::from_row_major_slice(basis.values(), width, rank);
+    let scaled = Mat::from_fn(width, rank, |i, j| gain[i] * v[(i, j)]);
+    let inside = v.transpose() * &scaled;
+    let eigen = inside.self_adjoint_eigen(Side::Lower).map_err(|_| NotFinite)?;
+    let turned = v * eigen.U();
+    let columns = (0..width).flat_map(|i| (0..rank).map(move |j| (i, j)));
+    let turned = Basis::new(columns.map(|at| turned[at]).collect(), width, rank);
+    Ok((turned, (0..rank).map(|i| eigen.S()[i]).collect()))
 }
 
 #[cfg(test)]

@@ -9,8 +9,12 @@
 
 mod covariance;
 mod eigen;
+mod moments;
 mod orientation;
+mod ridge;
 
 pub use covariance::{Arithmetic, Covariance, NotFinite};
-pub use eigen::{Spectrum, principal};
+pub use eigen::{Spectrum, align, principal};
+pub use moments::Moments;
 pub use orientation::{Orientation, random_basis};
+pub use ridge::{Affine, Ridge, RidgeError};

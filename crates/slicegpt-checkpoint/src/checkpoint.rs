@@ -142,10 +142,18 @@ fn read_config(directory: &Path) -> Result<Value> {
 }
 
 fn read_manifest(directory: &Path, config: &Value) -> Result<Option<Manifest>> {
-    let Some(section) = config.get("slicegpt") else { return Ok(None) };
-    Manifest::read(section)
-        .map(Some)
-        .map_err(|reason| CheckpointError::Manifest { path: directory.join("config.json"), reason })
+    let malformed = |path: PathBuf| |reason| CheckpointError::Manifest { path, reason };
+    if let Some(section) = config.get("slicegpt") {
+        let manifest = Manifest::read(section).map_err(malformed(directory.join("config.json")))?;
+        return Ok(Some(manifest));
+    }
+    let path = directory.join(Manifest::FILE);
+    if !path.is_file() {
+        return Ok(None);
+    }
+    let section: Value = serde_json::from_str(&std::fs::read_to_string(&path).map_err(CheckpointError::io(&path))?)
+        .map_err(|error| malformed(path.clone())(error.to_string()))?;
+    Manifest::read(&section).map(Some).map_err(malformed(path))
 }
 
 /// Opens whatever weights there are, in the order of preference of transformers.

@@ -20,6 +20,6 @@ pub use checkpoint::Checkpoint;
 pub use copy::copy_companions;
 pub use dtype::Dtype;
 pub use error::CheckpointError;
-pub use manifest::{Calibration, Manifest};
+pub use manifest::{Calibration, Manifest, TriedSplit};
 pub use staging::Staging;
 pub use writer::{Writer, Written};

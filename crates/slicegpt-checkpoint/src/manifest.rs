@@ -1,5 +1,5 @@
-//! [`Manifest`]: the `slicegpt` section of `config.json`, with which a sliced checkpoint says
-//! everything about itself.
+//! [`Manifest`]: with what a sliced checkpoint says everything about itself. It is the `slicegpt`
+//! section of `config.json`, or a file of its own where the checkpoint is one that any tool can read.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -9,10 +9,23 @@ use serde_json::Value;
 pub struct Manifest {
     /// Version of this section. Readers refuse a newer one.
     pub format: u32,
-    /// `per-layer`: one basis per cut, with shortcut matrices (the paper).
+    /// `per-layer`: one basis per cut, with shortcut matrices (the paper). `shared`: one basis.
     pub method: String,
+    /// Whether `config.json` describes the whole model as one of its family, and this is provenance
+    /// only.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub stock: bool,
     /// Width of the stream at every cut: embedding output, then the output of every sublayer.
     pub widths: Vec<usize>,
+    /// Width of the hidden layer of the MLPs; absent where nothing could change it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub intermediate_size: Option<usize>,
+    /// How weights were refitted after the cut, as it is typed; absent where they were not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refit: Option<String>,
+    /// The splits of the size that were tried before one was chosen, the best first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tried: Vec<TriedSplit>,
     /// The fraction of the stream asked to be cut; absent where a plan file gave the widths.
     pub nominal_sparsity: Option<f64>,
     /// `1 - params_after / params_before`; negative where the model grew.
@@ -29,6 +42,17 @@ pub struct Manifest {
     pub calibration: Calibration,
     /// `slicegpt` and its version.
     pub tool_version: String,
+}
+
+/// A split of the size between the stream and the MLPs, and what it gave.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TriedSplit {
+    /// Width of the stream.
+    pub hidden_size: usize,
+    /// Width of the hidden layer of the MLPs.
+    pub intermediate_size: usize,
+    /// Mean KL divergence from the dense model on held-out calibration text, in nats per token.
+    pub kl: f64,
 }
 
 /// What the directions were found with.
@@ -49,6 +73,9 @@ pub struct Calibration {
 impl Manifest {
     /// The version this code writes.
     pub const FORMAT: u32 = 1;
+
+    /// The file it is, where `config.json` has no section.
+    pub const FILE: &str = "slicegpt.json";
 
     /// Reads the section, refusing versions this code does not know.
     pub(crate) fn read(section: &Value) -> Result<Self, String> {

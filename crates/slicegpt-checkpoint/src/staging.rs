@@ -5,6 +5,7 @@ use std::path::{Component, Path, PathBuf};
 
 use tempfile::TempDir;
 
+use crate::Manifest;
 use crate::copy::is_companion;
 use crate::error::{CheckpointError, Result};
 
@@ -232,7 +233,7 @@ fn foreign(directory: &Path) -> Result<Option<String>> {
         let name = entry.file_name().to_string_lossy().into_owned();
         let weights = name.starts_with("model")
             && (name.ends_with(".safetensors") || name.ends_with(".safetensors.index.json"));
-        let known = ["config.json", "README.md"].contains(&name.as_str());
+        let known = ["config.json", "README.md", Manifest::FILE].contains(&name.as_str());
         let file = entry.file_type().map_err(io())?.is_file();
         if !file || !(weights || known || is_companion(&name)) {
             return Ok(Some(name));

@@ -8,6 +8,7 @@
 
 mod card;
 mod commands;
+mod cut;
 mod device;
 mod estimate;
 mod memory;

@@ -7,7 +7,7 @@ use burn::tensor::Device;
 use serde_json::Value;
 use slicegpt_checkpoint::{Checkpoint, Dtype, Manifest};
 use slicegpt_core::Widths;
-use slicegpt_models::{DecoderSpec, Model};
+use slicegpt_models::{DecoderSpec, Model, Slicing};
 
 use crate::progress::warn;
 
@@ -30,14 +30,19 @@ impl Described {
         let (config, manifest) = Checkpoint::describe(directory)?;
         let at = || directory.join("config.json").display().to_string();
         let mut spec = slicegpt_models::parse(&config).with_context(at)?;
-        if let Some(manifest) = &manifest {
-            if manifest.method != "per-layer" {
-                let known = "this version knows per-layer; update slicegpt";
-                bail!("{}: slicing method `{}` is not known; {known}", at(), manifest.method);
-            }
+        if let Some(manifest) = manifest.as_ref().filter(|manifest| !manifest.stock) {
+            let shortcuts = match manifest.method.as_str() {
+                "per-layer" => true,
+                "shared" => false,
+                method => {
+                    let known = "this version knows shared and per-layer; update slicegpt";
+                    bail!("{}: slicing method `{method}` is not known; {known}", at());
+                }
+            };
             let widths = Widths::new(manifest.widths.clone(), spec.cuts(), spec.hidden_size);
             let widths = widths.with_context(|| format!("{}: slicegpt.widths", at()))?;
-            spec = spec.sliced(widths);
+            let last_norm_weight = spec.tied && !shortcuts;
+            spec = spec.cut(Slicing { widths, shortcuts, last_norm_weight });
         }
         Ok(Self { spec, manifest, config })
     }

@@ -23,6 +23,25 @@ pub fn parse_bytes(text: &str) -> Result<u64, String> {
     }
 }
 
+/// Parses `5B`, `750M`, `1.5k` or a plain number of parameters.
+pub fn parse_count(text: &str) -> Result<u64, String> {
+    let text = text.trim();
+    let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let unit = match unit.trim().to_ascii_uppercase().as_str() {
+        "" => 1.0,
+        "K" => 1e3,
+        "M" => 1e6,
+        "B" | "G" => 1e9,
+        "T" => 1e12,
+        other => return Err(format!("unknown unit `{other}`; write e.g. 5B or 750M")),
+    };
+    match number.parse::<f64>() {
+        Ok(number) if number * unit >= 1.0 => Ok((number * unit) as u64),
+        _ => Err("a number above 0 is needed, e.g. 5B or 750M".into()),
+    }
+}
+
 /// `1.10 B`, `949 K`: a number of parameters.
 pub fn show_count(count: u64) -> String {
     scaled(count, &["", " K", " M", " B", " T"])
@@ -54,6 +73,12 @@ pub fn show_percent(fraction: f64) -> String {
     format!("{:.1} %", fraction * 100.0)
 }
 
+/// The distinct widths of a stream.
+pub fn show_widths(widths: &[usize]) -> String {
+    let distinct: std::collections::BTreeSet<_> = widths.iter().collect();
+    distinct.into_iter().map(usize::to_string).collect::<Vec<_>>().join(", ")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -72,6 +97,9 @@ mod tests {
             assert_eq!(show_bytes(bytes), text);
         }
         assert_eq!(show_count(1_100_048_384), "1.10 B");
+        assert_eq!(parse_count("5B"), Ok(5_000_000_000));
+        assert_eq!(parse_count("1.5k"), Ok(1500));
+        assert!(parse_count("5GB").is_err() && parse_count("").is_err());
         assert_eq!(show_percent(-0.128), "-12.8 %");
     }
 }

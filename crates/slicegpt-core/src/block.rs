@@ -98,14 +98,36 @@ pub trait Block: Sync {
     /// The weights of sublayer `index`, by role, to be rewritten.
     fn sublayer_mut(&mut self, index: usize) -> SublayerMut<'_>;
 
+    /// Where sublayer `index` can be made narrower inside, without anyone outside noticing: nowhere,
+    /// unless an implementation says so.
+    fn inner(&self, index: usize) -> Vec<Inner> {
+        let _ = index;
+        Vec::new()
+    }
+
     /// The stream after sublayer `index`: `x S + sum_k hidden_k(norm(x)) W_k + b_k`.
     ///
     /// # Shapes
     /// - `stream`: `[batch, tokens, width in]`
     /// - output: `[batch, tokens, width out]`
     fn step(&self, index: usize, stream: Tensor<3>, context: &Self::Context) -> Tensor<3> {
-        let Sublayer { norm, writers, shortcut, .. } = self.sublayer(index);
-        let hidden = self.hidden(index, norm.forward(stream.clone()), context);
+        let normed = self.sublayer(index).norm.forward(stream.clone());
+        let hidden = self.hidden(index, normed, context);
+        self.write(index, stream, hidden)
+    }
+
+    /// The stream after sublayer `index`, from the stream before it and the inputs of its writers.
+    ///
+    /// # Panics
+    ///
+    /// If there is not one input for each writer.
+    ///
+    /// # Shapes
+    /// - `stream`: `[batch, tokens, width in]`
+    /// - `hidden`: what [`Block::hidden`] gave
+    /// - output: `[batch, tokens, width out]`
+    fn write(&self, index: usize, stream: Tensor<3>, hidden: Vec<Tensor<3>>) -> Tensor<3> {
+        let Sublayer { writers, shortcut, .. } = self.sublayer(index);
         assert_eq!(hidden.len(), writers.len(), "one hidden signal per writer");
         writers
             .into_iter()
@@ -117,6 +139,17 @@ pub trait Block: Sync {
     fn forward(&self, stream: Tensor<3>, context: &Self::Context) -> Tensor<3> {
         (0..self.depth()).fold(stream, |stream, index| self.step(index, stream, context))
     }
+}
+
+/// Channels inside a sublayer that stand for themselves: channel `c` of the input of a writer depends
+/// on output `c` of each of some readers, and on no other. Any of them can be removed: row `c` of the
+/// writer, and column `c` of the readers. The hidden layer of an MLP is such; attention heads are not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Inner {
+    /// Index among [`Sublayer::writers`].
+    pub writer: usize,
+    /// Indices among [`Sublayer::readers`].
+    pub readers: Vec<usize>,
 }
 
 /// The weights of one residual update, by role.

@@ -1,6 +1,7 @@
 //! [`Lanes`]: batches side by side on the cores of the processor.
 
 use std::panic::resume_unwind;
+use std::sync::Arc;
 use std::thread;
 
 use rayon::{ThreadPool, ThreadPoolBuilder};
@@ -13,10 +14,10 @@ use rayon::{ThreadPool, ThreadPoolBuilder};
 /// memory, for as many batches at a time.
 ///
 /// The default is one lane that takes every core, which is also right for any other device.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Lanes {
     /// None for one lane: work is then done where it is asked for.
-    pools: Vec<ThreadPool>,
+    pools: Vec<Arc<ThreadPool>>,
 }
 
 impl Lanes {
@@ -31,7 +32,7 @@ impl Lanes {
             // The first groups take the cores that are left over.
             let size = cores / count + usize::from(lane < cores % count);
             let name = move |core| format!("lane {lane}.{core}");
-            ThreadPoolBuilder::new().num_threads(size).thread_name(name).build()
+            ThreadPoolBuilder::new().num_threads(size).thread_name(name).build().map(Arc::new)
         };
         // A system that gives no more threads is served with those there are.
         let pools: Result<_, _> = (0..count).map(pool).collect();

@@ -31,7 +31,7 @@ mod tokens;
 mod widths;
 
 pub use basis::Basis;
-pub use block::{Block, Sublayer, SublayerMut};
+pub use block::{Block, Inner, Sublayer, SublayerMut};
 pub use decoder::{Decoder, Head};
 pub use edit::{edit, read_in, write_in};
 pub use fused::Fused;

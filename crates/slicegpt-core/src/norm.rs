@@ -1,7 +1,7 @@
 //! [`Norm`]: LayerNorm, RMSNorm and the bare norm as one formula.
 
 use burn::module::{Module, Param};
-use burn::tensor::{DType, Tensor};
+use burn::tensor::{DType, Device, Tensor, TensorData};
 
 /// `weight * center(x) / rms(center(x)) + bias`, every part of it optional.
 ///
@@ -31,6 +31,30 @@ impl Norm {
     /// Whether the norm commutes with rotations of the stream (SliceGPT, equation 1).
     pub fn is_bare(&self) -> bool {
         !self.centers && self.weight.is_none() && self.bias.is_none()
+    }
+
+    /// This bare norm as an RMSNorm that knows nothing of the width before slicing, over a stream of
+    /// `width`: with weight `sqrt(D / d)` and `eps D / d`, dividing by `d` gives what dividing by `D`
+    /// gave.
+    ///
+    /// # Panics
+    ///
+    /// If the norm is not bare.
+    pub fn stock(&self, width: usize, device: &Device) -> Self {
+        assert!(self.is_bare(), "only a bare norm has a stock form");
+        let (weight, eps) = (self.stock_weight(width), self.stock_eps(width));
+        let weight = Tensor::from_data(TensorData::new(vec![weight as f32; width], [width]), device);
+        Self { weight: Some(Param::from_tensor(weight)), ..Self::bare(width, eps) }
+    }
+
+    /// Each weight of [`Norm::stock`].
+    pub fn stock_weight(&self, width: usize) -> f64 {
+        (self.hidden_size as f64 / width as f64).sqrt()
+    }
+
+    /// The epsilon of [`Norm::stock`].
+    pub fn stock_eps(&self, width: usize) -> f64 {
+        self.eps * self.hidden_size as f64 / width as f64
     }
 
     /// Normalises each token.

@@ -72,6 +72,16 @@ impl Samples {
         self
     }
 
+    /// All sequences but the first `n`.
+    pub fn skip(mut self, n: usize) -> Self {
+        let length = n.saturating_mul(self.seqlen).min(self.ids.len());
+        self.ids.drain(..length);
+        if let Some(mask) = &mut self.mask {
+            mask.drain(..length);
+        }
+        self
+    }
+
     /// The first `seqlen` tokens of each sequence, or all if there are fewer. Of a sequence padded
     /// on the left, that may be padding only.
     ///

@@ -41,12 +41,7 @@ pub(crate) fn forward<D: Decoder>(
 where
     D::Error: std::error::Error + 'static,
 {
-    let hidden_size = decoder.norm()?.hidden_size;
-    let mut rest = batches;
-    while let Some(first) = rest.first() {
-        let bytes = first.ids().len() * hidden_size * size_of::<f32>();
-        let (group, later) = rest.split_at((GROUP_BYTES / bytes.max(1)).clamp(1, rest.len()));
-        rest = later;
+    for group in groups(batches, decoder.norm()?.hidden_size) {
         let mut streams = Vec::with_capacity(group.len());
         for batch in group {
             streams.push((Some(decoder.embed(batch)?), decoder.context(batch)));
@@ -72,6 +67,16 @@ where
         }
     }
     Ok(())
+}
+
+/// Groups of batches whose streams are small enough to be held at once.
+pub(crate) fn groups(
+    batches: &[TokenBatch],
+    hidden_size: usize,
+) -> impl Iterator<Item = &[TokenBatch]> {
+    let largest = batches.iter().map(|batch| batch.ids().len()).max().unwrap_or(1);
+    let bytes = largest * hidden_size * size_of::<f32>();
+    batches.chunks((GROUP_BYTES / bytes.max(1)).max(1))
 }
 
 /// Splits a stream, `[batch, tokens, width]`, into pieces `[rows, width]` whose logits are small

@@ -1,6 +1,7 @@
 //! [`TableEdit`]: the embedding and the head, `[vocab_size, hidden_size]`, rewritten a few rows at
 //! a time, because they are the largest matrices of a model.
 
+use burn::module::Param;
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use slicegpt_core::precise::Columns;
 use slicegpt_core::{Basis, Norm};
@@ -47,6 +48,39 @@ impl TableEdit {
             (false, Some(g)) => (Some(matrix(&scaled(basis, &g), basis, device)), None),
         };
         Self { matrix, center: false, scale, shift, device: device.clone() }
+    }
+
+    /// For a table whose rows read the stream through `norm`, as a head refitted to other coordinates
+    /// reads it: the norm folded in, then multiplied by `matrix`, `[hidden_size, rank]` row-major. What
+    /// is added to the bias of each output is what it makes of `shift`, `[hidden_size]`.
+    ///
+    /// # Panics
+    ///
+    /// If the sizes do not fit.
+    pub fn refitted(norm: &Norm, matrix: &[f64], shift: Option<&[f64]>, device: &Device) -> Self {
+        let width = norm.hidden_size;
+        let rank = matrix.len() / width;
+        let vector = |vector: &Option<Param<Tensor<1>>>, other: f64| match vector {
+            Some(vector) => host(vector.val()).into_iter().map(f64::from).collect(),
+            None => vec![other; width],
+        };
+        let (g, beta) = (vector(&norm.weight, 1.0), vector(&norm.bias, 0.0));
+        let rows = matrix.chunks_exact(rank).zip(&g);
+        let folded: Vec<f64> = rows.flat_map(|(row, g)| row.iter().map(move |x| g * x)).collect();
+        let shift = (shift.is_some() || norm.bias.is_some()).then(|| {
+            let shift = |i: usize| beta[i] + shift.map_or(0.0, |shift| g[i] * shift[i]);
+            let shift: Vec<f64> = (0..width).map(shift).collect();
+            Columns::from_f64(&shift, [width, 1], device)
+        });
+        let matrix = Some(Columns::from_f64(&folded, [width, rank], device));
+        Self { matrix, center: false, scale: None, shift, device: device.clone() }
+    }
+
+    /// For a table whose rows stay as they are: what is added to the bias of each output is what the
+    /// row makes of `shift`, `[hidden_size]`.
+    pub fn product(shift: Vec<f64>, device: &Device) -> Self {
+        let shift = Some(Columns::from_f64(&shift, [shift.len(), 1], device));
+        Self { matrix: None, center: false, scale: None, shift, device: device.clone() }
     }
 
     /// Rewrites `rows` (row-major, `[n, hidden_size]`): gives the new rows, `[n, rank]`, and, where

@@ -3,7 +3,7 @@
 use burn::module::Module;
 use burn::nn::Linear;
 use burn::tensor::Tensor;
-use slicegpt_core::{Block, Norm, Shortcut, SublayerMut};
+use slicegpt_core::{Block, Inner, Norm, Shortcut, SublayerMut};
 
 use crate::{Attention, Context, Mlp};
 
@@ -52,6 +52,19 @@ impl Block for DecoderBlock {
                 Branch::Mlp(mlp) => mlp.hidden(normed.clone()),
             })
             .collect()
+    }
+
+    fn inner(&self, index: usize) -> Vec<Inner> {
+        let mut reader = 0;
+        let mut inner = Vec::new();
+        for (writer, branch) in self.sublayers[index].branches.iter().enumerate() {
+            let (readers, _) = branch.ports();
+            if matches!(branch, Branch::Mlp(_)) {
+                inner.push(Inner { writer, readers: (reader..reader + readers.len()).collect() });
+            }
+            reader += readers.len();
+        }
+        inner
     }
 
     fn sublayer(&self, index: usize) -> slicegpt_core::Sublayer<'_> {

@@ -3,7 +3,7 @@
 //! Declared once here and in a family's [`Names`]; loading, writing, parameter counts and size
 //! predictions all derive from it.
 
-use crate::{DecoderSpec, Positions};
+use crate::{DecoderSpec, Positions, Slicing};
 
 /// A weight of a block, whatever a family calls it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -59,6 +59,8 @@ pub struct Names {
     pub norm: &'static str,
     /// The head.
     pub head: &'static str,
+    /// Not a tensor: the field of `config.json` that holds the width of the MLPs.
+    pub intermediate_size: &'static str,
 }
 
 /// One tensor of a checkpoint.
@@ -117,7 +119,8 @@ impl DecoderSpec {
     pub fn norm_entries(&self) -> Vec<Entry> {
         let width = vec![self.width(self.cuts() - 1)];
         let entry = |suffix| Entry::outer(format!("{}.{suffix}", self.names.norm), width.clone());
-        let weight = self.norm.weight.then(|| entry("weight"));
+        let refitted = self.slicing.as_ref().is_some_and(|slicing| slicing.last_norm_weight);
+        let weight = (self.norm.weight || refitted).then(|| entry("weight"));
         let bias = self.norm.bias.then(|| entry("bias"));
         weight.into_iter().chain(bias).collect()
     }
@@ -161,13 +164,13 @@ impl DecoderSpec {
                 None => Vec::new(),
             },
             // A shortcut is a bare parameter, not a linear: no suffix, `[in, out]`.
-            Part::Shortcut(sublayer) => match self.widths {
-                Some(_) => vec![Entry {
+            Part::Shortcut(sublayer) => match &self.slicing {
+                Some(Slicing { shortcuts: true, .. }) => vec![Entry {
                     name,
                     shape: self.ends(block, sublayer).to_vec(),
                     parts: vec![(parts[0], Kind::Weight)],
                 }],
-                None => Vec::new(),
+                _ => Vec::new(),
             },
             _ => {
                 let linears: Vec<_> = parts.iter().map(|part| self.linear(block, *part)).collect();

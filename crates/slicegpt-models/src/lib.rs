@@ -32,4 +32,4 @@ pub use mlp::{Activation, Mlp};
 pub use model::Model;
 pub use rope::{Rope, Scaling};
 pub use sample::sample;
-pub use spec::{AttentionSpec, DecoderSpec, MlpSpec, NormSpec, Positions, Topology};
+pub use spec::{AttentionSpec, DecoderSpec, MlpSpec, NormSpec, Positions, Slicing, Topology};

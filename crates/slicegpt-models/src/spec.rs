@@ -33,9 +33,21 @@ pub struct DecoderSpec {
     pub tied: bool,
     /// Whether the head has a bias.
     pub head_bias: bool,
-    /// Width of the stream at every cut, once sliced; the residual then crosses every sublayer
-    /// through a shortcut matrix.
-    pub widths: Option<Widths>,
+    /// How its stream has been cut, where that leaves another architecture than the family's own.
+    pub slicing: Option<Slicing>,
+}
+
+/// A stream that has been cut. Its norms have no weight and no bias, and divide by the width before
+/// slicing.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Slicing {
+    /// Width of the stream at every cut.
+    pub widths: Widths,
+    /// Whether the residual crosses every sublayer through a shortcut matrix. Without, all widths are
+    /// the same.
+    pub shortcuts: bool,
+    /// Whether the last norm has a weight, so that the head can be the embedding.
+    pub last_norm_weight: bool,
 }
 
 /// The norms over the stream.
@@ -120,23 +132,65 @@ impl DecoderSpec {
         1 + self.layers * self.depth()
     }
 
+    /// Whether a stream cut to one basis is still a model of this family: where all norms are
+    /// RMSNorms, the bare norm has a stock form (`Norm::stock`).
+    pub fn stays_stock(&self) -> bool {
+        self.norm.weight && !self.norm.bias && !self.norm.centers
+    }
+
+    /// What this decoder is once its stream is cut to `width` in one basis for all cuts, without
+    /// shortcuts, and its MLPs to `intermediate_size`: a model of its own family where that is possible.
+    ///
+    /// # Panics
+    ///
+    /// If `width` is above the hidden size.
+    pub fn shared(&self, width: usize, intermediate_size: usize, tied: bool) -> Self {
+        let mut spec = match self.stays_stock() {
+            true => {
+                let eps = self.norm.eps * self.hidden_size as f64 / width as f64;
+                let norm = NormSpec { eps, ..self.norm.clone() };
+                Self { hidden_size: width, norm, ..self.clone() }
+            }
+            false => {
+                let widths = Widths::new(vec![width; self.cuts()], self.cuts(), self.hidden_size);
+                let widths = widths.expect("a width between 1 and the hidden size");
+                self.cut(Slicing { widths, shortcuts: false, last_norm_weight: tied })
+            }
+        };
+        spec.mlp.intermediate_size = intermediate_size;
+        spec.tied = tied;
+        spec
+    }
+
     /// What this decoder is once its norms are folded into the readers, its head untied and its
     /// stream cut to `widths`.
     pub fn sliced(&self, widths: Widths) -> Self {
+        self.cut(Slicing { widths, shortcuts: true, last_norm_weight: false })
+    }
+
+    /// What this decoder is once its norms are folded into the readers and its stream cut. The head is
+    /// the embedding still only where the last norm has a weight.
+    pub fn cut(&self, slicing: Slicing) -> Self {
         let mut spec = self.clone();
         // A norm's bias leaves a bias in whatever read it.
         spec.attention.input_bias |= self.norm.bias;
         spec.mlp.input_bias |= self.norm.bias;
         spec.head_bias |= self.norm.bias;
-        spec.norm = NormSpec { centers: false, weight: false, bias: false, eps: self.norm.eps };
-        spec.tied = false;
-        spec.widths = Some(widths);
+        // One basis that cuts nothing rotates nothing either: there norms may centre as they did.
+        let uncut = !slicing.shortcuts && slicing.widths.head() == self.hidden_size;
+        let centers = self.norm.centers && uncut;
+        spec.norm = NormSpec { centers, weight: false, bias: false, eps: self.norm.eps };
+        spec.tied &= slicing.last_norm_weight;
+        spec.slicing = Some(slicing);
         spec
     }
 
     /// Width of the stream at cut `cut`.
     pub fn width(&self, cut: usize) -> usize {
-        self.widths.as_ref().map_or(self.hidden_size, |widths| widths.as_slice()[cut])
+        match &self.slicing {
+            Some(slicing) => slicing.widths.as_slice()[cut],
+            None => self.hidden_size,
+        }
     }
 
     /// Width of the stream that sublayer `sublayer` of block `block` reads, and of the one it

@@ -26,6 +26,17 @@ pub enum SliceError {
         /// What was found.
         source: NotFinite,
     },
+    /// A refit has no solution in float64.
+    #[error(
+        "sublayer {sublayer} of block {block}: the normal equations of the refit are singular; raise \
+         the lambda of --refit"
+    )]
+    Singular {
+        /// Of the model.
+        block: usize,
+        /// Of the block.
+        sublayer: usize,
+    },
     /// A signal cannot be kept, or had back.
     #[error("the calibration signal cannot be kept: {0}")]
     Shelf(std::io::Error),
@@ -202,7 +213,7 @@ pub(crate) fn slice<B: Block>(
 }
 
 /// Gives the linears of a sublayer the type it is to be run in, and gives back those it had.
-fn lower<B: Block>(block: &mut B, index: usize, dtype: DType) -> Vec<Linear> {
+pub(crate) fn lower<B: Block>(block: &mut B, index: usize, dtype: DType) -> Vec<Linear> {
     let exact = linears(block, index).map(|linear| linear.clone()).collect();
     for linear in linears(block, index) {
         linear.weight = linear.weight.clone().map(|w| w.cast(dtype));
@@ -211,8 +222,13 @@ fn lower<B: Block>(block: &mut B, index: usize, dtype: DType) -> Vec<Linear> {
     exact
 }
 
+/// Gives the linears of a sublayer the type it is to be run in, for good.
+pub(crate) fn lower_all<B: Block>(block: &mut B, index: usize, dtype: DType) {
+    let _ = lower(block, index, dtype);
+}
+
 /// Undoes [`lower`].
-fn restore<B: Block>(block: &mut B, index: usize, exact: Vec<Linear>) {
+pub(crate) fn restore<B: Block>(block: &mut B, index: usize, exact: Vec<Linear>) {
     linears(block, index).zip(exact).for_each(|(linear, exact)| *linear = exact);
 }
 

@@ -8,12 +8,25 @@
 //! into a closure.
 
 mod block;
+mod inner;
+mod pair;
 mod plan;
+mod refit;
 mod run;
+mod split;
 mod stream;
+mod survey;
+mod walk;
 
 pub use block::{SliceError, SlicedBlock, slice_block};
+pub use inner::{Importance, most_important, narrow};
 pub use plan::{PlanError, Schedule};
+pub use refit::{ReaderFit, TiedHead};
 pub use run::{Sliced, Spectra, run};
-pub use slicegpt_calibrate::{Arithmetic, Orientation, Spectrum};
+pub use slicegpt_calibrate::{
+    Arithmetic, Moments, Orientation, Ridge, RidgeError, Spectrum, align, principal,
+};
+pub use split::{Grid, Split, Tried, search};
 pub use stream::{Batch, Memory, Settings, Shelf, Stages, Stream};
+pub use survey::{Survey, survey};
+pub use walk::{Walk, cut_block};

@@ -3,7 +3,7 @@
 use burn::tensor::{Bool, DType, Int, Tensor, TensorData};
 use faer::Mat;
 use rayon::prelude::*;
-use slicegpt_core::precise::{Fineness, Gram, Split};
+use slicegpt_core::precise::{Fineness, Gram, LOW, Split};
 
 use super::NotFinite;
 
@@ -18,20 +18,13 @@ const ROWS: usize = 128 * slicegpt_core::precise::CHUNK;
 pub fn add(lower: &mut Mat<f64>, rows: Tensor<2>, keep: Option<&[bool]>) -> Result<(), NotFinite> {
     let [n, width] = rows.dims();
     let device = rows.device();
-    let rows = match keep {
-        None => rows,
-        Some(keep) => {
-            let gone: Vec<bool> = keep.iter().map(|keep| !keep).collect();
-            let gone = Tensor::<2, Bool>::from_data(TensorData::new(gone, [n, 1]), &device);
-            rows.mask_fill(gone.expand([n, width]), 0.0)
-        }
-    };
+    let rows = zero_padding(rows, keep);
     let fineness = Fineness::of(&device);
     for start in (0..n).step_by(ROWS) {
         let some = rows.clone().narrow(0, start, ROWS.min(n - start));
         let split = Split::new(some, fineness).ok_or(NotFinite)?;
         let Gram { high, cross, rest } = split.gram();
-        let (high, cross, rest) = (whole(high), whole(cross), values(rest));
+        let (high, cross, rest) = (integers(high), integers(cross), floats(rest));
         let units = split.units();
         // Row-major on the device, and symmetric once `cross` and `rest` meet their transposes.
         let columns: Vec<_> = lower.par_col_iter_mut().enumerate().collect::<Vec<_>>();
@@ -43,17 +36,28 @@ pub fn add(lower: &mut Mat<f64>, rows: Tensor<2>, keep: Option<&[bool]>) -> Resu
                     + f64::from(cross[mirrored])
                     + f64::from(rest[at])
                     + f64::from(rest[mirrored]);
-                *sum += (f64::from(high[at]) + below / 512.0) * units[i] * units[j];
+                *sum += (f64::from(high[at]) + below / LOW) * units[i] * units[j];
             }
         });
     }
     Ok(())
 }
 
-fn whole(tensor: Tensor<2, Int>) -> Vec<i32> {
+/// `rows`, `[n, width]`, with zeros where `keep` says padding.
+pub fn zero_padding(rows: Tensor<2>, keep: Option<&[bool]>) -> Tensor<2> {
+    let Some(keep) = keep else { return rows };
+    let shape @ [n, _] = rows.dims();
+    let gone: Vec<bool> = keep.iter().map(|keep| !keep).collect();
+    let gone = Tensor::<2, Bool>::from_data(TensorData::new(gone, [n, 1]), &rows.device());
+    rows.mask_fill(gone.expand(shape), 0.0)
+}
+
+/// A tensor of whole numbers on the host, row-major.
+pub fn integers(tensor: Tensor<2, Int>) -> Vec<i32> {
     tensor.into_data_dtype(DType::I32).try_into_vec().expect("it was just made int32")
 }
 
-fn values(tensor: Tensor<2>) -> Vec<f32> {
+/// A tensor on the host, row-major, as float32.
+pub fn floats(tensor: Tensor<2>) -> Vec<f32> {
     tensor.into_data_dtype(DType::F32).try_into_vec().expect("it was just made float32")
 }

@@ -8,6 +8,8 @@ mod kernel;
 mod simd;
 mod tiles;
 
+pub(crate) use device::{floats, integers, zero_padding};
+
 use burn::tensor::{DType, Device, Tensor};
 use faer::{Mat, MatRef};
 use slicegpt_core::precise::has_own_memory;

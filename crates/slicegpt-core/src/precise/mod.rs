@@ -14,7 +14,7 @@ mod known;
 mod split;
 
 pub use columns::Columns;
-pub use split::{CHUNK, Fineness, Gram, Split};
+pub use split::{CHUNK, Fineness, Gram, LOW, Split, Sums};
 
 use burn::tensor::{DType, Device, Tensor};
 use known::Known;

@@ -9,7 +9,7 @@ use super::known::Known;
 pub const CHUNK: usize = 256;
 
 /// The second piece counts in steps this much finer; its largest whole number is half of it.
-const LOW: f64 = 512.0;
+pub const LOW: f64 = 512.0;
 
 /// How a device rounds the operands of a float32 product.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -221,6 +221,24 @@ impl Split {
     ///
     /// If the two have not the same number of rows.
     pub fn product(&self, other: &Self) -> Tensor<2> {
+        let Sums { high, cross, rest } = self.sums(other);
+        let device = rest.device();
+        let vector = |units: &[f64], shape: [usize; 2]| {
+            let units: Vec<f32> = units.iter().map(|unit| *unit as f32).collect();
+            Tensor::<2>::from_data(TensorData::new(units, shape), (&device, DType::F32))
+        };
+        let rows = vector(&self.units, [self.units.len(), 1]);
+        let columns = vector(&other.units, [1, other.units.len()]);
+        let [high, cross] = [high, cross].map(|sum| sum.float().cast(DType::F32));
+        (high + (cross + rest).div_scalar(LOW)) * rows * columns
+    }
+
+    /// The parts of `A^T B`, for whoever adds them up in float64.
+    ///
+    /// # Panics
+    ///
+    /// If the two have not the same number of rows.
+    pub fn sums(&self, other: &Self) -> Sums {
         let (mut high, mut cross, mut rest) = (None, None, None);
         assert_eq!(self.chunks.len(), other.chunks.len(), "one matrix as long as the other");
         for (a, b) in self.chunks.iter().zip(&other.chunks) {
@@ -231,17 +249,11 @@ impl Split {
             add(&mut rest, a.rest_of_product(b));
         }
         let expected = "at least one row";
-        let [high, cross]: [Tensor<2, Int>; 2] = [high, cross].map(|sum| sum.expect(expected));
-        let rest: Tensor<2> = rest.expect(expected);
-        let device = rest.device();
-        let vector = |units: &[f64], shape: [usize; 2]| {
-            let units: Vec<f32> = units.iter().map(|unit| *unit as f32).collect();
-            Tensor::<2>::from_data(TensorData::new(units, shape), (&device, DType::F32))
-        };
-        let rows = vector(&self.units, [self.units.len(), 1]);
-        let columns = vector(&other.units, [1, other.units.len()]);
-        let [high, cross] = [high, cross].map(|sum| sum.float().cast(DType::F32));
-        (high + (cross + rest).div_scalar(LOW)) * rows * columns
+        Sums {
+            high: high.expect(expected),
+            cross: cross.expect(expected),
+            rest: rest.expect(expected),
+        }
     }
 
     /// `A^T A`, in sums that lose nothing that matters.
@@ -278,6 +290,21 @@ pub struct Gram {
     /// `high^T low`: likewise.
     pub cross: Tensor<2, Int>,
     /// Half of what else there is; rounded, but at most 2^-17 of the largest squares.
+    pub rest: Tensor<2>,
+}
+
+/// The parts of `A^T B`, each `[columns of a, columns of b]`:
+///
+/// ```text
+/// (high + (cross + rest) / 512)[i, j] * unit of a [i] * unit of b [j]
+/// ```
+#[derive(Clone, Debug)]
+pub struct Sums {
+    /// `a.high^T b.high`: exact, below 2^24 for each chunk of rows.
+    pub high: Tensor<2, Int>,
+    /// `a.high^T b.low + a.low^T b.high`: likewise, below 2^25.
+    pub cross: Tensor<2, Int>,
+    /// What else there is; rounded, but at most 2^-17 of the largest products.
     pub rest: Tensor<2>,
 }
 

@@ -96,6 +96,7 @@ static LLAMA_NAMES: Names = Names {
     ],
     norm: "model.norm",
     head: "lm_head",
+    intermediate_size: "intermediate_size",
 };
 
 /// A decoder as Llama defined it: RMSNorm, rotary positions over the first `rotary(head_dim)`
@@ -134,7 +135,7 @@ fn llama_like_with(
         topology: Topology::Sequential,
         tied: config.flag("tie_word_embeddings", false)?,
         head_bias: false,
-        widths: None,
+        slicing: None,
     })
 }
 

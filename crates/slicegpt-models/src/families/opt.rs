@@ -26,6 +26,7 @@ static NAMES: Names = Names {
     ],
     norm: "model.decoder.final_layer_norm",
     head: "lm_head",
+    intermediate_size: "ffn_dim",
 };
 
 pub(super) fn parse(config: Config<'_>) -> Result<DecoderSpec> {
@@ -65,6 +66,6 @@ pub(super) fn parse(config: Config<'_>) -> Result<DecoderSpec> {
         topology: Topology::Sequential,
         tied: config.flag("tie_word_embeddings", true)?,
         head_bias: false,
-        widths: None,
+        slicing: None,
     })
 }

@@ -25,6 +25,7 @@ static NAMES: Names = Names {
     ],
     norm: "model.final_layernorm",
     head: "lm_head",
+    intermediate_size: "intermediate_size",
 };
 
 pub(super) fn parse(config: Config<'_>) -> Result<DecoderSpec> {
@@ -59,6 +60,6 @@ pub(super) fn parse(config: Config<'_>) -> Result<DecoderSpec> {
         topology: Topology::Parallel,
         tied: config.flag("tie_word_embeddings", false)?,
         head_bias: true,
-        widths: None,
+        slicing: None,
     })
 }

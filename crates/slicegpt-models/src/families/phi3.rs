@@ -23,6 +23,7 @@ static NAMES: Names = Names {
     ],
     norm: "model.norm",
     head: "lm_head",
+    intermediate_size: "intermediate_size",
 };
 
 pub(super) fn parse(config: Config<'_>) -> Result<DecoderSpec> {

@@ -12,7 +12,7 @@ use slicegpt_core::precise::Columns;
 use slicegpt_core::{Basis, Lanes};
 
 pub use shelf::{Memory, Shelf};
-use shelf::{PutError, Signals};
+pub(crate) use shelf::Signals;
 
 use crate::SliceError;
 
@@ -57,14 +57,6 @@ pub struct Stream<C> {
     pub(crate) stages: Stages,
 }
 
-/// Why a signal was not put away; `at` says which it is.
-fn unkept(error: PutError, at: impl Fn(NotFinite) -> SliceError) -> SliceError {
-    match error {
-        PutError::Shelf(error) => SliceError::Shelf(error),
-        PutError::Overflow => at(NotFinite),
-    }
-}
-
 /// Where the time of a calibration went.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Stages {
@@ -78,6 +70,17 @@ pub struct Stages {
     pub edit: Duration,
     /// Moving signals to where they wait, and back.
     pub stream: Duration,
+}
+
+impl std::ops::AddAssign for Stages {
+    fn add_assign(&mut self, other: Self) {
+        let Self { forward, gram, eigen, edit, stream } = other;
+        self.forward += forward;
+        self.gram += gram;
+        self.eigen += eigen;
+        self.edit += edit;
+        self.stream += stream;
+    }
 }
 
 /// Adds the time that `work` takes to `stage`.
@@ -129,10 +132,7 @@ impl<C> Stream<C> {
         let (device, [_, _, width]) = (first.device(), first.dims());
         let compute = settings.compute.unwrap_or_else(|| first.dtype());
         let arithmetic = settings.arithmetic.unwrap_or_else(|| Arithmetic::of(&device));
-        let mut signals = match settings.shelf {
-            None => Signals::Resident(Vec::new()),
-            Some((shelf, dtype)) => Signals::Shelved { shelf, dtype, device: None, compute },
-        };
+        let mut signals = Signals::new(settings.shelf, compute);
         let mut stages = Stages::default();
         let mut covariance = Covariance::new(width, arithmetic);
         let mut others = Vec::new();
@@ -140,7 +140,7 @@ impl<C> Stream<C> {
             let Batch { signal, context, keep } = batch?;
             timed(&mut stages.gram, || covariance.add(signal.clone(), keep.as_deref()));
             let put = timed(&mut stages.stream, || signals.put(others.len(), signal.cast(compute)));
-            put.map_err(|error| unkept(error, SliceError::Embedding))?;
+            put.map_err(|error| error.at(SliceError::Embedding))?;
             others.push((context, keep));
         }
         let found = timed(&mut stages.eigen, || principal(&covariance, rank, orientation));
@@ -241,7 +241,7 @@ impl<C> Stream<C> {
                 let keep = self.others[number].1.as_deref();
                 timed(&mut stages.gram, || covariance.add(signal.clone(), keep));
                 let put = timed(&mut stages.stream, || self.signals.put(number, signal));
-                put.map_err(|error| unkept(error, &at))?;
+                put.map_err(|error| error.at(&at))?;
             }
         }
         let found = timed(&mut stages.eigen, || principal(&covariance, rank, orientation));
@@ -281,19 +281,19 @@ impl<C> Stream<C> {
 }
 
 /// Moves signals into the coordinates of a basis.
-struct Projection {
+pub(crate) struct Projection {
     device: Device,
     /// `[hidden_size, rank]`, in the type sublayers are run in; `None` for the identity.
     matrix: Option<Tensor<2>>,
 }
 
 impl Projection {
-    fn new(basis: &Basis, device: &Device, dtype: DType) -> Self {
+    pub fn new(basis: &Basis, device: &Device, dtype: DType) -> Self {
         let matrix = (!basis.is_identity()).then(|| basis.to(device, dtype));
         Self { device: device.clone(), matrix }
     }
 
-    fn apply(&self, signal: Tensor<3>) -> Tensor<3> {
+    pub fn apply(&self, signal: Tensor<3>) -> Tensor<3> {
         match &self.matrix {
             Some(matrix) => linear(signal, matrix.clone(), None),
             None => signal,

@@ -3,6 +3,9 @@
 use std::io;
 
 use burn::tensor::{DType, Device, Tensor, TensorData};
+use slicegpt_calibrate::NotFinite;
+
+use crate::SliceError;
 
 /// Keeps the data of signals outside a device, by number: in memory, in a file.
 ///
@@ -65,7 +68,25 @@ pub(crate) enum Signals {
     Shelved { shelf: Box<dyn Shelf>, dtype: DType, device: Option<Device>, compute: DType },
 }
 
+impl PutError {
+    /// As an error of the pass; `at` says where it was.
+    pub fn at(self, at: impl FnOnce(NotFinite) -> SliceError) -> SliceError {
+        match self {
+            Self::Shelf(error) => SliceError::Shelf(error),
+            Self::Overflow => at(NotFinite),
+        }
+    }
+}
+
 impl Signals {
+    /// Nothing yet, on `shelf` in its type, or on the device.
+    pub fn new(shelf: Option<(Box<dyn Shelf>, DType)>, compute: DType) -> Self {
+        match shelf {
+            None => Self::Resident(Vec::new()),
+            Some((shelf, dtype)) => Self::Shelved { shelf, dtype, device: None, compute },
+        }
+    }
+
     /// Whether taking one is work that can be done while the device computes.
     pub fn are_elsewhere(&self) -> bool {
         matches!(self, Self::Shelved { .. })

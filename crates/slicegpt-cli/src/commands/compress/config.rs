@@ -16,7 +16,21 @@ pub fn sliced(config: &Value, spec: &DecoderSpec, dtype: Dtype, manifest: &Manif
     }
     // Families differ in what an absent field means.
     fields.insert("tie_word_embeddings".into(), json!(spec.tied));
-    fields.insert("slicegpt".into(), manifest.to_json());
+    let intermediate_size = spec.names.intermediate_size;
+    if manifest.intermediate_size.is_some() {
+        fields.insert(intermediate_size.into(), json!(spec.mlp.intermediate_size));
+    }
+    match manifest.stock {
+        true => {
+            fields.insert("hidden_size".into(), json!(spec.hidden_size));
+            // It no longer follows from the width.
+            fields.insert("head_dim".into(), json!(spec.attention.head_dim));
+            fields.insert("rms_norm_eps".into(), json!(spec.norm.eps));
+        }
+        false => {
+            fields.insert("slicegpt".into(), manifest.to_json());
+        }
+    }
     config
 }
 
@@ -47,6 +61,10 @@ mod tests {
         let manifest = Manifest {
             format: 1,
             method: "per-layer".into(),
+            stock: false,
+            intermediate_size: None,
+            refit: None,
+            tried: Vec::new(),
             widths: widths.as_slice().to_vec(),
             nominal_sparsity: Some(0.25),
             real_reduction: 0.1,

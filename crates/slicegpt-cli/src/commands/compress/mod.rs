@@ -2,7 +2,12 @@
 
 mod computing;
 mod config;
-mod pipeline;
+mod failure;
+mod per_layer;
+mod refit;
+mod search;
+mod shared;
+mod tables;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -12,22 +17,29 @@ use anyhow::{Context, Result};
 use clap::ValueEnum;
 use serde_json::json;
 use slicegpt_calibrate::{Orientation, Spectrum};
-use slicegpt_checkpoint::{Dtype, Manifest, Staging, Writer, copy_companions};
+use slicegpt_checkpoint::{
+    Dtype, Manifest, Staging, TriedSplit, Writer, Written, copy_companions,
+};
+use slicegpt_core::Lanes;
 use slicegpt_corpus::Samples;
-use slicegpt_slice::{Settings, Spectra, Stages};
+use slicegpt_models::DecoderSpec;
+use slicegpt_slice::{Ridge, Settings, Spectra, Split, Stages, Tried};
 
 use self::computing::Computing;
-use self::pipeline::Pipeline;
+use self::per_layer::PerLayer;
+use self::refit::Refit;
+use self::shared::Shared;
 use crate::card;
 use crate::commands::plan::refuse_sliced;
 use crate::commands::ppl::{protocol, score};
-use crate::device::{Batches, Running};
+use crate::cut::{Cut, Method, Wanted};
+use crate::device::Running;
 use crate::memory::{peak_rss_bytes, reset_peak};
 use crate::model::{Described, Opened};
-use crate::options::{Cut, DtypeName, positive};
+use crate::options::{DtypeName, positive};
 use crate::output;
 use crate::progress::{self, note};
-use crate::size::{parse_bytes, show_bytes, show_count, show_percent};
+use crate::size::{parse_bytes, show_bytes, show_count, show_percent, show_widths};
 use crate::text::Calibration;
 
 /// Arguments of `slicegpt compress`.
@@ -44,6 +56,10 @@ pub struct Args {
     /// random spreads magnitudes for half precision and quantisation
     #[arg(long, value_enum, default_value_t = OrientationName::Pca, help_heading = "What to cut")]
     orientation: OrientationName,
+    /// Fit every linear to what the dense model does, after the cut: ridge[:LAMBDA], LAMBDA being
+    /// relative to the mean square of its inputs, or none [default: ridge:0.01; none per-layer]
+    #[arg(long, value_name = "HOW", help_heading = "What to cut")]
+    refit: Option<Refit>,
     #[command(flatten)]
     calibration: Calibration,
     #[command(flatten)]
@@ -91,17 +107,19 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let described = Described::read(&args.model)?;
     refuse_sliced(&described)?;
     let spec = &described.spec;
-    let widths = args.cut.widths(spec)?;
-    let sliced = spec.sliced(widths.clone());
+    let refit = args.refit(args.cut.method)?;
+    args.cut.wanted(spec, args.dtype.map_or(described.dtype(), Dtype::from))?;
     let staging = Staging::new(&args.out, Some(&args.model), args.force)?;
     let spectra_file = args.spectra.as_ref().map(|path| stage_spectra(path, &args)).transpose()?;
     let opened = Opened::open(&args.model)?;
     let target = args.running.open()?;
     let computing = args.computing.settings(&target)?;
     let dtype = args.dtype.map_or(opened.dtype, Dtype::from);
+    let wanted = args.cut.wanted(spec, dtype)?;
     let evaluation = evaluation(&args, &opened)?;
     let (samples, source) = target.run(|| args.calibration.load(&opened, &target))?;
-    let Batches { batches, lanes, size: batch_size } = target.batches(spec, &samples);
+    let batches = target.batches(spec, &samples);
+    let batch_size = batches.size;
 
     let before = evaluation.as_ref().map(|samples| {
         note("perplexity before");
@@ -111,23 +129,51 @@ pub fn run(args: Args) -> Result<ExitCode> {
 
     reset_peak();
     let start = Instant::now();
-    let tensors = sliced.entries().into_iter().map(|entry| (entry.name, entry.shape)).collect();
-    let mut writer = Writer::create(staging.path(), tensors, dtype, args.max_shard_size)?;
     let mut orientation = match args.orientation {
         OrientationName::Pca => Orientation::Pca,
         OrientationName::Random => Orientation::random(args.calibration.seed),
     };
-    let settings = Settings { lanes, ..computing };
-    let wanted = match args.spectra {
-        Some(_) => Spectra::Everywhere,
-        None => Spectra::WhereCut,
-    };
     let model = opened.model(&target.device);
-    let pipeline = Pipeline { model: &model, sliced: &sliced, target: &target };
-    let done =
-        target.run(|| pipeline.run(&batches, settings, &mut orientation, wanted, &mut writer));
-    let (spectra, stages) = done.map_err(|error| args.computing.advise(error))?;
-    let written = writer.finish()?;
+    let create = |sliced: &DecoderSpec| {
+        let tensors = sliced.entries().into_iter().map(|entry| (entry.name, entry.shape)).collect();
+        Writer::create(staging.path(), tensors, dtype, args.max_shard_size)
+    };
+    let work = || match &wanted {
+        Wanted::PerLayer(widths) => {
+            let sliced = spec.sliced(widths.clone());
+            let mut writer = create(&sliced)?;
+            let settings = Settings { lanes: batches.lanes.clone(), ..computing };
+            let spectra = match args.spectra {
+                Some(_) => Spectra::Everywhere,
+                None => Spectra::WhereCut,
+            };
+            let pass = PerLayer { model: &model, sliced: &sliced, target: &target };
+            let orientation = &mut orientation;
+            let (spectra, stages) =
+                pass.run(&batches.batches, settings, orientation, spectra, &mut writer)?;
+            Ok(Done { sliced, spectra, stages, tried: Vec::new(), written: writer.finish()? })
+        }
+        Wanted::Shared { splits, tied } => {
+            let pass = Shared { model: &model, target: &target, ridge: refit, tied: *tied };
+            let settings = |lanes: &Lanes| {
+                let settings = args.computing.settings(&target)?;
+                anyhow::Ok(Settings { lanes: lanes.clone(), ..settings })
+            };
+            let survey = pass.survey(&batches.batches, settings(&batches.lanes)?)?;
+            let tried = search::choose(&pass, &survey, splits, &samples, settings)?;
+            let frame = pass.frame(&survey, tried[0].split, &mut orientation)?;
+            let mut writer = create(&frame.sliced)?;
+            let lanes = settings(&batches.lanes)?;
+            let mut stages = pass.write(&frame, &batches.batches, lanes, &mut writer)?;
+            stages += survey.stages;
+            let written = writer.finish()?;
+            let spectra = vec![frame.spectrum];
+            let tried = tried.into_iter().filter(|tried| !tried.loss.is_nan()).collect();
+            Ok(Done { sliced: frame.sliced, spectra, stages, tried, written })
+        }
+    };
+    let done = target.run(work).map_err(|error| args.computing.advise(error))?;
+    let Done { sliced, spectra, stages, tried, written } = done;
     let seconds = start.elapsed().as_secs_f64();
     let peak = peak_rss_bytes();
     let device_memory = target.device.memory_pool_usage().map(|usage| usage.bytes_reserved);
@@ -136,7 +182,12 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let manifest = Manifest {
         format: Manifest::FORMAT,
         method: args.cut.method.name().into(),
-        widths: widths.as_slice().to_vec(),
+        stock: sliced.slicing.is_none(),
+        widths: (0..sliced.cuts()).map(|cut| sliced.width(cut)).collect(),
+        intermediate_size: matches!(wanted, Wanted::Shared { .. })
+            .then_some(sliced.mlp.intermediate_size),
+        refit: refit.map(|ridge| format!("ridge:{}", ridge.lambda)),
+        tried: tried.iter().map(tried_split).collect(),
         nominal_sparsity: args.cut.nominal(),
         real_reduction: 1.0 - params_after as f64 / params_before as f64,
         params_before,
@@ -177,6 +228,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let json = json!({
         "out": args.out,
         "method": manifest.method,
+        "stock": manifest.stock,
         "nominal_sparsity": manifest.nominal_sparsity,
         "real_reduction": manifest.real_reduction,
         "params_before": params_before,
@@ -186,6 +238,10 @@ pub fn run(args: Args) -> Result<ExitCode> {
         "dtype": dtype.torch_name(),
         "files": written.files,
         "widths": manifest.widths,
+        "intermediate_size": sliced.mlp.intermediate_size,
+        "tied": sliced.tied,
+        "refit": manifest.refit,
+        "tried": manifest.tried,
         "orientation": manifest.orientation,
         "seed": manifest.seed,
         "calibration": manifest.calibration,
@@ -203,19 +259,21 @@ pub fn run(args: Args) -> Result<ExitCode> {
         "protocol": protocol,
     });
     let dash = || "-".to_string();
-    let percent = |fraction: f64| vec![dash(), show_percent(fraction)];
+    let number = |before: usize, after: usize| vec![before.to_string(), after.to_string()];
     let mut rows = vec![
-        (
-            "nominal sparsity",
-            vec![dash(), manifest.nominal_sparsity.map_or("plan file".into(), show_percent)],
-        ),
-        ("real reduction", percent(manifest.real_reduction)),
+        ("method", vec![dash(), manifest.method.clone()]),
+        ("real reduction", vec![dash(), show_percent(manifest.real_reduction)]),
         ("parameters", vec![show_count(params_before), show_count(params_after)]),
         ("bytes", vec![show_bytes(opened.bytes), show_bytes(written.tensor_bytes)]),
+        ("stream width", vec![spec.hidden_size.to_string(), show_widths(&manifest.widths)]),
+        ("MLP width", number(spec.mlp.intermediate_size, sliced.mlp.intermediate_size)),
         ("device", vec![dash(), target.info.name.to_string()]),
         ("seconds", vec![dash(), format!("{seconds:.1}")]),
         ("peak memory", vec![dash(), peak.map_or_else(dash, show_bytes)]),
     ];
+    if let Some(nominal) = manifest.nominal_sparsity {
+        rows.insert(1, ("nominal sparsity", vec![dash(), show_percent(nominal)]));
+    }
     if let (Some(before), Some(after)) = (&before, &after) {
         let show = |p: f64| format!("{p:.3}");
         rows.push(("perplexity", vec![show(before.perplexity), show(after.perplexity)]));
@@ -224,6 +282,33 @@ pub fn run(args: Args) -> Result<ExitCode> {
     output::print(args.json.then_some(json), &rows, &header, protocol.as_deref())?;
     note(format!("wrote {}", args.out.display()));
     Ok(ExitCode::SUCCESS)
+}
+
+/// What a method has done.
+struct Done {
+    /// What the model has become.
+    sliced: DecoderSpec,
+    spectra: Vec<Spectrum>,
+    stages: Stages,
+    /// The splits between stream and MLPs that were measured, the best first.
+    tried: Vec<Tried>,
+    written: Written,
+}
+
+fn tried_split(tried: &Tried) -> TriedSplit {
+    let Tried { split: Split { width, intermediate }, loss } = *tried;
+    TriedSplit { hidden_size: width, intermediate_size: intermediate, kl: loss }
+}
+
+impl Args {
+    /// How what is cut is refitted, if it is.
+    fn refit(&self, method: Method) -> Result<Option<Ridge>> {
+        match (method, self.refit) {
+            (_, Some(Refit::None)) | (Method::PerLayer, None) => Ok(None),
+            (_, Some(Refit::Ridge(ridge))) => Ok(Some(ridge)),
+            (Method::Shared, None) => Ok(Some(Ridge::default())),
+        }
+    }
 }
 
 fn evaluation(args: &Args, opened: &Opened) -> Result<Option<Samples>> {
@@ -279,6 +364,9 @@ fn finish(
         std::fs::write(&path, text).with_context(|| path.display().to_string())
     };
     write("README.md", card::card(model, described, manifest, dtype))?;
+    if manifest.stock {
+        write(Manifest::FILE, serde_json::to_string_pretty(&manifest.to_json())? + "\n")?;
+    }
     let config = config::sliced(&described.config, sliced, dtype, manifest);
     write("config.json", serde_json::to_string_pretty(&config)? + "\n")
 }

@@ -1,21 +1,20 @@
-//! The streaming pass: embedding, blocks, head, each read, rewritten and written before the next.
+//! The method of the paper, one basis per cut: embedding, blocks, head, each read, rewritten and written before the next.
 
 use anyhow::{Context, Result};
 use slicegpt_calibrate::{Orientation, Spectrum};
 use slicegpt_checkpoint::{Checkpoint, Writer};
-use slicegpt_core::{Decoder, TensorSource, TokenBatch};
+use slicegpt_core::{Decoder, TokenBatch};
 use slicegpt_invariance::{TableEdit, center, fuse};
 use slicegpt_models::{DecoderSpec, Model};
-use slicegpt_slice::{Batch, Settings, SliceError, Spectra, Stages, Stream};
+use slicegpt_slice::{Batch, Settings, Spectra, Stages, Stream};
 
+use super::failure::Failure;
+use super::tables::rewrite;
 use crate::device::Target;
-use crate::progress::{self, Interrupted, Progress};
-
-/// Elements of a table rewritten at a time.
-const CHUNK: usize = 4 << 20;
+use crate::progress::Progress;
 
 /// A model, what it is to become, and where.
-pub struct Pipeline<'a> {
+pub struct PerLayer<'a> {
     /// The dense model.
     pub model: &'a Model<&'a Checkpoint>,
     /// What it becomes.
@@ -24,7 +23,7 @@ pub struct Pipeline<'a> {
     pub target: &'a Target,
 }
 
-impl Pipeline<'_> {
+impl PerLayer<'_> {
     /// Slices the model, calibrating on `batches`, and writes every tensor of it to `writer`. Gives
     /// the spectrum of the full-width signal at the cuts that `wanted` says, and where the time went.
     pub fn run(
@@ -37,7 +36,8 @@ impl Pipeline<'_> {
     ) -> Result<(Vec<Spectrum>, Stages)> {
         let Self { model, sliced, target } = *self;
         let spec = model.spec();
-        let widths = sliced.widths.as_ref().context("a sliced spec has widths")?;
+        let slicing = sliced.slicing.as_ref().context("a sliced spec says how")?;
+        let widths = &slicing.widths;
         let [size, seqlen] = batches.first().map_or([0, 0], TokenBatch::shape);
         target.doing(format!("embedding, {size} x {seqlen} tokens at a time"));
         let norm = model.norm()?;
@@ -93,47 +93,5 @@ impl Pipeline<'_> {
             writer.write(&bias, &sum)?;
         }
         Ok((spectra, stages))
-    }
-}
-
-/// Rewrites a table, `[rows, hidden_size]`, a few rows at a time.
-fn rewrite(
-    model: &Model<&Checkpoint>,
-    (name, shape): &(String, [usize; 2]),
-    edit: &TableEdit,
-    mut sink: impl FnMut(Vec<f32>, Option<Vec<f32>>) -> Result<()>,
-) -> Result<()> {
-    let [rows, hidden_size] = *shape;
-    let step = (CHUNK / hidden_size).max(1);
-    for start in (0..rows).step_by(step) {
-        progress::check()?;
-        let chunk = model.source().rows(name, *shape, start..rows.min(start + step))?;
-        let (chunk, shift) = edit.apply(chunk, hidden_size);
-        sink(chunk, shift)?;
-    }
-    Ok(())
-}
-
-/// Any error, through a pass that has one of its own.
-struct Failure(anyhow::Error);
-
-impl Failure {
-    fn new(error: impl Into<anyhow::Error>) -> Self {
-        Self(error.into())
-    }
-
-    fn of(Failure(error): Self) -> anyhow::Error {
-        error
-    }
-}
-
-impl From<SliceError> for Failure {
-    fn from(error: SliceError) -> Self {
-        match error {
-            SliceError::Interrupted => Self::new(Interrupted),
-            SliceError::Embedding(_) | SliceError::NotFinite { .. } | SliceError::Shelf(_) => {
-                Self::new(error)
-            }
-        }
     }
 }

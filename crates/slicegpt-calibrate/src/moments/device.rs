@@ -1,0 +1,52 @@
+//! The sums at float64 grade from float32 products, on a device that has memory of its own.
+
+use burn::tensor::Tensor;
+use faer::Mat;
+use slicegpt_core::precise::{CHUNK, Fineness, LOW, Split, Sums};
+
+use crate::NotFinite;
+use crate::covariance::{floats, integers, zero_padding};
+
+/// Rows added before the sums come to the host: 64 sums below 2^25 fit into an `i32`.
+const ROWS: usize = 64 * CHUNK;
+
+/// Adds the kept rows of `x`, `[n, inputs]`, with a one behind each, and of `y`, `[n, targets]`.
+///
+/// # Errors
+///
+/// If a value is not finite.
+pub fn add(
+    gram: &mut Mat<f64>,
+    cross: &mut Mat<f64>,
+    x: Tensor<2>,
+    y: Tensor<2>,
+    keep: Option<&[bool]>,
+) -> Result<(), NotFinite> {
+    let [n, _] = x.dims();
+    let fineness = Fineness::of(&x.device());
+    let ones = x.clone().narrow(1, 0, 1).ones_like();
+    let x = zero_padding(Tensor::cat(vec![x, ones], 1), keep);
+    let y = zero_padding(y, keep);
+    for start in (0..n).step_by(ROWS) {
+        let some = |x: &Tensor<2>| x.clone().narrow(0, start, ROWS.min(n - start));
+        let x = Split::new(some(&x), fineness).ok_or(NotFinite)?;
+        let y = Split::new(some(&y), fineness).ok_or(NotFinite)?;
+        add_product(gram, &x, &x, true);
+        add_product(cross, &x, &y, false);
+    }
+    Ok(())
+}
+
+/// Adds `A^T B`; only its lower triangle, if nothing else is asked for.
+fn add_product(sum: &mut Mat<f64>, a: &Split, b: &Split, lower: bool) {
+    let Sums { high, cross, rest } = a.sums(b);
+    let (high, cross, rest) = (integers(high), integers(cross), floats(rest));
+    let (a, b) = (a.units(), b.units());
+    for j in 0..sum.ncols() {
+        for i in if lower { j } else { 0 }..sum.nrows() {
+            let at = i * b.len() + j;
+            let below = f64::from(cross[at]) + f64::from(rest[at]);
+            sum[(i, j)] += (f64::from(high[at]) + below / LOW) * a[i] * b[j];
+        }
+    }
+}

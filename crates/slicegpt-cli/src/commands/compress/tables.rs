@@ -1,0 +1,41 @@
+//! The embedding and the head, rewritten a few rows at a time.
+
+use anyhow::Result;
+use slicegpt_checkpoint::Checkpoint;
+use slicegpt_core::TensorSource;
+use slicegpt_invariance::TableEdit;
+use slicegpt_models::Model;
+
+use crate::progress;
+
+/// Elements of a table rewritten at a time.
+const CHUNK: usize = 4 << 20;
+
+/// Rows of a table, `[rows, hidden_size]`, a few at a time.
+pub fn each(
+    model: &Model<&Checkpoint>,
+    (name, shape): &(String, [usize; 2]),
+    mut sink: impl FnMut(Vec<f32>) -> Result<()>,
+) -> Result<()> {
+    let [rows, hidden_size] = *shape;
+    let step = (CHUNK / hidden_size).max(1);
+    for start in (0..rows).step_by(step) {
+        progress::check()?;
+        sink(model.source().rows(name, *shape, start..rows.min(start + step))?)?;
+    }
+    Ok(())
+}
+
+/// Rewrites a table: gives the new rows, and what the biases of their outputs gain.
+pub fn rewrite(
+    model: &Model<&Checkpoint>,
+    table: &(String, [usize; 2]),
+    edit: &TableEdit,
+    mut sink: impl FnMut(Vec<f32>, Option<Vec<f32>>) -> Result<()>,
+) -> Result<()> {
+    let [_, hidden_size] = table.1;
+    each(model, table, |rows| {
+        let (rows, shift) = edit.apply(rows, hidden_size);
+        sink(rows, shift)
+    })
+}

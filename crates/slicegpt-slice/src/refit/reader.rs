@@ -1,0 +1,75 @@
+//! Readers of the stream: one regression for all that read it at one place.
+
+use burn::nn::Linear;
+use burn::tensor::Tensor;
+use faer::Mat;
+use slicegpt_calibrate::{Affine, Moments, Ridge, RidgeError};
+use slicegpt_core::precise::{Columns, widen};
+use slicegpt_core::{Basis, edit};
+
+/// How the normalised dense stream is best told from the normalised sliced one, `x ~ x' M + c`: a
+/// reader `W, b` of the one becomes `M W, b + c W` as a reader of the other.
+pub struct ReaderFit {
+    /// `M^T`, row-major, `[hidden_size, rank]`.
+    pub matrix: Vec<f64>,
+    /// `c`, `[hidden_size]`; nothing for readers without a bias.
+    pub shift: Option<Vec<f64>>,
+}
+
+impl ReaderFit {
+    /// From moments of the normalised sliced stream on the normalised dense one, leaning towards `B^T`.
+    ///
+    /// # Errors
+    ///
+    /// See [`RidgeError`].
+    pub fn new(
+        ridge: &Ridge,
+        moments: &Moments,
+        basis: &Basis,
+        bias: bool,
+    ) -> Result<Self, RidgeError> {
+        let (width, rank) = (basis.hidden_size(), basis.rank());
+        let prior = Mat::from_fn(rank, width, |i, j| basis.values()[j * rank + i]);
+        let Affine { matrix, shift } = ridge.solve(moments, prior.as_ref(), bias)?;
+        let at = (0..width).flat_map(|j| (0..rank).map(move |i| (i, j)));
+        Ok(Self { matrix: at.map(|at| matrix[at]).collect(), shift })
+    }
+
+    /// Refits `readers`, dense as they are, one fit for those with a bias and one for those without.
+    ///
+    /// # Errors
+    ///
+    /// See [`RidgeError`].
+    pub fn refit(
+        ridge: &Ridge,
+        moments: &Moments,
+        basis: &Basis,
+        readers: Vec<&mut Linear>,
+    ) -> Result<(), RidgeError> {
+        let shape = [basis.hidden_size(), basis.rank()];
+        let (biased, bare): (Vec<_>, Vec<_>) =
+            readers.into_iter().partition(|reader| reader.bias.is_some());
+        for readers in [biased, bare] {
+            let Some(first) = readers.first() else { continue };
+            let device = first.weight.val().device();
+            let fit = Self::new(ridge, moments, basis, first.bias.is_some())?;
+            let matrix = Columns::from_f64(&fit.matrix, shape, &device);
+            let shift = fit.shift.map(|shift| Columns::from_f64(&shift, [shape[0], 1], &device));
+            for reader in readers {
+                if let (Some(bias), Some(shift)) = (&mut reader.bias, &shift) {
+                    let weight = reader.weight.val();
+                    let gained = shift.transposed_times(widen(weight)).squeeze_dim::<1>(0);
+                    edit(bias, |b| sum(b, gained));
+                }
+                edit(&mut reader.weight, |w| matrix.transposed_times(w));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// `a + b`, in the type of `a`.
+fn sum(a: Tensor<1>, b: Tensor<1>) -> Tensor<1> {
+    let dtype = a.dtype();
+    (widen(a) + widen(b)).cast(dtype)
+}

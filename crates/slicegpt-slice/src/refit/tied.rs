@@ -1,0 +1,100 @@
+//! A head that stays the embedding: the basis that makes it possible, and the weight of the last norm.
+//!
+//! A tied head reads `norm(x) diag(g) E^T`. Cut to a basis `V`, embedding and head would part:
+//! `E V` on one side, `E diag(g) V` on the other. But a rotation inside the kept subspace is free. With
+//!
+//! ```text
+//! V^T diag(g) V = R diag(l) R^T        (symmetric, d x d)            V <- V R
+//! ```
+//!
+//! `E diag(g) V ~ E V V^T diag(g) V = E V diag(l)`: the head is the embedding again, and `l` the weight
+//! of the last norm. The error is the part of `E` outside the kept subspace, and least squares in the
+//! space of logits makes the best of it: with `a` the normalised sliced stream and `t` what the dense
+//! head reads, `E' = E V`,
+//!
+//! ```text
+//! (a^T a o E'^T E') l = diag(a^T t (diag(g) E^T E'))                 o: element by element
+//! ```
+//!
+//! What a LayerNorm's bias leaves is a bias of the head.
+
+use faer::linalg::solvers::Solve;
+use faer::{Mat, Side};
+use slicegpt_calibrate::{Moments, Ridge, RidgeError};
+use slicegpt_core::Basis;
+
+/// The last norm and the bias of a head that is the embedding.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TiedHead {
+    /// `l`, `[rank]`.
+    pub weight: Vec<f64>,
+    /// What a row of the dense table is multiplied with to give the bias of its logit, beside what
+    /// there was: `[hidden_size]`. Nothing where the norm has no bias.
+    pub shift: Option<Vec<f64>>,
+}
+
+impl TiedHead {
+    /// Of a head of which nothing is refitted: `weight` as [`slicegpt_calibrate::align`] found it,
+    /// `bias` that of the dense norm, `[hidden_size]`.
+    pub fn plain(weight: Vec<f64>, bias: Option<Vec<f64>>) -> Self {
+        Self { weight, shift: bias }
+    }
+
+    /// Refits `self`, a plain one.
+    ///
+    /// - `here`: moments of the normalised sliced stream on the normalised dense one, before the head
+    /// - `table`: moments of the rows of the cut embedding, `E'`, on those of the dense head, `E diag(g)`
+    /// - `gain`: `g`, `[hidden_size]`
+    /// - `centers`: whether the dense norms subtract means
+    ///
+    /// # Errors
+    ///
+    /// See [`RidgeError`].
+    pub fn refit(
+        self,
+        ridge: &Ridge,
+        here: &Moments,
+        table: &Moments,
+        basis: &Basis,
+        gain: &[f64],
+        centers: bool,
+    ) -> Result<Self, RidgeError> {
+        let Self { weight: prior, shift: bias } = self;
+        let [gram, cross] = here.sums()?;
+        let [rows, head] = table.sums()?;
+        let (rank, width) = (basis.rank(), basis.hidden_size());
+        let tokens = here.tokens().max(1) as f64;
+        let mean = |i: usize| if bias.is_some() { gram[(rank, i)] / tokens } else { 0.0 };
+        let dense_mean = |j: usize| if bias.is_some() { cross[(rank, j)] / tokens } else { 0.0 };
+        let means: Vec<f64> = (0..rank).map(mean).collect();
+        let dense_means: Vec<f64> = (0..width).map(dense_mean).collect();
+        let mut normal = Mat::zeros(rank, rank);
+        for j in 0..rank {
+            for i in j..rank {
+                normal[(i, j)] = (gram[(i, j)] - tokens * means[i] * means[j]) * rows[(i, j)];
+            }
+        }
+        let diagonal = (0..rank).map(|i| normal[(i, i)]).sum::<f64>() / rank as f64;
+        let penalty = ridge.lambda * diagonal.max(f64::MIN_POSITIVE);
+        let mut weight = Mat::from_fn(rank, 1, |i, _| {
+            let explained: f64 = (0..width)
+                .map(|k| (cross[(i, k)] - tokens * means[i] * dense_means[k]) * head[(i, k)])
+                .sum();
+            explained + penalty * prior[i]
+        });
+        (0..rank).for_each(|i| normal[(i, i)] += penalty);
+        let factor = normal.llt(Side::Lower).map_err(|_| RidgeError::Singular)?;
+        factor.solve_in_place(&mut weight);
+        let weight: Vec<f64> = (0..rank).map(|i| weight[(i, 0)]).collect();
+        let shift = bias.map(|bias| {
+            // What the cut embedding makes of the mean of the sliced stream, told by the dense one.
+            let scaled: Vec<f64> = weight.iter().zip(&means).map(|(l, mean)| l * mean).collect();
+            let row = |row: &[f64]| row.iter().zip(&scaled).map(|(x, y)| x * y).sum::<f64>();
+            let told: Vec<f64> = basis.values().chunks_exact(rank).map(row).collect();
+            let center = if centers { told.iter().sum::<f64>() / width as f64 } else { 0.0 };
+            let of = |i: usize| bias[i] + gain[i] * dense_means[i] - (told[i] - center);
+            (0..width).map(of).collect()
+        });
+        Ok(Self { weight, shift })
+    }
+}

@@ -1,0 +1,60 @@
+//! Writers of the stream: one regression for all that write it at one place.
+
+use burn::nn::Linear;
+use burn::tensor::{DType, Tensor, TensorData};
+use faer::MatRef;
+use slicegpt_calibrate::{Affine, Moments, Ridge, RidgeError};
+use slicegpt_core::edit;
+
+/// Refits `writers` together, whose weights are the sliced ones, from moments of their inputs, one
+/// beside the other, on what they are to add to the stream.
+///
+/// # Errors
+///
+/// See [`RidgeError`].
+///
+/// # Panics
+///
+/// If the moments are of other widths.
+pub fn refit_writers(
+    ridge: &Ridge,
+    moments: &Moments,
+    mut writers: Vec<&mut Linear>,
+) -> Result<(), RidgeError> {
+    let width = writers[0].weight.dims()[1];
+    let rows: usize = writers.iter().map(|writer| writer.weight.dims()[0]).sum();
+    let mut prior = Vec::with_capacity(rows * width);
+    for writer in &writers {
+        let values = writer.weight.val().into_data_dtype(DType::F64);
+        prior.extend(values.try_into_vec::<f64>().expect("it was just made float64"));
+    }
+    let prior = MatRef::from_row_major_slice(&prior, rows, width);
+    let constant = writers.iter().any(|writer| writer.bias.is_some());
+    let Affine { matrix, shift } = ridge.solve(moments, prior, constant)?;
+    let mut first = 0;
+    for writer in &mut writers {
+        let [rows, _] = writer.weight.dims();
+        let part = matrix.submatrix(first, 0, rows, width);
+        first += rows;
+        edit(&mut writer.weight, |old| tensor(part, &old));
+    }
+    // One constant for all: the first bias there is takes it.
+    let mut shift = shift;
+    for bias in writers.iter_mut().filter_map(|writer| writer.bias.as_mut()) {
+        let values = shift.take().unwrap_or_else(|| vec![0.0; width]);
+        edit(bias, |old| {
+            let data = TensorData::new(values, [width]).convert_dtype(old.dtype());
+            Tensor::from_data(data, (&old.device(), old.dtype()))
+        });
+    }
+    Ok(())
+}
+
+/// A matrix where another is, in its type.
+fn tensor(values: MatRef<'_, f64>, like: &Tensor<2>) -> Tensor<2> {
+    let (rows, columns) = (values.nrows(), values.ncols());
+    let row_major: Vec<f64> =
+        (0..rows).flat_map(|i| (0..columns).map(move |j| (i, j))).map(|(i, j)| values[(i, j)]).collect();
+    let data = TensorData::new(row_major, [rows, columns]).convert_dtype(like.dtype());
+    Tensor::from_data(data, (&like.device(), like.dtype()))
+}

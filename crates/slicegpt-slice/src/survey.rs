@@ -1,0 +1,154 @@
+//! [`survey`]: one run of the dense decoder, for all that a shared basis and a choice of channels need.
+
+use std::ops::ControlFlow;
+
+use burn::tensor::{Bool, DType, Tensor, TensorData};
+use slicegpt_calibrate::{Arithmetic, Covariance};
+use slicegpt_core::{Block, Fused, Norm};
+
+use crate::block::lower_all;
+use crate::inner::{Importance, squared_rows};
+use crate::stream::{Signals, timed};
+use crate::{Batch, Settings, SliceError, Stages};
+
+/// What the signals of a dense decoder say, good for every size it may be cut to.
+pub struct Survey {
+    /// Of the normalised stream, as the readers see it, summed over all sites: the embedding output and
+    /// the output of every sublayer. Every token counts alike, every site too.
+    pub covariance: Covariance,
+    /// By block, sublayer and [`slicegpt_core::Inner`].
+    pub importance: Vec<Vec<Vec<Importance>>>,
+    /// Where the time went.
+    pub stages: Stages,
+}
+
+/// Runs `blocks`, dense and fused, on `batches`, each sublayer once. `tick` is called after every batch
+/// of every sublayer, and may stop the work.
+///
+/// # Errors
+///
+/// The first error of `batches` or `blocks`; if a signal is not finite or cannot be put away.
+///
+/// # Panics
+///
+/// If there is no batch or no block.
+pub fn survey<B: Block, E: From<SliceError>>(
+    batches: impl IntoIterator<Item = Result<Batch<B::Context>, E>>,
+    settings: Settings,
+    blocks: impl IntoIterator<Item = Result<Fused<B>, E>>,
+    tick: &mut dyn FnMut() -> ControlFlow<()>,
+) -> Result<Survey, E> {
+    let Settings { arithmetic, compute, shelf, lanes } = settings;
+    let mut signals: Option<Signals> = None;
+    let mut shelf = Some(shelf);
+    let mut others = Vec::new();
+    let mut stages = Stages::default();
+    let mut covariance: Option<Covariance> = None;
+    let mut compute_type = compute;
+    for batch in batches {
+        let Batch { signal, context, keep } = batch?;
+        let compute = *compute_type.get_or_insert(signal.dtype());
+        let [_, _, width] = signal.dims();
+        covariance.get_or_insert_with(|| {
+            Covariance::new(width, arithmetic.unwrap_or_else(|| Arithmetic::of(&signal.device())))
+        });
+        let signals = signals
+            .get_or_insert_with(|| Signals::new(shelf.take().flatten(), compute));
+        let put = timed(&mut stages.stream, || signals.put(others.len(), signal.cast(compute)));
+        put.map_err(|error| error.at(SliceError::Embedding))?;
+        others.push((context, keep));
+    }
+    let (mut signals, mut covariance) = signals.zip(covariance).expect("at least one batch");
+    let compute = compute_type.expect("at least one batch");
+    let mut importance = Vec::new();
+    let mut last_norm: Option<Norm> = None;
+    for (number, block) in blocks.into_iter().enumerate() {
+        let mut block = block?.into_inner();
+        let mut of_block = Vec::new();
+        for index in 0..block.depth() {
+            let at = |source| SliceError::NotFinite { block: number, sublayer: index, source };
+            let inner = block.inner(index);
+            let rows: Vec<Vec<f64>> = inner
+                .iter()
+                .map(|inner| {
+                    let sublayer = block.sublayer(index);
+                    squared_rows(sublayer.writers[inner.writer].weight.val())
+                })
+                .collect();
+            let mut energies: Vec<Vec<f64>> = rows.iter().map(|rows| vec![0.0; rows.len()]).collect();
+            lower_all(&mut block, index, compute);
+            let norm = block.sublayer(index).norm.clone();
+            for first in (0..others.len()).step_by(lanes.count()) {
+                let numbers = first..others.len().min(first + lanes.count());
+                let mut running = Vec::with_capacity(lanes.count());
+                for (number, (context, _)) in numbers.clone().zip(&others[numbers.clone()]) {
+                    let taken = timed(&mut stages.stream, || signals.take(number));
+                    running.push((taken.map_err(SliceError::Shelf)?, context));
+                }
+                let (block, norm, inner) = (&block, &norm, &inner);
+                let done = timed(&mut stages.forward, || {
+                    lanes.map(running, |(stream, context)| {
+                        let normed = norm.forward(stream.clone());
+                        let hidden = block.hidden(index, normed.clone(), context);
+                        let seen: Vec<Tensor<3>> =
+                            inner.iter().map(|inner| hidden[inner.writer].clone()).collect();
+                        (normed, seen, block.write(index, stream, hidden))
+                    })
+                });
+                for (number, (normed, seen, signal)) in numbers.zip(done) {
+                    let keep = others[number].1.as_deref();
+                    timed(&mut stages.gram, || {
+                        covariance.add(normed, keep);
+                        for (energies, hidden) in energies.iter_mut().zip(seen) {
+                            let found = squared_columns(hidden, keep);
+                            energies.iter_mut().zip(found).for_each(|(sum, x)| *sum += x);
+                        }
+                    });
+                    let put = timed(&mut stages.stream, || signals.put(number, signal));
+                    put.map_err(|error| error.at(at))?;
+                    if tick().is_break() {
+                        return Err(SliceError::Interrupted.into());
+                    }
+                }
+            }
+            covariance.lower().map_err(at)?;
+            for (energies, rows) in energies.iter_mut().zip(rows) {
+                energies.iter_mut().zip(rows).for_each(|(energy, row)| *energy *= row);
+            }
+            of_block.push(energies);
+            last_norm = Some(norm);
+        }
+        importance.push(of_block);
+    }
+    let norm = last_norm.expect("at least one block");
+    let depth = importance.last().map_or(0, Vec::len);
+    for (number, (_, keep)) in others.iter().enumerate() {
+        let signal = signals.take(number).map_err(SliceError::Shelf)?;
+        timed(&mut stages.gram, || covariance.add(norm.forward(signal), keep.as_deref()));
+    }
+    let at = |source| SliceError::NotFinite {
+        block: importance.len() - 1,
+        sublayer: depth - 1,
+        source,
+    };
+    covariance.lower().map_err(at)?;
+    Ok(Survey { covariance, importance, stages })
+}
+
+/// For each channel of a signal, `[batch, tokens, channels]`, the sum of its squares over the tokens
+/// that count.
+fn squared_columns(signal: Tensor<3>, keep: Option<&[bool]>) -> Vec<f64> {
+    let [batch, tokens, _] = signal.dims();
+    let shape = signal.dims();
+    let signal = match keep {
+        None => signal,
+        Some(keep) => {
+            let gone: Vec<bool> = keep.iter().map(|keep| !keep).collect();
+            let gone = TensorData::new(gone, [batch, tokens, 1]);
+            let gone = Tensor::<3, Bool>::from_data(gone, &signal.device());
+            signal.mask_fill(gone.expand(shape), 0.0)
+        }
+    };
+    let squares = signal.cast(DType::F32).square().sum_dim(1).sum_dim(0);
+    squares.into_data_dtype(DType::F64).try_into_vec().expect("it was just made float64")
+}
