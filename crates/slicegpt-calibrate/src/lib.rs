@@ -8,12 +8,14 @@
 //! comes out.
 
 mod covariance;
+mod directions;
 mod eigen;
 mod moments;
 mod orientation;
 mod ridge;
 
 pub use covariance::{Arithmetic, Covariance, NotFinite};
+pub use directions::Directions;
 pub use eigen::{Spectrum, align, principal};
 pub use moments::Moments;
 pub use orientation::{Orientation, random_basis};

@@ -63,8 +63,8 @@ impl Ridge {
         let [gram, cross] = moments.sums()?;
         let (inputs, targets) = (moments.inputs(), cross.ncols());
         assert_eq!([prior.nrows(), prior.ncols()], [inputs, targets], "a prior of the same shape");
-        let tokens = moments.tokens().max(1) as f64;
-        // The last row holds sums.
+        // The last row holds sums, and how much all tokens count.
+        let tokens = gram[(inputs, inputs)].max(f64::MIN_POSITIVE);
         let mean = |i: usize| if constant { gram[(inputs, i)] / tokens } else { 0.0 };
         let target_mean = |j: usize| if constant { cross[(inputs, j)] / tokens } else { 0.0 };
         let means: Vec<f64> = (0..inputs).map(mean).collect();

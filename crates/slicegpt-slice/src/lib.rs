@@ -24,7 +24,7 @@ pub use plan::{PlanError, Schedule};
 pub use refit::{ReaderFit, TiedHead};
 pub use run::{Sliced, Spectra, run};
 pub use slicegpt_calibrate::{
-    Arithmetic, Moments, Orientation, Ridge, RidgeError, Spectrum, align, principal,
+    Arithmetic, Covariance, Directions, Moments, Orientation, Ridge, RidgeError, Spectrum, align,
 };
 pub use split::{Grid, Split, Tried, search};
 pub use stream::{Batch, Memory, Settings, Shelf, Stages, Stream};

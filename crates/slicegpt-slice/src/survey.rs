@@ -16,6 +16,9 @@ pub struct Survey {
     /// Of the normalised stream, as the readers see it, summed over all sites: the embedding output and
     /// the output of every sublayer. Every token counts alike, every site too.
     pub covariance: Covariance,
+    /// Of the weights that read the normalised stream, one token for each output: of the readers of all
+    /// blocks. The head is for the caller to add.
+    pub readers: Covariance,
     /// By block, sublayer and [`slicegpt_core::Inner`].
     pub importance: Vec<Vec<Vec<Importance>>>,
     /// Where the time went.
@@ -60,6 +63,7 @@ pub fn survey<B: Block, E: From<SliceError>>(
     }
     let (mut signals, mut covariance) = signals.zip(covariance).expect("at least one batch");
     let compute = compute_type.expect("at least one batch");
+    let mut readers: Option<Covariance> = None;
     let mut importance = Vec::new();
     let mut last_norm: Option<Norm> = None;
     for (number, block) in blocks.into_iter().enumerate() {
@@ -75,6 +79,12 @@ pub fn survey<B: Block, E: From<SliceError>>(
                     squared_rows(sublayer.writers[inner.writer].weight.val())
                 })
                 .collect();
+            for reader in block.sublayer(index).readers {
+                let weight = reader.weight.val().transpose();
+                let new = || Covariance::new(weight.dims()[1], covariance.arithmetic());
+                let readers = readers.get_or_insert_with(new);
+                timed(&mut stages.gram, || readers.add(weight.unsqueeze(), None));
+            }
             let mut energies: Vec<Vec<f64>> = rows.iter().map(|rows| vec![0.0; rows.len()]).collect();
             lower_all(&mut block, index, compute);
             let norm = block.sublayer(index).norm.clone();
@@ -120,7 +130,7 @@ pub fn survey<B: Block, E: From<SliceError>>(
         }
         importance.push(of_block);
     }
-    let norm = last_norm.expect("at least one block");
+    let (norm, readers) = last_norm.zip(readers).expect("at least one block");
     let depth = importance.last().map_or(0, Vec::len);
     for (number, (_, keep)) in others.iter().enumerate() {
         let signal = signals.take(number).map_err(SliceError::Shelf)?;
@@ -132,7 +142,7 @@ pub fn survey<B: Block, E: From<SliceError>>(
         source,
     };
     covariance.lower().map_err(at)?;
-    Ok(Survey { covariance, importance, stages })
+    Ok(Survey { covariance, readers, importance, stages })
 }
 
 /// For each channel of a signal, `[batch, tokens, channels]`, the sum of its squares over the tokens

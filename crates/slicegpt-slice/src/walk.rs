@@ -143,9 +143,12 @@ impl<C: Sync> Walk<C> {
             let hidden = sliced.hidden(index, norm.forward(z.clone()), context);
             let y = dense.step(index, x, context);
             let target = projection.apply(y.clone()) - z.clone();
-            ([y, z], [Tensor::cat(hidden, 2), target])
+            let weights = of_a_token(&y);
+            ([y, z], [Tensor::cat(hidden, 2), target, weights])
         };
-        streams.each(at, tick, feed, |seen, keep| add(&mut moments, seen, keep))?;
+        streams.each(at, tick, feed, |[inputs, targets, weights], keep| {
+            moments.add(inputs, targets, Some(weights), keep);
+        })?;
         restore(sliced, index, exact);
         let SublayerMut { writers, .. } = sliced.sublayer_mut(index);
         let fitted = timed(&mut streams.stages.edit, || refit_writers(ridge, &moments, writers));
@@ -188,5 +191,16 @@ impl<C: Sync> Walk<C> {
 }
 
 fn add(moments: &mut Moments, [inputs, targets]: [Tensor<3>; 2], keep: Option<&[bool]>) {
-    moments.add(inputs, targets, keep);
+    moments.add(inputs, targets, None, keep);
+}
+
+/// What a token counts where the stream is written: errors matter in relation to its length, which the
+/// next norm divides by. A few tokens that are a thousand times longer would else decide everything.
+///
+/// # Shapes
+/// - `stream`: `[batch, tokens, width]`
+/// - output: `[batch, tokens, 1]`
+fn of_a_token(stream: &Tensor<3>) -> Tensor<3> {
+    let mean_square = stream.clone().cast(DType::F32).square().mean_dim(2);
+    mean_square.add_scalar(f32::MIN_POSITIVE).sqrt().recip().cast(stream.dtype())
 }

@@ -119,6 +119,11 @@ impl Covariance {
         }
     }
 
+    /// What its products are computed in.
+    pub fn arithmetic(&self) -> Arithmetic {
+        self.arithmetic
+    }
+
     /// The number of tokens added.
     pub fn tokens(&self) -> u64 {
         self.tokens

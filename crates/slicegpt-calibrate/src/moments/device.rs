@@ -10,7 +10,8 @@ use crate::covariance::{floats, integers, zero_padding};
 /// Rows added before the sums come to the host: 64 sums below 2^25 fit into an `i32`.
 const ROWS: usize = 64 * CHUNK;
 
-/// Adds the kept rows of `x`, `[n, inputs]`, with a one behind each, and of `y`, `[n, targets]`.
+/// Adds the kept rows of inputs, `[n, inputs]`, with the constant, `[n, 1]`, behind each, and of
+/// targets, `[n, targets]`.
 ///
 /// # Errors
 ///
@@ -18,14 +19,12 @@ const ROWS: usize = 64 * CHUNK;
 pub fn add(
     gram: &mut Mat<f64>,
     cross: &mut Mat<f64>,
-    x: Tensor<2>,
-    y: Tensor<2>,
+    [x, y, constant]: [Tensor<2>; 3],
     keep: Option<&[bool]>,
 ) -> Result<(), NotFinite> {
     let [n, _] = x.dims();
     let fineness = Fineness::of(&x.device());
-    let ones = x.clone().narrow(1, 0, 1).ones_like();
-    let x = zero_padding(Tensor::cat(vec![x, ones], 1), keep);
+    let x = zero_padding(Tensor::cat(vec![x, constant], 1), keep);
     let y = zero_padding(y, keep);
     for start in (0..n).step_by(ROWS) {
         let some = |x: &Tensor<2>| x.clone().narrow(0, start, ROWS.min(n - start));

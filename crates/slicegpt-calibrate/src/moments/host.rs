@@ -15,12 +15,11 @@ pub struct Scratch {
     y: Vec<f64>,
 }
 
-/// Adds the kept rows of `x` with a one behind each, and of `y`, both row-major.
+/// Adds the kept rows of inputs, with the constant behind each, and of targets, all row-major.
 pub fn add(
     gram: &mut Mat<f64>,
     cross: &mut Mat<f64>,
-    x: &[f32],
-    y: &[f32],
+    [x, y, constant]: &[Vec<f32>; 3],
     keep: Option<&[bool]>,
     scratch: &mut Scratch,
 ) {
@@ -34,7 +33,8 @@ pub fn add(
         wide_x.resize(rows.len() * (inputs + 1), 0.0);
         wide_y.resize(rows.len() * targets, 0.0);
         widen(x, inputs, rows, wide_x, inputs + 1);
-        wide_x.chunks_exact_mut(inputs + 1).for_each(|row| row[inputs] = 1.0);
+        let last = wide_x.chunks_exact_mut(inputs + 1).zip(rows);
+        last.for_each(|(wide, row)| wide[inputs] = f64::from(constant[*row]));
         widen(y, targets, rows, wide_y, targets);
         // Row-major [rows, width] is column-major [width, rows].
         let x = MatRef::from_column_major_slice(wide_x.as_slice(), inputs + 1, rows.len());

@@ -35,13 +35,20 @@ impl Moments {
         }
     }
 
-    /// Adds inputs and their targets, `[batch, tokens, inputs]` and `[batch, tokens, targets]`,
-    /// leaving out the tokens that `keep` (row-major, `[batch, tokens]`) says are padding.
+    /// Adds inputs and their targets, `[batch, tokens, inputs]` and `[batch, tokens, targets]`, each
+    /// token times its weight (`[batch, tokens, 1]`; the constant too), leaving out those that `keep`
+    /// (row-major, `[batch, tokens]`) says are padding.
     ///
     /// # Panics
     ///
     /// If a width is another than before, or the two have not the same tokens.
-    pub fn add(&mut self, inputs: Tensor<3>, targets: Tensor<3>, keep: Option<&[bool]>) {
+    pub fn add(
+        &mut self,
+        inputs: Tensor<3>,
+        targets: Tensor<3>,
+        weights: Option<Tensor<3>>,
+        keep: Option<&[bool]>,
+    ) {
         let [batch, tokens, width] = inputs.dims();
         let [other_batch, other_tokens, target_width] = targets.dims();
         assert_eq!([batch, tokens], [other_batch, other_tokens], "a target for every input");
@@ -54,15 +61,23 @@ impl Moments {
         self.tokens += kept as u64;
         let rows = |x: Tensor<3>, width| x.reshape([batch * tokens, width]);
         let (x, y) = (rows(inputs, width), rows(targets, target_width));
+        let (x, y, constant) = match weights {
+            None => (x.clone(), y, x.narrow(1, 0, 1).ones_like()),
+            Some(weights) => {
+                let weights = rows(weights, 1);
+                (x * weights.clone(), y * weights.clone(), weights)
+            }
+        };
         let Self { gram, cross, scratch, .. } = self;
         if has_own_memory(&x.device()) {
-            self.finite &= device::add(gram, cross, x, y, keep).is_ok();
+            self.finite &= device::add(gram, cross, [x, y, constant], keep).is_ok();
             return;
         }
         let values = |x: Tensor<2>| -> Vec<f32> {
             x.into_data_dtype(DType::F32).try_into_vec().expect("it was just made float32")
         };
-        host::add(gram, cross, &values(x), &values(y), keep, scratch);
+        let rows = [values(x), values(y), values(constant)];
+        host::add(gram, cross, &rows, keep, scratch);
     }
 
     /// The number of inputs, the constant not counted.

@@ -63,7 +63,7 @@ impl TiedHead {
         let [gram, cross] = here.sums()?;
         let [rows, head] = table.sums()?;
         let (rank, width) = (basis.rank(), basis.hidden_size());
-        let tokens = here.tokens().max(1) as f64;
+        let tokens = gram[(rank, rank)].max(f64::MIN_POSITIVE);
         let mean = |i: usize| if bias.is_some() { gram[(rank, i)] / tokens } else { 0.0 };
         let dense_mean = |j: usize| if bias.is_some() { cross[(rank, j)] / tokens } else { 0.0 };
         let means: Vec<f64> = (0..rank).map(mean).collect();

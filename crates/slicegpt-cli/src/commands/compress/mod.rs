@@ -23,7 +23,7 @@ use slicegpt_checkpoint::{
 use slicegpt_core::Lanes;
 use slicegpt_corpus::Samples;
 use slicegpt_models::DecoderSpec;
-use slicegpt_slice::{Ridge, Settings, Spectra, Split, Stages, Tried};
+use slicegpt_slice::{Directions, Ridge, Settings, Spectra, Split, Stages, Tried};
 
 use self::computing::Computing;
 use self::per_layer::PerLayer;
@@ -60,6 +60,10 @@ pub struct Args {
     /// relative to the mean square of its inputs, or none [default: ridge:0.01; none per-layer]
     #[arg(long, value_name = "HOW", help_heading = "What to cut")]
     refit: Option<Refit>,
+    /// Which directions come first: those whose loss the linears that read the stream feel most, or
+    /// those with the most energy (shared)
+    #[arg(long, value_enum, default_value_t = BasisName::Read, help_heading = "What to cut")]
+    basis: BasisName,
     #[command(flatten)]
     calibration: Calibration,
     #[command(flatten)]
@@ -99,6 +103,15 @@ enum OrientationName {
     Pca,
     /// Along random directions, from --seed
     Random,
+}
+
+/// Which directions come first.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum BasisName {
+    /// What readers lose without them
+    Read,
+    /// Their energy
+    Energy,
 }
 
 /// Runs it.
@@ -160,14 +173,18 @@ pub fn run(args: Args) -> Result<ExitCode> {
                 anyhow::Ok(Settings { lanes: lanes.clone(), ..settings })
             };
             let survey = pass.survey(&batches.batches, settings(&batches.lanes)?)?;
-            let tried = search::choose(&pass, &survey, splits, &samples, settings)?;
-            let frame = pass.frame(&survey, tried[0].split, &mut orientation)?;
+            let directions = match args.basis {
+                BasisName::Read => Directions::as_read(&survey.covariance, &survey.readers)?,
+                BasisName::Energy => Directions::by_energy(&survey.covariance)?,
+            };
+            let tried = search::choose(&pass, &survey, &directions, splits, &samples, settings)?;
+            let frame = pass.frame(&survey, &directions, tried[0].split, &mut orientation)?;
             let mut writer = create(&frame.sliced)?;
             let lanes = settings(&batches.lanes)?;
             let mut stages = pass.write(&frame, &batches.batches, lanes, &mut writer)?;
             stages += survey.stages;
             let written = writer.finish()?;
-            let spectra = vec![frame.spectrum];
+            let spectra = vec![directions.spectrum().clone()];
             let tried = tried.into_iter().filter(|tried| !tried.loss.is_nan()).collect();
             Ok(Done { sliced: frame.sliced, spectra, stages, tried, written })
         }

@@ -3,7 +3,7 @@
 use anyhow::{Result, bail};
 use slicegpt_core::Lanes;
 use slicegpt_corpus::Samples;
-use slicegpt_slice::{Orientation, Settings, Split, Survey, Tried, search};
+use slicegpt_slice::{Directions, Orientation, Settings, Split, Survey, Tried, search};
 
 use super::shared::Shared;
 use crate::device::Batches;
@@ -17,6 +17,7 @@ use crate::progress::note;
 pub fn choose(
     pass: &Shared<'_>,
     survey: &Survey,
+    directions: &Directions,
     splits: &[Split],
     samples: &Samples,
     settings: impl Fn(&Lanes) -> Result<Settings>,
@@ -29,7 +30,7 @@ pub fn choose(
     let Batches { batches, lanes, .. } = pass.target.batches(spec, &fitted);
     let held_out = pass.target.batches(spec, &held_out).batches;
     search(splits, |split| {
-        let frame = pass.frame(survey, split, &mut Orientation::Pca)?;
+        let frame = pass.frame(survey, directions, split, &mut Orientation::Pca)?;
         let found = pass.measure(&frame, &batches, &held_out, settings(&lanes)?)?;
         note(format!(
             "stream {}, MLP {}: KL {:.5} +- {:.5} nats per token",

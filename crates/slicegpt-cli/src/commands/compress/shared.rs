@@ -10,8 +10,8 @@ use slicegpt_eval::{Divergence, DivergenceSum};
 use slicegpt_invariance::{TableEdit, center, fuse};
 use slicegpt_models::{DecoderBlock, DecoderSpec, Model};
 use slicegpt_slice::{
-    Batch, Moments, Orientation, ReaderFit, Ridge, Settings, Spectrum, Split, Stages, Survey,
-    TiedHead, Walk, align, cut_block, most_important, principal, survey,
+    Batch, Moments, Orientation, ReaderFit, Ridge, Settings, Split, Stages, Survey,
+    Directions, TiedHead, Walk, align, cut_block, most_important, survey,
 };
 
 use super::failure::Failure;
@@ -37,8 +37,6 @@ pub struct Frame {
     /// What the model becomes.
     pub sliced: DecoderSpec,
     basis: Basis,
-    /// Of the covariance the basis is of.
-    pub spectrum: Spectrum,
     /// The weight of the last norm in the basis, for a head that is the embedding.
     gain: Vec<f64>,
     /// The channels that stay, by block, sublayer and inner.
@@ -64,18 +62,26 @@ impl Shared<'_> {
         let blocks = self.blocks(&progress, batches);
         let found = survey(signals, settings, blocks, &mut || progress.tick());
         progress.finish();
-        found.map_err(Failure::of)
+        let mut found = found.map_err(Failure::of)?;
+        // The head is a reader too.
+        let (gain, _) = self.norm()?;
+        each(self.model, &self.model.head_table(), |rows| {
+            found.readers.add(self.rows(scaled(rows, &gain), gain.len()), None);
+            Ok(())
+        })?;
+        Ok(found)
     }
 
-    /// What `split` means, by what the survey found.
+    /// What `split` means: in which directions, and with which channels.
     pub fn frame(
         &self,
         survey: &Survey,
+        directions: &Directions,
         split: Split,
         orientation: &mut Orientation,
     ) -> Result<Frame> {
         let spec = self.model.spec();
-        let (basis, spectrum) = principal(&survey.covariance, split.width, orientation)?;
+        let basis = directions.basis(split.width, orientation);
         let (basis, gain) = match self.tied {
             true => align(&basis, &self.norm()?.0)?,
             false => (basis, Vec::new()),
@@ -87,7 +93,7 @@ impl Shared<'_> {
         let block = |sublayers: &Vec<Vec<Vec<f64>>>| sublayers.iter().map(sublayer).collect();
         let kept = survey.importance.iter().map(block).collect();
         let sliced = spec.shared(split.width, split.intermediate, self.tied);
-        Ok(Frame { split, sliced, basis, spectrum, gain, kept })
+        Ok(Frame { split, sliced, basis, gain, kept })
     }
 
     /// Cuts the model to `frame`, refitting it on `batches`, and writes every tensor of it.
@@ -273,7 +279,7 @@ impl Shared<'_> {
             let mut head = TiedHead::plain(frame.gain.clone(), bias);
             if let Some((ridge, here)) = refit {
                 let table = self.table_moments(frame, &gain)?;
-                let centers = norm.centers;
+                let centers = self.centers_rows(frame);
                 head = head.refit(ridge, here, &table, &frame.basis, &gain, centers)?;
             }
             let TiedHead { weight, shift } = head;
@@ -314,30 +320,33 @@ impl Shared<'_> {
 
     /// Moments of the rows of the cut embedding on those of the dense head.
     fn table_moments(&self, frame: &Frame, gain: &[f64]) -> Result<Moments> {
-        let device = self.model.device();
         let width = self.model.spec().hidden_size;
         let rank = frame.split.width;
         let mut moments = Moments::new(rank, width);
         let embedding = self.embedding_edit(frame);
         each(self.model, &self.model.head_table(), |rows| {
-            let scaled = rows.chunks_exact(width).flat_map(|row| {
-                row.iter().zip(gain).map(|(x, g)| (f64::from(*x) * g) as f32)
-            });
-            let count = rows.len() / width;
-            let tensor = |values: Vec<f32>, width: usize| {
-                let data = TensorData::new(values, [1, count, width]);
-                Tensor::<3>::from_data(data, (device, DType::F32))
-            };
-            let scaled = tensor(scaled.collect(), width);
+            let read = self.rows(scaled(rows.clone(), gain), width);
             let (cut, _) = embedding.apply(rows, width);
-            moments.add(tensor(cut, rank), scaled, None);
+            moments.add(self.rows(cut, rank), read, None, None);
             Ok(())
         })?;
         Ok(moments)
     }
 
+    /// Rows of a table, `[1, rows, width]`.
+    fn rows(&self, values: Vec<f32>, width: usize) -> Tensor<3> {
+        let shape = [1, values.len() / width, width];
+        let data = TensorData::new(values, shape);
+        Tensor::from_data(data, (self.model.device(), DType::F32))
+    }
+
     fn embedding_edit(&self, frame: &Frame) -> TableEdit {
-        TableEdit::writer(self.model.spec().norm.centers, &frame.basis, self.model.device())
+        TableEdit::writer(self.centers_rows(frame), &frame.basis, self.model.device())
+    }
+
+    /// Whether rows of the embedding are centred, because norms no longer do it.
+    fn centers_rows(&self, frame: &Frame) -> bool {
+        self.model.spec().norm.centers && !frame.sliced.norm.centers
     }
 
     /// The weight and the bias of the last norm.
@@ -367,4 +376,12 @@ impl Shared<'_> {
             *norm = norm.stock(width, self.model.device());
         }
     }
+}
+
+/// `rows diag(gain)`.
+fn scaled(mut rows: Vec<f32>, gain: &[f64]) -> Vec<f32> {
+    for row in rows.chunks_exact_mut(gain.len()) {
+        row.iter_mut().zip(gain).for_each(|(x, g)| *x = (f64::from(*x) * g) as f32);
+    }
+    rows
 }
