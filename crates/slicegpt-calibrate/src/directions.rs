@@ -21,6 +21,8 @@ use crate::{Covariance, NotFinite, Orientation, Spectrum};
 pub struct Directions {
     /// `[width, width]`, by columns; not orthonormal.
     ordered: Mat<f64>,
+    /// What each is worth.
+    worth: Vec<f64>,
     spectrum: Spectrum,
 }
 
@@ -38,7 +40,8 @@ impl Directions {
     /// If the covariance is not finite.
     pub fn by_energy(covariance: &Covariance) -> Result<Self, NotFinite> {
         let Eigen { vectors, values } = Eigen::of(covariance)?;
-        Ok(Self { ordered: vectors, spectrum: spectrum(values, covariance) })
+        let worth = values.clone();
+        Ok(Self { ordered: vectors, worth, spectrum: spectrum(values, covariance) })
     }
 
     /// By what the readers lose, of whose weights, `[width]` each, `readers` is the sum of outer
@@ -65,13 +68,14 @@ impl Directions {
         let roots: Vec<f64> = values.iter().map(|value| value.max(0.0).sqrt()).collect();
         let inside = vectors.transpose() * &read * &vectors;
         let lost = Mat::from_fn(width, width, |i, j| roots[i] * inside[(i, j)] * roots[j]);
-        let leading = Eigen::of_matrix(&lost)?.vectors;
+        let Eigen { vectors: leading, values: worth } = Eigen::of_matrix(&lost)?;
         let least = NOTHING.sqrt() * roots[0];
         let back = Mat::from_fn(width, width, |i, j| match roots[i] > least {
             true => leading[(i, j)] / roots[i],
             false => 0.0,
         });
-        Ok(Self { ordered: &vectors * &back, spectrum: spectrum(values, covariance) })
+        let spectrum = spectrum(values, covariance);
+        Ok(Self { ordered: &vectors * &back, worth, spectrum })
     }
 
     /// An orthonormal basis of the span of the first `rank`, oriented as `orientation` says: as they
@@ -89,6 +93,12 @@ impl Directions {
         let leading = orientation.apply(leading);
         let columns = (0..width).flat_map(|i| (0..rank).map(move |j| (i, j)));
         Basis::new(columns.map(|at| leading[at]).collect(), width, rank)
+    }
+
+    /// The fraction of what all directions are worth that is lost with all but the first `rank`.
+    pub fn lost(&self, rank: usize) -> f64 {
+        let worth = |part: &[f64]| part.iter().map(|worth| worth.max(0.0)).sum::<f64>();
+        worth(&self.worth[rank..]) / worth(&self.worth).max(f64::MIN_POSITIVE)
     }
 
     /// The eigenvalues of the covariance.

@@ -88,7 +88,8 @@ impl Ridge {
         factor.solve_in_place(&mut matrix);
         let shift = constant.then(|| {
             let shift = |j: usize| {
-                let explained: f64 = means.iter().enumerate().map(|(i, m)| m * matrix[(i, j)]).sum();
+                let explained: f64 =
+                    means.iter().enumerate().map(|(i, m)| m * matrix[(i, j)]).sum();
                 target_means[j] - explained
             };
             (0..targets).map(shift).collect()

@@ -151,8 +151,9 @@ fn read_manifest(directory: &Path, config: &Value) -> Result<Option<Manifest>> {
     if !path.is_file() {
         return Ok(None);
     }
-    let section: Value = serde_json::from_str(&std::fs::read_to_string(&path).map_err(CheckpointError::io(&path))?)
-        .map_err(|error| malformed(path.clone())(error.to_string()))?;
+    let section: Value =
+        serde_json::from_str(&std::fs::read_to_string(&path).map_err(CheckpointError::io(&path))?)
+            .map_err(|error| malformed(path.clone())(error.to_string()))?;
     Manifest::read(&section).map(Some).map_err(malformed(path))
 }
 

@@ -179,7 +179,8 @@ impl Cut {
             round_to: self.round_to.unwrap_or(ROUND_TO),
             slice_head: self.slice_head,
         };
-        let widths = |schedule: Schedule| schedule.widths(spec.hidden_size, spec.layers, spec.depth());
+        let widths =
+            |schedule: Schedule| schedule.widths(spec.hidden_size, spec.layers, spec.depth());
         if let Some(path) = &self.plan {
             let plan = Schedule::Widths(read_plan(path)?);
             return widths(plan).with_context(|| path.display().to_string());
@@ -212,9 +213,8 @@ impl Cut {
             HeadName::Untied => false,
         };
         let full = Split { width: spec.hidden_size, intermediate: spec.mlp.intermediate_size };
-        let count = |split: Split| {
-            spec.shared(split.width, split.intermediate, tied).parameters() as u64
-        };
+        let count =
+            |split: Split| spec.shared(split.width, split.intermediate, tied).parameters() as u64;
         let round_to = match self.align.or(self.round_to) {
             Some(0) => bail!("--round-to is 0: it must be at least 1"),
             Some(step) => step,
@@ -282,8 +282,10 @@ fn check_size(spec: &DecoderSpec, asked: u64, nearest: u64, option: &str) -> Res
     }
     let reduction = |count: u64| show_percent(1.0 - count as f64 / before);
     let untied = match spec.tied {
-        true => " (an untied head adds a matrix as large as the embedding, so that small cuts grow \
-                 the model)",
+        true => {
+            " (an untied head adds a matrix as large as the embedding, so that small cuts grow \
+                 the model)"
+        }
         false => "",
     };
     bail!(

@@ -18,6 +18,7 @@ mod output;
 mod progress;
 mod size;
 mod spill;
+mod stats;
 mod text;
 
 use std::process::ExitCode;
@@ -46,6 +47,8 @@ enum Command {
     Inspect(commands::inspect::Args),
     /// Say what slicing would give, without reading weights: widths, parameters, bytes, memory
     Plan(commands::plan::Args),
+    /// Compute the statistics of a model once, for `compress --stats` at any size
+    Calibrate(commands::calibrate::Args),
     /// Slice a checkpoint
     Compress(commands::compress::Args),
     /// Score a model
@@ -63,6 +66,8 @@ enum Command {
 enum Eval {
     /// Perplexity, with its protocol
     Ppl(commands::ppl::Args),
+    /// Divergence from another model: KL per token, and how often both predict the same
+    Kl(commands::kl::Args),
 }
 
 fn main() -> ExitCode {
@@ -79,8 +84,10 @@ fn main() -> ExitCode {
     let result = std::panic::catch_unwind(|| match cli.command {
         Command::Inspect(args) => commands::inspect::run(args),
         Command::Plan(args) => commands::plan::run(args),
+        Command::Calibrate(args) => commands::calibrate::run(args),
         Command::Compress(args) => commands::compress::run(args),
         Command::Eval(Eval::Ppl(args)) => commands::ppl::run(args),
+        Command::Eval(Eval::Kl(args)) => commands::kl::run(args),
         Command::Logits(args) => commands::logits::run(args),
         Command::Verify(args) => commands::verify::run(args),
         Command::Devices(args) => commands::devices::run(args),

@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use burn::tensor::Device;
 use serde_json::Value;
-use slicegpt_checkpoint::{Checkpoint, Dtype, Manifest};
-use slicegpt_core::Widths;
+use sha2::{Digest, Sha256};
+use slicegpt_checkpoint::{Checkpoint, Dtype};
+use slicegpt_core::{TensorSource, Widths};
 use slicegpt_models::{DecoderSpec, Model, Slicing};
 
 use crate::progress::warn;
@@ -18,8 +19,6 @@ const CONSTANTS: &[&str] = &["rotary_emb.inv_freq", "masked_bias", "attn.bias"];
 pub struct Described {
     /// The decoder as it is: dense, or sliced.
     pub spec: DecoderSpec,
-    /// How it was sliced.
-    pub manifest: Option<Manifest>,
     /// The whole of `config.json`.
     pub config: Value,
 }
@@ -44,7 +43,7 @@ impl Described {
             let last_norm_weight = spec.tied && !shortcuts;
             spec = spec.cut(Slicing { widths, shortcuts, last_norm_weight });
         }
-        Ok(Self { spec, manifest, config })
+        Ok(Self { spec, config })
     }
 
     /// The type `config.json` says the weights have; float32 if it does not say.
@@ -124,6 +123,31 @@ impl Opened {
     /// The model, to be run on `device`.
     pub fn model(&self, device: &Device) -> Model<&Checkpoint> {
         Model::new(self.spec.clone(), &self.checkpoint, device.clone())
+    }
+
+    /// A digest of what it is: of `config.json` and of some rows of every tensor, so that a large model
+    /// need not be read whole. Another model, or another state of its training, has another.
+    pub fn digest(&self) -> Result<String> {
+        const ROWS: usize = 16;
+        let mut hash = Sha256::new();
+        hash.update(self.checkpoint.config().to_string());
+        let device = slicegpt_device::Opened::cpu().device;
+        let model = self.model(&device);
+        let source = &self.checkpoint;
+        for entry in self.spec.entries() {
+            let name = model.stored_name(&entry.name);
+            let values = match entry.shape.as_slice() {
+                [rows, columns] => {
+                    let step = rows.div_ceil(ROWS);
+                    let some: Vec<u32> = (0..*rows).step_by(step).map(|row| row as u32).collect();
+                    source.gather(&name, [*rows, *columns], &some)?
+                }
+                shape => source.tensor(&name, shape)?,
+            };
+            hash.update(&entry.name);
+            values.iter().for_each(|x| hash.update(x.to_le_bytes()));
+        }
+        Ok(format!("{:x}", hash.finalize()))
     }
 
     /// Its directory.

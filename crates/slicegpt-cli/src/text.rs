@@ -90,6 +90,17 @@ impl Cutting {
     }
 }
 
+/// What a manifest says of calibration text from `source`.
+pub fn described(samples: &Samples, source: String) -> slicegpt_checkpoint::Calibration {
+    slicegpt_checkpoint::Calibration {
+        source,
+        digest: samples.digest(),
+        samples: samples.count(),
+        seqlen: samples.seqlen(),
+        tokens: samples.kept(),
+    }
+}
+
 /// What to find the directions with.
 #[derive(Args, Clone)]
 #[command(next_help_heading = "Calibration")]

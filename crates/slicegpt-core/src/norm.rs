@@ -43,7 +43,8 @@ impl Norm {
     pub fn stock(&self, width: usize, device: &Device) -> Self {
         assert!(self.is_bare(), "only a bare norm has a stock form");
         let (weight, eps) = (self.stock_weight(width), self.stock_eps(width));
-        let weight = Tensor::from_data(TensorData::new(vec![weight as f32; width], [width]), device);
+        let weight =
+            Tensor::from_data(TensorData::new(vec![weight as f32; width], [width]), device);
         Self { weight: Some(Param::from_tensor(weight)), ..Self::bare(width, eps) }
     }
 

@@ -47,6 +47,17 @@ pub fn narrow<B: Block>(block: &mut B, index: usize, inner: &Inner, kept: &[usiz
     }
 }
 
+/// What a token counts where the stream is written: errors matter in relation to its length, which the
+/// next norm divides by. A few tokens that are a thousand times longer would else decide everything.
+///
+/// # Shapes
+/// - `stream`: `[batch, tokens, width]`
+/// - output: `[batch, tokens, 1]`
+pub(crate) fn of_a_token(stream: &Tensor<3>) -> Tensor<3> {
+    let mean_square = stream.clone().cast(DType::F32).square().mean_dim(2);
+    mean_square.add_scalar(f32::MIN_POSITIVE).sqrt().recip().cast(stream.dtype())
+}
+
 /// For each row of a weight, the sum of its squares.
 pub(crate) fn squared_rows(weight: Tensor<2>) -> Vec<f64> {
     let squares = weight.cast(DType::F32).square().sum_dim(1).into_data_dtype(DType::F64);

@@ -25,6 +25,7 @@ pub use refit::{ReaderFit, TiedHead};
 pub use run::{Sliced, Spectra, run};
 pub use slicegpt_calibrate::{
     Arithmetic, Covariance, Directions, Moments, Orientation, Ridge, RidgeError, Spectrum, align,
+    principal,
 };
 pub use split::{Grid, Split, Tried, search};
 pub use stream::{Batch, Memory, Settings, Shelf, Stages, Stream};

@@ -43,9 +43,8 @@ impl<C: Sync> Pair<C> {
     /// Both signals of a batch, for good.
     pub fn take(&mut self, number: usize) -> Result<[Tensor<3>; 2], SliceError> {
         let Self { signals, stages, .. } = self;
-        let mut take = |number| {
-            timed(&mut stages.stream, || signals.take(number)).map_err(SliceError::Shelf)
-        };
+        let mut take =
+            |number| timed(&mut stages.stream, || signals.take(number)).map_err(SliceError::Shelf);
         Ok([take(2 * number)?, take(2 * number + 1)?])
     }
 

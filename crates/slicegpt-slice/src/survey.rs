@@ -3,13 +3,13 @@
 use std::ops::ControlFlow;
 
 use burn::tensor::{Bool, DType, Tensor, TensorData};
-use slicegpt_calibrate::{Arithmetic, Covariance};
+use slicegpt_calibrate::{Arithmetic, Covariance, Directions};
 use slicegpt_core::{Block, Fused, Norm};
 
 use crate::block::lower_all;
-use crate::inner::{Importance, squared_rows};
+use crate::inner::{Importance, of_a_token, squared_rows};
 use crate::stream::{Signals, timed};
-use crate::{Batch, Settings, SliceError, Stages};
+use crate::{Batch, Settings, SliceError, Split, Stages};
 
 /// What the signals of a dense decoder say, good for every size it may be cut to.
 pub struct Survey {
@@ -19,10 +19,28 @@ pub struct Survey {
     /// Of the weights that read the normalised stream, one token for each output: of the readers of all
     /// blocks. The head is for the caller to add.
     pub readers: Covariance,
-    /// By block, sublayer and [`slicegpt_core::Inner`].
+    /// By block, sublayer and [`slicegpt_core::Inner`]; every token counts alike, whatever its length.
     pub importance: Vec<Vec<Vec<Importance>>>,
     /// Where the time went.
     pub stages: Stages,
+}
+
+impl Survey {
+    /// A guess at the loss of a split from what was measured of the dense decoder alone: what is lost of
+    /// `directions`, and of what the MLPs write. It orders splits of one size; it is no unit of anything.
+    pub fn predict(&self, directions: &Directions, split: Split) -> f64 {
+        let all = (self.covariance.tokens() * self.covariance.width() as u64) as f64;
+        let sites = (1 + self.importance.iter().map(Vec::len).sum::<usize>()) as f64;
+        let inner = self.importance.iter().flatten().flatten();
+        let lost = inner.map(|importance| {
+            let kept = crate::most_important(importance, split.intermediate.min(importance.len()));
+            let kept: f64 = kept.into_iter().map(|channel| importance[channel]).sum();
+            importance.iter().sum::<f64>() - kept
+        });
+        // What the stream lacks is missed at every site, what an MLP lacks once. The factor was measured:
+        // `docs/quality.md`.
+        2.0 * sites * directions.lost(split.width) + lost.sum::<f64>() / (all / sites)
+    }
 }
 
 /// Runs `blocks`, dense and fused, on `batches`, each sublayer once. `tick` is called after every batch
@@ -55,8 +73,7 @@ pub fn survey<B: Block, E: From<SliceError>>(
         covariance.get_or_insert_with(|| {
             Covariance::new(width, arithmetic.unwrap_or_else(|| Arithmetic::of(&signal.device())))
         });
-        let signals = signals
-            .get_or_insert_with(|| Signals::new(shelf.take().flatten(), compute));
+        let signals = signals.get_or_insert_with(|| Signals::new(shelf.take().flatten(), compute));
         let put = timed(&mut stages.stream, || signals.put(others.len(), signal.cast(compute)));
         put.map_err(|error| error.at(SliceError::Embedding))?;
         others.push((context, keep));
@@ -85,7 +102,8 @@ pub fn survey<B: Block, E: From<SliceError>>(
                 let readers = readers.get_or_insert_with(new);
                 timed(&mut stages.gram, || readers.add(weight.unsqueeze(), None));
             }
-            let mut energies: Vec<Vec<f64>> = rows.iter().map(|rows| vec![0.0; rows.len()]).collect();
+            let mut energies: Vec<Vec<f64>> =
+                rows.iter().map(|rows| vec![0.0; rows.len()]).collect();
             lower_all(&mut block, index, compute);
             let norm = block.sublayer(index).norm.clone();
             for first in (0..others.len()).step_by(lanes.count()) {
@@ -102,10 +120,12 @@ pub fn survey<B: Block, E: From<SliceError>>(
                         let hidden = block.hidden(index, normed.clone(), context);
                         let seen: Vec<Tensor<3>> =
                             inner.iter().map(|inner| hidden[inner.writer].clone()).collect();
-                        (normed, seen, block.write(index, stream, hidden))
+                        let after = block.write(index, stream, hidden);
+                        let weights = of_a_token(&after);
+                        (normed, seen.into_iter().map(|x| x * weights.clone()).collect(), after)
                     })
                 });
-                for (number, (normed, seen, signal)) in numbers.zip(done) {
+                for (number, (normed, seen, signal)) in numbers.zip::<Vec<Seen>>(done) {
                     let keep = others[number].1.as_deref();
                     timed(&mut stages.gram, || {
                         covariance.add(normed, keep);
@@ -136,14 +156,14 @@ pub fn survey<B: Block, E: From<SliceError>>(
         let signal = signals.take(number).map_err(SliceError::Shelf)?;
         timed(&mut stages.gram, || covariance.add(norm.forward(signal), keep.as_deref()));
     }
-    let at = |source| SliceError::NotFinite {
-        block: importance.len() - 1,
-        sublayer: depth - 1,
-        source,
-    };
+    let at =
+        |source| SliceError::NotFinite { block: importance.len() - 1, sublayer: depth - 1, source };
     covariance.lower().map_err(at)?;
     Ok(Survey { covariance, readers, importance, stages })
 }
+
+/// What one batch gives: what the readers see, the inputs of writers that can be narrowed, the stream.
+type Seen = (Tensor<3>, Vec<Tensor<3>>, Tensor<3>);
 
 /// For each channel of a signal, `[batch, tokens, channels]`, the sum of its squares over the tokens
 /// that count.

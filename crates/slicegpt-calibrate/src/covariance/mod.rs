@@ -81,6 +81,29 @@ impl Covariance {
         }
     }
 
+    /// The sum as it was: row-major, `[width, width]`, of which the lower triangle is read.
+    ///
+    /// # Panics
+    ///
+    /// If there are not `width * width` values.
+    pub fn from_values(values: &[f64], width: usize, tokens: u64, arithmetic: Arithmetic) -> Self {
+        assert_eq!(values.len(), width * width, "a covariance is square");
+        let lower = Mat::from_fn(width, width, |i, j| values[i.max(j) * width + i.min(j)]);
+        Self { lower, tokens, ..Self::new(width, arithmetic) }
+    }
+
+    /// Row-major, `[width, width]`, both triangles.
+    ///
+    /// # Errors
+    ///
+    /// As [`Covariance::lower`].
+    pub fn values(&self) -> Result<Vec<f64>, NotFinite> {
+        let lower = self.lower()?;
+        let width = lower.nrows();
+        let at = (0..width).flat_map(|i| (0..width).map(move |j| (i.max(j), i.min(j))));
+        Ok(at.map(|at| lower[at]).collect())
+    }
+
     /// Adds a signal, `[batch, tokens, width]`, of any float type, leaving out the tokens that
     /// `keep` (row-major, `[batch, tokens]`) says are padding.
     ///
@@ -117,6 +140,11 @@ impl Covariance {
                 self.finite &= host::add(lower, &rows, self.tokens, pieces).is_ok();
             }
         }
+    }
+
+    /// Of the signals.
+    pub fn width(&self) -> usize {
+        self.lower.nrows()
     }
 
     /// What its products are computed in.

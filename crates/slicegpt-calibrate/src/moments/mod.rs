@@ -5,6 +5,7 @@ mod host;
 
 use burn::tensor::{DType, Tensor};
 use faer::{Mat, MatRef};
+use slicegpt_core::Basis;
 use slicegpt_core::precise::has_own_memory;
 
 use crate::NotFinite;
@@ -78,6 +79,21 @@ impl Moments {
         };
         let rows = [values(x), values(y), values(constant)];
         host::add(gram, cross, &rows, keep, scratch);
+    }
+
+    /// The same inputs on targets expressed in `basis`.
+    ///
+    /// # Panics
+    ///
+    /// If the targets are not as wide as the basis.
+    pub fn of_projected_targets(mut self, basis: &Basis) -> Self {
+        let shape = (basis.hidden_size(), basis.rank());
+        assert_eq!(self.cross.ncols(), shape.0, "targets at full width");
+        if !basis.is_identity() {
+            self.cross =
+                &self.cross * MatRef::from_row_major_slice(basis.values(), shape.0, shape.1);
+        }
+        self
     }
 
     /// The number of inputs, the constant not counted.

@@ -89,7 +89,10 @@ pub fn run(args: Args) -> Result<ExitCode> {
         ("MLP width", arrow(spec.mlp.intermediate_size.to_string(), inner_range(&candidates))),
         ("parameters", arrow(show_count(before), show_count(after))),
         ("bytes", arrow(show_bytes(bytes_before), show_bytes(bytes_after))),
-        ("nominal sparsity", arrow(String::new(), args.cut.nominal().map_or("-".into(), show_percent))),
+        (
+            "nominal sparsity",
+            arrow(String::new(), args.cut.nominal().map_or("-".into(), show_percent)),
+        ),
         ("real reduction", arrow(String::new(), show_percent(reduction))),
         ("peak memory (estimate)", arrow(String::new(), show_bytes(peak))),
     ];

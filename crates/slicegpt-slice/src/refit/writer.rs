@@ -53,8 +53,10 @@ pub fn refit_writers(
 /// A matrix where another is, in its type.
 fn tensor(values: MatRef<'_, f64>, like: &Tensor<2>) -> Tensor<2> {
     let (rows, columns) = (values.nrows(), values.ncols());
-    let row_major: Vec<f64> =
-        (0..rows).flat_map(|i| (0..columns).map(move |j| (i, j))).map(|(i, j)| values[(i, j)]).collect();
+    let row_major: Vec<f64> = (0..rows)
+        .flat_map(|i| (0..columns).map(move |j| (i, j)))
+        .map(|(i, j)| values[(i, j)])
+        .collect();
     let data = TensorData::new(row_major, [rows, columns]).convert_dtype(like.dtype());
     Tensor::from_data(data, (&like.device(), like.dtype()))
 }

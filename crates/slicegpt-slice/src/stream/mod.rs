@@ -11,8 +11,8 @@ use slicegpt_calibrate::{Arithmetic, Covariance, NotFinite, Orientation, Spectru
 use slicegpt_core::precise::Columns;
 use slicegpt_core::{Basis, Lanes};
 
-pub use shelf::{Memory, Shelf};
 pub(crate) use shelf::Signals;
+pub use shelf::{Memory, Shelf};
 
 use crate::SliceError;
 

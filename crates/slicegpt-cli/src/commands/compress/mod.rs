@@ -6,7 +6,7 @@ mod failure;
 mod per_layer;
 mod refit;
 mod search;
-mod shared;
+pub mod shared;
 mod tables;
 
 use std::path::{Path, PathBuf};
@@ -17,17 +17,16 @@ use anyhow::{Context, Result};
 use clap::ValueEnum;
 use serde_json::json;
 use slicegpt_calibrate::{Orientation, Spectrum};
-use slicegpt_checkpoint::{
-    Dtype, Manifest, Staging, TriedSplit, Writer, Written, copy_companions,
-};
+use slicegpt_checkpoint::{Dtype, Manifest, Staging, TriedSplit, Writer, Written, copy_companions};
 use slicegpt_core::Lanes;
 use slicegpt_corpus::Samples;
 use slicegpt_models::DecoderSpec;
 use slicegpt_slice::{Directions, Ridge, Settings, Spectra, Split, Stages, Tried};
 
-use self::computing::Computing;
+pub use self::computing::Computing;
 use self::per_layer::PerLayer;
 use self::refit::Refit;
+use self::search::{Choice, Judge};
 use self::shared::Shared;
 use crate::card;
 use crate::commands::plan::refuse_sliced;
@@ -40,7 +39,8 @@ use crate::options::{DtypeName, positive};
 use crate::output;
 use crate::progress::{self, note};
 use crate::size::{parse_bytes, show_bytes, show_count, show_percent, show_widths};
-use crate::text::Calibration;
+use crate::stats;
+use crate::text::{self, Calibration};
 
 /// Arguments of `slicegpt compress`.
 #[derive(clap::Args)]
@@ -60,12 +60,18 @@ pub struct Args {
     /// relative to the mean square of its inputs, or none [default: ridge:0.01; none per-layer]
     #[arg(long, value_name = "HOW", help_heading = "What to cut")]
     refit: Option<Refit>,
+    /// How the split of a size between stream and MLPs is chosen (shared)
+    #[arg(long, value_enum, value_name = "HOW", default_value_t = Judge::Auto, help_heading = "What to cut")]
+    split_search: Judge,
     /// Which directions come first: those whose loss the linears that read the stream feel most, or
     /// those with the most energy (shared)
     #[arg(long, value_enum, default_value_t = BasisName::Read, help_heading = "What to cut")]
     basis: BasisName,
     #[command(flatten)]
     calibration: Calibration,
+    /// Statistics that `slicegpt calibrate` wrote for this model and calibration text (shared)
+    #[arg(long, value_name = "FILE", help_heading = "Calibration")]
+    stats: Option<PathBuf>,
     #[command(flatten)]
     running: Running,
     #[command(flatten)]
@@ -131,6 +137,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let wanted = args.cut.wanted(spec, dtype)?;
     let evaluation = evaluation(&args, &opened)?;
     let (samples, source) = target.run(|| args.calibration.load(&opened, &target))?;
+    let described_text = text::described(&samples, source);
     let batches = target.batches(spec, &samples);
     let batch_size = batches.size;
 
@@ -147,6 +154,15 @@ pub fn run(args: Args) -> Result<ExitCode> {
         OrientationName::Random => Orientation::random(args.calibration.seed),
     };
     let model = opened.model(&target.device);
+    let origin = || {
+        anyhow::Ok(stats::Origin {
+            format: stats::FORMAT,
+            model: opened.digest()?,
+            calibration: described_text.clone(),
+            compute_dtype: args.computing.compute_dtype().into(),
+            covariance: args.computing.covariance(&target).into(),
+        })
+    };
     let create = |sliced: &DecoderSpec| {
         let tensors = sliced.entries().into_iter().map(|entry| (entry.name, entry.shape)).collect();
         Writer::create(staging.path(), tensors, dtype, args.max_shard_size)
@@ -160,7 +176,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
                 Some(_) => Spectra::Everywhere,
                 None => Spectra::WhereCut,
             };
-            let pass = PerLayer { model: &model, sliced: &sliced, target: &target };
+            let pass = PerLayer { model: &model, sliced: &sliced, target: &target, ridge: refit };
             let orientation = &mut orientation;
             let (spectra, stages) =
                 pass.run(&batches.batches, settings, orientation, spectra, &mut writer)?;
@@ -172,20 +188,25 @@ pub fn run(args: Args) -> Result<ExitCode> {
                 let settings = args.computing.settings(&target)?;
                 anyhow::Ok(Settings { lanes: lanes.clone(), ..settings })
             };
-            let survey = pass.survey(&batches.batches, settings(&batches.lanes)?)?;
+            let survey = match &args.stats {
+                Some(path) => stats::read(path, &origin()?)?,
+                None => pass.survey(&batches.batches, settings(&batches.lanes)?)?,
+            };
             let directions = match args.basis {
                 BasisName::Read => Directions::as_read(&survey.covariance, &survey.readers)?,
                 BasisName::Energy => Directions::by_energy(&survey.covariance)?,
             };
-            let tried = search::choose(&pass, &survey, &directions, splits, &samples, settings)?;
-            let frame = pass.frame(&survey, &directions, tried[0].split, &mut orientation)?;
+            let found = (&survey, &directions);
+            let judge = args.split_search;
+            let Choice { split, tried } =
+                search::choose(&pass, found, splits, &samples, judge, settings)?;
+            let frame = pass.frame(&survey, &directions, split, &mut orientation)?;
             let mut writer = create(&frame.sliced)?;
             let lanes = settings(&batches.lanes)?;
             let mut stages = pass.write(&frame, &batches.batches, lanes, &mut writer)?;
             stages += survey.stages;
             let written = writer.finish()?;
             let spectra = vec![directions.spectrum().clone()];
-            let tried = tried.into_iter().filter(|tried| !tried.loss.is_nan()).collect();
             Ok(Done { sliced: frame.sliced, spectra, stages, tried, written })
         }
     };
@@ -214,13 +235,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
             OrientationName::Random => "random".into(),
         },
         seed: args.calibration.seed,
-        calibration: slicegpt_checkpoint::Calibration {
-            source,
-            digest: samples.digest(),
-            samples: samples.count(),
-            seqlen: samples.seqlen(),
-            tokens: samples.kept(),
-        },
+        calibration: described_text,
         tool_version: format!("slicegpt {}", env!("CARGO_PKG_VERSION")),
     };
     finish(&staging, &args.model, &described, &sliced, dtype, &manifest)?;

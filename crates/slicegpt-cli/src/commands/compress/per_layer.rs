@@ -3,10 +3,13 @@
 use anyhow::{Context, Result};
 use slicegpt_calibrate::{Orientation, Spectrum};
 use slicegpt_checkpoint::{Checkpoint, Writer};
-use slicegpt_core::{Decoder, TokenBatch};
+use slicegpt_core::{Basis, Decoder, Norm, TokenBatch};
 use slicegpt_invariance::{TableEdit, center, fuse};
-use slicegpt_models::{DecoderSpec, Model};
-use slicegpt_slice::{Batch, Settings, Spectra, Stages, Stream};
+use slicegpt_models::{DecoderBlock, DecoderSpec, Model};
+use slicegpt_slice::{
+    Arithmetic, Batch, Covariance, ReaderFit, Ridge, Settings, SliceError, Spectra, Stages, Stream,
+    Walk, principal,
+};
 
 use super::failure::Failure;
 use super::tables::rewrite;
@@ -21,6 +24,8 @@ pub struct PerLayer<'a> {
     pub sliced: &'a DecoderSpec,
     /// Where it is computed.
     pub target: &'a Target,
+    /// How what is cut is refitted, if it is.
+    pub ridge: Option<Ridge>,
 }
 
 impl PerLayer<'_> {
@@ -34,13 +39,13 @@ impl PerLayer<'_> {
         wanted: Spectra,
         writer: &mut Writer,
     ) -> Result<(Vec<Spectrum>, Stages)> {
-        let Self { model, sliced, target } = *self;
+        let Self { model, sliced, target, ridge } = *self;
         let spec = model.spec();
         let slicing = sliced.slicing.as_ref().context("a sliced spec says how")?;
         let widths = &slicing.widths;
+        let norm = model.norm()?;
         let [size, seqlen] = batches.first().map_or([0, 0], TokenBatch::shape);
         target.doing(format!("embedding, {size} x {seqlen} tokens at a time"));
-        let norm = model.norm()?;
         let embed = |batch: &TokenBatch| {
             Ok::<_, Failure>(Batch {
                 signal: center(&norm, model.embed(batch).map_err(Failure::new)?),
@@ -48,41 +53,91 @@ impl PerLayer<'_> {
                 keep: batch.mask().map(<[bool]>::to_vec),
             })
         };
-        let signals = batches.iter().map(embed);
-        let (stream, spectrum) = Stream::begin(signals, settings, widths.embedding(), orientation)
-            .map_err(Failure::of)?;
-
-        let edit = TableEdit::writer(spec.norm.centers, stream.basis(), model.device());
-        let dense = [Some(spec.embedding_entry()), spec.position_entry()];
-        let cut = [Some(sliced.embedding_entry()), sliced.position_entry()];
-        for (dense, cut) in dense.into_iter().flatten().zip(cut.into_iter().flatten()) {
-            let table = (model.stored_name(&dense.name), [dense.shape[0], dense.shape[1]]);
-            rewrite(model, &table, &edit, |rows, _| Ok(writer.write(&cut.name, &rows)?))?;
-        }
-
-        let mut spectra = vec![spectrum];
-        let progress = Progress::start("slicing", spec.layers * spec.depth() * batches.len());
+        let signals = || batches.iter().map(embed);
+        let passes = if ridge.is_some() { 2 } else { 1 };
+        let steps = passes * spec.layers * spec.depth() * batches.len();
+        let progress = Progress::start("slicing", steps);
         let blocks = (0..spec.layers).map(|index| {
             progress.message(format!("block {}/{}", index + 1, spec.layers));
             target.doing(format!("block {index}, {size} x {seqlen} tokens at a time"));
             model.block(index).map(fuse).map_err(Failure::new)
         });
         let tick = &mut || progress.tick();
+
+        if let Some(ridge) = ridge {
+            let arithmetic = settings.arithmetic.unwrap_or_else(|| Arithmetic::of(model.device()));
+            let mut covariance = Covariance::new(spec.hidden_size, arithmetic);
+            for batch in signals() {
+                let Batch { signal, keep, .. } = batch.map_err(Failure::of)?;
+                covariance.add(signal, keep.as_deref());
+            }
+            let found = principal(&covariance, widths.embedding(), orientation);
+            let (basis, spectrum) = found.map_err(SliceError::Embedding)?;
+            self.write_tables(&basis, writer)?;
+            let mut spectra = vec![spectrum];
+            let bare = Norm::bare(norm.hidden_size, norm.eps);
+            let mut walk =
+                Walk::begin(signals(), settings, basis, &bare, Some(ridge)).map_err(Failure::of)?;
+            for (index, block) in blocks.enumerate() {
+                let block = block.map_err(Failure::of)?;
+                let around = widths.block(index, spec.depth());
+                let cut = walk.block_per_cut(block, index, around, orientation, tick);
+                let (block, found) = cut.map_err(|error| Failure::of(error.into()))?;
+                spectra.extend(found);
+                self.write_block(index, &block, writer)?;
+            }
+            progress.finish();
+            let fit = ReaderFit::new(&ridge, walk.moments(), walk.basis(), sliced.head_bias)?;
+            let shift = fit.shift.as_deref();
+            let edit = TableEdit::refitted(&norm, &fit.matrix, shift, model.device());
+            self.write_head(&edit, writer)?;
+            return Ok((spectra, walk.stages()));
+        }
+
+        let (stream, spectrum) =
+            Stream::begin(signals(), settings, widths.embedding(), orientation)
+                .map_err(Failure::of)?;
+        self.write_tables(stream.basis(), writer)?;
+        let mut spectra = vec![spectrum];
         let run = slicegpt_slice::run(stream, blocks, widths, orientation, wanted, tick, |done| {
             spectra.extend(done.spectra);
-            for entry in sliced.block_entries(done.index) {
-                writer.write(&entry.name, &done.block.tensor(&entry)).map_err(Failure::new)?;
-            }
-            Ok(())
+            self.write_block(done.index, &done.block, writer).map_err(Failure::new)
         });
         let (basis, stages) = run.map_err(Failure::of)?;
         progress.finish();
+        self.write_head(&TableEdit::reader(&norm, &basis, model.device()), writer)?;
+        Ok((spectra, stages))
+    }
 
+    /// Writes what writes the stream first.
+    fn write_tables(&self, basis: &Basis, writer: &mut Writer) -> Result<()> {
+        let Self { model, sliced, .. } = self;
+        let spec = model.spec();
+        let edit = TableEdit::writer(spec.norm.centers, basis, model.device());
+        let dense = [Some(spec.embedding_entry()), spec.position_entry()];
+        let cut = [Some(sliced.embedding_entry()), sliced.position_entry()];
+        for (dense, cut) in dense.into_iter().flatten().zip(cut.into_iter().flatten()) {
+            let table = (model.stored_name(&dense.name), [dense.shape[0], dense.shape[1]]);
+            rewrite(model, &table, &edit, |rows, _| Ok(writer.write(&cut.name, &rows)?))?;
+        }
+        Ok(())
+    }
+
+    fn write_block(&self, index: usize, block: &DecoderBlock, writer: &mut Writer) -> Result<()> {
+        for entry in self.sliced.block_entries(index) {
+            writer.write(&entry.name, &block.tensor(&entry))?;
+        }
+        Ok(())
+    }
+
+    /// Writes the head, which becomes a table of its own.
+    fn write_head(&self, edit: &TableEdit, writer: &mut Writer) -> Result<()> {
+        let Self { model, sliced, target, .. } = self;
+        let spec = model.spec();
         target.doing("the head".into());
-        let edit = TableEdit::reader(&norm, &basis, model.device());
         let [name, bias] = ["weight", "bias"].map(|kind| format!("{}.{kind}", spec.names.head));
         let mut shifts = Vec::new();
-        rewrite(model, &model.head_table(), &edit, |rows, shift| {
+        rewrite(model, &model.head_table(), edit, |rows, shift| {
             shifts.extend(shift.into_iter().flatten());
             Ok(writer.write(&name, &rows)?)
         })?;
@@ -92,6 +147,6 @@ impl PerLayer<'_> {
             let sum: Vec<f32> = dense.iter().zip(shifts).map(|(a, b)| a + b).collect();
             writer.write(&bias, &sum)?;
         }
-        Ok((spectra, stages))
+        Ok(())
     }
 }

@@ -1,6 +1,7 @@
 //! Which split between stream and MLPs, where a size is asked for.
 
 use anyhow::{Result, bail};
+use clap::ValueEnum;
 use slicegpt_core::Lanes;
 use slicegpt_corpus::Samples;
 use slicegpt_slice::{Directions, Orientation, Settings, Split, Survey, Tried, search};
@@ -9,51 +10,85 @@ use super::shared::Shared;
 use crate::device::Batches;
 use crate::progress::note;
 
-/// The best of `splits`, first, and the others that were measured. A loss that is no number was not
-/// measured: there was no choice.
-///
-/// A split is measured as what it will be: cut and refitted on some of the calibration text, and
-/// compared with the dense model on other sequences of it.
+/// How splits are judged.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Judge {
+    /// Measured up to 3 B parameters, predicted above
+    Auto,
+    /// Each is cut, refitted on some of the calibration text, and compared with the dense model on the
+    /// rest
+    Measured,
+    /// By the statistics alone
+    Predicted,
+}
+
+/// Parameters up to which splits are measured.
+const MEASURED: usize = 3_000_000_000;
+
+/// The best split, and what was tried.
+pub struct Choice {
+    /// The best.
+    pub split: Split,
+    /// All that were measured, the best first; none where there was no choice or nothing was measured.
+    pub tried: Vec<Tried>,
+}
+
+/// Chooses among `splits` of one size.
 pub fn choose(
     pass: &Shared<'_>,
-    survey: &Survey,
-    directions: &Directions,
+    (survey, directions): (&Survey, &Directions),
     splits: &[Split],
     samples: &Samples,
+    judge: Judge,
     settings: impl Fn(&Lanes) -> Result<Settings>,
-) -> Result<Vec<Tried>> {
-    if let [split] = splits {
-        return Ok(vec![Tried { split: *split, loss: f64::NAN }]);
+) -> Result<Choice> {
+    let spec = pass.model.spec();
+    let predicted = match judge {
+        Judge::Auto => spec.parameters() > MEASURED,
+        Judge::Measured => false,
+        Judge::Predicted => true,
+    };
+    let predict = |split: &Split| survey.predict(directions, *split);
+    let best = splits.iter().min_by(|a, b| predict(a).total_cmp(&predict(b)));
+    match best {
+        Some(split) if predicted || splits.len() == 1 => {
+            return Ok(Choice { split: *split, tried: Vec::new() });
+        }
+        _ => {}
     }
     let (fitted, held_out) = parts(samples, splits.len())?;
-    let spec = pass.model.spec();
     let Batches { batches, lanes, .. } = pass.target.batches(spec, &fitted);
     let held_out = pass.target.batches(spec, &held_out).batches;
-    search(splits, |split| {
+    let tried = search(splits, |split| {
         let frame = pass.frame(survey, directions, split, &mut Orientation::Pca)?;
         let found = pass.measure(&frame, &batches, &held_out, settings(&lanes)?)?;
         note(format!(
             "stream {}, MLP {}: KL {:.5} +- {:.5} nats per token",
             split.width, split.intermediate, found.mean, found.standard_error
         ));
-        Ok(found.mean)
-    })
+        anyhow::Ok(found.mean)
+    })?;
+    Ok(Choice { split: tried[0].split, tried })
 }
 
 /// Tokens that a split is fitted on, at least, if there are as many.
 const ENOUGH: usize = 8192;
 
+/// Splits that are measured in one search, about.
+const SPLITS: usize = 8;
+
 /// What splits are fitted on, and what they are judged by: together no more than what makes the search
-/// as long as the compression itself, and a quarter of it held out.
+/// about as long as the compression itself, a quarter of it held out.
 fn parts(samples: &Samples, candidates: usize) -> Result<(Samples, Samples)> {
     let count = samples.count();
     if count < 2 {
         bail!(
-            "a split between stream and MLPs is found by holding out some calibration sequences, and \
-             there is only one; give --hidden-size and --intermediate-size, or more calibration text"
+            "a split between stream and MLPs is measured on calibration sequences that are held out, \
+             and there is only one sequence; give --hidden-size and --intermediate-size, more \
+             calibration text, or --split-search predicted"
         );
     }
-    let share = count / candidates.min(8);
+    let share = count / candidates.min(SPLITS);
     let some = share.max(ENOUGH / samples.seqlen()).clamp(2, count);
     let held_out = (some / 4).max(1);
     let all = samples.clone().take(some);

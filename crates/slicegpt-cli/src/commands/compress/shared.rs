@@ -10,14 +10,14 @@ use slicegpt_eval::{Divergence, DivergenceSum};
 use slicegpt_invariance::{TableEdit, center, fuse};
 use slicegpt_models::{DecoderBlock, DecoderSpec, Model};
 use slicegpt_slice::{
-    Batch, Moments, Orientation, ReaderFit, Ridge, Settings, Split, Stages, Survey,
-    Directions, TiedHead, Walk, align, cut_block, most_important, survey,
+    Batch, Directions, Moments, Orientation, ReaderFit, Ridge, Settings, Split, Stages, Survey,
+    TiedHead, Walk, align, cut_block, most_important, survey,
 };
 
 use super::failure::Failure;
 use super::tables::{each, rewrite};
 use crate::device::Target;
-use crate::progress::Progress;
+use crate::progress::{self, Progress};
 
 /// A model, how it is cut, and where.
 pub struct Shared<'a> {
@@ -113,13 +113,29 @@ impl Shared<'_> {
             let table = (self.model.stored_name(&dense.name), [dense.shape[0], dense.shape[1]]);
             rewrite(self.model, &table, &embedding, |rows, _| Ok(writer.write(&cut.name, &rows)?))?;
         }
-        let walk = self.walk(frame, batches, &[], settings, |index, mut block| {
+        let mut write = |index: usize, mut block: DecoderBlock| {
             self.finish_norms(&mut block, frame.split.width);
             for entry in sliced.block_entries(index) {
                 writer.write(&entry.name, &block.tensor(&entry))?;
             }
             Ok(())
-        })?;
+        };
+        let walk = match self.ridge {
+            Some(_) => Some(self.walk(frame, batches, &[], settings, write)?),
+            // Without a refit nothing need be run.
+            None => {
+                let progress = Progress::start("slicing", spec.layers);
+                let columns = frame.basis.on(self.model.device());
+                for (index, block) in self.blocks(&progress, batches).enumerate() {
+                    let block = block.map_err(Failure::of)?;
+                    write(index, cut_block(block, &columns, &frame.kept[index]))?;
+                    let _ = progress.tick();
+                    progress::check()?;
+                }
+                progress.finish();
+                None
+            }
+        };
         let head = self.head(frame, walk.as_ref().map(Walk::moments))?;
         if let [weight] = sliced.norm_entries().as_slice() {
             let bare = self.bare_norm()?;
@@ -127,7 +143,8 @@ impl Shared<'_> {
                 true => bare.stock_weight(frame.split.width),
                 false => 1.0,
             };
-            let values = head.weight.as_deref().map_or(vec![1.0; frame.split.width], <[f64]>::to_vec);
+            let values =
+                head.weight.as_deref().map_or(vec![1.0; frame.split.width], <[f64]>::to_vec);
             let values: Vec<f32> = values.into_iter().map(|x| (x * stock) as f32).collect();
             writer.write(&weight.name, &values)?;
         }
@@ -152,8 +169,7 @@ impl Shared<'_> {
         held_out: &[TokenBatch],
         settings: Settings,
     ) -> Result<Divergence> {
-        let walk = self.walk(frame, batches, held_out, settings, |_, _| Ok(()))?;
-        let mut walk = walk.context("only a refitted model is measured")?;
+        let mut walk = self.walk(frame, batches, held_out, settings, |_, _| Ok(()))?;
         let head = self.head(frame, Some(walk.moments()))?;
         let device = self.model.device();
         let width = frame.split.width;
@@ -230,7 +246,7 @@ impl Shared<'_> {
         })
     }
 
-    /// Cuts block after block. Without a refit no stream is needed, and none is given back.
+    /// Cuts block after block, the streams of both models side by side.
     fn walk(
         &self,
         frame: &Frame,
@@ -238,34 +254,23 @@ impl Shared<'_> {
         held_out: &[TokenBatch],
         settings: Settings,
         mut sink: impl FnMut(usize, DecoderBlock) -> Result<()>,
-    ) -> Result<Option<Walk<slicegpt_models::Context>>> {
+    ) -> Result<Walk<slicegpt_models::Context>> {
         let spec = self.model.spec();
-        let Some(ridge) = self.ridge else {
-            let progress = Progress::start("slicing", spec.layers);
-            let columns = frame.basis.on(self.model.device());
-            for (index, block) in self.blocks(&progress, batches).enumerate() {
-                let block = block.map_err(Failure::of)?;
-                sink(index, cut_block(block, &columns, &frame.kept[index]))?;
-                if progress.tick().is_break() {
-                    return Err(crate::progress::Interrupted.into());
-                }
-            }
-            progress.finish();
-            return Ok(None);
-        };
-        let count = batches.len() + held_out.len();
-        let progress = Progress::start("slicing", 2 * spec.layers * spec.depth() * count);
+        let passes = if self.ridge.is_some() { 2 } else { 1 };
+        let count = passes * (batches.len() + held_out.len());
+        let progress = Progress::start("slicing", spec.layers * spec.depth() * count);
         let signals = self.signals(batches, held_out)?;
         let norm = self.bare_norm()?;
         let basis = frame.basis.clone();
-        let mut walk = Walk::begin(signals, settings, basis, &norm, ridge).map_err(Failure::of)?;
+        let mut walk =
+            Walk::begin(signals, settings, basis, &norm, self.ridge).map_err(Failure::of)?;
         for (index, block) in self.blocks(&progress, batches).enumerate() {
             let block = block.map_err(Failure::of)?;
             let cut = walk.block(block, index, &frame.kept[index], &mut || progress.tick());
             sink(index, cut.map_err(|error| Failure::of(error.into()))?)?;
         }
         progress.finish();
-        Ok(Some(walk))
+        Ok(walk)
     }
 
     /// The head that fits the basis, from what is read before it.

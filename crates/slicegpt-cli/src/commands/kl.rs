@@ -1,0 +1,98 @@
+//! `slicegpt eval kl`: how far the predictions of a model are from those of another.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+use serde_json::json;
+use slicegpt_eval::divergence;
+
+use crate::commands::ppl::eval_error;
+use crate::device::{Batches, Running};
+use crate::model::Opened;
+use crate::options::positive;
+use crate::output;
+use crate::progress::Progress;
+use crate::size::show_percent;
+use crate::text::Cutting;
+
+/// Arguments of `slicegpt eval kl`.
+#[derive(clap::Args)]
+#[group(id = "input", required = true, multiple = false, args = ["text", "tokens"])]
+pub struct Args {
+    /// Hugging Face checkpoint directory of the model to compare with, usually the dense one
+    base: PathBuf,
+    /// Hugging Face checkpoint directory of the model to judge, with the same tokenizer
+    model: PathBuf,
+    /// Text to compare on: plain, JSONL or Parquet
+    #[arg(long, value_name = "FILE")]
+    text: Option<PathBuf>,
+    /// Token ids to compare on
+    #[arg(long, value_name = "FILE.safetensors[:TENSOR]")]
+    tokens: Option<String>,
+    #[command(flatten)]
+    cutting: Cutting,
+    #[command(flatten)]
+    running: Running,
+    /// Compare on the first N sequences only
+    #[arg(long, value_name = "N", value_parser = positive)]
+    max_samples: Option<usize>,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs it.
+pub fn run(args: Args) -> Result<ExitCode> {
+    let [base, model] = [Opened::open(&args.base)?, Opened::open(&args.model)?];
+    let [ours, theirs] = [&model, &base].map(|opened| opened.spec.vocab_size);
+    if ours != theirs {
+        bail!(
+            "{} has {ours} token ids and {} has {theirs}: only models over one vocabulary can be \
+             compared",
+            args.model.display(),
+            args.base.display()
+        );
+    }
+    let target = args.running.open()?;
+    let (text, tokens) = (args.text.as_deref(), args.tokens.as_deref());
+    let samples = args.cutting.evaluation(&base, text, tokens, args.max_samples)?;
+    if samples.seqlen() > model.spec.context_length {
+        bail!(
+            "{} takes {} tokens at most; give --seqlen",
+            args.model.display(),
+            model.spec.context_length
+        );
+    }
+    let Batches { batches, lanes, .. } = target.batches(&base.spec, &samples);
+    let steps = batches.len() * (base.spec.layers + model.spec.layers);
+    let progress = Progress::start("comparing", steps);
+    target.doing(format!("comparing {} sequences of {}", samples.count(), samples.seqlen()));
+    let found = target.run(|| {
+        let [base, model] = [&base, &model].map(|opened| opened.model(&target.device));
+        let found = divergence(&base, &model, &batches, &lanes, &mut || progress.tick());
+        found.map_err(|error| eval_error(error, &args.model))
+    });
+    progress.finish();
+    let found = found?;
+    let protocol = "KL(base || model) of the distributions over the next token, at every token of every \
+                    sequence; mean over sequences, with its standard error over sequences.";
+    let json = json!({
+        "kl": found.mean,
+        "kl_standard_error": found.standard_error,
+        "top1_agreement": found.agreement,
+        "tokens": found.tokens,
+        "samples": found.samples,
+        "seqlen": samples.seqlen(),
+        "protocol": protocol,
+        "device": target.info.name.to_string(),
+    });
+    let rows = vec![
+        ("KL per token, nats", vec![format!("{:.5} +- {:.5}", found.mean, found.standard_error)]),
+        ("same most likely token", vec![show_percent(found.agreement)]),
+        ("tokens compared", vec![found.tokens.to_string()]),
+        ("sequences", vec![format!("{} x {} tokens", found.samples, samples.seqlen())]),
+    ];
+    output::print(args.json.then_some(json), &rows, &[], Some(protocol))?;
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,87 @@
+#!/usr/bin/env python3
+"""Shows that what `slicegpt compress` writes for the RMSNorm families is a checkpoint like any other:
+Hugging Face transformers loads it with no custom code and computes the logits that `slicegpt logits`
+does.
+
+    stock.py SLICEGPT MODEL...
+
+Each MODEL is a dense checkpoint directory. It is cut by the shared method to a few shapes, and the
+logits of both are compared on random tokens. The exit code is 1 if any differ by more than 1e-3.
+"""
+
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import torch
+import transformers
+from safetensors.numpy import load_file, save_file
+from transformers import AutoModelForCausalLM
+
+TOLERANCE = 1e-3
+TOKENS = 24
+
+
+def shapes(config):
+    """Options to cut with: by sparsity, by size with both widths chosen, and nothing cut."""
+    hidden, heads = config["hidden_size"], config["num_attention_heads"]
+    narrow = (hidden * 3 // 4) // heads * heads
+    inner = config["intermediate_size"] * 4 // 5
+    yield "stream only", ["--hidden-size", str(narrow)]
+    yield "stream and MLP", ["--hidden-size", str(narrow), "--intermediate-size", str(inner)]
+    yield "no refit", ["--hidden-size", str(narrow), "--refit", "none"]
+    yield "full width", ["--hidden-size", str(hidden)]
+
+
+def run(*command):
+    done = subprocess.run([str(part) for part in command], capture_output=True, text=True)
+    if done.returncode:
+        sys.exit(f"{' '.join(map(str, command))}\n{done.stderr}")
+    return done.stdout
+
+
+def check(slicegpt, model, scratch):
+    config = json.loads((model / "config.json").read_text())
+    rng = np.random.default_rng(1)
+    ids = rng.integers(0, config["vocab_size"], (64, TOKENS), dtype=np.int32)
+    tokens = scratch / "tokens.safetensors"
+    save_file({"calibration": ids, "prompt": ids[:2]}, tokens)
+    worst = 0.0
+    for name, options in shapes(config):
+        out, ours = scratch / "out", scratch / "logits.safetensors"
+        run(slicegpt, "compress", model, "--out", out, "--force", "--device", "cpu", "--calibration",
+            f"{tokens}:calibration", *options)
+        run(slicegpt, "logits", out, "--tokens", f"{tokens}:prompt", "--out", ours)
+        ours = torch.from_numpy(load_file(ours)["logits"])
+        theirs, info = AutoModelForCausalLM.from_pretrained(
+            out, dtype=torch.float32, output_loading_info=True, attn_implementation="eager"
+        )
+        wrong = {key: value for key, value in info.items() if value and key != "error_msgs"}
+        if wrong or (out / "config.json").read_text().find("slicegpt") >= 0:
+            sys.exit(f"{model.name}, {name}: not a stock checkpoint: {wrong}")
+        with torch.no_grad():
+            logits = theirs(torch.from_numpy(ids[:2].astype(np.int64))).logits
+        difference = (logits - ours).abs().max().item()
+        worst = max(worst, difference)
+        kind = type(theirs).__name__
+        tied = "tied" if config.get("tie_word_embeddings") else "untied"
+        print(f"{model.name:24} {kind:20} {tied:7} {name:16} largest difference {difference:.1e}")
+    return worst
+
+
+def main():
+    slicegpt, *models = sys.argv[1:]
+    if not models:
+        sys.exit(__doc__)
+    print(f"transformers {transformers.__version__}, torch {torch.__version__}")
+    with tempfile.TemporaryDirectory() as scratch:
+        worst = max(check(slicegpt, Path(model), Path(scratch)) for model in models)
+    if worst > TOLERANCE:
+        sys.exit(f"logits differ by {worst:.1e}, more than {TOLERANCE:.0e}")
+
+
+if __name__ == "__main__":
+    main()
