@@ -3,7 +3,6 @@
 
 mod backends;
 mod compress;
-mod machine;
 mod measure;
 mod report;
 mod workload;

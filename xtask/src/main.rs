@@ -5,11 +5,17 @@
 //! release mode, so that one target directory serves every command.
 
 mod bench;
+mod canvas;
 mod compress;
 mod fixtures;
+mod interop;
+mod machine;
 mod random_model;
+mod study;
 mod test;
 mod tidy;
+mod versions;
+mod whole;
 mod workspace;
 
 use std::process::ExitCode;
@@ -36,6 +42,8 @@ enum Command {
     RandomModel(random_model::Args),
     #[command(subcommand)]
     Bench(bench::Command),
+    Study(study::Args),
+    Interop(interop::Args),
 }
 
 fn main() -> ExitCode {
@@ -57,5 +65,7 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Fixtures(args) => fixtures::run(&workspace, args),
         Command::RandomModel(args) => random_model::run(&workspace, args),
         Command::Bench(command) => bench::run(&workspace, command),
+        Command::Study(args) => study::run(&workspace, &args),
+        Command::Interop(args) => interop::run(&workspace, &args),
     }
 }

@@ -5,7 +5,6 @@ mod chart;
 mod found;
 mod results;
 mod table;
-mod versions;
 
 use std::fs;
 use std::process::{Command, ExitCode, Stdio};
@@ -13,10 +12,10 @@ use std::process::{Command, ExitCode, Stdio};
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
-use super::machine::Machine;
+use crate::machine::Machine;
+use crate::versions::Versions;
 use crate::workspace::Workspace;
 use results::DeviceResults;
-use versions::Versions;
 
 /// Measures the kernels on every device, checks that they agree, and writes
 /// docs/bench/backends.{json,md,svg}.

@@ -5,10 +5,10 @@ use std::process::{Command, ExitCode, Stdio};
 
 use anyhow::{Context, Result};
 
-use super::machine::Machine;
 use super::measure::measure;
 use super::report::{self, Measured};
 use super::workload::WORKLOADS;
+use crate::machine::Machine;
 use crate::workspace::Workspace;
 
 /// Measures `slicegpt compress` on random models and writes docs/bench/compress.{json,md}.

@@ -4,9 +4,9 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
-use super::machine::Machine;
 use super::measure::Cost;
 use super::workload::{SPARSITY, Workload};
+use crate::machine::Machine;
 
 /// One workload and the cost of each of its runs.
 pub struct Measured {
@@ -103,18 +103,17 @@ fn workload_json(measured: &Measured) -> Value {
 }
 
 pub fn markdown(machine: &Machine, measured: &[Measured]) -> String {
-    let memory = machine.memory_gib.map_or(String::new(), |gib| format!(", {gib:.0} GiB"));
     let mut text = format!(
         "# `slicegpt compress`, measured\n\n\
          Written by `cargo xtask bench compress`; do not edit. Sparsity {SPARSITY}, random weights \
          and tokens.\nOne value or least / median / greatest of several runs; memory is the peak \
          resident set of the process.\n\n\
-         - Machine: {}, {} cores{memory}, {}\n\
+         - Machine: {}\n\
          - Date: {}, commit {}\n\
          - Compiler: {}\n\n\
          | model | tokens | program | wall s | CPU s | peak MiB |\n\
          |---|---:|---|---:|---:|---:|\n",
-        machine.cpu, machine.cores, machine.system, machine.date, machine.commit, machine.rustc,
+        machine.summary(), machine.date, machine.commit, machine.rustc,
     );
     for measured in measured {
         let workload = measured.workload;

@@ -30,7 +30,9 @@ impl ReaderFit {
     ) -> Result<Self, RidgeError> {
         let (width, rank) = (basis.hidden_size(), basis.rank());
         let prior = Mat::from_fn(rank, width, |i, j| basis.values()[j * rank + i]);
-        let Affine { matrix, shift } = ridge.solve(moments, prior.as_ref(), bias)?;
+        let nothing = vec![0.0; width];
+        let prior_shift = bias.then_some(nothing.as_slice());
+        let Affine { matrix, shift } = ridge.solve(moments, prior.as_ref(), prior_shift)?;
         let at = (0..width).flat_map(|j| (0..rank).map(move |i| (i, j)));
         Ok(Self { matrix: at.map(|at| matrix[at]).collect(), shift })
     }

@@ -75,7 +75,8 @@ impl TiedHead {
             }
         }
         let diagonal = (0..rank).map(|i| normal[(i, i)]).sum::<f64>() / rank as f64;
-        let penalty = ridge.lambda * diagonal.max(f64::MIN_POSITIVE);
+        let strength = ridge.strength(rank, here.tokens());
+        let penalty = strength * diagonal.max(f64::MIN_POSITIVE);
         let mut weight = Mat::from_fn(rank, 1, |i, _| {
             let explained: f64 = (0..width)
                 .map(|k| (cross[(i, k)] - tokens * means[i] * dense_means[k]) * head[(i, k)])
@@ -92,7 +93,8 @@ impl TiedHead {
             let row = |row: &[f64]| row.iter().zip(&scaled).map(|(x, y)| x * y).sum::<f64>();
             let told: Vec<f64> = basis.values().chunks_exact(rank).map(row).collect();
             let center = if centers { told.iter().sum::<f64>() / width as f64 } else { 0.0 };
-            let of = |i: usize| bias[i] + gain[i] * dense_means[i] - (told[i] - center);
+            let found = |i: usize| gain[i] * dense_means[i] - (told[i] - center);
+            let of = |i: usize| bias[i] + found(i) / (1.0 + strength);
             (0..width).map(of).collect()
         });
         Ok(Self { weight, shift })

@@ -29,8 +29,14 @@ pub fn refit_writers(
         prior.extend(values.try_into_vec::<f64>().expect("it was just made float64"));
     }
     let prior = MatRef::from_row_major_slice(&prior, rows, width);
-    let constant = writers.iter().any(|writer| writer.bias.is_some());
-    let Affine { matrix, shift } = ridge.solve(moments, prior, constant)?;
+    let mut biases: Option<Vec<f64>> = None;
+    for bias in writers.iter().filter_map(|writer| writer.bias.as_ref()) {
+        let values = bias.val().into_data_dtype(DType::F64);
+        let values: Vec<f64> = values.try_into_vec().expect("it was just made float64");
+        let sum = biases.get_or_insert_with(|| vec![0.0; width]);
+        sum.iter_mut().zip(values).for_each(|(sum, x)| *sum += x);
+    }
+    let Affine { matrix, shift } = ridge.solve(moments, prior, biases.as_deref())?;
     let mut first = 0;
     for writer in &mut writers {
         let [rows, _] = writer.weight.dims();

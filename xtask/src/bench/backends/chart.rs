@@ -1,25 +1,11 @@
 //! The comparison as a picture: how near each kernel comes to the limit, a bar for each device.
 
-use std::error::Error;
-
 use anyhow::{Result, anyhow};
-use plotters::coord::Shift;
 use plotters::prelude::*;
-use plotters::style::text_anchor::{HPos, Pos, VPos};
+use plotters::style::text_anchor::HPos;
 
 use super::results::{DeviceResults, keys};
-
-/// One colour per device, told apart by the colour-blind too (Okabe and Ito).
-const COLOURS: [RGBColor; 5] = [
-    RGBColor(0x00, 0x72, 0xb2),
-    RGBColor(0xe6, 0x9f, 0x00),
-    RGBColor(0x00, 0x9e, 0x73),
-    RGBColor(0xcc, 0x79, 0xa7),
-    RGBColor(0x56, 0xb4, 0xe9),
-];
-const INK: RGBColor = RGBColor(0x22, 0x22, 0x22);
-const FAINT: RGBColor = RGBColor(0x70, 0x70, 0x70);
-const GRID: RGBColor = RGBColor(0xe2, 0xe2, 0xe2);
+use crate::canvas::{COLOURS, Canvas, Drawn, FAINT, GRID, INK, place, write};
 
 // Pixels.
 const WIDTH: i32 = 960;
@@ -34,9 +20,6 @@ const GROUP: i32 = 30;
 const BAR: i32 = 11;
 const GAP: i32 = 8;
 const BOTTOM: i32 = 26;
-
-type Canvas<'a> = DrawingArea<SVGBackend<'a>, Shift>;
-type Drawn = std::result::Result<(), Box<dyn Error>>;
 
 /// Kernels that stand together.
 struct Group<'a> {
@@ -142,23 +125,6 @@ fn draw(
 
 fn bar(canvas: &Canvas<'_>, from: (i32, i32), to: (i32, i32), colour: RGBColor) -> Drawn {
     canvas.draw(&Rectangle::new([from, to], colour.filled()))?;
-    Ok(())
-}
-
-fn write(canvas: &Canvas<'_>, text: &str, at: (i32, i32), size: i32, colour: RGBColor) -> Drawn {
-    place(canvas, text, at, size, colour, HPos::Left)
-}
-
-fn place(
-    canvas: &Canvas<'_>,
-    text: &str,
-    at: (i32, i32),
-    size: i32,
-    colour: RGBColor,
-    side: HPos,
-) -> Drawn {
-    let style = ("sans-serif", size).into_font().color(&colour).pos(Pos::new(side, VPos::Center));
-    canvas.draw(&Text::new(text, at, style))?;
     Ok(())
 }
 

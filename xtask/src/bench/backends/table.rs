@@ -2,10 +2,10 @@
 
 use std::fmt::Write as _;
 
-use super::super::machine::Machine;
 use super::agreement::Compared;
 use super::results::{DeviceResults, KernelResult, Numbers, keys};
-use super::versions::Versions;
+use crate::machine::Machine;
+use crate::versions::Versions;
 
 pub fn markdown(
     machine: &Machine,
@@ -13,17 +13,14 @@ pub fn markdown(
     devices: &[DeviceResults],
     compared: &[Compared],
 ) -> String {
-    let memory = machine.memory_gib.map_or(String::new(), |gib| format!(", {gib:.0} GiB"));
     let mut text = format!(
         "# Backends, measured\n\n\
          Written by `cargo xtask bench backends`; do not edit.\n\n\
-         - Machine: {}, {} cores{memory}, {}\n\
+         - Machine: {}\n\
          - Date: {}, commit {}\n\
          - Versions: slicegpt {}, Burn {}, {}\n\n\
          ![Every kernel as a part of what the device can do at most](backends.svg)\n\n",
-        machine.cpu,
-        machine.cores,
-        machine.system,
+        machine.summary(),
         machine.date,
         machine.commit,
         versions.slicegpt,

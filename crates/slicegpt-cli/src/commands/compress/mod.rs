@@ -57,7 +57,7 @@ pub struct Args {
     #[arg(long, value_enum, default_value_t = OrientationName::Pca, help_heading = "What to cut")]
     orientation: OrientationName,
     /// Fit every linear to what the dense model does, after the cut: ridge[:LAMBDA], LAMBDA being
-    /// relative to the mean square of its inputs, or none [default: ridge:0.01; none per-layer]
+    /// relative to the mean square of its inputs, or none [default: ridge:0.001; none per-layer]
     #[arg(long, value_name = "HOW", help_heading = "What to cut")]
     refit: Option<Refit>,
     /// How the split of a size between stream and MLPs is chosen (shared)

@@ -48,6 +48,12 @@ impl Machine {
         }
     }
 
+    /// For a reader, on one line.
+    pub fn summary(&self) -> String {
+        let memory = self.memory_gib.map_or(String::new(), |gib| format!(", {gib:.0} GiB"));
+        format!("{}, {} cores{memory}, {}", self.cpu, self.cores, self.system)
+    }
+
     pub fn to_json(&self) -> Value {
         json!({
             "cpu": self.cpu,
@@ -87,8 +93,8 @@ fn field(text: &str, key: &str) -> Option<String> {
 /// The commit, marked where the tree differs from it.
 fn commit(root: &Path) -> Option<String> {
     let commit = output(root, "git", &["rev-parse", "--short=12", "HEAD"])?;
-    // The report itself is about to change.
-    let status = ["status", "--porcelain", "--", ".", ":!docs/bench"];
+    // Reports are about to change, or have changed since the last one.
+    let status = ["status", "--porcelain", "--", ".", ":!docs/bench", ":!docs/study"];
     let is_clean = output(root, "git", &status).is_none();
     Some(if is_clean { commit } else { format!("{commit} with changes") })
 }
