@@ -38,7 +38,7 @@ fn demo(workspace: &Workspace) -> Vec<OsString> {
     let out = workspace.target_dir.join("slicegpt-demo");
     let mut args: Vec<OsString> = Vec::new();
     args.push("fixtures/models/ts-llama3-gqa".into());
-    args.extend(["--sparsity", "0.25"].map(OsString::from));
+    args.extend(["--keep-params", "0.75"].map(OsString::from));
     args.extend(["--out".into(), out.into(), "--force".into()]);
     args.extend(["--eval-text", "fixtures/text/valid.txt"].map(OsString::from));
     args.extend(["--seqlen", "256", "--samples", "128"].map(OsString::from));

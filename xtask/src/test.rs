@@ -79,7 +79,7 @@ fn steps(workspace: &Workspace, args: &Args) -> Vec<Step> {
 }
 
 /// Test targets that ask the environment variable `SLICEGPT_DEVICE` what to test.
-const DEVICE_TESTS: &[&str] = &["covariance", "device", "precise"];
+const DEVICE_TESTS: &[&str] = &["covariance", "device", "moments", "precise"];
 
 fn device_steps(workspace: &Workspace, args: &Args, device: &str) -> Result<Vec<Step>> {
     let feature = device.split(':').next().unwrap_or_default();

@@ -79,14 +79,15 @@ impl Directions {
     }
 
     /// An orthonormal basis of the span of the first `rank`, oriented as `orientation` says: as they
-    /// are, orthogonalised in their order, or random. Where `rank` is the whole width, the axes.
+    /// are, orthogonalised in their order, or random. Where `rank` is the whole width, the axes: nothing is
+    /// cut, and nothing is turned.
     ///
     /// # Panics
     ///
     /// If `rank` is 0 or above the width.
     pub fn basis(&self, rank: usize, orientation: &mut Orientation) -> Basis {
         let width = self.ordered.nrows();
-        if rank == width && matches!(orientation, Orientation::Pca) {
+        if rank == width {
             return Basis::axes(width, width);
         }
         let leading = self.ordered.subcols(0, rank).qr().compute_thin_Q();

@@ -78,6 +78,9 @@ impl Ridge {
         let [gram, cross] = moments.sums()?;
         let (inputs, targets) = (moments.inputs(), cross.ncols());
         assert_eq!([prior.nrows(), prior.ncols()], [inputs, targets], "a prior of the same shape");
+        if moments.tokens() == 0 {
+            return Ok(Affine { matrix: prior.to_owned(), shift: shift.map(<[f64]>::to_vec) });
+        }
         let constant = shift.is_some();
         let strength = self.strength(inputs, moments.tokens());
         // The last row holds sums, and how much all tokens count.

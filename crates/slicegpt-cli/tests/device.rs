@@ -57,6 +57,9 @@ fn compress(model: &Path, options: &[&str]) -> (TempDir, Value) {
     let eval = fixtures().join("text/valid.txt");
     let mut args = vec!["compress", text(model), "--out", text(&out), "--json", "--dtype", "f32"];
     args.extend(["--seqlen", "96", "--eval-text", text(&eval), "--eval-max-samples", "4"]);
+    if !options.contains(&"--method") {
+        args.extend(["--method", "per-layer"]);
+    }
     if !options.contains(&"--samples") {
         args.extend(["--samples", "8"]);
     }
@@ -75,9 +78,14 @@ fn weights(scratch: &TempDir) -> Vec<u8> {
 
 #[test]
 fn slicing_gives_the_perplexity_that_the_processor_gives() {
-    for model in trained_by_all() {
+    let methods = [
+        ["--method", "per-layer", "--sparsity", "0.25"],
+        ["--method", "shared", "--sparsity", "0.25"],
+    ];
+    let each = |model: PathBuf| methods.iter().map(move |method| (model.clone(), method));
+    for (model, method) in trained_by_all().into_iter().flat_map(each) {
         // Directions found with fewer tokens depend on the last digit of each.
-        let enough = ["--samples", "24"];
+        let enough = [&method[..], &["--samples", "24"]].concat();
         let run = |options: &[&str]| compress(&model, &[options, &enough].concat()).1;
         let expected = run(&["--device", "cpu", "--covariance", "f64"]);
         // What every other device does by itself.
@@ -86,7 +94,7 @@ fn slicing_gives_the_perplexity_that_the_processor_gives() {
         assert_eq!(found["covariance"], "split-f32");
         for (found, expected) in perplexities(&found).into_iter().zip(perplexities(&expected)) {
             let off = relative(found, expected);
-            assert!(off < 1e-3, "{}: {found}, not {expected}", model.display());
+            assert!(off < 1e-3, "{} {method:?}: {found}, not {expected}", model.display());
         }
     }
 }

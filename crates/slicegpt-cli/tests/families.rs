@@ -49,7 +49,7 @@ fn compress(case: &Path, options: &[&str]) -> (TempDir, PathBuf, Value) {
     let out = scratch.path().join("out");
     let tokens = text(&case.join("expected.safetensors")).to_string();
     let mut args = vec!["compress", text(case), "--out", text(&out), "--calibration", &tokens];
-    args.push("--json");
+    args.extend(["--json", "--method", "per-layer"]);
     args.extend(options);
     let result = json(&args);
     (scratch, out, result)
@@ -131,7 +131,7 @@ fn the_last_direction_is_free_where_the_norm_centres() {
 fn the_plan_is_what_is_written() {
     for case in cases() {
         for options in [&["--sparsity", "0.25"][..], &["--sparsity", "0.4", "--slice-head"][..]] {
-            let mut args = vec!["plan", text(&case), "--json"];
+            let mut args = vec!["plan", text(&case), "--json", "--method", "per-layer"];
             args.extend(options);
             let plan = json(&args);
             let (_scratch, out, result) = compress(&case, options);

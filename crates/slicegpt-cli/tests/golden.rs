@@ -98,7 +98,7 @@ impl Case {
         let calibration = format!("{}:cal_input_ids", self.tokens);
         let (sparsity, round_to) = (run["sparsity"].to_string(), run["round_interval"].to_string());
         let mut args = vec!["compress", model.to_str().unwrap(), "--out", out.to_str().unwrap()];
-        args.extend(["--force", "--json", "--calibration", &calibration]);
+        args.extend(["--method", "per-layer", "--force", "--json", "--calibration", &calibration]);
         args.extend(["--spectra", spectra.to_str().unwrap()]);
         let linear = tag.starts_with("linear_sched");
         // Linear schedules are not described by a sparsity there: from 10 to 30 %.

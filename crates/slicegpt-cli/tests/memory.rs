@@ -64,7 +64,7 @@ fn write_model(directory: &Path, layers: usize) {
 }
 
 /// Peak memory of compressing a model of `layers` blocks, in bytes.
-fn peak(layers: usize, calibration: &str) -> i64 {
+fn peak(layers: usize, calibration: &str, method: &str) -> i64 {
     let scratch = tempfile::tempdir().unwrap();
     write_model(&scratch.path().join("model"), layers);
     let ids: Vec<u8> =
@@ -75,7 +75,7 @@ fn peak(layers: usize, calibration: &str) -> i64 {
     let output = Command::cargo_bin("slicegpt")
         .unwrap()
         .args(["compress", "model", "--out", "out", "--json", "--calibration", calibration])
-        .args(["--samples", "4", "--seqlen", "64"])
+        .args(["--samples", "4", "--seqlen", "64", "--method", method, "--sparsity", "0.25"])
         .current_dir(scratch.path())
         .assert()
         .success();
@@ -88,9 +88,11 @@ const FEW: usize = 4;
 const MANY: usize = 32;
 
 /// How many blocks the room is worth that `MANY` blocks take more than `FEW` do.
-fn growth(calibration: &str) -> i64 {
-    let [few, many] = [FEW, MANY].map(|layers| peak(layers, calibration));
-    println!("{calibration}: {few} bytes with {FEW} blocks, {many} with {MANY}, {BLOCK} each");
+fn growth(calibration: &str, method: &str) -> i64 {
+    let [few, many] = [FEW, MANY].map(|layers| peak(layers, calibration, method));
+    println!(
+        "{calibration}, {method}: {few} bytes with {FEW} blocks, {many} with {MANY}, {BLOCK} each"
+    );
     (many - few) / BLOCK
 }
 
@@ -98,12 +100,14 @@ fn growth(calibration: &str) -> i64 {
 /// not grow with their number.
 #[test]
 fn the_number_of_blocks_does_not_matter() {
-    assert!(growth("tokens.safetensors") < 8);
+    for method in ["per-layer", "shared"] {
+        assert!(growth("tokens.safetensors", method) < 8, "{method}");
+    }
 }
 
 /// Sampling text from the model holds all of it. If that were not seen here, the test above would
 /// see nothing either.
 #[test]
 fn blocks_that_are_held_are_seen() {
-    assert!(growth("self") > 20);
+    assert!(growth("self", "per-layer") > 20);
 }

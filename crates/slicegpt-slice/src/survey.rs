@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 
 use burn::tensor::{Bool, DType, Tensor, TensorData};
-use slicegpt_calibrate::{Arithmetic, Covariance, Directions};
+use slicegpt_calibrate::{Arithmetic, Covariance, Directions, NotFinite};
 use slicegpt_core::{Block, Fused, Norm};
 
 use crate::block::lower_all;
@@ -83,6 +83,8 @@ pub fn survey<B: Block, E: From<SliceError>>(
     let mut readers: Option<Covariance> = None;
     let mut importance = Vec::new();
     let mut last_norm: Option<Norm> = None;
+    // What is wrong with a signal is seen where it is read.
+    let mut written: Option<[usize; 2]> = None;
     for (number, block) in blocks.into_iter().enumerate() {
         let mut block = block?.into_inner();
         let mut of_block = Vec::new();
@@ -141,7 +143,8 @@ pub fn survey<B: Block, E: From<SliceError>>(
                     }
                 }
             }
-            covariance.lower().map_err(at)?;
+            covariance.lower().map_err(|source| damaged(written, source))?;
+            written = Some([number, index]);
             for (energies, rows) in energies.iter_mut().zip(rows) {
                 energies.iter_mut().zip(rows).for_each(|(energy, row)| *energy *= row);
             }
@@ -151,15 +154,21 @@ pub fn survey<B: Block, E: From<SliceError>>(
         importance.push(of_block);
     }
     let (norm, readers) = last_norm.zip(readers).expect("at least one block");
-    let depth = importance.last().map_or(0, Vec::len);
     for (number, (_, keep)) in others.iter().enumerate() {
         let signal = signals.take(number).map_err(SliceError::Shelf)?;
         timed(&mut stages.gram, || covariance.add(norm.forward(signal), keep.as_deref()));
     }
-    let at =
-        |source| SliceError::NotFinite { block: importance.len() - 1, sublayer: depth - 1, source };
-    covariance.lower().map_err(at)?;
+    covariance.lower().map_err(|source| damaged(written, source))?;
     Ok(Survey { covariance, readers, importance, stages })
+}
+
+/// A signal that is not finite: behind the embedding, or behind sublayer `written[1]` of block
+/// `written[0]`.
+fn damaged(written: Option<[usize; 2]>, source: NotFinite) -> SliceError {
+    match written {
+        None => SliceError::Embedding(source),
+        Some([block, sublayer]) => SliceError::NotFinite { block, sublayer, source },
+    }
 }
 
 /// What one batch gives: what the readers see, the inputs of writers that can be narrowed, the stream.

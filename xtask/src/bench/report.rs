@@ -113,7 +113,10 @@ pub fn markdown(machine: &Machine, measured: &[Measured]) -> String {
          - Compiler: {}\n\n\
          | model | tokens | program | wall s | CPU s | peak MiB |\n\
          |---|---:|---|---:|---:|---:|\n",
-        machine.summary(), machine.date, machine.commit, machine.rustc,
+        machine.summary(),
+        machine.date,
+        machine.commit,
+        machine.rustc,
     );
     for measured in measured {
         let workload = measured.workload;

@@ -121,7 +121,8 @@ impl Workload {
         let (samples, seqlen) = (self.samples.to_string(), self.seqlen.to_string());
         let tokens = model.join("tokens.safetensors");
         let mut args = vec!["compress".into(), model.into(), "--out".into(), out.into()];
-        args.extend(["--force".into(), "--sparsity".into(), SPARSITY.to_string().into()]);
+        args.extend(["--method", "per-layer", "--force", "--sparsity"].map(Into::into));
+        args.push(SPARSITY.to_string().into());
         args.extend(["--calibration".into(), tokens.into()]);
         args.extend(["--samples".into(), samples.into(), "--seqlen".into(), seqlen.into()]);
         args.push("--json".into());

@@ -2,9 +2,14 @@
 
 use crate::sandbox::{COMPRESS, Sandbox, check_commands, none};
 
-/// Checks that `compress` and `plan` refuse each of the options.
+/// Checks that `compress` and `plan` refuse each of the options with the method of the paper.
 fn check(sandbox: &Sandbox, rows: &[(&str, &[&str])]) {
+    check_method(sandbox, "per-layer", rows);
+}
+
+fn check_method(sandbox: &Sandbox, method: &str, rows: &[(&str, &[&str])]) {
     for command in [COMPRESS, "plan dense"] {
+        let command = format!("{command} --method {method}");
         let row = |(options, says): &(&str, _)| (format!("{command} {options}"), *says);
         check_commands(sandbox, &rows.iter().map(row).collect::<Vec<_>>());
     }

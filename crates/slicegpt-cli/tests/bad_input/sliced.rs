@@ -7,7 +7,8 @@ use crate::sandbox::{Sandbox, check_commands, none};
 /// With the sliced checkpoint `sliced`.
 fn sandbox() -> Sandbox {
     let sandbox = Sandbox::new("families/llama2");
-    let compress = "compress dense --out sliced --calibration tokens.safetensors";
+    let compress =
+        "compress dense --out sliced --calibration tokens.safetensors --method per-layer";
     sandbox.slicegpt(".", compress).assert().success();
     sandbox
 }

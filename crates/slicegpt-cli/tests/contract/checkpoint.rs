@@ -10,7 +10,7 @@ use crate::workshop::{Workshop, bytes, elements, tensors};
 /// Compresses the model of `workshop` to `out`.
 fn compress(workshop: &Workshop, options: &str) -> Value {
     let tokens = "--calibration MODEL/expected.safetensors --samples 2";
-    workshop.json(&format!("compress MODEL --out out {tokens} {options}"))
+    workshop.json(&format!("compress MODEL --out out --method per-layer {tokens} {options}"))
 }
 
 #[test]

@@ -16,7 +16,7 @@ fn files(workshop: &Workshop, directory: &str) -> BTreeSet<String> {
 #[test]
 fn tokenizer_and_generation_files_are_copied_byte_for_byte() {
     let workshop = Workshop::new(TRAINED);
-    workshop.json("compress MODEL --out out --samples 2 --seqlen 32");
+    workshop.json("compress MODEL --out out --method per-layer --samples 2 --seqlen 32");
     let companions = [
         "generation_config.json",
         "special_tokens_map.json",
@@ -39,7 +39,9 @@ fn tokenizer_and_generation_files_are_copied_byte_for_byte() {
 fn the_config_says_how_it_was_made() {
     let workshop = Workshop::new("families/llama2");
     let tokens = "--calibration MODEL/expected.safetensors:padded_input_ids --samples 2";
-    let result = workshop.json(&format!("compress MODEL --out out --seed 7 {tokens}"));
+    let result = workshop.json(&format!(
+        "compress MODEL --out out --method per-layer --sparsity 0.25 --seed 7 {tokens}"
+    ));
     let config = workshop.read_json("out/config.json");
     let section = &config["slicegpt"];
     assert_eq!(section["format"], 1);
@@ -84,7 +86,7 @@ fn the_digest_is_that_of_the_samples() {
 fn the_model_card_tells_the_two_fractions_apart() {
     let workshop = Workshop::new("families/llama2");
     let tokens = "--calibration MODEL/expected.safetensors --samples 2";
-    workshop.json(&format!("compress MODEL --out out {tokens}"));
+    workshop.json(&format!("compress MODEL --method per-layer --sparsity 0.25 --out out {tokens}"));
     let card = std::fs::read_to_string(workshop.path("out/README.md")).unwrap();
     let line = |words: &str| {
         card.lines().find(|line| line.contains(words)).unwrap_or_else(|| panic!("{words}: {card}"))
@@ -101,7 +103,7 @@ fn force_replaces_all_of_an_older_output() {
     let workshop = Workshop::new("families/llama2");
     let compress = |options: &str| {
         let tokens = "--calibration MODEL/expected.safetensors --samples 2";
-        workshop.json(&format!("compress MODEL --out out {tokens} {options}"))
+        workshop.json(&format!("compress MODEL --method per-layer --out out {tokens} {options}"))
     };
     compress("--max-shard-size 20kB");
     workshop.write("out/NOTICE", "of the older one");

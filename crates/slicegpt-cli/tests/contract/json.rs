@@ -5,7 +5,7 @@ use serde_json::Value;
 use crate::workshop::{TRAINED, Workshop, errors};
 
 const COMPRESS: &str =
-    "compress MODEL --out out --samples 2 --calibration MODEL/expected.safetensors";
+    "compress MODEL --out out --samples 2 --calibration MODEL/expected.safetensors --sparsity 0.25";
 const EVALUATE: &str = "eval ppl MODEL --tokens MODEL/expected.safetensors";
 
 /// A key, and whether a value is of its kind.
@@ -128,14 +128,26 @@ fn the_tolerance_decides_what_verify_returns() {
 #[test]
 fn every_command_has_a_help() {
     let workshop = Workshop::new("families/llama2");
-    for command in ["", "inspect", "plan", "compress", "eval", "eval ppl", "logits", "verify"] {
+    for command in [
+        "",
+        "inspect",
+        "plan",
+        "calibrate",
+        "compress",
+        "eval",
+        "eval ppl",
+        "eval kl",
+        "logits",
+        "verify",
+        "devices",
+    ] {
         for help in ["--help", "-h"] {
             let output = workshop.succeed(&format!("{command} {help}"));
             let text = String::from_utf8(output.stdout).unwrap();
             assert!(text.contains("Usage: slicegpt"), "{command}: {text}");
         }
         // Every subcommand is listed where one looks for it.
-        let parent = if command == "eval ppl" { "eval --help" } else { "--help" };
+        let parent = if command.starts_with("eval ") { "eval --help" } else { "--help" };
         let text = String::from_utf8(workshop.succeed(parent).stdout).unwrap();
         let word = command.split(' ').next_back().unwrap();
         assert!(text.contains(word), "{word}: {text}");

@@ -16,11 +16,13 @@ fn bare(case: &str) -> Workshop {
 fn a_plan_needs_no_weights_and_compress_follows_it() {
     for case in ["families/llama2", "families/opt", "families/phi", "families/phi3"] {
         for options in ["", "--sparsity 0.3 --sparsity-end 0.5 --slice-head", "--round-to 5"] {
+            let options = format!("--method per-layer {options}");
             let workshop = bare(case);
             let plan = workshop.json(&format!("plan bare {options}"));
             workshop.write("plan.json", plan.to_string());
             let compress = "compress MODEL --calibration MODEL/expected.safetensors --samples 2";
-            let by_plan = workshop.json(&format!("{compress} --out by-plan --plan plan.json"));
+            let by_plan = workshop
+                .json(&format!("{compress} --out by-plan --method per-layer --plan plan.json"));
             let by_options = workshop.json(&format!("{compress} --out by-options {options}"));
             for key in ["widths", "params_before", "params_after", "real_reduction", "bytes_after"]
             {
@@ -44,7 +46,7 @@ fn a_plan_file_is_a_list_or_an_object() {
     workshop.write("list.json", widths.to_string());
     workshop.write("object.json", json!({ "widths": widths, "note": "mine" }).to_string());
     for file in ["list.json", "object.json"] {
-        let plan = workshop.json(&format!("plan bare --plan {file}"));
+        let plan = workshop.json(&format!("plan bare --method per-layer --plan {file}"));
         assert_eq!(plan["widths"], widths, "{file}");
     }
 }

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
 use serde_json::json;
 use slicegpt_calibrate::{Orientation, Spectrum};
@@ -60,13 +60,13 @@ pub struct Args {
     /// relative to the mean square of its inputs, or none [default: ridge:0.001; none per-layer]
     #[arg(long, value_name = "HOW", help_heading = "What to cut")]
     refit: Option<Refit>,
-    /// How the split of a size between stream and MLPs is chosen (shared)
-    #[arg(long, value_enum, value_name = "HOW", default_value_t = Judge::Auto, help_heading = "What to cut")]
-    split_search: Judge,
+    /// How the split of a size between stream and MLPs is chosen (shared) [default: auto]
+    #[arg(long, value_enum, value_name = "HOW", help_heading = "What to cut")]
+    split_search: Option<Judge>,
     /// Which directions come first: those whose loss the linears that read the stream feel most, or
-    /// those with the most energy (shared)
-    #[arg(long, value_enum, default_value_t = BasisName::Read, help_heading = "What to cut")]
-    basis: BasisName,
+    /// those with the most energy (shared) [default: read]
+    #[arg(long, value_enum, help_heading = "What to cut")]
+    basis: Option<BasisName>,
     #[command(flatten)]
     calibration: Calibration,
     /// Statistics that `slicegpt calibrate` wrote for this model and calibration text (shared)
@@ -126,7 +126,8 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let described = Described::read(&args.model)?;
     refuse_sliced(&described)?;
     let spec = &described.spec;
-    let refit = args.refit(args.cut.method)?;
+    args.refuse_misfits()?;
+    let refit = args.refit(args.cut.method);
     args.cut.wanted(spec, args.dtype.map_or(described.dtype(), Dtype::from))?;
     let staging = Staging::new(&args.out, Some(&args.model), args.force)?;
     let spectra_file = args.spectra.as_ref().map(|path| stage_spectra(path, &args)).transpose()?;
@@ -192,12 +193,12 @@ pub fn run(args: Args) -> Result<ExitCode> {
                 Some(path) => stats::read(path, &origin()?)?,
                 None => pass.survey(&batches.batches, settings(&batches.lanes)?)?,
             };
-            let directions = match args.basis {
+            let directions = match args.basis.unwrap_or(BasisName::Read) {
                 BasisName::Read => Directions::as_read(&survey.covariance, &survey.readers)?,
                 BasisName::Energy => Directions::by_energy(&survey.covariance)?,
             };
             let found = (&survey, &directions);
-            let judge = args.split_search;
+            let judge = args.split_search.unwrap_or(Judge::Auto);
             let Choice { split, tried } =
                 search::choose(&pass, found, splits, &samples, judge, settings)?;
             let frame = pass.frame(&survey, &directions, split, &mut orientation)?;
@@ -334,11 +335,24 @@ fn tried_split(tried: &Tried) -> TriedSplit {
 
 impl Args {
     /// How what is cut is refitted, if it is.
-    fn refit(&self, method: Method) -> Result<Option<Ridge>> {
+    fn refit(&self, method: Method) -> Option<Ridge> {
         match (method, self.refit) {
-            (_, Some(Refit::None)) | (Method::PerLayer, None) => Ok(None),
-            (_, Some(Refit::Ridge(ridge))) => Ok(Some(ridge)),
-            (Method::Shared, None) => Ok(Some(Ridge::default())),
+            (_, Some(Refit::None)) | (Method::PerLayer, None) => None,
+            (_, Some(Refit::Ridge(ridge))) => Some(ridge),
+            (Method::Shared, None) => Some(Ridge::default()),
+        }
+    }
+
+    /// Options that mean nothing with the method.
+    fn refuse_misfits(&self) -> Result<()> {
+        let shared = [
+            ("--stats", self.stats.is_some()),
+            ("--basis", self.basis.is_some()),
+            ("--split-search", self.split_search.is_some()),
+        ];
+        match shared.iter().find(|(_, given)| *given && self.cut.method == Method::PerLayer) {
+            Some((option, _)) => bail!("{option} needs --method shared"),
+            None => Ok(()),
         }
     }
 }

@@ -44,7 +44,8 @@ pub fn choose(
 ) -> Result<Choice> {
     let spec = pass.model.spec();
     let predicted = match judge {
-        Judge::Auto => spec.parameters() > MEASURED,
+        // Nothing can be held out of one sequence.
+        Judge::Auto => spec.parameters() > MEASURED || samples.count() < 2,
         Judge::Measured => false,
         Judge::Predicted => true,
     };

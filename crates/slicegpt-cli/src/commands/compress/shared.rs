@@ -1,6 +1,6 @@
 //! One basis for the whole model: what it is cut to, refitted, and how far that is from the dense model.
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use burn::module::Param;
 use burn::nn::Linear;
 use burn::tensor::{DType, Tensor, TensorData};
@@ -69,6 +69,10 @@ impl Shared<'_> {
             found.readers.add(self.rows(scaled(rows, &gain), gain.len()), None);
             Ok(())
         })?;
+        if found.readers.lower().is_err() {
+            let (name, _) = self.model.head_table();
+            bail!("tensor `{name}`: its values times those of the last norm are beyond float32");
+        }
         Ok(found)
     }
 

@@ -1,0 +1,143 @@
+//! A size that is asked for is the size there is.
+
+use crate::workshop::{TRAINED, Workshop, errors};
+
+const SAMPLES: &str = "--samples 8 --seqlen 64";
+
+#[test]
+fn what_is_kept_is_what_was_asked_for() {
+    for model in [TRAINED, "models/ts-opt", "models/ts-phi", "models/ts-phi3"] {
+        let workshop = Workshop::new(model);
+        for (method, keep) in [("shared", 0.8), ("shared", 0.7), ("per-layer --round-to 1", 0.9)] {
+            let command = format!("compress MODEL --out out --force {SAMPLES} --method {method}");
+            let result = workshop.json(&format!("{command} --keep-params {keep}"));
+            let reduction = result["real_reduction"].as_f64().unwrap();
+            assert!(
+                (reduction - (1.0 - keep)).abs() <= 0.005,
+                "{model} {method} {keep}: {reduction}"
+            );
+            assert_eq!(workshop.json("inspect out")["params"], result["params_after"]);
+            let tried = result["tried"].as_array().unwrap();
+            assert_eq!(tried.len() > 1, method == "shared", "{model}: {tried:?}");
+        }
+    }
+}
+
+#[test]
+fn counts_and_bytes_are_upper_bounds() {
+    let workshop = Workshop::new(TRAINED);
+    let before = workshop.json("inspect MODEL")["params"].as_u64().unwrap();
+    let command = format!("compress MODEL --out out --force {SAMPLES} --split-search predicted");
+    let most = before * 8 / 10;
+    let result = workshop.json(&format!("{command} --target-params {most}"));
+    let after = result["params_after"].as_u64().unwrap();
+    assert!(after <= most && after > most - before / 200, "{after} of {most}");
+    let result = workshop.json(&format!("{command} --dtype bf16 --target-bytes {}", 2 * most));
+    assert_eq!(result["params_after"], after);
+    assert_eq!(result["bytes_after"], 2 * after);
+}
+
+/// The plan is the same without weights: exact where the split is given, else all splits there are.
+#[test]
+fn plans_are_what_is_written() {
+    for family in ["llama2", "llama31", "opt", "phi", "phi3", "qwen3"] {
+        let workshop = Workshop::new(&format!("families/{family}"));
+        for options in [
+            "--hidden-size 24 --intermediate-size 40",
+            "--sparsity 0.25",
+            "--sparsity 0.5 --head untied",
+        ] {
+            let plan = workshop.json(&format!("plan MODEL {options}"));
+            let tokens = "--calibration MODEL/expected.safetensors:input_ids";
+            let result =
+                workshop.json(&format!("compress MODEL --out out --force {tokens} {options}"));
+            for key in
+                ["params_after", "bytes_after", "widths", "intermediate_size", "real_reduction"]
+            {
+                assert_eq!(plan[key], result[key], "{family} {options}: {key}");
+            }
+        }
+    }
+    let workshop = Workshop::new(TRAINED);
+    let plan = workshop.json("plan MODEL --keep-params 0.75");
+    let splits = plan["splits"].as_array().unwrap();
+    assert!(splits.len() > 2, "{splits:?}");
+    let result = workshop.json(&format!("compress MODEL --out out {SAMPLES}"));
+    let chosen = (&result["widths"][0], &result["intermediate_size"]);
+    let planned =
+        |split: &serde_json::Value| (&split["hidden_size"], &split["intermediate_size"]) == chosen;
+    assert!(splits.iter().any(planned), "{chosen:?} in {splits:?}");
+}
+
+#[test]
+fn widths_are_aligned() {
+    let workshop = Workshop::new(TRAINED);
+    let plan = workshop.json("plan MODEL --keep-params 0.75 --align 32");
+    for split in plan["splits"].as_array().unwrap() {
+        assert_eq!(split["hidden_size"].as_u64().unwrap() % 32, 0, "{split}");
+        let inner = split["intermediate_size"].as_u64().unwrap();
+        assert!(inner % 32 == 0 || inner == 341, "{split}");
+    }
+}
+
+#[test]
+fn impossible_sizes_say_what_is_possible() {
+    let workshop = Workshop::new("models/ts-opt");
+    for (options, words) in [
+        ("--keep-params 0", &["--keep-params", "(0, 1]"][..]),
+        ("--keep-params 1.5", &["--keep-params", "(0, 1]"]),
+        ("--keep-params nan", &["--keep-params", "(0, 1]"]),
+        ("--keep-params 0.0001", &["nearest possible", "reduction of"]),
+        ("--keep-params 0.95 --head untied --align 128", &["nearest possible", "untied head"]),
+        ("--target-params 5B", &["5.00 B", "nothing is to be cut"]),
+        ("--target-params 5X", &["--target-params", "5X"]),
+        ("--target-bytes 1TB", &["nothing is to be cut"]),
+        ("--keep-params 0.5 --sparsity 0.2", &["--keep-params", "--sparsity"]),
+        ("--keep-params 0.5 --target-bytes 1MB", &["--keep-params", "--target-bytes"]),
+        ("--hidden-size 96 --keep-params 0.5", &["--hidden-size", "--keep-params"]),
+        ("--hidden-size 1000", &["--hidden-size 1000", "128"]),
+        ("--intermediate-size 1000", &["--intermediate-size 1000", "512"]),
+        ("--hidden-size 0", &["--hidden-size"]),
+        ("--align 0", &["--align"]),
+        ("--round-to 0", &["round-to"]),
+        ("--sparsity 0.2 --sparsity-end 0.3", &["--sparsity-end", "--method per-layer"]),
+        ("--slice-head", &["--slice-head", "--method per-layer"]),
+        ("--method per-layer --align 8", &["--align", "--method shared"]),
+        ("--method per-layer --hidden-size 96", &["--hidden-size", "--method shared"]),
+        ("--method per-layer --head tied", &["--head tied", "--method shared"]),
+        ("--head both", &["--head", "both"]),
+    ] {
+        for command in ["plan MODEL", "compress MODEL --out out"] {
+            let output = workshop.run(&format!("{command} {options}"));
+            assert_eq!(output.status.code(), Some(2), "{command} {options}");
+            let message = errors(&output);
+            for word in words {
+                assert!(message.contains(word), "{command} {options}: {word} in {message}");
+            }
+            assert!(!workshop.path("out").exists(), "{options}");
+        }
+    }
+    for (options, word) in [
+        ("--refit lasso", "ridge"),
+        ("--refit ridge:0", "above 0"),
+        ("--refit ridge:nan", "above 0"),
+        ("--refit none:1", "--refit"),
+        ("--split-search guess", "--split-search"),
+        ("--basis best", "--basis"),
+    ] {
+        let output = workshop.run(&format!("compress MODEL --out out {options}"));
+        assert_eq!(output.status.code(), Some(2), "{options}");
+        assert!(errors(&output).contains(word), "{options}: {}", errors(&output));
+    }
+}
+
+/// One sequence leaves nothing to hold out.
+#[test]
+fn a_measured_split_needs_two_sequences() {
+    let workshop = Workshop::new(TRAINED);
+    let command = "compress MODEL --out out --samples 1 --seqlen 64";
+    let output = workshop.run(&format!("{command} --split-search measured"));
+    assert_eq!(output.status.code(), Some(2));
+    assert!(errors(&output).contains("--split-search predicted"), "{}", errors(&output));
+    workshop.succeed(command);
+}

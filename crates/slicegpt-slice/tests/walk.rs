@@ -1,0 +1,152 @@
+//! A walk of the dense and the sliced stream: both are what their decoders compute, and a refit at full
+//! width finds what was there.
+
+use std::ops::ControlFlow;
+
+use burn::tensor::{DType, Tensor};
+use slicegpt_calibrate::{Covariance, Orientation, principal};
+use slicegpt_core::{Basis, Block, Decoder, Norm, TokenBatch};
+use slicegpt_invariance::{center, fuse};
+use slicegpt_models::{Context, Model, SUPPORTED};
+use slicegpt_slice::{Arithmetic, Batch, Ridge, Settings, SliceError, Walk, narrow};
+use slicegpt_testkit::{ToySource, device, largest_difference, spec};
+
+type Toy = Model<ToySource>;
+
+const INNER: usize = 24;
+
+fn model(family: &str) -> Toy {
+    Model::new(spec(family), ToySource { seed: 7 }, device())
+}
+
+/// Two batches, one of them padded.
+fn batches(model: &Toy) -> Vec<Batch<Context>> {
+    let ids = |shift: u32| (0..24u32).map(|i| (i * 7 + shift) % 40).collect::<Vec<u32>>();
+    let mask = (0..24).map(|i| i % 12 < 9).collect();
+    let tokens = [TokenBatch::new(ids(0), None, 12), TokenBatch::new(ids(5), Some(mask), 12)];
+    let norm = model.norm().unwrap();
+    let batch = |tokens: &TokenBatch| Batch {
+        signal: center(&norm, model.embed(tokens).unwrap()),
+        context: model.context(tokens),
+        keep: tokens.mask().map(<[bool]>::to_vec),
+    };
+    tokens.iter().map(batch).collect()
+}
+
+/// The principal directions of the embedding output.
+fn basis(model: &Toy, rank: usize) -> Basis {
+    let mut covariance = Covariance::new(16, Arithmetic::Float64);
+    batches(model).into_iter().for_each(|batch| covariance.add(batch.signal, None));
+    principal(&covariance, rank, &mut Orientation::Pca).unwrap().0
+}
+
+fn walk(model: &Toy, rank: usize, ridge: Option<Ridge>) -> Walk<Context> {
+    let norm = model.norm().unwrap();
+    let bare = Norm::bare(norm.hidden_size, norm.eps);
+    let signals = batches(model).into_iter().map(Ok::<_, SliceError>);
+    Walk::begin(signals, Settings::default(), basis(model, rank), &bare, ridge).unwrap()
+}
+
+fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f64> {
+    tensor.into_data_dtype(DType::F64).try_into_vec().unwrap()
+}
+
+/// All channels of every MLP but the last few.
+fn kept(model: &Toy, width: usize) -> Vec<Vec<Vec<usize>>> {
+    let block = model.block(0).unwrap();
+    let inner = |index| block.inner(index).iter().map(|_| (0..width).collect()).collect();
+    (0..model.depth()).map(inner).collect()
+}
+
+#[test]
+fn the_streams_carried_on_are_what_both_decoders_compute() {
+    for family in SUPPORTED {
+        for ridge in [None, Some(Ridge::default())] {
+            let model = model(family);
+            let mut walk = walk(&model, 12, ridge);
+            let go_on = &mut || ControlFlow::Continue(());
+            let dense = fuse(model.block(0).unwrap());
+            let sliced = walk.block(dense.clone(), 0, &kept(&model, 20), go_on).unwrap();
+            let columns = walk.basis().to(&device(), DType::F32).unsqueeze::<3>();
+            for (number, batch) in batches(&model).into_iter().enumerate() {
+                let Batch { signal, context, .. } = batch;
+                let projected = signal.clone().matmul(columns.clone());
+                let expected =
+                    [dense.get().forward(signal, &context), sliced.forward(projected, &context)];
+                for (found, expected) in walk.take(number).unwrap().into_iter().zip(expected) {
+                    let difference = largest_difference(&values(found), &values(expected));
+                    assert!(difference < 1e-4, "{family}: {difference}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_refit_at_full_width_finds_what_was_there() {
+    for family in SUPPORTED {
+        let model = model(family);
+        let mut walk = walk(&model, 16, Some(Ridge { lambda: 1.0 }));
+        let go_on = &mut || ControlFlow::Continue(());
+        let dense = fuse(model.block(0).unwrap());
+        let refitted = walk.block(dense.clone(), 0, &kept(&model, INNER), go_on).unwrap();
+        for index in 0..model.depth() {
+            let [a, b] = [dense.get(), &refitted].map(|block| block.sublayer(index));
+            let pairs = a.readers.into_iter().zip(b.readers);
+            for (a, b) in pairs.chain(a.writers.into_iter().zip(b.writers)) {
+                let difference =
+                    largest_difference(&values(a.weight.val()), &values(b.weight.val()));
+                assert!(difference < 1e-4, "{family}: {difference}");
+            }
+        }
+    }
+}
+
+/// With a cut, the sliced stream is nearer to the dense one for a refit.
+#[test]
+fn a_refit_brings_the_streams_together() {
+    for family in SUPPORTED {
+        let model = model(family);
+        let distance = |ridge: Option<Ridge>| -> f64 {
+            let mut walk = walk(&model, 10, ridge);
+            let go_on = &mut || ControlFlow::Continue(());
+            let dense = fuse(model.block(0).unwrap());
+            walk.block(dense, 0, &kept(&model, 16), go_on).unwrap();
+            let columns = walk.basis().to(&device(), DType::F32).unsqueeze::<3>();
+            let [x, z] = walk.take(0).unwrap();
+            let lost = values(x.matmul(columns)).into_iter().zip(values(z));
+            lost.map(|(x, z)| (x - z).powi(2)).sum()
+        };
+        let (plain, refitted) = (distance(None), distance(Some(Ridge { lambda: 1e-6 })));
+        assert!(refitted < plain, "{family}: {refitted} against {plain}");
+    }
+}
+
+/// Removing channels that write nothing changes nothing, whatever reads them.
+#[test]
+fn channels_that_write_nothing_can_be_removed() {
+    for family in SUPPORTED {
+        let model = model(family);
+        let mut block = model.block(0).unwrap();
+        let index = model.depth() - 1;
+        let [inner] = block.inner(index).try_into().expect("one MLP");
+        let writer = block.sublayer_mut(index).writers.remove(inner.writer);
+        let rows = Tensor::<2>::from_data(
+            burn::tensor::TensorData::new(
+                (0..INNER).map(|i| f32::from(u8::from(i % 3 != 1))).collect::<Vec<_>>(),
+                [INNER, 1],
+            ),
+            &device(),
+        );
+        writer.weight = writer.weight.clone().map(|w| w * rows);
+        let mut narrower = block.clone();
+        let kept: Vec<usize> = (0..INNER).filter(|i| i % 3 != 1).collect();
+        narrow(&mut narrower, index, &inner, &kept);
+        for Batch { signal, context, .. } in batches(&model) {
+            let [expected, found] =
+                [&block, &narrower].map(|block| values(block.forward(signal.clone(), &context)));
+            let difference = largest_difference(&expected, &found);
+            assert!(difference < 1e-4, "{family}: {difference}");
+        }
+    }
+}

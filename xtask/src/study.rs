@@ -1,0 +1,83 @@
+//! `cargo xtask study`: the methods of compression, compared at the size they really give.
+
+mod aggregate;
+mod chart;
+mod csv;
+mod json;
+mod options;
+mod plan;
+mod results;
+mod run;
+mod table;
+
+use std::fs;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, bail};
+
+use crate::machine::Machine;
+use crate::versions::Versions;
+use crate::whole;
+use crate::workspace::Workspace;
+pub use options::Args;
+
+/// Where and with what a study was made.
+pub struct Setting {
+    pub machine: Machine,
+    pub versions: Versions,
+}
+
+pub fn run(workspace: &Workspace, args: &Args) -> Result<ExitCode> {
+    let plan = args.plan()?;
+    let folder = args.out.clone().unwrap_or_else(|| workspace.root.join("docs/study"));
+    // Now rather than after hours.
+    fs::create_dir_all(&folder)
+        .with_context(|| format!("cannot make --out {}", folder.display()))?;
+    let binary = workspace.build("slicegpt")?;
+    let setting = Setting {
+        machine: Machine::here(&workspace.root),
+        versions: Versions::of(&workspace.root)?,
+    };
+
+    let scratch = tempfile::Builder::new()
+        .prefix("slicegpt-study-")
+        .tempdir_in(&workspace.target_dir)
+        .with_context(|| format!("cannot write in {}", workspace.target_dir.display()))?;
+    let slicegpt = run::program(&binary);
+    let study = run::study(&plan, &scratch.path().join("out"), &slicegpt, &|line| {
+        eprintln!("{line}");
+    });
+
+    let failed = study.runs.iter().filter_map(|run| run.found.as_ref().err());
+    if let (count, Some(error)) = (failed.clone().count(), failed.clone().next())
+        && count == study.runs.len()
+    {
+        bail!("nothing to write, since every run failed, the first with: {error}");
+    }
+    let mut files = vec![
+        ("study.csv".to_owned(), csv::text(&study)?),
+        ("study.json".to_owned(), format!("{:#}\n", json::value(&setting, &plan, &study)?)),
+        ("study.md".to_owned(), table::markdown(&setting, &plan, &study)),
+    ];
+    for model in &plan.models {
+        files.push((chart::file_name(&model.name), chart::svg(&plan, &study, &model.name)?));
+    }
+    for path in whole::write(&folder, &files)? {
+        println!("wrote {}", path.display());
+    }
+    if let count @ 1.. = failed.count() {
+        eprintln!("{count} of {} runs failed; study.md says why", study.runs.len());
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// One that reports are tested with.
+    pub fn setting() -> Setting {
+        let versions = Versions { slicegpt: "0.1.0".to_owned(), burn: "0.22.1".to_owned() };
+        Setting { machine: Machine::example(), versions }
+    }
+}
