@@ -32,7 +32,7 @@ pub fn write(
     place(canvas, text, at, size, colour, HPos::Left)
 }
 
-/// [`write`], with the point at the chosen side of the text.
+/// [`write()`], with the point at the chosen side of the text.
 pub fn place(
     canvas: &Canvas<'_>,
     text: &str,

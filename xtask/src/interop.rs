@@ -29,7 +29,7 @@ const MODELS: &[&str] = &[
 /// once.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Python to make the environment with.
+    /// Python to make the environment with, where there is none yet.
     #[arg(long, value_name = "PROGRAM", default_value = "python3")]
     python: String,
 }

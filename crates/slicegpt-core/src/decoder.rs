@@ -1,7 +1,8 @@
 //! [`Decoder`]: a whole model, one block at a time.
 
+use burn::module::Param;
 use burn::nn::Linear;
-use burn::tensor::Tensor;
+use burn::tensor::{DType, Device, Tensor, TensorData};
 
 use crate::{Block, Norm, TokenBatch};
 
@@ -64,6 +65,26 @@ pub struct Head {
 }
 
 impl Head {
+    /// From the rows of a table, row-major, `[vocab_size, width]`, and the bias of each.
+    ///
+    /// # Panics
+    ///
+    /// If there are not as many values as the shape says.
+    pub fn from_rows(
+        norm: Norm,
+        rows: Vec<f32>,
+        bias: Option<Vec<f32>>,
+        shape: [usize; 2],
+        device: &Device,
+    ) -> Self {
+        let table = Tensor::<2>::from_data(TensorData::new(rows, shape), (device, DType::F32));
+        let bias = bias.map(|bias| {
+            let data = TensorData::new(bias, [shape[0]]);
+            Param::from_tensor(Tensor::from_data(data, (device, DType::F32)))
+        });
+        Self { norm, linear: Linear { weight: Param::from_tensor(table.transpose()), bias } }
+    }
+
     /// # Shapes
     /// - `stream`: `[batch, tokens, width]`
     /// - output: `[batch, tokens, vocab_size]`

@@ -33,6 +33,22 @@ impl Norm {
         !self.centers && self.weight.is_none() && self.bias.is_none()
     }
 
+    /// Weight and bias on the host, `[width]` each.
+    pub fn vectors(&self) -> [Option<Vec<f64>>; 2] {
+        let host = |vector: &Param<Tensor<1>>| -> Vec<f64> {
+            let data = vector.val().into_data_dtype(DType::F64);
+            data.try_into_vec().expect("it was just made float64")
+        };
+        [&self.weight, &self.bias].map(|vector| vector.as_ref().map(host))
+    }
+
+    /// This norm with `weight`, `[width]`, in place of what weight it had.
+    pub fn weighed(self, weight: &[f64], device: &Device) -> Self {
+        let data = TensorData::new(weight.to_vec(), [weight.len()]).convert_dtype(DType::F32);
+        let weight = Tensor::from_data(data, (device, DType::F32));
+        Self { weight: Some(Param::from_tensor(weight)), ..self }
+    }
+
     /// This bare norm as an RMSNorm that knows nothing of the width before slicing, over a stream of
     /// `width`: with weight `sqrt(D / d)` and `eps D / d`, dividing by `d` gives what dividing by `D`
     /// gave.
@@ -42,10 +58,8 @@ impl Norm {
     /// If the norm is not bare.
     pub fn stock(&self, width: usize, device: &Device) -> Self {
         assert!(self.is_bare(), "only a bare norm has a stock form");
-        let (weight, eps) = (self.stock_weight(width), self.stock_eps(width));
-        let weight =
-            Tensor::from_data(TensorData::new(vec![weight as f32; width], [width]), device);
-        Self { weight: Some(Param::from_tensor(weight)), ..Self::bare(width, eps) }
+        let weight = vec![self.stock_weight(width); width];
+        Self::bare(width, self.stock_eps(width)).weighed(&weight, device)
     }
 
     /// Each weight of [`Norm::stock`].

@@ -10,7 +10,7 @@ mod tiles;
 
 pub(crate) use device::{floats, integers, zero_padding};
 
-use burn::tensor::{DType, Device, Tensor};
+use burn::tensor::{DType, Device, Tensor, TensorData};
 use faer::{Mat, MatRef};
 use slicegpt_core::precise::has_own_memory;
 
@@ -61,6 +61,12 @@ impl Arithmetic {
             false => Self::Float64,
         }
     }
+}
+
+/// Row-major values, `[n, width]`, on `device` as one sequence.
+pub(crate) fn rows_on(rows: Vec<f32>, width: usize, device: &Device) -> Tensor<3> {
+    let shape = [1, rows.len() / width, width];
+    Tensor::from_data(TensorData::new(rows, shape), (device, DType::F32))
 }
 
 /// The signal held a NaN or an infinity.
@@ -140,6 +146,16 @@ impl Covariance {
                 self.finite &= host::add(lower, &rows, self.tokens, pieces).is_ok();
             }
         }
+    }
+
+    /// [`Covariance::add`] of row-major values, `[n, width]`, computed on `device`.
+    ///
+    /// # Panics
+    ///
+    /// If they are not whole rows.
+    pub fn add_rows(&mut self, rows: Vec<f32>, device: &Device) {
+        let width = self.width();
+        self.add(rows_on(rows, width, device), None);
     }
 
     /// Of the signals.

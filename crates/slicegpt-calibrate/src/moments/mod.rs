@@ -3,12 +3,13 @@
 mod device;
 mod host;
 
-use burn::tensor::{DType, Tensor};
+use burn::tensor::{DType, Device, Tensor};
 use faer::{Mat, MatRef};
 use slicegpt_core::Basis;
 use slicegpt_core::precise::has_own_memory;
 
 use crate::NotFinite;
+use crate::covariance::rows_on;
 
 /// Sums over kept tokens of `x^T x` and `x^T y`, un-normalised, for inputs `x` and targets `y`; with
 /// one more input that is always 1, last, so that sums of each are there too. In float64 on the host.
@@ -79,6 +80,17 @@ impl Moments {
         };
         let rows = [values(x), values(y), values(constant)];
         host::add(gram, cross, &rows, keep, scratch);
+    }
+
+    /// [`Moments::add`] of row-major values, `[n, inputs]` and `[n, targets]`, computed on `device`.
+    ///
+    /// # Panics
+    ///
+    /// If they are not whole rows, as many of each.
+    pub fn add_rows(&mut self, inputs: Vec<f32>, targets: Vec<f32>, device: &Device) {
+        let inputs = rows_on(inputs, self.inputs(), device);
+        let targets = rows_on(targets, self.cross.ncols(), device);
+        self.add(inputs, targets, None, None);
     }
 
     /// The same inputs on targets expressed in `basis`.

@@ -67,20 +67,26 @@ impl Axis {
         range.map(tick).map(|value| (value, format!("{value:.decimals$}"))).collect()
     }
 
-    /// At 1, 2 and 5 times powers of ten; over many powers at 1 alone.
+    /// At 1, 2 and 5 times powers of ten; at every digit where these are few, at 1 alone where they
+    /// are many.
     fn logarithmic_ticks(&self) -> Vec<(f64, String)> {
         let powers = self.low.log10().floor() as i32..=self.high.log10().ceil() as i32;
-        let many = powers.clone().count() > 6;
-        let factors: &[f64] = if many { &[1.0] } else { &[1.0, 2.0, 5.0] };
-        let values =
-            powers.flat_map(|power| factors.iter().map(move |factor| factor * 10_f64.powi(power)));
-        values
-            .filter(|value| (self.low..=self.high).contains(value))
-            .map(|value| {
-                let decimals = decimals(value);
-                (value, format!("{value:.decimals$}"))
-            })
-            .collect()
+        let at = |factors: &[i32]| -> Vec<f64> {
+            let powers = powers.clone().map(|power| 10_f64.powi(power));
+            let values =
+                powers.flat_map(|power| factors.iter().map(move |f| f64::from(*f) * power));
+            values.filter(|value| (self.low..=self.high).contains(value)).collect()
+        };
+        let values = match at(&[1, 2, 5]) {
+            few if few.len() < 4 => at(&[1, 2, 3, 4, 5, 6, 7, 8, 9]),
+            many if many.len() > 12 => at(&[1]),
+            values => values,
+        };
+        let label = |value: f64| {
+            let decimals = decimals(value);
+            (value, format!("{value:.decimals$}"))
+        };
+        values.into_iter().map(label).collect()
     }
 }
 
@@ -117,9 +123,10 @@ mod tests {
 
     #[test]
     fn ticks_are_round_and_within_the_axis() {
-        let rows: [(&[f64], &[&str]); 5] = [
+        let rows: [(&[f64], &[&str]); 6] = [
             (&[12.5, 19.1], &["14", "16", "18"]),
             (&[0.0, 0.31], &["0.0", "0.1", "0.2", "0.3"]),
+            (&[12.9, 75.0], &["20", "30", "40", "50", "60", "70", "80"]),
             (&[12.9, 700.0], &["20", "50", "100", "200", "500"]),
             (&[0.004, 0.8], &["0.005", "0.01", "0.02", "0.05", "0.1", "0.2", "0.5", "1"]),
             (&[1e-4, 1e4], &["0.0001", "0.001", "0.01", "0.1", "1", "10", "100", "1000", "10000"]),

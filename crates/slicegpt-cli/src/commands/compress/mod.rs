@@ -3,13 +3,14 @@
 mod computing;
 mod config;
 mod failure;
+mod files;
 mod per_layer;
 mod refit;
 mod search;
 pub mod shared;
 mod tables;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
 
@@ -17,18 +18,18 @@ use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
 use serde_json::json;
 use slicegpt_calibrate::{Orientation, Spectrum};
-use slicegpt_checkpoint::{Dtype, Manifest, Staging, TriedSplit, Writer, Written, copy_companions};
+use slicegpt_checkpoint::{Dtype, Manifest, Staging, TriedSplit, Writer, Written};
 use slicegpt_core::Lanes;
 use slicegpt_corpus::Samples;
 use slicegpt_models::DecoderSpec;
 use slicegpt_slice::{Directions, Ridge, Settings, Spectra, Split, Stages, Tried};
 
 pub use self::computing::Computing;
+use self::files::{SPECTRA, finish, stage_spectra, write_spectra};
 use self::per_layer::PerLayer;
 use self::refit::Refit;
 use self::search::{Choice, Judge};
 use self::shared::Shared;
-use crate::card;
 use crate::commands::plan::refuse_sliced;
 use crate::commands::ppl::{protocol, score};
 use crate::cut::{Cut, Method, Wanted};
@@ -130,7 +131,11 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let refit = args.refit(args.cut.method);
     args.cut.wanted(spec, args.dtype.map_or(described.dtype(), Dtype::from))?;
     let staging = Staging::new(&args.out, Some(&args.model), args.force)?;
-    let spectra_file = args.spectra.as_ref().map(|path| stage_spectra(path, &args)).transpose()?;
+    let spectra_file = args
+        .spectra
+        .as_ref()
+        .map(|path| stage_spectra(path, &args.model, &args.out))
+        .transpose()?;
     let opened = Opened::open(&args.model)?;
     let target = args.running.open()?;
     let computing = args.computing.settings(&target)?;
@@ -373,46 +378,4 @@ fn stages_json(stages: &Stages) -> serde_json::Value {
         "edit": edit.as_secs_f64(),
         "stream": stream.as_secs_f64(),
     })
-}
-
-/// What the file of eigenvalues is called until it is put in place.
-const SPECTRA: &str = "spectra.json";
-
-/// Prepares the file of eigenvalues, which may be no part of a model.
-fn stage_spectra(path: &Path, args: &Args) -> Result<Staging> {
-    let staged = Staging::check_file(path, &args.model)
-        .and_then(|()| Staging::check_file(path, &args.out))
-        .and_then(|()| Staging::for_file(path, &args.model));
-    staged.with_context(|| format!("--spectra {}", path.display()))
-}
-
-fn write_spectra(path: &Path, spectra: &[Spectrum]) -> Result<()> {
-    let list: Vec<_> = spectra
-        .iter()
-        .map(|spectrum| json!({ "tokens": spectrum.tokens, "eigenvalues": spectrum.eigenvalues }))
-        .collect();
-    let text = serde_json::to_string(&list)? + "\n";
-    std::fs::write(path, text).with_context(|| path.display().to_string())
-}
-
-/// Everything beside the weights; config.json last.
-fn finish(
-    staging: &Staging,
-    model: &Path,
-    described: &Described,
-    sliced: &slicegpt_models::DecoderSpec,
-    dtype: Dtype,
-    manifest: &Manifest,
-) -> Result<()> {
-    copy_companions(model, staging.path())?;
-    let write = |name: &str, text: String| {
-        let path = staging.path().join(name);
-        std::fs::write(&path, text).with_context(|| path.display().to_string())
-    };
-    write("README.md", card::card(model, described, manifest, dtype))?;
-    if manifest.stock {
-        write(Manifest::FILE, serde_json::to_string_pretty(&manifest.to_json())? + "\n")?;
-    }
-    let config = config::sliced(&described.config, sliced, dtype, manifest);
-    write("config.json", serde_json::to_string_pretty(&config)? + "\n")
 }

@@ -1,9 +1,6 @@
 //! One basis for the whole model: what it is cut to, refitted, and how far that is from the dense model.
 
 use anyhow::{Context, Result, bail};
-use burn::module::Param;
-use burn::nn::Linear;
-use burn::tensor::{DType, Tensor, TensorData};
 use slicegpt_checkpoint::{Checkpoint, Writer};
 use slicegpt_core::{Basis, Block, Decoder, Head, Norm, SublayerMut, TokenBatch};
 use slicegpt_eval::{Divergence, DivergenceSum};
@@ -66,7 +63,7 @@ impl Shared<'_> {
         // The head is a reader too.
         let (gain, _) = self.norm()?;
         each(self.model, &self.model.head_table(), |rows| {
-            found.readers.add(self.rows(scaled(rows, &gain), gain.len()), None);
+            found.readers.add_rows(scaled(rows, &gain), self.model.device());
             Ok(())
         })?;
         if found.readers.lower().is_err() {
@@ -191,17 +188,12 @@ impl Shared<'_> {
             })?;
         }
         let vocab_size = self.model.vocab_size();
-        let table = TensorData::new(table, [vocab_size, width]);
-        let table = Tensor::<2>::from_data(table, (device, DType::F32)).transpose();
-        let vector = |values: Vec<f32>| {
-            let data = TensorData::new(values.clone(), [values.len()]);
-            Param::from_tensor(Tensor::<1>::from_data(data, (device, DType::F32)))
-        };
-        let weight = head.weight.map(|w| vector(w.into_iter().map(|x| x as f32).collect()));
-        let bias = frame.sliced.head_bias.then(|| vector(shift));
-        let norm = Norm { weight, ..self.bare_norm()? };
-        let linear = Linear { weight: Param::from_tensor(table), bias };
-        let sliced = Head { norm, linear };
+        let mut norm = self.bare_norm()?;
+        if let Some(weight) = &head.weight {
+            norm = norm.weighed(weight, device);
+        }
+        let bias = frame.sliced.head_bias.then_some(shift);
+        let sliced = Head::from_rows(norm, table, bias, [vocab_size, width], device);
         let dense = self.model.head()?;
         let mut sum = DivergenceSum::default();
         for (number, batch) in held_out.iter().enumerate() {
@@ -334,19 +326,12 @@ impl Shared<'_> {
         let mut moments = Moments::new(rank, width);
         let embedding = self.embedding_edit(frame);
         each(self.model, &self.model.head_table(), |rows| {
-            let read = self.rows(scaled(rows.clone(), gain), width);
+            let read = scaled(rows.clone(), gain);
             let (cut, _) = embedding.apply(rows, width);
-            moments.add(self.rows(cut, rank), read, None, None);
+            moments.add_rows(cut, read, self.model.device());
             Ok(())
         })?;
         Ok(moments)
-    }
-
-    /// Rows of a table, `[1, rows, width]`.
-    fn rows(&self, values: Vec<f32>, width: usize) -> Tensor<3> {
-        let shape = [1, values.len() / width, width];
-        let data = TensorData::new(values, shape);
-        Tensor::from_data(data, (self.model.device(), DType::F32))
     }
 
     fn embedding_edit(&self, frame: &Frame) -> TableEdit {
@@ -361,12 +346,8 @@ impl Shared<'_> {
     /// The weight and the bias of the last norm.
     fn norm(&self) -> Result<(Vec<f64>, Option<Vec<f64>>)> {
         let norm = self.model.norm()?;
-        let host = |vector: Param<Tensor<1>>| -> Vec<f64> {
-            let data = vector.val().into_data_dtype(DType::F64);
-            data.try_into_vec().expect("it was just made float64")
-        };
-        let weight = norm.weight.map_or_else(|| vec![1.0; norm.hidden_size], host);
-        Ok((weight, norm.bias.map(host)))
+        let [weight, bias] = norm.vectors();
+        Ok((weight.unwrap_or_else(|| vec![1.0; norm.hidden_size]), bias))
     }
 
     /// The norm of the fused model.

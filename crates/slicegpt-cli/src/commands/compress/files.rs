@@ -1,0 +1,55 @@
+//! What is written beside the weights: the config, the model card, the tokenizer's files, the spectra.
+
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use serde_json::json;
+use slicegpt_calibrate::Spectrum;
+use slicegpt_checkpoint::{Dtype, Manifest, Staging, copy_companions};
+
+use super::config;
+use crate::card;
+use crate::model::Described;
+
+/// What the file of eigenvalues is called until it is put in place.
+pub const SPECTRA: &str = "spectra.json";
+
+/// Prepares the file of eigenvalues, which may be no part of `model` or of what is written to `out`.
+pub fn stage_spectra(path: &Path, model: &Path, out: &Path) -> Result<Staging> {
+    let staged = Staging::check_file(path, model)
+        .and_then(|()| Staging::check_file(path, out))
+        .and_then(|()| Staging::for_file(path, model));
+    staged.with_context(|| format!("--spectra {}", path.display()))
+}
+
+/// Writes the file of eigenvalues.
+pub fn write_spectra(path: &Path, spectra: &[Spectrum]) -> Result<()> {
+    let list: Vec<_> = spectra
+        .iter()
+        .map(|spectrum| json!({ "tokens": spectrum.tokens, "eigenvalues": spectrum.eigenvalues }))
+        .collect();
+    let text = serde_json::to_string(&list)? + "\n";
+    std::fs::write(path, text).with_context(|| path.display().to_string())
+}
+
+/// Everything beside the weights; config.json last.
+pub fn finish(
+    staging: &Staging,
+    model: &Path,
+    described: &Described,
+    sliced: &slicegpt_models::DecoderSpec,
+    dtype: Dtype,
+    manifest: &Manifest,
+) -> Result<()> {
+    copy_companions(model, staging.path())?;
+    let write = |name: &str, text: String| {
+        let path = staging.path().join(name);
+        std::fs::write(&path, text).with_context(|| path.display().to_string())
+    };
+    write("README.md", card::card(model, described, manifest, dtype))?;
+    if manifest.stock {
+        write(Manifest::FILE, serde_json::to_string_pretty(&manifest.to_json())? + "\n")?;
+    }
+    let config = config::sliced(&described.config, sliced, dtype, manifest);
+    write("config.json", serde_json::to_string_pretty(&config)? + "\n")
+}
