@@ -20,6 +20,9 @@ pub struct Manifest {
     /// Width of the hidden layer of the MLPs; absent where nothing could change it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub intermediate_size: Option<usize>,
+    /// Width of the hidden layer of the MLP of each block, where they differ.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub intermediate_sizes: Option<Vec<usize>>,
     /// How weights were refitted after the cut, as it is typed; absent where they were not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refit: Option<String>,

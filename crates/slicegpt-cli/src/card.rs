@@ -49,7 +49,11 @@ pub fn card(model: &Path, described: &Described, manifest: &Manifest, dtype: Dty
     let inner = manifest
         .intermediate_size
         .map(|width| format!("{width} of {}", described.spec.mlp.intermediate_size));
-    let inner = row("MLP width", inner);
+    let own = manifest.intermediate_sizes.as_ref().map(|sizes| {
+        let sizes: Vec<String> = sizes.iter().map(usize::to_string).collect();
+        format!("{} of {}", sizes.join(", "), described.spec.mlp.intermediate_size)
+    });
+    let inner = row("MLP width", inner.or(own));
     let refit = row("refit towards the dense model", manifest.refit.clone());
     let stream = match manifest.method.as_str() {
         "shared" => format!(

@@ -55,6 +55,10 @@ pub struct Cut {
     /// Cut the stream that the head reads too (per-layer; shared always does)
     #[arg(long)]
     slice_head: bool,
+    /// Whether all MLPs become equally wide, or those wider that are worth more (shared). Models that stay
+    /// of their family need equal widths [default: uniform for these, free for the others]
+    #[arg(long, value_enum, value_name = "HOW")]
+    mlp_widths: Option<MlpWidths>,
     /// Whether the head is the embedding (shared; per-layer unties it)
     #[arg(long, value_enum, default_value_t = HeadName::Auto)]
     head: HeadName,
@@ -90,6 +94,15 @@ enum HeadName {
     Untied,
 }
 
+/// How wide the MLPs of a model are, beside each other.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum MlpWidths {
+    /// All alike
+    Uniform,
+    /// By what their channels are worth
+    Free,
+}
+
 /// What is asked for, of a model.
 pub enum Wanted {
     /// A width at every cut.
@@ -100,6 +113,9 @@ pub enum Wanted {
         splits: Vec<Split>,
         /// Whether the head is the embedding.
         tied: bool,
+        /// MLP widths differ from block to block, by as many channels at a time; nothing where all are
+        /// alike.
+        free: Option<usize>,
     },
 }
 
@@ -134,6 +150,7 @@ impl Cut {
             ("--intermediate-size", self.intermediate_size.is_some()),
             ("--align", self.align.is_some()),
             ("--head tied", self.head == HeadName::Tied),
+            ("--mlp-widths", self.mlp_widths.is_some()),
         ];
         let per_layer = [
             ("--sparsity-end", self.sparsity_end.is_some()),
@@ -212,9 +229,12 @@ impl Cut {
             HeadName::Tied => true,
             HeadName::Untied => false,
         };
+        let is_free = match self.mlp_widths {
+            Some(widths) => widths == MlpWidths::Free,
+            None => !spec.stays_stock(),
+        };
         let full = Split { width: spec.hidden_size, intermediate: spec.mlp.intermediate_size };
-        let count =
-            |split: Split| spec.shared(split.width, split.intermediate, tied).parameters() as u64;
+        let count = |split: Split| shape(spec, split, tied, is_free).parameters() as u64;
         let round_to = match self.align.or(self.round_to) {
             Some(0) => bail!("--round-to is 0: it must be at least 1"),
             Some(step) => step,
@@ -222,7 +242,10 @@ impl Cut {
             None if spec.stays_stock() => lcm(ROUND_TO, spec.attention.heads),
             None => ROUND_TO,
         };
-        let one = |split: Split| Ok(Wanted::Shared { splits: vec![split], tied });
+        let before = spec.parameters() as u64;
+        let inner = self.align.unwrap_or_else(|| inner_step(full, before, count));
+        let free = is_free.then_some(inner);
+        let one = |split: Split| Ok(Wanted::Shared { splits: vec![split], tied, free });
         if self.hidden_size.is_some() || self.intermediate_size.is_some() {
             let width = self.hidden_size.unwrap_or(full.width);
             let intermediate = self.intermediate_size.unwrap_or(full.intermediate);
@@ -242,17 +265,24 @@ impl Cut {
             let width = schedule.widths(full.width, 1, 1)?.head();
             return one(Split { width, ..full });
         }
-        let before = spec.parameters() as u64;
         let most = self.most(spec, dtype)?.unwrap_or((KEEP * before as f64).round() as u64);
         let slack = (SLACK * before as f64) as u64;
-        let intermediate = self.align.unwrap_or_else(|| inner_step(full, before, count));
-        let grid = Grid { full, step: Split { width: round_to, intermediate } };
+        let grid = Grid { full, step: Split { width: round_to, intermediate: inner } };
         let splits = grid.of_size(most, slack, count);
         if splits.is_empty() {
             let nearest = count(grid.nearest(most, count));
             check_size(spec, most, nearest, "--round-to or --align")?;
         }
-        Ok(Wanted::Shared { splits, tied })
+        Ok(Wanted::Shared { splits, tied, free })
+    }
+}
+
+/// What a model becomes with a split; with free MLP widths, as if they were alike.
+pub fn shape(spec: &DecoderSpec, split: Split, tied: bool, free: bool) -> DecoderSpec {
+    let Split { width, intermediate } = split;
+    match free {
+        true => spec.shared_freely(width, vec![intermediate; spec.layers], tied),
+        false => spec.shared(width, intermediate, tied),
     }
 }
 

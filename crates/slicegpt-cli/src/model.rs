@@ -41,7 +41,20 @@ impl Described {
             let widths = Widths::new(manifest.widths.clone(), spec.cuts(), spec.hidden_size);
             let widths = widths.with_context(|| format!("{}: slicegpt.widths", at()))?;
             let last_norm_weight = spec.tied && !shortcuts;
-            spec = spec.cut(Slicing { widths, shortcuts, last_norm_weight });
+            let intermediate_sizes = manifest.intermediate_sizes.clone();
+            if let Some(sizes) = &intermediate_sizes {
+                let most = spec.mlp.intermediate_size;
+                if sizes.len() != spec.layers || sizes.iter().any(|size| !(1..=most).contains(size))
+                {
+                    bail!(
+                        "{}: slicegpt.intermediate_sizes: a width from 1 to {most} is needed for each of \
+                         {} blocks",
+                        at(),
+                        spec.layers
+                    );
+                }
+            }
+            spec = spec.cut(Slicing { widths, shortcuts, last_norm_weight, intermediate_sizes });
         }
         Ok(Self { spec, config })
     }

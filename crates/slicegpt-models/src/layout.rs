@@ -195,12 +195,13 @@ impl DecoderSpec {
         let keys = attention.kv_heads * attention.head_dim;
         let [attention_in, attention_out] = self.ends(block, 0);
         let [mlp_in, mlp_out] = self.ends(block, self.depth() - 1);
+        let intermediate = self.intermediate_size(block);
         match part {
             Part::Query => ([attention_in, queries], attention.input_bias),
             Part::Key | Part::Value => ([attention_in, keys], attention.input_bias),
             Part::Output => ([queries, attention_out], attention.output_bias),
-            Part::Gate | Part::Up => ([mlp_in, mlp.intermediate_size], mlp.input_bias),
-            Part::Down => ([mlp.intermediate_size, mlp_out], mlp.output_bias),
+            Part::Gate | Part::Up => ([mlp_in, intermediate], mlp.input_bias),
+            Part::Down => ([intermediate, mlp_out], mlp.output_bias),
             Part::Norm(_) | Part::QueryNorm | Part::KeyNorm | Part::Shortcut(_) => {
                 unreachable!("{part:?} is no linear")
             }

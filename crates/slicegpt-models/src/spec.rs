@@ -48,6 +48,8 @@ pub struct Slicing {
     pub shortcuts: bool,
     /// Whether the last norm has a weight, so that the head can be the embedding.
     pub last_norm_weight: bool,
+    /// Width of the MLP of each block, where they differ.
+    pub intermediate_sizes: Option<Vec<usize>>,
 }
 
 /// The norms over the stream.
@@ -154,7 +156,12 @@ impl DecoderSpec {
             false => {
                 let widths = Widths::new(vec![width; self.cuts()], self.cuts(), self.hidden_size);
                 let widths = widths.expect("a width between 1 and the hidden size");
-                self.cut(Slicing { widths, shortcuts: false, last_norm_weight: tied })
+                self.cut(Slicing {
+                    widths,
+                    shortcuts: false,
+                    last_norm_weight: tied,
+                    intermediate_sizes: None,
+                })
             }
         };
         spec.mlp.intermediate_size = intermediate_size;
@@ -162,10 +169,40 @@ impl DecoderSpec {
         spec
     }
 
+    /// [`DecoderSpec::shared`] with an MLP width of its own for each block: never a model of its family.
+    ///
+    /// # Panics
+    ///
+    /// If `width` is above the hidden size, or there is not a width for each block.
+    pub fn shared_freely(&self, width: usize, intermediate_sizes: Vec<usize>, tied: bool) -> Self {
+        assert_eq!(intermediate_sizes.len(), self.layers, "a width for each block");
+        let widths = Widths::new(vec![width; self.cuts()], self.cuts(), self.hidden_size);
+        let widths = widths.expect("a width between 1 and the hidden size");
+        let mut spec = self.cut(Slicing {
+            widths,
+            shortcuts: false,
+            last_norm_weight: tied,
+            intermediate_sizes: Some(intermediate_sizes),
+        });
+        spec.tied = tied;
+        spec
+    }
+
+    /// Width of the MLP of block `block`.
+    pub fn intermediate_size(&self, block: usize) -> usize {
+        let own = self.slicing.as_ref().and_then(|slicing| slicing.intermediate_sizes.as_ref());
+        own.map_or(self.mlp.intermediate_size, |sizes| sizes[block])
+    }
+
     /// What this decoder is once its norms are folded into the readers, its head untied and its
     /// stream cut to `widths`.
     pub fn sliced(&self, widths: Widths) -> Self {
-        self.cut(Slicing { widths, shortcuts: true, last_norm_weight: false })
+        self.cut(Slicing {
+            widths,
+            shortcuts: true,
+            last_norm_weight: false,
+            intermediate_sizes: None,
+        })
     }
 
     /// What this decoder is once its norms are folded into the readers and its stream cut. The head is

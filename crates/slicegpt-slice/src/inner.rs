@@ -22,6 +22,37 @@ pub fn most_important(importance: &[f64], width: usize) -> Vec<usize> {
     order
 }
 
+/// The most important channels of several groups together, `total` of them, in the order they stand:
+/// groups get them in portions of `step`, the most worthy portion first, and each group one at least.
+///
+/// # Panics
+///
+/// If `step` is 0.
+pub fn most_important_of_all(groups: &[&[f64]], total: usize, step: usize) -> Vec<Vec<usize>> {
+    let portions = |group: &[f64]| -> Vec<f64> {
+        let mut sorted = group.to_vec();
+        sorted.sort_by(|a, b| b.total_cmp(a));
+        sorted.chunks(step).map(|portion| portion.iter().sum()).collect()
+    };
+    let mut all: Vec<(f64, usize)> = Vec::new();
+    for (number, group) in groups.iter().enumerate() {
+        // The first is a group's own.
+        all.extend(portions(group).into_iter().skip(1).map(|worth| (worth, number)));
+    }
+    // Within a group portions go down, so that the first of them come first; the sort is stable.
+    all.sort_by(|a, b| b.0.total_cmp(&a.0));
+    let mut widths: Vec<usize> = groups.iter().map(|group| step.min(group.len())).collect();
+    let mut left = total.saturating_sub(widths.iter().sum());
+    for (_, number) in all {
+        let more = step.min(groups[number].len() - widths[number]);
+        if more <= left {
+            widths[number] += more;
+            left -= more;
+        }
+    }
+    groups.iter().zip(widths).map(|(group, width)| most_important(group, width)).collect()
+}
+
 /// Removes all channels of `inner` of sublayer `index` but `kept`, in that order.
 ///
 /// # Panics
@@ -73,5 +104,18 @@ mod tests {
         assert_eq!(most_important(&[1.0, 5.0, 0.0, 3.0], 2), [1, 3]);
         assert_eq!(most_important(&[1.0, 1.0, 1.0], 2), [0, 1]);
         assert_eq!(most_important(&[2.0, f64::NAN, 1.0], 3), [0, 1, 2]);
+    }
+
+    #[test]
+    fn the_most_important_of_all_go_where_they_are_worth_most() {
+        let groups: [&[f64]; 3] =
+            [&[9.0, 8.0, 7.0, 1.0], &[0.1, 0.2, 0.3, 0.4], &[5.0, 0.5, 6.0, 4.0]];
+        let chosen = most_important_of_all(&groups, 7, 1);
+        assert_eq!(chosen, [vec![0, 1, 2], vec![3], vec![0, 2, 3]]);
+        let chosen = most_important_of_all(&groups, 8, 2);
+        assert_eq!(chosen, [vec![0, 1, 2, 3], vec![2, 3], vec![0, 2]]);
+        // All of them, and fewer than one each.
+        assert_eq!(most_important_of_all(&groups, 12, 5), vec![vec![0, 1, 2, 3]; 3]);
+        assert_eq!(most_important_of_all(&groups, 0, 1), [vec![0], vec![3], vec![2]]);
     }
 }

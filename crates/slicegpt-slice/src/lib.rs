@@ -19,7 +19,7 @@ mod survey;
 mod walk;
 
 pub use block::{SliceError, SlicedBlock, slice_block};
-pub use inner::{Importance, most_important, narrow};
+pub use inner::{Importance, most_important, most_important_of_all, narrow};
 pub use plan::{PlanError, Schedule};
 pub use refit::{ReaderFit, TiedHead};
 pub use run::{Sliced, Spectra, run};

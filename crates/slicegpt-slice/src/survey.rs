@@ -9,7 +9,7 @@ use slicegpt_core::{Block, Fused, Norm};
 use crate::block::lower_all;
 use crate::inner::{Importance, of_a_token, squared_rows};
 use crate::stream::{Signals, timed};
-use crate::{Batch, Settings, SliceError, Split, Stages};
+use crate::{Batch, Settings, SliceError, Stages};
 
 /// What the signals of a dense decoder say, good for every size it may be cut to.
 pub struct Survey {
@@ -26,20 +26,34 @@ pub struct Survey {
 }
 
 impl Survey {
+    /// The worth of the channels of every inner layer, in the order of the decoder.
+    pub fn inner(&self) -> impl Iterator<Item = &[f64]> {
+        self.importance.iter().flatten().flatten().map(Vec::as_slice)
+    }
+
     /// A guess at the loss of a split from what was measured of the dense decoder alone: what is lost of
     /// `directions`, and of what the MLPs write. It orders splits of one size; it is no unit of anything.
-    pub fn predict(&self, directions: &Directions, split: Split) -> f64 {
+    ///
+    /// `kept` are the channels that stay, by block, sublayer and inner layer.
+    ///
+    /// # Panics
+    ///
+    /// If they are not of this decoder.
+    pub fn predict(
+        &self,
+        directions: &Directions,
+        width: usize,
+        kept: &[Vec<Vec<Vec<usize>>>],
+    ) -> f64 {
         let all = (self.covariance.tokens() * self.covariance.width() as u64) as f64;
         let sites = (1 + self.importance.iter().map(Vec::len).sum::<usize>()) as f64;
-        let inner = self.importance.iter().flatten().flatten();
-        let lost = inner.map(|importance| {
-            let kept = crate::most_important(importance, split.intermediate.min(importance.len()));
-            let kept: f64 = kept.into_iter().map(|channel| importance[channel]).sum();
+        let lost = self.inner().zip(kept.iter().flatten().flatten()).map(|(importance, kept)| {
+            let kept: f64 = kept.iter().map(|channel| importance[*channel]).sum();
             importance.iter().sum::<f64>() - kept
         });
         // What the stream lacks is missed at every site, what an MLP lacks once. The factor was measured:
         // `docs/quality.md`.
-        2.0 * sites * directions.lost(split.width) + lost.sum::<f64>() / (all / sites)
+        2.0 * sites * directions.lost(width) + lost.sum::<f64>() / (all / sites)
     }
 }
 

@@ -54,7 +54,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let batches = target.batches(&opened.spec, &samples);
     let start = Instant::now();
     let model = opened.model(&target.device);
-    let pass = Shared { model: &model, target: &target, ridge: None, tied: false };
+    let pass = Shared { model: &model, target: &target, ridge: None, tied: false, free: None };
     let settings = Settings { lanes: batches.lanes.clone(), ..computing };
     let survey = target.run(|| pass.survey(&batches.batches, settings));
     let survey = survey.map_err(|error| args.computing.advise(error))?;

@@ -9,7 +9,7 @@ use slicegpt_models::Positions;
 
 use crate::model::Opened;
 use crate::output;
-use crate::size::{show_bytes, show_count, show_percent};
+use crate::size::{show_bytes, show_count, show_percent, show_widths};
 
 /// Arguments of `slicegpt inspect`.
 #[derive(clap::Args)]
@@ -41,6 +41,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
         "kv_heads": spec.attention.kv_heads,
         "head_dim": spec.attention.head_dim,
         "intermediate_size": spec.mlp.intermediate_size,
+        "intermediate_sizes": spec.slicing.as_ref().map(|slicing| &slicing.intermediate_sizes),
         "vocab_size": spec.vocab_size,
         "context_length": spec.context_length,
         "positions": positions,
@@ -53,6 +54,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
         "files": opened.checkpoint.shards(),
         "slicegpt": manifest.map_or(Value::Null, |manifest| manifest.to_json()),
     });
+    let inner: Vec<usize> = (0..spec.layers).map(|block| spec.intermediate_size(block)).collect();
     let mut rows = vec![
         ("model type", spec.model_type.to_string()),
         ("hidden size", spec.hidden_size.to_string()),
@@ -64,7 +66,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
                 spec.attention.heads, spec.attention.head_dim, spec.attention.kv_heads
             ),
         ),
-        ("MLP width", spec.mlp.intermediate_size.to_string()),
+        ("MLP width", show_widths(&inner)),
         ("vocabulary", spec.vocab_size.to_string()),
         ("context", spec.context_length.to_string()),
         ("positions", positions),

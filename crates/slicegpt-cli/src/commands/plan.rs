@@ -9,7 +9,7 @@ use slicegpt_checkpoint::Dtype;
 use slicegpt_models::DecoderSpec;
 use slicegpt_slice::Split;
 
-use crate::cut::{Cut, Wanted};
+use crate::cut::{Cut, Wanted, shape};
 use crate::device::enough_on_cpu;
 use crate::estimate;
 use crate::model::Described;
@@ -52,8 +52,8 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let dtype = args.dtype.map_or(stored, Dtype::from);
     let (candidates, splits): (Vec<DecoderSpec>, Vec<Split>) = match args.cut.wanted(spec, dtype)? {
         Wanted::PerLayer(widths) => (vec![spec.sliced(widths)], Vec::new()),
-        Wanted::Shared { splits, tied } => {
-            let shared = |split: &Split| spec.shared(split.width, split.intermediate, tied);
+        Wanted::Shared { splits, tied, free } => {
+            let shared = |split: &Split| shape(spec, *split, tied, free.is_some());
             (splits.iter().map(shared).collect(), splits)
         }
     };
@@ -76,7 +76,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
         "dtype": dtype.torch_name(),
         "widths": widths,
         "hidden_size": sliced.width(0),
-        "intermediate_size": sliced.mlp.intermediate_size,
+        "intermediate_size": sliced.intermediate_size(0),
         "tied": sliced.tied,
         "splits": splits.iter().map(split_json).collect::<Vec<_>>(),
         "estimated_peak_bytes": peak,
@@ -120,7 +120,7 @@ fn range(candidates: &[DecoderSpec], widths: &[usize]) -> String {
 }
 
 fn inner_range(candidates: &[DecoderSpec]) -> String {
-    from_to(candidates.iter().map(|spec| spec.mlp.intermediate_size))
+    from_to(candidates.iter().map(|spec| spec.intermediate_size(0)))
 }
 
 fn from_to(values: impl Iterator<Item = usize>) -> String {

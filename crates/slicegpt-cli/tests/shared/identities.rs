@@ -45,6 +45,7 @@ fn full_width_is_dense() {
             "--sparsity 0 --head untied",
             "--sparsity 0 --orientation random",
             "--sparsity 0 --basis energy",
+            "--sparsity 0 --mlp-widths free",
             "--sparsity 0 --method per-layer --refit ridge",
         ] {
             let found = difference(&workshop, options);
@@ -103,7 +104,8 @@ fn channels_that_write_nothing_are_free() {
         tensors.write_f32(&workshop.path("silent/model.safetensors"));
         let expected = logits(&workshop, "silent");
         let fewer = width - width.div_ceil(4);
-        let options = format!("--intermediate-size {fewer} --dtype f32 --refit none --head auto");
+        let options =
+            format!("--intermediate-size {fewer} --mlp-widths uniform --dtype f32 --refit none");
         let tokens = "--calibration MODEL/expected.safetensors:input_ids";
         workshop.succeed(&format!("compress silent --out narrow {tokens} {options}"));
         let difference = largest_difference(&expected, &logits(&workshop, "narrow"));

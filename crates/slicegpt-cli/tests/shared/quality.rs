@@ -35,6 +35,23 @@ fn shared_beats_the_paper_at_the_same_real_size() {
     }
 }
 
+/// Where nothing has to be stock, MLPs may be as wide as they are worth.
+#[test]
+fn free_mlp_widths_help() {
+    for model in [TRAINED, "models/ts-phi3"] {
+        let workshop = Workshop::new(model);
+        let kl = |widths: &str| {
+            let text = "--samples 32 --seqlen 256";
+            let size = "--hidden-size 104 --intermediate-size 256";
+            let command = format!("compress MODEL --out out --force {text} {size}");
+            workshop.json(&format!("{command} --mlp-widths {widths}"));
+            divergence(&workshop, "out")["kl"].as_f64().unwrap()
+        };
+        let [uniform, free] = ["uniform", "free"].map(kl);
+        assert!(free < 0.9 * uniform, "{model}: {free} against {uniform}");
+    }
+}
+
 #[test]
 fn a_refit_helps() {
     for model in MODELS {

@@ -51,10 +51,17 @@ fn plans_are_what_is_written() {
             let tokens = "--calibration MODEL/expected.safetensors:input_ids";
             let result =
                 workshop.json(&format!("compress MODEL --out out --force {tokens} {options}"));
-            for key in
-                ["params_after", "bytes_after", "widths", "intermediate_size", "real_reduction"]
-            {
+            for key in ["params_after", "bytes_after", "widths", "real_reduction"] {
                 assert_eq!(plan[key], result[key], "{family} {options}: {key}");
+            }
+            // Where MLP widths are free, the plan knows their mean.
+            let width = &plan["intermediate_size"];
+            match result["intermediate_sizes"].as_array() {
+                None => assert_eq!(width, &result["intermediate_size"], "{family} {options}"),
+                Some(widths) => {
+                    let sum: u64 = widths.iter().map(|width| width.as_u64().unwrap()).sum();
+                    assert_eq!(sum, width.as_u64().unwrap() * widths.len() as u64, "{family}");
+                }
             }
         }
     }
@@ -105,6 +112,8 @@ fn impossible_sizes_say_what_is_possible() {
         ("--method per-layer --align 8", &["--align", "--method shared"]),
         ("--method per-layer --hidden-size 96", &["--hidden-size", "--method shared"]),
         ("--method per-layer --head tied", &["--head tied", "--method shared"]),
+        ("--method per-layer --mlp-widths free", &["--mlp-widths", "--method shared"]),
+        ("--mlp-widths wide", &["--mlp-widths", "wide"]),
         ("--head both", &["--head", "both"]),
     ] {
         for command in ["plan MODEL", "compress MODEL --out out"] {

@@ -111,3 +111,32 @@ fn layer_norm_families_have_a_layout_of_our_own_without_shortcuts() {
         assert_eq!(refused.status.code(), Some(2), "{family}");
     }
 }
+
+/// MLPs of different widths are no model of the family, but better ones.
+#[test]
+fn free_mlp_widths_are_said_in_the_config() {
+    for family in ["llama2", "llama31", "phi3", "qwen2", "opt", "phi"] {
+        let workshop = Workshop::new(&format!("families/{family}"));
+        let result = workshop.json(&format!("{CUT} --intermediate-size 40 --mlp-widths free"));
+        assert_eq!(result["stock"], false, "{family}");
+        let sizes = result["intermediate_sizes"].as_array().unwrap();
+        let sum: u64 = sizes.iter().map(|size| size.as_u64().unwrap()).sum();
+        assert_eq!(sum, 40 * sizes.len() as u64, "{family}: {sizes:?}");
+        assert_eq!(
+            workshop.json("inspect out")["intermediate_sizes"],
+            result["intermediate_sizes"]
+        );
+        assert!(workshop.perplexity("out").is_finite(), "{family}");
+
+        let mut config = workshop.read_json("out/config.json");
+        assert_eq!(config["slicegpt"]["intermediate_sizes"], result["intermediate_sizes"]);
+        for wrong in [json!([40]), json!(vec![0; sizes.len()]), json!(vec![5000; sizes.len()])] {
+            config["slicegpt"]["intermediate_sizes"] = wrong;
+            workshop.write("out/config.json", config.to_string());
+            let output = workshop.run("inspect out");
+            assert_eq!(output.status.code(), Some(2), "{family}");
+            let message = crate::workshop::errors(&output);
+            assert!(message.contains("slicegpt.intermediate_sizes"), "{message}");
+        }
+    }
+}

@@ -63,6 +63,7 @@ mod tests {
             method: "per-layer".into(),
             stock: false,
             intermediate_size: None,
+            intermediate_sizes: None,
             refit: None,
             tried: Vec::new(),
             widths: widths.as_slice().to_vec(),

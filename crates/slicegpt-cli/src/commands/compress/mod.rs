@@ -188,8 +188,9 @@ pub fn run(args: Args) -> Result<ExitCode> {
                 pass.run(&batches.batches, settings, orientation, spectra, &mut writer)?;
             Ok(Done { sliced, spectra, stages, tried: Vec::new(), written: writer.finish()? })
         }
-        Wanted::Shared { splits, tied } => {
-            let pass = Shared { model: &model, target: &target, ridge: refit, tied: *tied };
+        Wanted::Shared { splits, tied, free } => {
+            let pass =
+                Shared { model: &model, target: &target, ridge: refit, tied: *tied, free: *free };
             let settings = |lanes: &Lanes| {
                 let settings = args.computing.settings(&target)?;
                 anyhow::Ok(Settings { lanes: lanes.clone(), ..settings })
@@ -228,8 +229,9 @@ pub fn run(args: Args) -> Result<ExitCode> {
         method: args.cut.method.name().into(),
         stock: sliced.slicing.is_none(),
         widths: (0..sliced.cuts()).map(|cut| sliced.width(cut)).collect(),
-        intermediate_size: matches!(wanted, Wanted::Shared { .. })
+        intermediate_size: matches!(wanted, Wanted::Shared { free: None, .. })
             .then_some(sliced.mlp.intermediate_size),
+        intermediate_sizes: sliced.slicing.as_ref().and_then(|s| s.intermediate_sizes.clone()),
         refit: refit.map(|ridge| format!("ridge:{}", ridge.lambda)),
         tried: tried.iter().map(tried_split).collect(),
         nominal_sparsity: args.cut.nominal(),
@@ -276,7 +278,8 @@ pub fn run(args: Args) -> Result<ExitCode> {
         "dtype": dtype.torch_name(),
         "files": written.files,
         "widths": manifest.widths,
-        "intermediate_size": sliced.mlp.intermediate_size,
+        "intermediate_size": manifest.intermediate_size,
+        "intermediate_sizes": manifest.intermediate_sizes,
         "tied": sliced.tied,
         "refit": manifest.refit,
         "tried": manifest.tried,
@@ -297,14 +300,14 @@ pub fn run(args: Args) -> Result<ExitCode> {
         "protocol": protocol,
     });
     let dash = || "-".to_string();
-    let number = |before: usize, after: usize| vec![before.to_string(), after.to_string()];
+    let inner: Vec<usize> = (0..spec.layers).map(|block| sliced.intermediate_size(block)).collect();
     let mut rows = vec![
         ("method", vec![dash(), manifest.method.clone()]),
         ("real reduction", vec![dash(), show_percent(manifest.real_reduction)]),
         ("parameters", vec![show_count(params_before), show_count(params_after)]),
         ("bytes", vec![show_bytes(opened.bytes), show_bytes(written.tensor_bytes)]),
         ("stream width", vec![spec.hidden_size.to_string(), show_widths(&manifest.widths)]),
-        ("MLP width", number(spec.mlp.intermediate_size, sliced.mlp.intermediate_size)),
+        ("MLP width", vec![spec.mlp.intermediate_size.to_string(), show_widths(&inner)]),
         ("device", vec![dash(), target.info.name.to_string()]),
         ("seconds", vec![dash(), format!("{seconds:.1}")]),
         ("peak memory", vec![dash(), peak.map_or_else(dash, show_bytes)]),

@@ -49,7 +49,8 @@ pub fn choose(
         Judge::Measured => false,
         Judge::Predicted => true,
     };
-    let predict = |split: &Split| survey.predict(directions, *split);
+    let predict =
+        |split: &Split| survey.predict(directions, split.width, &pass.channels(survey, *split));
     let best = splits.iter().min_by(|a, b| predict(a).total_cmp(&predict(b)));
     match best {
         Some(split) if predicted || splits.len() == 1 => {

@@ -8,7 +8,7 @@ use slicegpt_invariance::{TableEdit, center, fuse};
 use slicegpt_models::{DecoderBlock, DecoderSpec, Model};
 use slicegpt_slice::{
     Batch, Directions, Moments, Orientation, ReaderFit, Ridge, Settings, Split, Stages, Survey,
-    TiedHead, Walk, align, cut_block, most_important, survey,
+    TiedHead, Walk, align, cut_block, most_important, most_important_of_all, survey,
 };
 
 use super::failure::Failure;
@@ -26,6 +26,8 @@ pub struct Shared<'a> {
     pub ridge: Option<Ridge>,
     /// Whether the head stays the embedding.
     pub tied: bool,
+    /// Whether MLP widths differ from block to block, and by how many channels at a time.
+    pub free: Option<usize>,
 }
 
 /// Everything a split decides before anything is rewritten.
@@ -87,14 +89,33 @@ impl Shared<'_> {
             true => align(&basis, &self.norm()?.0)?,
             false => (basis, Vec::new()),
         };
-        let channels = |importance: &Vec<f64>| {
-            most_important(importance, split.intermediate.min(importance.len()))
+        let kept = self.channels(survey, split);
+        let Split { width, intermediate } = split;
+        let sliced = match self.free {
+            None => spec.shared(width, intermediate, self.tied),
+            Some(_) => {
+                let widths = kept.iter().map(|block| block.iter().flatten().map(Vec::len).sum());
+                spec.shared_freely(width, widths.collect(), self.tied)
+            }
         };
-        let sublayer = |inner: &Vec<Vec<f64>>| inner.iter().map(channels).collect();
-        let block = |sublayers: &Vec<Vec<Vec<f64>>>| sublayers.iter().map(sublayer).collect();
-        let kept = survey.importance.iter().map(block).collect();
-        let sliced = spec.shared(split.width, split.intermediate, self.tied);
         Ok(Frame { split, sliced, basis, gain, kept })
+    }
+
+    /// The channels that stay, by block, sublayer and inner layer.
+    pub fn channels(&self, survey: &Survey, split: Split) -> Vec<Vec<Vec<Vec<usize>>>> {
+        let groups: Vec<&[f64]> = survey.inner().collect();
+        let chosen = match self.free {
+            Some(step) => most_important_of_all(&groups, split.intermediate * groups.len(), step),
+            None => {
+                let most = |group: &&[f64]| most_important(group, split.intermediate);
+                groups.iter().map(most).collect()
+            }
+        };
+        let mut chosen = chosen.into_iter();
+        let mut sublayer = |inner: &Vec<Vec<f64>>| {
+            inner.iter().map(|_| chosen.next().expect("one for each")).collect()
+        };
+        survey.importance.iter().map(|block| block.iter().map(&mut sublayer).collect()).collect()
     }
 
     /// Cuts the model to `frame`, refitting it on `batches`, and writes every tensor of it.
@@ -115,7 +136,7 @@ impl Shared<'_> {
             rewrite(self.model, &table, &embedding, |rows, _| Ok(writer.write(&cut.name, &rows)?))?;
         }
         let mut write = |index: usize, mut block: DecoderBlock| {
-            self.finish_norms(&mut block, frame.split.width);
+            self.finish_norms(&mut block, frame);
             for entry in sliced.block_entries(index) {
                 writer.write(&entry.name, &block.tensor(&entry))?;
             }
@@ -140,7 +161,7 @@ impl Shared<'_> {
         let head = self.head(frame, walk.as_ref().map(Walk::moments))?;
         if let [weight] = sliced.norm_entries().as_slice() {
             let bare = self.bare_norm()?;
-            let stock = match spec.stays_stock() {
+            let stock = match sliced.slicing.is_none() {
                 true => bare.stock_weight(frame.split.width),
                 false => 1.0,
             };
@@ -357,13 +378,13 @@ impl Shared<'_> {
     }
 
     /// Gives a cut block the norms its checkpoint has.
-    fn finish_norms(&self, block: &mut DecoderBlock, width: usize) {
-        if !self.model.spec().stays_stock() {
+    fn finish_norms(&self, block: &mut DecoderBlock, frame: &Frame) {
+        if frame.sliced.slicing.is_some() {
             return;
         }
         for index in 0..block.depth() {
             let SublayerMut { norm, .. } = block.sublayer_mut(index);
-            *norm = norm.stock(width, self.model.device());
+            *norm = norm.stock(frame.split.width, self.model.device());
         }
     }
 }
