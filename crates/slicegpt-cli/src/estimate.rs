@@ -21,18 +21,31 @@ fn inside(spec: &DecoderSpec, seqlen: usize) -> usize {
 
 /// Bytes in memory at the worst moment of a compression on the processor: one block in float32, the
 /// calibration stream, what one batch holds inside a sublayer, the float64 copies of the edit of the
-/// largest matrix, and a covariance with its decomposition.
+/// largest matrix, and a covariance with its decomposition; with a refit the stream and the inside of
+/// both models, and normal equations.
 ///
 /// The last three are not needed at the same time, but the allocator keeps what was freed for a
 /// while: their sum and a tenth is what was measured (`docs/benchmarks.md`).
-pub fn peak(spec: &DecoderSpec, samples: usize, seqlen: usize, batch_size: usize) -> u64 {
+pub fn peak(
+    spec: &DecoderSpec,
+    samples: usize,
+    seqlen: usize,
+    batch_size: usize,
+    refit: bool,
+) -> u64 {
     let hidden = spec.hidden_size;
     let process = 40_000_000;
     let stream = 4 * samples * seqlen * hidden;
     let batch = batch_size.min(samples) * inside(spec, seqlen);
     let edit = 2 * (8 + 4) * largest(spec) + 2 * 8 * hidden * hidden;
     let decomposition = 6 * 8 * hidden * hidden;
-    (process + block(spec) + stream + batch + edit + decomposition) as u64 * 11 / 10
+    // The same once more, cut; and the normal equations of the widest writer, with their factor.
+    let inner = spec.mlp.intermediate_size;
+    let refit = match refit {
+        true => block(spec) + stream + batch + 2 * 8 * inner * inner + 3 * 8 * inner * hidden,
+        false => 0,
+    };
+    (process + block(spec) + stream + batch + edit + decomposition + refit) as u64 * 11 / 10
 }
 
 /// The largest number of sequences that fit into `bytes` of a device at a time, beside one block and

@@ -9,7 +9,7 @@ use slicegpt_checkpoint::Dtype;
 use slicegpt_models::DecoderSpec;
 use slicegpt_slice::Split;
 
-use crate::cut::{Cut, Wanted, shape};
+use crate::cut::{Cut, Method, Wanted, shape};
 use crate::device::enough_on_cpu;
 use crate::estimate;
 use crate::model::Described;
@@ -64,7 +64,8 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let reduction = 1.0 - after as f64 / before as f64;
     let seqlen = args.seqlen.min(spec.context_length);
     let batch_size = args.batch_size.unwrap_or_else(|| enough_on_cpu(seqlen));
-    let peak = estimate::peak(spec, args.samples, seqlen, batch_size);
+    let peak =
+        estimate::peak(spec, args.samples, seqlen, batch_size, args.cut.method == Method::Shared);
     let json = json!({
         "method": args.cut.method.name(),
         "nominal_sparsity": args.cut.nominal(),

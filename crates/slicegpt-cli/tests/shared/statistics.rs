@@ -33,7 +33,7 @@ fn statistics_of_something_else_are_refused() {
     let other = "FIXTURES/models/ts-phi3";
     for (command, words) in [
         (
-            format!("MODEL --stats stats --samples 11 --seqlen 64"),
+            "MODEL --stats stats --samples 11 --seqlen 64".into(),
             &["stats", "12 x 64", "11 x 64"][..],
         ),
         (format!("MODEL --stats stats {TEXT} --seed 1"), &["stats", "--seed"]),
