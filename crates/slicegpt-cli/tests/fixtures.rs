@@ -33,7 +33,8 @@ fn check(model: &str) {
             assert!(off < TOLERANCE, "{model} {name}: {key} is {found}, was {expected}");
         }
         let ratio = number(&found, "perplexity_after") / number(&found, "perplexity_before");
-        assert!((1.0..1.25).contains(&ratio), "{model} {name}: perplexity times {ratio}");
+        // Small models may even gain on text that is not theirs.
+        assert!((0.97..1.25).contains(&ratio), "{model} {name}: perplexity times {ratio}");
     }
 }
 
