@@ -38,7 +38,7 @@ use crate::memory::{peak_rss_bytes, reset_peak};
 use crate::model::{Described, Opened};
 use crate::options::{DtypeName, positive};
 use crate::output;
-use crate::progress::{self, note};
+use crate::progress::{self, note, warn};
 use crate::size::{parse_bytes, show_bytes, show_count, show_percent, show_widths};
 use crate::stats;
 use crate::text::{self, Calibration};
@@ -189,6 +189,11 @@ pub fn run(args: Args) -> Result<ExitCode> {
             Ok(Done { sliced, spectra, stages, tried: Vec::new(), written: writer.finish()? })
         }
         Wanted::Shared { splits, tied, free } => {
+            if *tied && args.orientation == OrientationName::Random {
+                warn(
+                    "--orientation random: a tied head decides the axes; --head untied frees them",
+                );
+            }
             let pass =
                 Shared { model: &model, target: &target, ridge: refit, tied: *tied, free: *free };
             let settings = |lanes: &Lanes| {
