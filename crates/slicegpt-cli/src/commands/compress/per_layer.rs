@@ -12,7 +12,7 @@ use slicegpt_slice::{
 };
 
 use super::failure::Failure;
-use super::tables::rewrite;
+use super::tables::{rewrite, write_embeddings};
 use crate::device::Target;
 use crate::progress::Progress;
 
@@ -112,15 +112,8 @@ impl PerLayer<'_> {
     /// Writes what writes the stream first.
     fn write_tables(&self, basis: &Basis, writer: &mut Writer) -> Result<()> {
         let Self { model, sliced, .. } = self;
-        let spec = model.spec();
-        let edit = TableEdit::writer(spec.norm.centers, basis, model.device());
-        let dense = [Some(spec.embedding_entry()), spec.position_entry()];
-        let cut = [Some(sliced.embedding_entry()), sliced.position_entry()];
-        for (dense, cut) in dense.into_iter().flatten().zip(cut.into_iter().flatten()) {
-            let table = (model.stored_name(&dense.name), [dense.shape[0], dense.shape[1]]);
-            rewrite(model, &table, &edit, |rows, _| Ok(writer.write(&cut.name, &rows)?))?;
-        }
-        Ok(())
+        let edit = TableEdit::writer(model.spec().norm.centers, basis, model.device());
+        write_embeddings(model, sliced, &edit, writer)
     }
 
     fn write_block(&self, index: usize, block: &DecoderBlock, writer: &mut Writer) -> Result<()> {

@@ -1,6 +1,6 @@
 //! Which split between stream and MLPs, where a size is asked for.
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
 use slicegpt_core::Lanes;
 use slicegpt_corpus::Samples;
@@ -49,21 +49,26 @@ pub fn choose(
         Judge::Measured => false,
         Judge::Predicted => true,
     };
-    let predict =
-        |split: &Split| survey.predict(directions, split.width, &pass.channels(survey, *split));
-    let best = splits.iter().min_by(|a, b| predict(a).total_cmp(&predict(b)));
-    match best {
-        Some(split) if predicted || splits.len() == 1 => {
-            return Ok(Choice { split: *split, tried: Vec::new() });
-        }
-        _ => {}
+    if let [split] = splits {
+        return Ok(Choice { split: *split, tried: Vec::new() });
+    }
+    if predicted {
+        let predict =
+            |split: &Split| survey.predict(directions, split.width, &pass.channels(survey, *split));
+        let losses: Vec<f64> = splits.iter().map(predict).collect();
+        let best = splits.iter().zip(losses).min_by(|(_, a), (_, b)| a.total_cmp(b));
+        let (split, _) = best.context("no split to choose from")?;
+        return Ok(Choice { split: *split, tried: Vec::new() });
     }
     let (fitted, held_out) = parts(samples, splits.len())?;
     let Batches { batches, lanes, .. } = pass.target.batches(spec, &fitted);
     let held_out = pass.target.batches(spec, &held_out).batches;
     let tried = search(splits, |split| {
         let frame = pass.frame(survey, directions, split, &mut Orientation::Pca)?;
-        let found = pass.measure(&frame, &batches, &held_out, settings(&lanes)?)?;
+        let Some(found) = pass.measure(&frame, &batches, &held_out, settings(&lanes)?)? else {
+            // What cannot be computed is no candidate.
+            return Ok(f64::INFINITY);
+        };
         note(format!(
             "stream {}, MLP {}: KL {:.5} +- {:.5} nats per token",
             split.width, split.intermediate, found.mean, found.standard_error

@@ -12,7 +12,7 @@ use slicegpt_slice::{
 };
 
 use super::failure::Failure;
-use super::tables::{each, rewrite};
+use super::tables::{each, rewrite, write_embeddings};
 use crate::device::Target;
 use crate::progress::{self, Progress};
 
@@ -128,13 +128,7 @@ impl Shared<'_> {
     ) -> Result<Stages> {
         let spec = self.model.spec();
         let Frame { sliced, .. } = frame;
-        let embedding = self.embedding_edit(frame);
-        let dense = [Some(spec.embedding_entry()), spec.position_entry()];
-        let cut = [Some(sliced.embedding_entry()), sliced.position_entry()];
-        for (dense, cut) in dense.into_iter().flatten().zip(cut.into_iter().flatten()) {
-            let table = (self.model.stored_name(&dense.name), [dense.shape[0], dense.shape[1]]);
-            rewrite(self.model, &table, &embedding, |rows, _| Ok(writer.write(&cut.name, &rows)?))?;
-        }
+        write_embeddings(self.model, sliced, &self.embedding_edit(frame), writer)?;
         let mut write = |index: usize, mut block: DecoderBlock| {
             self.finish_norms(&mut block, frame);
             for entry in sliced.block_entries(index) {
@@ -183,14 +177,14 @@ impl Shared<'_> {
     }
 
     /// How far the model cut to `frame` and refitted on `batches` is from the dense one on
-    /// `held_out`, which nothing is fitted to.
+    /// `held_out`, which nothing is fitted to; nothing if its logits are not finite.
     pub fn measure(
         &self,
         frame: &Frame,
         batches: &[TokenBatch],
         held_out: &[TokenBatch],
         settings: Settings,
-    ) -> Result<Divergence> {
+    ) -> Result<Option<Divergence>> {
         let mut walk = self.walk(frame, batches, held_out, settings, |_, _| Ok(()))?;
         let head = self.head(frame, Some(walk.moments()))?;
         let device = self.model.device();
@@ -219,9 +213,11 @@ impl Shared<'_> {
         let mut sum = DivergenceSum::default();
         for (number, batch) in held_out.iter().enumerate() {
             let [x, z] = walk.take(batches.len() + number)?;
-            sum.add(batch, [(&dense, x), (&sliced, z)], vocab_size);
+            if !sum.add(batch, [(&dense, x), (&sliced, z)], vocab_size) {
+                return Ok(None);
+            }
         }
-        sum.finish().context("no token of the calibration text is held out")
+        sum.finish().map(Some).context("no token of the calibration text is held out")
     }
 
     /// The dense stream behind the embedding; of those held out, nothing counts.

@@ -1,10 +1,10 @@
 //! The embedding and the head, rewritten a few rows at a time.
 
 use anyhow::Result;
-use slicegpt_checkpoint::Checkpoint;
+use slicegpt_checkpoint::{Checkpoint, Writer};
 use slicegpt_core::TensorSource;
 use slicegpt_invariance::TableEdit;
-use slicegpt_models::Model;
+use slicegpt_models::{DecoderSpec, Model};
 
 use crate::progress;
 
@@ -38,4 +38,21 @@ pub fn rewrite(
         let (rows, shift) = edit.apply(rows, hidden_size);
         sink(rows, shift)
     })
+}
+
+/// Rewrites the tables that write the stream first, the embeddings, to what `sliced` holds of them.
+pub fn write_embeddings(
+    model: &Model<&Checkpoint>,
+    sliced: &DecoderSpec,
+    edit: &TableEdit,
+    writer: &mut Writer,
+) -> Result<()> {
+    let spec = model.spec();
+    let dense = [Some(spec.embedding_entry()), spec.position_entry()];
+    let cut = [Some(sliced.embedding_entry()), sliced.position_entry()];
+    for (dense, cut) in dense.into_iter().flatten().zip(cut.into_iter().flatten()) {
+        let table = (model.stored_name(&dense.name), [dense.shape[0], dense.shape[1]]);
+        rewrite(model, &table, edit, |rows, _| Ok(writer.write(&cut.name, &rows)?))?;
+    }
+    Ok(())
 }
