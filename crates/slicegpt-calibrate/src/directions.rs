@@ -1,8 +1,9 @@
 //! [`Directions`]: the directions of a signal in the order of what those who read it lose without them.
 
-use faer::{Mat, Side};
+use faer::Mat;
 use slicegpt_core::Basis;
 
+use crate::eigen::{Eigen, basis_of};
 use crate::{Covariance, NotFinite, Orientation, Spectrum};
 
 /// All directions of a signal, the most important first.
@@ -39,7 +40,7 @@ impl Directions {
     ///
     /// If the covariance is not finite.
     pub fn by_energy(covariance: &Covariance) -> Result<Self, NotFinite> {
-        let Eigen { vectors, values } = Eigen::of(covariance)?;
+        let Eigen { vectors, values } = Eigen::of(covariance.lower()?)?;
         let worth = values.clone();
         Ok(Self { ordered: vectors, worth, spectrum: spectrum(values, covariance) })
     }
@@ -55,7 +56,7 @@ impl Directions {
     ///
     /// If the two are of different widths.
     pub fn as_read(covariance: &Covariance, readers: &Covariance) -> Result<Self, NotFinite> {
-        let Eigen { vectors, values } = Eigen::of(covariance)?;
+        let Eigen { vectors, values } = Eigen::of(covariance.lower()?)?;
         let width = vectors.nrows();
         let lower = readers.lower()?;
         assert_eq!(lower.nrows(), width, "readers of this signal");
@@ -68,7 +69,7 @@ impl Directions {
         let roots: Vec<f64> = values.iter().map(|value| value.max(0.0).sqrt()).collect();
         let inside = vectors.transpose() * &read * &vectors;
         let lost = Mat::from_fn(width, width, |i, j| roots[i] * inside[(i, j)] * roots[j]);
-        let Eigen { vectors: leading, values: worth } = Eigen::of_matrix(&lost)?;
+        let Eigen { vectors: leading, values: worth } = Eigen::of(lost.as_ref())?;
         let least = NOTHING.sqrt() * roots[0];
         let back = Mat::from_fn(width, width, |i, j| match roots[i] > least {
             true => leading[(i, j)] / roots[i],
@@ -92,8 +93,7 @@ impl Directions {
         }
         let leading = self.ordered.subcols(0, rank).qr().compute_thin_Q();
         let leading = orientation.apply(leading);
-        let columns = (0..width).flat_map(|i| (0..rank).map(move |j| (i, j)));
-        Basis::new(columns.map(|at| leading[at]).collect(), width, rank)
+        basis_of(&leading)
     }
 
     /// The fraction of what all directions are worth that is lost with all but the first `rank`.
@@ -105,31 +105,6 @@ impl Directions {
     /// The eigenvalues of the covariance.
     pub fn spectrum(&self) -> &Spectrum {
         &self.spectrum
-    }
-}
-
-/// Eigenvectors by columns and eigenvalues, descending.
-struct Eigen {
-    vectors: Mat<f64>,
-    values: Vec<f64>,
-}
-
-impl Eigen {
-    fn of(covariance: &Covariance) -> Result<Self, NotFinite> {
-        let lower = covariance.lower()?;
-        Self::of_matrix(&lower.to_owned())
-    }
-
-    /// Of a symmetric matrix, of which the lower triangle is read.
-    fn of_matrix(matrix: &Mat<f64>) -> Result<Self, NotFinite> {
-        let width = matrix.nrows();
-        let eigen = matrix.self_adjoint_eigen(Side::Lower).map_err(|_| NotFinite)?;
-        // faer sorts eigenvalues in nondecreasing order.
-        let (vectors, values) = (eigen.U(), eigen.S());
-        Ok(Self {
-            vectors: Mat::from_fn(width, width, |i, j| vectors[(i, width - 1 - j)]),
-            values: (0..width).rev().map(|i| values[i]).collect(),
-        })
     }
 }
 

@@ -43,16 +43,37 @@ pub fn principal(
         eigenvalues.reverse();
         return Ok((Basis::axes(width, width), Spectrum { eigenvalues, tokens }));
     }
-    let eigen = lower.self_adjoint_eigen(Side::Lower).map_err(|_| NotFinite)?;
-    // faer sorts eigenvalues in nondecreasing order.
-    let values = eigen.S();
-    let eigenvalues = (0..width).rev().map(|i| values[i]).collect();
-    let vectors = eigen.U();
-    let leading = Mat::from_fn(width, rank, |i, j| vectors[(i, width - 1 - j)]);
-    let leading = orientation.apply(leading);
-    let columns = (0..width).flat_map(|i| (0..rank).map(move |j| (i, j)));
-    let basis = Basis::new(columns.map(|at| leading[at]).collect(), width, rank);
+    let Eigen { vectors, values: eigenvalues } = Eigen::of(lower)?;
+    let leading = orientation.apply(vectors.subcols(0, rank).to_owned());
+    let basis = basis_of(&leading);
     Ok((basis, Spectrum { eigenvalues, tokens }))
+}
+
+/// Eigenvectors by columns and eigenvalues, descending.
+pub(crate) struct Eigen {
+    pub vectors: Mat<f64>,
+    pub values: Vec<f64>,
+}
+
+impl Eigen {
+    /// Of a symmetric matrix, of which the lower triangle is read.
+    pub fn of(matrix: MatRef<'_, f64>) -> Result<Self, NotFinite> {
+        let width = matrix.nrows();
+        let eigen = matrix.self_adjoint_eigen(Side::Lower).map_err(|_| NotFinite)?;
+        // faer sorts eigenvalues in nondecreasing order.
+        let (vectors, values) = (eigen.U(), eigen.S());
+        Ok(Self {
+            vectors: Mat::from_fn(width, width, |i, j| vectors[(i, width - 1 - j)]),
+            values: (0..width).rev().map(|i| values[i]).collect(),
+        })
+    }
+}
+
+/// Orthonormal columns, `[hidden_size, rank]`, as a basis.
+pub(crate) fn basis_of(columns: &Mat<f64>) -> Basis {
+    let (width, rank) = (columns.nrows(), columns.ncols());
+    let at = (0..width).flat_map(|i| (0..rank).map(move |j| (i, j)));
+    Basis::new(at.map(|at| columns[at]).collect(), width, rank)
 }
 
 /// `basis` turned inside its subspace so that `V^T diag(gain) V` is diagonal, and that diagonal: what a
@@ -73,9 +94,7 @@ pub fn align(basis: &Basis, gain: &[f64]) -> Result<(Basis, Vec<f64>), NotFinite
     let inside = v.transpose() * &scaled;
     let eigen = inside.self_adjoint_eigen(Side::Lower).map_err(|_| NotFinite)?;
     let turned = v * eigen.U();
-    let columns = (0..width).flat_map(|i| (0..rank).map(move |j| (i, j)));
-    let turned = Basis::new(columns.map(|at| turned[at]).collect(), width, rank);
-    Ok((turned, (0..rank).map(|i| eigen.S()[i]).collect()))
+    Ok((basis_of(&turned), (0..rank).map(|i| eigen.S()[i]).collect()))
 }
 
 #[cfg(test)]

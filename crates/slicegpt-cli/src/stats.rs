@@ -13,6 +13,10 @@ use serde::{Deserialize, Serialize};
 use slicegpt_checkpoint::Calibration;
 use slicegpt_slice::{Arithmetic, Covariance, Stages, Survey};
 
+use crate::commands::compress::Computing;
+use crate::device::Target;
+use crate::model::Opened;
+
 /// What statistics are of: the same model, text and options give the same.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Origin {
@@ -28,8 +32,26 @@ pub struct Origin {
     pub covariance: String,
 }
 
+impl Origin {
+    /// Of the dense model `opened` on text, computed as `computing` says on `target`.
+    pub fn new(
+        opened: &Opened,
+        calibration: Calibration,
+        computing: &Computing,
+        target: &Target,
+    ) -> Result<Self> {
+        Ok(Self {
+            format: FORMAT,
+            model: opened.digest()?,
+            calibration,
+            compute_dtype: computing.compute_dtype().into(),
+            covariance: computing.covariance(target).into(),
+        })
+    }
+}
+
 /// The version this code writes.
-pub const FORMAT: u32 = 1;
+const FORMAT: u32 = 1;
 
 /// The key of the metadata that holds the [`Origin`], as JSON.
 const KEY: &str = "slicegpt";

@@ -6,6 +6,7 @@ use burn::tensor::activation::log_softmax;
 use burn::tensor::{DType, Tensor};
 use slicegpt_core::{Decoder, Head, Lanes, TokenBatch};
 
+use crate::error_of_mean::mean_and_error;
 use crate::forward::{EvalError, forward, groups, logits_in_pieces};
 
 /// How far the predictions of a decoder are from those of a base.
@@ -35,6 +36,7 @@ pub struct DivergenceSum {
 impl DivergenceSum {
     /// Compares what two heads make of the final streams of a batch, `[batch, tokens, width]` each, at
     /// the tokens that count. Gives `false` if a logit is not finite.
+    #[must_use]
     pub fn add(
         &mut self,
         batch: &TokenBatch,
@@ -81,12 +83,10 @@ impl DivergenceSum {
     /// What was found; `None` if no token counted.
     pub fn finish(&self) -> Option<Divergence> {
         let samples = self.means.len();
-        let count = samples as f64;
-        let mean = self.means.iter().sum::<f64>() / count;
-        let spread = self.means.iter().map(|x| (x - mean).powi(2)).sum::<f64>();
+        let (mean, standard_error) = mean_and_error(&self.means);
         (samples > 0).then(|| Divergence {
             mean,
-            standard_error: (spread / (count - 1.0).max(1.0) / count).sqrt(),
+            standard_error,
             agreement: self.agreed as f64 / self.tokens as f64,
             tokens: self.tokens,
             samples,

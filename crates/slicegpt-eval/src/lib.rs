@@ -8,6 +8,7 @@
 
 mod difference;
 mod divergence;
+mod error_of_mean;
 mod forward;
 mod perplexity;
 

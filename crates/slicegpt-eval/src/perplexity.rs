@@ -5,6 +5,7 @@ use std::ops::ControlFlow;
 use burn::tensor::{DType, Int, Tensor, TensorData};
 use slicegpt_core::{Decoder, Lanes, TokenBatch};
 
+use crate::error_of_mean::mean_and_error;
 use crate::forward::{EvalError, forward, logits_in_pieces};
 
 /// A perplexity, and what it was measured on.
@@ -83,13 +84,11 @@ where
     if means.is_empty() {
         return Err(EvalError::Nothing);
     }
-    let count = means.len() as f64;
-    let mean = means.iter().sum::<f64>() / count;
-    let variance = means.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / (count - 1.0).max(1.0);
+    let (mean, standard_error) = mean_and_error(&means);
     Ok(Perplexity {
         perplexity: mean.exp(),
         nll: mean,
-        standard_error: (variance / count).sqrt(),
+        standard_error,
         tokens: scored,
         samples: means.len(),
         seqlen: batches[0].shape()[1],

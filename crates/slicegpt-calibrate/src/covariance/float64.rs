@@ -19,16 +19,21 @@ pub fn add(lower: &mut Mat<f64>, rows: &[&[f32]], wide: &mut Vec<f64>) {
         });
         // Row-major [rows, width] is column-major [width, rows].
         let x = MatRef::from_column_major_slice(wide, width, rows.len());
-        triangular::matmul(
-            lower.as_mut(),
-            BlockStructure::TriangularLower,
-            Accum::Add,
-            x,
-            BlockStructure::Rectangular,
-            x.transpose(),
-            BlockStructure::Rectangular,
-            1.0,
-            faer::get_global_parallelism(),
-        );
+        add_outer(lower, x);
     }
+}
+
+/// Adds `x x^T` to the lower triangle; `x` is `[width, tokens]`.
+pub fn add_outer(lower: &mut Mat<f64>, x: MatRef<'_, f64>) {
+    triangular::matmul(
+        lower.as_mut(),
+        BlockStructure::TriangularLower,
+        Accum::Add,
+        x,
+        BlockStructure::Rectangular,
+        x.transpose(),
+        BlockStructure::Rectangular,
+        1.0,
+        faer::get_global_parallelism(),
+    );
 }

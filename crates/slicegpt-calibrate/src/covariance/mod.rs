@@ -9,6 +9,7 @@ mod simd;
 mod tiles;
 
 pub(crate) use device::{floats, integers, zero_padding};
+pub(crate) use float64::add_outer;
 
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use faer::{Mat, MatRef};

@@ -1,9 +1,10 @@
 //! The sums in float64, on the host.
 
 use faer::linalg::matmul::matmul;
-use faer::linalg::matmul::triangular::{self, BlockStructure};
-use faer::{Accum, Mat, MatRef};
+use faer::{Accum, Mat, MatRef, get_global_parallelism};
 use rayon::prelude::*;
+
+use crate::covariance::add_outer;
 
 /// Rows widened to float64 at a time.
 const CHUNK: usize = 512;
@@ -39,19 +40,8 @@ pub fn add(
         // Row-major [rows, width] is column-major [width, rows].
         let x = MatRef::from_column_major_slice(wide_x.as_slice(), inputs + 1, rows.len());
         let y = MatRef::from_column_major_slice(wide_y.as_slice(), targets, rows.len());
-        let parallel = faer::get_global_parallelism();
-        triangular::matmul(
-            gram.as_mut(),
-            BlockStructure::TriangularLower,
-            Accum::Add,
-            x,
-            BlockStructure::Rectangular,
-            x.transpose(),
-            BlockStructure::Rectangular,
-            1.0,
-            parallel,
-        );
-        matmul(cross.as_mut(), Accum::Add, x, y.transpose(), 1.0, parallel);
+        add_outer(gram, x);
+        matmul(cross.as_mut(), Accum::Add, x, y.transpose(), 1.0, get_global_parallelism());
     }
 }
 

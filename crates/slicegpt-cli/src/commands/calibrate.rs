@@ -58,13 +58,8 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let settings = Settings { lanes: batches.lanes.clone(), ..computing };
     let survey = target.run(|| pass.survey(&batches.batches, settings));
     let survey = survey.map_err(|error| args.computing.advise(error))?;
-    let origin = stats::Origin {
-        format: stats::FORMAT,
-        model: opened.digest()?,
-        calibration: crate::text::described(&samples, source),
-        compute_dtype: args.computing.compute_dtype().into(),
-        covariance: args.computing.covariance(&target).into(),
-    };
+    let calibration = crate::text::described(&samples, source);
+    let origin = stats::Origin::new(&opened, calibration, &args.computing, &target)?;
     let path = staging.path().join(NAME);
     stats::write(&path, &survey, &origin)?;
     let bytes = path.metadata()?.len();

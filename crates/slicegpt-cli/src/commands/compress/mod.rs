@@ -160,15 +160,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
         OrientationName::Random => Orientation::random(args.calibration.seed),
     };
     let model = opened.model(&target.device);
-    let origin = || {
-        anyhow::Ok(stats::Origin {
-            format: stats::FORMAT,
-            model: opened.digest()?,
-            calibration: described_text.clone(),
-            compute_dtype: args.computing.compute_dtype().into(),
-            covariance: args.computing.covariance(&target).into(),
-        })
-    };
+    let origin = || stats::Origin::new(&opened, described_text.clone(), &args.computing, &target);
     let create = |sliced: &DecoderSpec| {
         let tensors = sliced.entries().into_iter().map(|entry| (entry.name, entry.shape)).collect();
         Writer::create(staging.path(), tensors, dtype, args.max_shard_size)
