@@ -9,7 +9,8 @@ use slicegpt_core::Norm;
 use slicegpt_core::precise::has_own_memory;
 
 use crate::Context;
-use crate::host;
+use crate::context::Visible;
+use crate::host::{self, project};
 use crate::rope::rotate;
 
 /// The attention of a block.
@@ -46,9 +47,9 @@ impl Attention {
             let heads = y.dims()[2] / self.head_dim;
             y.reshape([batch, tokens, heads, self.head_dim]).swap_dims(1, 2)
         };
-        let mut query = split(self.query.forward(x.clone()));
-        let mut key = split(self.key.forward(x.clone()));
-        let value = split(self.value.forward(x));
+        let mut query = split(project(&self.query, x.clone()));
+        let mut key = split(project(&self.key, x.clone()));
+        let value = split(project(&self.value, x));
         if let Some([query_norm, key_norm]) = &self.head_norms {
             query = per_head(query_norm, query);
             key = per_head(key_norm, key);
@@ -57,27 +58,36 @@ impl Attention {
             query = rotate(query, tables);
             key = rotate(key, tables);
         }
-        let mask = context.mask(self.window);
-        let on_host = mask.is_none() && host::takes(&query);
-        // Softmax on the host hides nothing.
-        let damage = (!on_host).then(|| damage(&query) + damage(&key));
-        let [key, value] = context.remember(self.layer, [key, value]);
         let heads = query.dims()[1];
-        let [key, value] = [key, value].map(|x| for_each_query_head(x, heads));
-        let mixed = match mask {
-            Some(mask) => attention(query, key, value, Some(mask), None, Default::default()),
-            // Without padding and window, causality is all there is to mask.
-            None if on_host => causal(query, key, value, causal_on_host),
-            None => causal(query, key, value, |query, key, value| {
-                let options = AttentionModuleOptions { is_causal: true, ..Default::default() };
-                attention(query, key, value, None, None, options)
-            }),
-        };
-        let mixed = match damage {
-            Some(damage) => mixed + damage,
-            None => mixed,
+        let parts = context.visible(self.layer, self.window, [query, key, value]);
+        let mut mixed: Vec<_> = parts.into_iter().map(mix).collect();
+        let mixed = match mixed.len() {
+            1 => mixed.swap_remove(0),
+            _ => Tensor::cat(mixed, 2),
         };
         mixed.swap_dims(1, 2).reshape([batch, tokens, heads * self.head_dim])
+    }
+}
+
+/// What queries take from the values they see: `[batch, heads, tokens, head_dim]`.
+fn mix(Visible { query, key, value, mask }: Visible) -> Tensor<4> {
+    let on_host = mask.is_none() && host::takes(&query);
+    // Softmax on the host hides nothing.
+    let damage = (!on_host).then(|| damage(&query) + damage(&key));
+    let heads = query.dims()[1];
+    let [key, value] = [key, value].map(|x| for_each_query_head(x, heads));
+    let mixed = match mask {
+        Some(mask) => attention(query, key, value, Some(mask), None, Default::default()),
+        // Without padding and window, causality is all there is to mask.
+        None if on_host => causal(query, key, value, causal_on_host),
+        None => causal(query, key, value, |query, key, value| {
+            let options = AttentionModuleOptions { is_causal: true, ..Default::default() };
+            attention(query, key, value, None, None, options)
+        }),
+    };
+    match damage {
+        Some(damage) => mixed + damage,
+        None => mixed,
     }
 }
 

@@ -2,9 +2,10 @@
 
 use burn::module::Module;
 use burn::nn::Linear;
-use burn::tensor::Tensor;
+use burn::tensor::{DType, Tensor};
 use slicegpt_core::{Block, Inner, Norm, Shortcut, SublayerMut};
 
+use crate::host::{multiply, project};
 use crate::{Attention, Context, Mlp};
 
 /// A decoder block: `[[attention], [mlp]]`, or `[[attention, mlp]]` where they run in parallel.
@@ -54,6 +55,18 @@ impl Block for DecoderBlock {
             .collect()
     }
 
+    /// As provided, but that few rows are multiplied as fast as weights can be read.
+    fn write(&self, index: usize, stream: Tensor<3>, hidden: Vec<Tensor<3>>) -> Tensor<3> {
+        let slicegpt_core::Sublayer { writers, shortcut, .. } = self.sublayer(index);
+        assert_eq!(hidden.len(), writers.len(), "one hidden signal per writer");
+        let residual = match &shortcut.weight {
+            Some(weight) => multiply(&weight.val(), None, stream),
+            None => stream,
+        };
+        let writers = writers.into_iter().zip(hidden);
+        writers.fold(residual, |sum, (writer, hidden)| sum + project(writer, hidden))
+    }
+
     fn inner(&self, index: usize) -> Vec<Inner> {
         let mut reader = 0;
         let mut inner = Vec::new();
@@ -79,6 +92,27 @@ impl Block for DecoderBlock {
             branches.iter_mut().map(Branch::ports_mut).unzip();
         SublayerMut { norm, readers: readers.into_iter().flatten().collect(), writers, shortcut }
     }
+}
+
+/// A block whose matrices are of type `dtype` and lie output by output, as few rows are multiplied
+/// fastest; vectors stay as they are.
+///
+/// On the processor, float32 activations may meet float16 or bfloat16 weights.
+pub fn with_weights(mut block: DecoderBlock, dtype: DType) -> DecoderBlock {
+    let relaid = |weight: Tensor<2>| {
+        // Adding the layout of the transposed matrix: nothing is copied where it has it already.
+        let stored = weight.transpose().cast(dtype);
+        let [outputs, inputs] = stored.dims();
+        stored.reshape([outputs * inputs]).reshape([outputs, inputs]).transpose()
+    };
+    for index in 0..block.depth() {
+        let SublayerMut { readers, writers, shortcut, .. } = block.sublayer_mut(index);
+        for linear in readers.into_iter().chain(writers) {
+            linear.weight = linear.weight.clone().map(relaid);
+        }
+        shortcut.weight = shortcut.weight.take().map(|weight| weight.map(relaid));
+    }
+    block
 }
 
 impl Branch {

@@ -1,35 +1,61 @@
 //! [`Context`]: what attention needs beside the stream, made once per batch.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
 
 use burn::tensor::{Bool, Device, Tensor, TensorData};
 use slicegpt_core::TokenBatch;
 
-use crate::{DecoderSpec, Positions};
+use crate::{Cache, DecoderSpec, Positions};
 
-/// Positions, masks and cache of one batch.
+/// Positions, masks and caches of one batch.
 #[derive(Clone, Debug)]
 pub struct Context {
     /// Cosine and sine of the positions, `[tokens, rotary dim]` each.
     pub(crate) rotary: Option<[Tensor<2>; 2]>,
-    /// `true` where a token may not look, `[batch or 1, 1, tokens, seen]`, by window. A window
-    /// without an entry needs no mask but causality.
-    masks: BTreeMap<Option<usize>, Tensor<4, Bool>>,
+    /// What the batch is made of, one behind the other in its tokens.
+    parts: Vec<Part>,
+}
+
+/// Tokens that see each other, and what a cache holds of those before them.
+#[derive(Clone, Debug)]
+struct Part {
+    tokens: usize,
+    masks: Masks,
     cache: Option<Cache>,
 }
 
-/// The keys and values of all tokens so far, by layer.
-#[derive(Clone, Debug, Default)]
-pub struct Cache {
-    layers: Arc<Mutex<BTreeMap<usize, [Tensor<4>; 2]>>>,
+/// `true` where a token may not look, `[batch or 1, 1, tokens, seen]`, by window. A window without an
+/// entry needs no mask but causality.
+type Masks = BTreeMap<Option<usize>, Tensor<4, Bool>>;
+
+/// The next tokens of a sequence.
+#[derive(Clone, Copy, Debug)]
+pub struct Next<'a> {
+    /// How many.
+    pub tokens: usize,
+    /// What knows the tokens before them.
+    pub cache: &'a Cache,
+}
+
+/// Queries, and all the keys and values that any of them sees.
+pub(crate) struct Visible {
+    /// `[batch, heads, tokens, head_dim]`, the last of the `seen` tokens.
+    pub query: Tensor<4>,
+    /// `[batch, kv_heads, seen, head_dim]`.
+    pub key: Tensor<4>,
+    /// `[batch, kv_heads, seen, head_dim]`.
+    pub value: Tensor<4>,
+    /// Where a token may not look; causality alone if absent.
+    pub mask: Option<Tensor<4, Bool>>,
 }
 
 impl Context {
     /// The context of a forward over a whole batch.
     pub fn new(spec: &DecoderSpec, batch: &TokenBatch, device: &Device) -> Self {
         let [rows, tokens] = batch.shape();
-        Self::build(spec, batch.mask(), rows, 0, tokens, None, device)
+        let masks = masks(spec, batch.mask(), rows, 0, tokens, device);
+        let parts = vec![Part { tokens, masks, cache: None }];
+        Self { rotary: rotary(spec, [(0, tokens)], device), parts }
     }
 
     /// The context of the next `tokens` tokens of `rows` sequences of which `cache` has seen
@@ -42,64 +68,107 @@ impl Context {
         cache: &Cache,
         device: &Device,
     ) -> Self {
-        Self::build(spec, None, rows, start, tokens, Some(cache.clone()), device)
+        let masks = masks(spec, None, rows, start, tokens, device);
+        let parts = vec![Part { tokens, masks, cache: Some(cache.clone()) }];
+        Self { rotary: rotary(spec, [(start, tokens)], device), parts }
     }
 
-    fn build(
-        spec: &DecoderSpec,
-        keep: Option<&[bool]>,
-        rows: usize,
-        start: usize,
-        tokens: usize,
-        cache: Option<Cache>,
-        device: &Device,
-    ) -> Self {
-        let rotary = match &spec.positions {
-            Positions::Rotary(rope) => Some(rope.tables(start, tokens, device)),
-            Positions::Learned { .. } => None,
-        };
-        let seen = start + tokens;
-        let mut masks = BTreeMap::new();
-        for window in &spec.attention.windows {
-            let binds = window.is_some_and(|window| window < seen);
-            if (keep.is_some() || binds) && !masks.contains_key(window) {
-                let batch = if keep.is_some() { rows } else { 1 };
-                let mut hidden = Vec::with_capacity(batch * tokens * seen);
-                for row in 0..batch {
-                    for query in start..seen {
-                        hidden.extend((0..seen).map(|key| {
-                            let behind = query as isize - key as isize;
-                            let outside = window.is_some_and(|w| behind >= w as isize);
-                            let padding = keep.is_some_and(|keep| !keep[row * tokens + key]);
-                            // A padded token sees itself, so that no softmax is over nothing.
-                            behind < 0 || outside || (padding && behind != 0)
-                        }));
-                    }
+    /// The context of the next tokens of several sequences that are run as one, `[1, tokens]`: those of
+    /// the first, those of the second, ... Each sees its own past only, however long that is.
+    pub fn packed(spec: &DecoderSpec, sequences: &[Next<'_>], device: &Device) -> Self {
+        let places = sequences.iter().map(|next| (next.cache.seen(), next.tokens));
+        let rotary = rotary(spec, places.clone(), device);
+        let parts = places.zip(sequences).map(|((start, tokens), next)| {
+            let masks = masks(spec, None, 1, start, tokens, device);
+            Part { tokens, masks, cache: Some(next.cache.clone()) }
+        });
+        Self { rotary, parts: parts.collect() }
+    }
+
+    /// The queries of each part with what they see, after caches have been told the new keys and values.
+    ///
+    /// # Shapes
+    /// - `query`: `[batch, heads, tokens, head_dim]`
+    /// - `key`, `value`: `[batch, kv_heads, tokens, head_dim]`
+    pub(crate) fn visible(
+        &self,
+        layer: usize,
+        window: Option<usize>,
+        [query, key, value]: [Tensor<4>; 3],
+    ) -> Vec<Visible> {
+        let mut start = 0;
+        let parts = self.parts.iter().map(|part| {
+            let of_part = |x: &Tensor<4>| match self.parts.len() {
+                1 => x.clone(),
+                _ => x.clone().narrow(2, start, part.tokens),
+            };
+            let (query, new) = (of_part(&query), [of_part(&key), of_part(&value)]);
+            start += part.tokens;
+            let [key, value] = match &part.cache {
+                Some(cache) => cache.append(layer, new),
+                None => new,
+            };
+            let seen = key.dims()[2];
+            let mask = part.masks.get(&window).cloned();
+            // One token needs no mask: what it does not see is left away.
+            match window.filter(|window| part.tokens == 1 && *window < seen) {
+                Some(window) => {
+                    let [key, value] = [key, value].map(|x| x.narrow(2, seen - window, window));
+                    Visible { query, key, value, mask }
                 }
-                let data = TensorData::new(hidden, [batch, 1, tokens, seen]);
-                masks.insert(*window, Tensor::from_data(data, device));
+                None => Visible { query, key, value, mask },
             }
+        });
+        parts.collect()
+    }
+}
+
+/// Cosine and sine of the positions of parts, each of which begins at a position and has some tokens.
+fn rotary(
+    spec: &DecoderSpec,
+    parts: impl IntoIterator<Item = (usize, usize)>,
+    device: &Device,
+) -> Option<[Tensor<2>; 2]> {
+    let Positions::Rotary(rope) = &spec.positions else { return None };
+    let tables = parts.into_iter().map(|(start, tokens)| rope.tables(start, tokens, device));
+    let (mut cos, mut sin): (Vec<_>, Vec<_>) = tables.map(|[cos, sin]| (cos, sin)).unzip();
+    Some(match cos.len() {
+        1 => [cos.swap_remove(0), sin.swap_remove(0)],
+        _ => [Tensor::cat(cos, 0), Tensor::cat(sin, 0)],
+    })
+}
+
+/// The masks of `tokens` tokens after `start` others.
+fn masks(
+    spec: &DecoderSpec,
+    keep: Option<&[bool]>,
+    rows: usize,
+    start: usize,
+    tokens: usize,
+    device: &Device,
+) -> Masks {
+    let seen = start + tokens;
+    let mut masks = BTreeMap::new();
+    for window in &spec.attention.windows {
+        let alone = tokens == 1 && keep.is_none();
+        let binds = !alone && window.is_some_and(|window| window < seen);
+        if (keep.is_some() || binds) && !masks.contains_key(window) {
+            let batch = if keep.is_some() { rows } else { 1 };
+            let mut hidden = Vec::with_capacity(batch * tokens * seen);
+            for row in 0..batch {
+                for query in start..seen {
+                    hidden.extend((0..seen).map(|key| {
+                        let behind = query as isize - key as isize;
+                        let outside = window.is_some_and(|w| behind >= w as isize);
+                        let padding = keep.is_some_and(|keep| !keep[row * tokens + key]);
+                        // A padded token sees itself, so that no softmax is over nothing.
+                        behind < 0 || outside || (padding && behind != 0)
+                    }));
+                }
+            }
+            let data = TensorData::new(hidden, [batch, 1, tokens, seen]);
+            masks.insert(*window, Tensor::from_data(data, device));
         }
-        Self { rotary, masks, cache }
     }
-
-    pub(crate) fn mask(&self, window: Option<usize>) -> Option<Tensor<4, Bool>> {
-        self.masks.get(&window).cloned()
-    }
-
-    /// Appends keys and values (`[batch, kv_heads, tokens, head_dim]`) to what the cache holds for
-    /// `layer`, and gives all of them.
-    pub(crate) fn remember(&self, layer: usize, new: [Tensor<4>; 2]) -> [Tensor<4>; 2] {
-        let Some(cache) = &self.cache else { return new };
-        let mut layers = cache.layers.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        let all = match layers.remove(&layer) {
-            None => new,
-            Some([key, value]) => {
-                let [new_key, new_value] = new;
-                [Tensor::cat(vec![key, new_key], 2), Tensor::cat(vec![value, new_value], 2)]
-            }
-        };
-        layers.insert(layer, all.clone());
-        all
-    }
+    masks
 }

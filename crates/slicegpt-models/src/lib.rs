@@ -10,6 +10,7 @@
 
 mod attention;
 mod block;
+mod cache;
 mod config;
 mod context;
 pub mod families;
@@ -23,10 +24,12 @@ mod sample;
 mod spec;
 
 pub use attention::{Attention, QUERIES};
-pub use block::{Branch, DecoderBlock, Sublayer};
+pub use block::{Branch, DecoderBlock, Sublayer, with_weights};
+pub use cache::Cache;
 pub use config::ConfigError;
-pub use context::{Cache, Context};
+pub use context::{Context, Next};
 pub use families::{SUPPORTED, parse};
+pub use host::project;
 pub use layout::{Entry, Kind, Names, Part};
 pub use mlp::{Activation, Mlp};
 pub use model::Model;

@@ -4,7 +4,7 @@ use burn::module::Module;
 use burn::nn::Linear;
 use burn::tensor::{Tensor, activation};
 
-use crate::host;
+use crate::host::{self, project};
 
 /// What stands between the linears of an MLP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,8 +66,8 @@ impl Mlp {
     /// - output: `[batch, tokens, intermediate_size]`
     pub fn hidden(&self, x: Tensor<3>) -> Tensor<3> {
         match &self.gate {
-            Some(gate) => self.activation.forward(gate.forward(x.clone())) * self.up.forward(x),
-            None => self.activation.forward(self.up.forward(x)),
+            Some(gate) => self.activation.forward(project(gate, x.clone())) * project(&self.up, x),
+            None => self.activation.forward(project(&self.up, x)),
         }
     }
 }

@@ -6,7 +6,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use slicegpt_core::{Decoder, Head, Norm, TensorSource, TokenBatch};
 
 use crate::load::linear_weight;
-use crate::{Cache, Context, DecoderBlock, DecoderSpec, Positions};
+use crate::{Cache, Context, DecoderBlock, DecoderSpec, Next, Positions};
 
 /// A decoder, described by a spec, its weights in a source.
 #[derive(Clone, Debug)]
@@ -86,6 +86,26 @@ impl<S: TensorSource> Model<S> {
         let positions = (0..rows * tokens).map(|i| start + i % tokens).collect();
         let context = Context::cached(&self.spec, rows, start, tokens, cache, &self.device);
         Ok((self.embed_at(batch, positions)?, context))
+    }
+
+    /// The stream at the first block for the next tokens of several sequences, run as one, `[1, tokens]`,
+    /// and the context to run them with: see [`Context::packed`].
+    ///
+    /// # Errors
+    ///
+    /// If the embedding cannot be read.
+    pub fn embed_packed(
+        &self,
+        sequences: &[(&[u32], &Cache)],
+    ) -> Result<(Tensor<3>, Context), S::Error> {
+        let next = |(ids, cache): &(&[u32], &'_ Cache)| (cache.seen(), ids.len());
+        let positions = sequences.iter().map(next).flat_map(|(seen, n)| seen..seen + n).collect();
+        let ids: Vec<u32> = sequences.iter().flat_map(|(ids, _)| ids.iter().copied()).collect();
+        let tokens = ids.len();
+        let next: Vec<Next<'_>> =
+            sequences.iter().map(|(ids, cache)| Next { tokens: ids.len(), cache }).collect();
+        let context = Context::packed(&self.spec, &next, &self.device);
+        Ok((self.embed_at(&TokenBatch::new(ids, None, tokens), positions)?, context))
     }
 
     fn embed_at(&self, batch: &TokenBatch, positions: Vec<usize>) -> Result<Tensor<3>, S::Error> {

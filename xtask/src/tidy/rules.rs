@@ -67,8 +67,9 @@ pub const BACKENDS: &[&str] = &[
     "cpu", "cuda", "flex", "metal", "ndarray", "remote", "rocm", "tch", "vulkan", "webgpu", "wgpu",
 ];
 
-/// The crates that may choose a backend.
-pub const BACKEND_CRATES: &[&str] = &["slicegpt-device", "slicegpt-testkit"];
+/// The crates that may choose a backend: the zoo for its kernels, which read the memory of the
+/// processor's.
+pub const BACKEND_CRATES: &[&str] = &["slicegpt-device", "slicegpt-models", "slicegpt-testkit"];
 
 /// Which crates a source rule is about.
 pub enum Scope {

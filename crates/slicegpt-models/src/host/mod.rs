@@ -1,16 +1,21 @@
-//! Softmax and activations in the memory of the processor, several numbers at a time.
+//! Softmax, activations and products of few rows in the memory of the processor, several numbers at a
+//! time.
 //!
 //! Burn's processor backend calls the C library for each exponential: on the shape of a small Llama
-//! that is a quarter of a forward. These take float32 tensors there and nothing else; all others are
+//! that is a quarter of a forward. Its products are made for many rows: one row takes three times as
+//! long as reading the weights does. These take float32 tensors there and nothing else; all others are
 //! Burn's.
 
+mod dots;
 mod kernels;
+mod project;
 mod simd;
 
 use burn::tensor::{DType, Tensor};
 use rayon::prelude::*;
 use slicegpt_core::precise::has_own_memory;
 
+pub use project::{multiply, project};
 use simd::{Elementwise, Simd};
 
 /// Numbers that a core is given at a time.

@@ -1,9 +1,15 @@
 //! The loops, compiled for the instructions of the processor this runs on.
 
+use half::{bf16, f16};
+
+use super::dots::{from_bf16, from_f16, products};
 use super::kernels::{gelu_tanh, silu, softmax};
 
 /// A function of each number by itself.
 pub type Elementwise = fn(&mut [f32]);
+
+/// Rows of weights times rows of numbers: see [`products`].
+pub type Products<W> = fn(&[W], &[f32], usize, &mut [f32]);
 
 /// The loops for a set of instructions.
 #[derive(Clone, Copy)]
@@ -12,6 +18,9 @@ pub struct Simd {
     pub gelu_tanh: Elementwise,
     /// Of a row, and the scale of its numbers.
     pub softmax: fn(&mut [f32], f32),
+    pub products: Products<f32>,
+    pub products_f16: Products<f16>,
+    pub products_bf16: Products<bf16>,
 }
 
 impl Simd {
@@ -30,11 +39,30 @@ impl Simd {
     }
 }
 
+/// Weights as the checkpoint has them, to float32.
+#[inline(always)]
+fn same(weight: f32) -> f32 {
+    weight
+}
+
+#[inline(always)]
+fn wider(weight: f16) -> f32 {
+    from_f16(weight.to_bits())
+}
+
+#[inline(always)]
+fn longer(weight: bf16) -> f32 {
+    from_bf16(weight.to_bits())
+}
+
 /// With an instruction that multiplies and adds, which the target is known to have.
 const FUSED: Simd = Simd {
     silu: |values| silu(values, f32::mul_add),
     gelu_tanh: |values| gelu_tanh(values, f32::mul_add),
     softmax: |row, scale| softmax(row, scale, f32::mul_add),
+    products: |w, x, inputs, out| products(w, x, inputs, out, same, f32::mul_add),
+    products_f16: |w, x, inputs, out| products(w, x, inputs, out, wider, f32::mul_add),
+    products_bf16: |w, x, inputs, out| products(w, x, inputs, out, longer, f32::mul_add),
 };
 
 /// Without.
@@ -42,6 +70,9 @@ const PLAIN: Simd = Simd {
     silu: |values| silu(values, |a, b, c| a * b + c),
     gelu_tanh: |values| gelu_tanh(values, |a, b, c| a * b + c),
     softmax: |row, scale| softmax(row, scale, |a, b, c| a * b + c),
+    products: |w, x, inputs, out| products(w, x, inputs, out, same, |a, b, c| a * b + c),
+    products_f16: |w, x, inputs, out| products(w, x, inputs, out, wider, |a, b, c| a * b + c),
+    products_bf16: |w, x, inputs, out| products(w, x, inputs, out, longer, |a, b, c| a * b + c),
 };
 
 #[cfg(target_arch = "x86_64")]
@@ -65,10 +96,23 @@ mod x86 {
                 fn softmax_here(row: &mut [f32], scale: f32) {
                     softmax(row, scale, f32::mul_add);
                 }
+                #[target_feature(enable = $features)]
+                fn products_here<W: Copy>(
+                    weights: &[W],
+                    x: &[f32],
+                    inputs: usize,
+                    out: &mut [f32],
+                    widen: impl Fn(W) -> f32 + Copy,
+                ) {
+                    products(weights, x, inputs, out, widen, f32::mul_add);
+                }
                 Simd {
                     silu: |values| unsafe { silu_here(values) },
                     gelu_tanh: |values| unsafe { gelu_tanh_here(values) },
                     softmax: |row, scale| unsafe { softmax_here(row, scale) },
+                    products: |w, x, n, out| unsafe { products_here(w, x, n, out, same) },
+                    products_f16: |w, x, n, out| unsafe { products_here(w, x, n, out, wider) },
+                    products_bf16: |w, x, n, out| unsafe { products_here(w, x, n, out, longer) },
                 }
             };
         };
