@@ -58,6 +58,16 @@ impl Checkpoint {
         &self.config
     }
 
+    /// `generation_config.json`, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be read.
+    pub fn generation_config(&self) -> Result<Option<Value>> {
+        let path = self.directory.join("generation_config.json");
+        if path.exists() { read_json(&path).map(Some) } else { Ok(None) }
+    }
+
     /// The `slicegpt` section of `config.json`, if this tool wrote it.
     pub fn manifest(&self) -> Option<&Manifest> {
         self.manifest.as_ref()
@@ -98,7 +108,7 @@ impl Checkpoint {
     }
 }
 
-impl TensorSource for &Checkpoint {
+impl TensorSource for Checkpoint {
     type Error = CheckpointError;
 
     fn contains(&self, name: &str) -> bool {

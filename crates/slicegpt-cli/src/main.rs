@@ -11,6 +11,7 @@ mod commands;
 mod cut;
 mod device;
 mod estimate;
+mod generation;
 mod memory;
 mod model;
 mod options;
@@ -56,6 +57,10 @@ enum Command {
     /// Score a model
     #[command(subcommand)]
     Eval(Eval),
+    /// Write the text that follows a prompt
+    Generate(commands::generate::Args),
+    /// Talk to a chat model
+    Chat(commands::chat::Args),
     /// Write the logits of a model for given tokens
     Logits(commands::logits::Args),
     /// Show that fusing and rotating a model changes nothing
@@ -90,6 +95,8 @@ fn main() -> ExitCode {
         Command::Compress(args) => commands::compress::run(args),
         Command::Eval(Eval::Ppl(args)) => commands::ppl::run(args),
         Command::Eval(Eval::Kl(args)) => commands::kl::run(args),
+        Command::Generate(args) => commands::generate::run(args),
+        Command::Chat(args) => commands::chat::run(args),
         Command::Logits(args) => commands::logits::run(args),
         Command::Verify(args) => commands::verify::run(args),
         Command::Devices(args) => commands::devices::run(args),

@@ -138,6 +138,11 @@ impl Opened {
         Model::new(self.spec.clone(), &self.checkpoint, device.clone())
     }
 
+    /// The model, which keeps its files, to be run on `device`.
+    pub fn into_model(self, device: &Device) -> Model<Checkpoint> {
+        Model::new(self.spec, self.checkpoint, device.clone())
+    }
+
     /// A digest of what it is: of `config.json` and of some rows of every tensor, so that a large model
     /// need not be read whole. Another model, or another state of its training, has another.
     pub fn digest(&self) -> Result<String> {

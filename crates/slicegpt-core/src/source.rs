@@ -44,3 +44,34 @@ pub trait TensorSource {
         indices: &[u32],
     ) -> Result<Vec<f32>, Self::Error>;
 }
+
+/// What lends tensors may be lent itself.
+impl<T: TensorSource> TensorSource for &T {
+    type Error = T::Error;
+
+    fn contains(&self, name: &str) -> bool {
+        (**self).contains(name)
+    }
+
+    fn tensor(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>, Self::Error> {
+        (**self).tensor(name, shape)
+    }
+
+    fn rows(
+        &self,
+        name: &str,
+        shape: [usize; 2],
+        rows: Range<usize>,
+    ) -> Result<Vec<f32>, Self::Error> {
+        (**self).rows(name, shape, rows)
+    }
+
+    fn gather(
+        &self,
+        name: &str,
+        shape: [usize; 2],
+        indices: &[u32],
+    ) -> Result<Vec<f32>, Self::Error> {
+        (**self).gather(name, shape, indices)
+    }
+}

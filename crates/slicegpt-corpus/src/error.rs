@@ -3,7 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
-pub(crate) type Result<T> = std::result::Result<T, CorpusError>;
+/// What can fail for one of these reasons.
+pub type Result<T> = std::result::Result<T, CorpusError>;
 
 /// What is wrong with a text, a tokenizer or a token file, and what to do.
 #[derive(Debug, thiserror::Error)]

@@ -21,7 +21,7 @@ mod token_file;
 mod vocabulary;
 
 pub use calibration::calibration_samples;
-pub use error::CorpusError;
+pub use error::{CorpusError, Result};
 pub use evaluation::evaluation_samples;
 pub use samples::Samples;
 pub use text::Text;

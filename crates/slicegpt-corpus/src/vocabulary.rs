@@ -52,6 +52,18 @@ impl Vocabulary {
         Ok(self.run(text, true)?.get_ids().to_vec())
     }
 
+    /// The ids of a text that is to be continued: with the special tokens that the tokenizer puts before
+    /// it, and without those it puts behind.
+    ///
+    /// # Errors
+    ///
+    /// As [`Vocabulary::encode`].
+    pub fn encode_prompt(&self, text: &str) -> Result<Vec<u32>> {
+        let (mut ids, inner) = self.encode_start(text)?;
+        ids.extend(inner);
+        Ok(ids)
+    }
+
     /// The text of `ids`, without special tokens. Ids the tokenizer does not have stand for
     /// nothing.
     ///
@@ -62,8 +74,12 @@ impl Vocabulary {
         guarded(|| self.tokenizer.decode(ids, true)).map_err(|reason| self.failed(reason))
     }
 
-    /// The ids of `text` alone.
-    pub(crate) fn encode_inner(&self, text: &str) -> Result<Vec<u32>> {
+    /// The ids of `text` alone: special tokens are those that stand in it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Vocabulary::encode`].
+    pub fn encode_inner(&self, text: &str) -> Result<Vec<u32>> {
         Ok(self.run(text, false)?.get_ids().to_vec())
     }
 

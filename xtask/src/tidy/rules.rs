@@ -20,6 +20,7 @@ const LIBRARIES: &[&str] = &[
     "slicegpt-device",
     "slicegpt-slice",
     "slicegpt-eval",
+    "slicegpt-generate",
 ];
 
 /// What the benches measure, with the toys they measure it on.
@@ -55,6 +56,11 @@ pub const CRATES: &[CrateRule] = &[
     },
     CrateRule { name: "slicegpt-checkpoint", siblings: &["slicegpt-core"], forbidden: &[] },
     CrateRule { name: "slicegpt-eval", siblings: &["slicegpt-core"], forbidden: &[] },
+    CrateRule {
+        name: "slicegpt-generate",
+        siblings: &["slicegpt-core", "slicegpt-corpus", "slicegpt-models"],
+        forbidden: &[],
+    },
     CrateRule { name: "slicegpt-cli", siblings: LIBRARIES, forbidden: &[] },
     CrateRule { name: "slicegpt-testkit", siblings: LIBRARIES, forbidden: &[] },
     CrateRule { name: "slicegpt-benches", siblings: MEASURED, forbidden: &[] },

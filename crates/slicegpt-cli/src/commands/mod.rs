@@ -1,8 +1,10 @@
 //! One file per command: its arguments, and how it composes the libraries.
 
 pub mod calibrate;
+pub mod chat;
 pub mod compress;
 pub mod devices;
+pub mod generate;
 pub mod inspect;
 pub mod kl;
 pub mod logits;

@@ -1,0 +1,85 @@
+//! `slicegpt chat`: a conversation with a model.
+
+use std::io::{BufRead, IsTerminal, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use slicegpt_generate::{Message, Sequence};
+use slicegpt_models::Cache;
+
+use crate::commands::generate::{answer, show};
+use crate::generation::{Choosing, Generator, Loading};
+use crate::options::positive;
+use crate::progress::{check, note, warn};
+
+/// Arguments of `slicegpt chat`.
+#[derive(clap::Args)]
+pub struct Args {
+    /// Hugging Face checkpoint directory of a chat model, dense or sliced
+    model: PathBuf,
+    /// What the system says before the conversation
+    #[arg(long, value_name = "TEXT")]
+    system: Option<String>,
+    /// Tokens of an answer, at most
+    #[arg(long, short = 'n', value_name = "N", value_parser = positive, default_value_t = 512)]
+    max_tokens: usize,
+    #[command(flatten)]
+    choosing: Choosing,
+    #[command(flatten)]
+    loading: Loading,
+}
+
+/// Runs it: a line of stdin is a turn, until its end, `/exit`, or Ctrl-C.
+pub fn run(args: Args) -> Result<ExitCode> {
+    let generator = Generator::load(&args.model, &args.loading)?;
+    let template = generator.template()?;
+    let beginning: Vec<Message> =
+        args.system.iter().map(|text| Message::new("system", text)).collect();
+    let mut messages = beginning.clone();
+    let mut seen: Vec<u32> = Vec::new();
+    let cache = Cache::default();
+    note("a line is a turn; /clear begins anew, /exit or Ctrl-D ends");
+    let mut lines = std::io::stdin().lock().lines();
+    loop {
+        ask()?;
+        check()?;
+        let Some(line) = lines.next() else { break };
+        match line.context("stdin")?.trim() {
+            "" => continue,
+            "/exit" | "/quit" => break,
+            "/clear" => {
+                messages = beginning.clone();
+                continue;
+            }
+            line => messages.push(Message::new("user", line)),
+        }
+        let ids = generator.vocabulary.encode_inner(&template.prompt(&messages)?)?;
+        if let Err(error) = generator.check_prompt(&ids) {
+            warn(format!("{error}, or say /clear"));
+            messages.pop();
+            continue;
+        }
+        // What the model has seen of the conversation it need not see again; the last token it must.
+        let known = seen.iter().zip(&ids).take_while(|(old, new)| old == new).count();
+        cache.truncate(known.min(ids.len() - 1));
+        let ending = args.choosing.ending(&generator.defaults, args.max_tokens);
+        let sampling = args.choosing.sampling(&generator.defaults);
+        let context = generator.context_length();
+        let mut sequence = Sequence::new(ids, cache.clone(), sampling, ending, context);
+        let answer = answer(&generator, &mut sequence, &mut |text| show(text))?;
+        show("\n")?;
+        seen = sequence.ids()[..cache.seen()].to_vec();
+        messages.push(Message::new("assistant", answer.text));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Asks a person for the next turn.
+fn ask() -> Result<()> {
+    if std::io::stdin().is_terminal() {
+        eprint!("> ");
+        std::io::stderr().flush().context("stderr")?;
+    }
+    Ok(())
+}

@@ -1,0 +1,178 @@
+//! `slicegpt generate`: text that follows a prompt.
+
+use std::io::{Read, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use serde_json::json;
+use slicegpt_generate::{Finish, Message, Sequence};
+use slicegpt_models::Cache;
+
+use crate::generation::{Choosing, Generator, Loading};
+use crate::memory;
+use crate::options::positive;
+use crate::output;
+use crate::progress::{check, note};
+
+/// Tokens, where nothing is asked for.
+const MOST: usize = 128;
+
+/// Arguments of `slicegpt generate`.
+#[derive(clap::Args)]
+#[group(id = "text", required = true, multiple = false, args = ["prompt", "prompt_file"])]
+pub struct Args {
+    /// Hugging Face checkpoint directory, dense or sliced
+    model: PathBuf,
+    /// What comes before; `-` reads it from stdin
+    #[arg(long, short, value_name = "TEXT", allow_hyphen_values = true)]
+    prompt: Option<String>,
+    /// A file with what comes before
+    #[arg(long, short = 'f', value_name = "FILE")]
+    prompt_file: Option<PathBuf>,
+    /// Tokens to generate, at most
+    #[arg(long, short = 'n', value_name = "N", value_parser = positive, default_value_t = MOST)]
+    max_tokens: usize,
+    /// The prompt is what a user says: put it in the model's chat template
+    #[arg(long, help_heading = "Chat")]
+    chat: bool,
+    /// What the system says before, in the chat template
+    #[arg(long, value_name = "TEXT", requires = "chat", help_heading = "Chat")]
+    system: Option<String>,
+    /// Print the prompt too
+    #[arg(long)]
+    echo: bool,
+    #[command(flatten)]
+    choosing: Choosing,
+    #[command(flatten)]
+    loading: Loading,
+    /// Print one JSON object at the end instead of text as it comes
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs it.
+pub fn run(args: Args) -> Result<ExitCode> {
+    let prompt = args.prompt_text()?;
+    let generator = Generator::load(&args.model, &args.loading)?;
+    let ids = match args.chat {
+        true => {
+            let system = args.system.iter().map(|text| Message::new("system", text));
+            let messages: Vec<_> = system.chain([Message::new("user", &prompt)]).collect();
+            // The template names special tokens itself.
+            generator.vocabulary.encode_inner(&generator.template()?.prompt(&messages)?)?
+        }
+        false => generator.vocabulary.encode_prompt(&prompt)?,
+    };
+    generator.check_prompt(&ids)?;
+    let prompt_tokens = ids.len();
+    let ending = args.choosing.ending(&generator.defaults, args.max_tokens);
+    let sampling = args.choosing.sampling(&generator.defaults);
+    let length = (ids.len() + args.max_tokens).min(generator.context_length());
+    let cache = Cache::with_capacity(length);
+    let mut sequence = Sequence::new(ids, cache, sampling, ending, generator.context_length());
+
+    let shown = !args.json;
+    if args.echo && shown {
+        show(&prompt)?;
+    }
+    let answer = answer(&generator, &mut sequence, &mut |text| match shown {
+        true => show(text),
+        false => Ok(()),
+    })?;
+    let Answer { text, finish, prefill, decode } = answer;
+    let tokens = sequence.generated().len();
+    let rate = |tokens: usize, time: Duration| tokens as f64 / time.as_secs_f64().max(1e-9);
+    if shown {
+        show("\n")?;
+        note(format!(
+            "{prompt_tokens} tokens read at {:.1} a second, {tokens} written at {:.1} a second, on {} with \
+             {} weights",
+            rate(prompt_tokens, prefill),
+            rate(tokens.saturating_sub(1), decode),
+            generator.target.info.name,
+            generator.weights,
+        ));
+        return Ok(ExitCode::SUCCESS);
+    }
+    let finish = match finish {
+        Finish::Stop => "stop",
+        Finish::Length => "length",
+    };
+    let json = json!({
+        "text": text,
+        "token_ids": sequence.generated(),
+        "prompt_tokens": prompt_tokens,
+        "generated_tokens": tokens,
+        "finish_reason": finish,
+        "device": generator.target.info.name.to_string(),
+        "weights": generator.weights.to_string(),
+        "prefill_seconds": prefill.as_secs_f64(),
+        "decode_seconds": decode.as_secs_f64(),
+        "decode_tokens_per_second": (tokens > 1).then(|| rate(tokens - 1, decode)),
+        "peak_rss_bytes": memory::peak_rss_bytes(),
+    });
+    output::print(Some(json), &[], &[], None)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// An answer, and how long it took.
+pub struct Answer {
+    pub text: String,
+    pub finish: Finish,
+    /// Until the first token.
+    pub prefill: Duration,
+    /// From the first token to the last.
+    pub decode: Duration,
+}
+
+/// Runs a sequence to its end; text is given away as it becomes certain.
+pub fn answer(
+    generator: &Generator,
+    sequence: &mut Sequence,
+    show: &mut dyn FnMut(&str) -> Result<()>,
+) -> Result<Answer> {
+    let start = Instant::now();
+    let mut first = None;
+    let mut text = String::new();
+    generator.target.doing("generating".into());
+    loop {
+        check()?;
+        let logits = generator.target.run(|| {
+            let logits = generator.engine.next(&[sequence.next()]);
+            logits.map_err(|error| generator.engine_error(error))
+        })?;
+        let piece = sequence.accept(&logits[0], &generator.vocabulary)?;
+        let first = *first.get_or_insert_with(Instant::now);
+        show(&piece.text)?;
+        text.push_str(&piece.text);
+        if let Some(finish) = piece.finish {
+            let (prefill, decode) = (first - start, first.elapsed());
+            return Ok(Answer { text, finish, prefill, decode });
+        }
+    }
+}
+
+/// Prints text as it comes. A reader that has seen enough ends the command.
+pub fn show(text: &str) -> Result<()> {
+    let mut stdout = std::io::stdout().lock();
+    stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).context("stdout")
+}
+
+impl Args {
+    fn prompt_text(&self) -> Result<String> {
+        match (&self.prompt, &self.prompt_file) {
+            (Some(text), _) if text == "-" => {
+                let mut text = String::new();
+                std::io::stdin().read_to_string(&mut text).context("stdin")?;
+                Ok(text)
+            }
+            (Some(text), _) => Ok(text.clone()),
+            (None, Some(path)) => {
+                std::fs::read_to_string(path).with_context(|| path.display().to_string())
+            }
+            (None, None) => Ok(String::new()),
+        }
+    }
+}

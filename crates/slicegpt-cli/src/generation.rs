@@ -1,0 +1,200 @@
+//! A model that makes text: loaded whole, with its tokenizer and what it says about itself.
+
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use anyhow::{Context, Result, anyhow, bail};
+use burn::tensor::DType;
+use clap::Args;
+use slicegpt_checkpoint::{Checkpoint, CheckpointError, Dtype};
+use slicegpt_corpus::Vocabulary;
+use slicegpt_generate::{Defaults, Ending, Engine, EngineError, Sampling, Template};
+
+use crate::device::{Running, Target};
+use crate::model::Opened;
+use crate::options::{DtypeName, positive};
+use crate::progress::{Interrupted, Progress};
+
+/// How tokens are chosen, and when to end.
+#[derive(Args, Clone)]
+#[command(next_help_heading = "Sampling")]
+pub struct Choosing {
+    /// What logits are divided by; 0 takes the most likely token [default: as the model's
+    /// generation_config.json says, else 0]
+    #[arg(long, value_name = "T", value_parser = number(0.0, 100.0))]
+    temperature: Option<f32>,
+    /// Draw from the N most likely tokens only
+    #[arg(long, value_name = "N", value_parser = positive)]
+    top_k: Option<usize>,
+    /// Draw from the most likely tokens only that have probability P together
+    #[arg(long, value_name = "P", value_parser = number(0.0, 1.0))]
+    top_p: Option<f32>,
+    /// Draw from tokens only that have P times the greatest probability, at least
+    #[arg(long, value_name = "P", value_parser = number(0.0, 1.0))]
+    min_p: Option<f32>,
+    /// Make tokens that were there already less likely; 1 is none
+    #[arg(long, value_name = "X", value_parser = number(0.01, 100.0))]
+    repetition_penalty: Option<f32>,
+    /// Of the random numbers
+    #[arg(long, value_name = "N", default_value_t = 42)]
+    seed: u64,
+    /// End before this text; may be given several times
+    #[arg(long, value_name = "TEXT")]
+    stop: Vec<String>,
+    /// Go on after a token that ends the text
+    #[arg(long)]
+    ignore_eos: bool,
+}
+
+/// A number in a range, as clap parses values.
+fn number(least: f32, most: f32) -> impl Fn(&str) -> Result<f32, String> + Clone + Send + Sync {
+    move |text| match f32::from_str(text) {
+        Ok(number) if (least..=most).contains(&number) => Ok(number),
+        _ => Err(format!("a number from {least} to {most} is needed")),
+    }
+}
+
+impl Choosing {
+    /// How tokens are chosen of a model that says `defaults`.
+    pub fn sampling(&self, defaults: &Defaults) -> Sampling {
+        let default = &defaults.sampling;
+        // Options that only mean something where tokens are drawn ask for drawing.
+        let asked = self.top_k.is_some() || self.top_p.is_some() || self.min_p.is_some();
+        let temperature = match self.temperature {
+            Some(temperature) => temperature,
+            None if asked && default.temperature == 0.0 => 1.0,
+            None => default.temperature,
+        };
+        Sampling {
+            temperature,
+            top_k: self.top_k.or(default.top_k),
+            top_p: self.top_p.or(default.top_p),
+            min_p: self.min_p.or(default.min_p),
+            repetition_penalty: self.repetition_penalty.unwrap_or(default.repetition_penalty),
+            seed: self.seed,
+            ..Sampling::default()
+        }
+    }
+
+    /// When text ends, after `most` tokens at the latest.
+    pub fn ending(&self, defaults: &Defaults, most: usize) -> Ending {
+        let ends = if self.ignore_eos { Vec::new() } else { defaults.ends.clone() };
+        Ending { most, ends, stops: self.stop.clone() }
+    }
+}
+
+/// In what weights are held.
+#[derive(Args, Clone)]
+pub struct Loading {
+    #[command(flatten)]
+    pub running: Running,
+    /// Type weights are held in [default: as stored on the processor, float32 elsewhere]
+    #[arg(long, value_enum, value_name = "TYPE", help_heading = "Device")]
+    weights: Option<DtypeName>,
+    /// Chat template in place of the checkpoint's (Jinja)
+    #[arg(long, value_name = "FILE", help_heading = "Chat")]
+    chat_template: Option<PathBuf>,
+}
+
+/// A model that makes text.
+pub struct Generator {
+    pub engine: Engine<Checkpoint>,
+    pub vocabulary: Vocabulary,
+    pub defaults: Defaults,
+    pub target: Target,
+    /// The name of the type its weights are in.
+    pub weights: Dtype,
+    directory: PathBuf,
+    template: Option<PathBuf>,
+}
+
+impl Generator {
+    /// Loads the model of `directory`.
+    pub fn load(directory: &Path, loading: &Loading) -> Result<Self> {
+        let opened = Opened::open(directory)?;
+        let vocabulary = Vocabulary::open(directory)?;
+        let generation = opened.checkpoint.generation_config()?;
+        let defaults = Defaults::read(generation.as_ref(), opened.checkpoint.config());
+        let target = loading.running.open()?;
+        let weights = match loading.weights {
+            Some(name) => Dtype::from(name),
+            None if target.is_cpu() => opened.dtype,
+            None => Dtype::F32,
+        };
+        let burn = match weights {
+            Dtype::F32 => DType::F32,
+            Dtype::F16 => DType::F16,
+            Dtype::Bf16 => DType::BF16,
+        };
+        let missing = match weights {
+            Dtype::F32 => false,
+            Dtype::F16 => !target.is_cpu() && !target.info.float16,
+            Dtype::Bf16 => !target.is_cpu() && !target.info.bfloat16,
+        };
+        if missing {
+            let (name, model) = (&target.info.name, &target.info.model);
+            bail!("--weights {weights}: device {name} ({model}) does not compute in it; use f32");
+        }
+        let progress = Progress::start("loading", opened.spec.layers);
+        target.doing("loading the model".into());
+        let engine = target.run(|| {
+            let model = opened.into_model(&target.device);
+            Ok(Engine::load(model, burn, &mut || progress.tick())?)
+        });
+        progress.finish();
+        Ok(Self {
+            engine: engine?.ok_or(Interrupted)?,
+            vocabulary,
+            defaults,
+            target,
+            weights,
+            directory: directory.to_path_buf(),
+            template: loading.chat_template.clone(),
+        })
+    }
+
+    /// What makes prompts of conversations.
+    pub fn template(&self) -> Result<Template> {
+        let source = match &self.template {
+            Some(path) => {
+                let source = std::fs::read_to_string(path);
+                Some(source.with_context(|| format!("--chat-template {}", path.display()))?)
+            }
+            None => None,
+        };
+        Template::open(&self.directory, source).map_err(|error| anyhow!("{error}; see --chat-template"))
+    }
+
+    /// Tokens the model sees.
+    pub fn context_length(&self) -> usize {
+        self.engine.spec().context_length
+    }
+
+    /// Checks that a prompt leaves room for an answer.
+    pub fn check_prompt(&self, ids: &[u32]) -> Result<()> {
+        let most = self.context_length();
+        let vocab_size = self.engine.spec().vocab_size;
+        if let Some(id) = ids.iter().find(|id| **id as usize >= vocab_size) {
+            bail!(
+                "the tokenizer gives token {id}, but the model has {vocab_size} only: they do not belong \
+                 together"
+            );
+        }
+        match ids.len() {
+            0 => bail!("the prompt is empty, and this tokenizer puts no token before a text; give one"),
+            tokens if tokens >= most => bail!(
+                "the prompt has {tokens} tokens, and this model sees {most}, those of its answer \
+                 included; shorten it"
+            ),
+            _ => Ok(()),
+        }
+    }
+
+    /// What is wrong with a forward, as an error of the command.
+    pub fn engine_error(&self, error: EngineError<CheckpointError>) -> anyhow::Error {
+        match error {
+            EngineError::NotFinite => anyhow!("{}: {error}", self.directory.display()),
+            EngineError::Source(error) => error.into(),
+        }
+    }
+}
