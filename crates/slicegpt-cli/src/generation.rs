@@ -162,7 +162,8 @@ impl Generator {
             }
             None => None,
         };
-        Template::open(&self.directory, source).map_err(|error| anyhow!("{error}; see --chat-template"))
+        Template::open(&self.directory, source)
+            .map_err(|error| anyhow!("{error}; see --chat-template"))
     }
 
     /// Tokens the model sees.
@@ -181,7 +182,9 @@ impl Generator {
             );
         }
         match ids.len() {
-            0 => bail!("the prompt is empty, and this tokenizer puts no token before a text; give one"),
+            0 => bail!(
+                "the prompt is empty, and this tokenizer puts no token before a text; give one"
+            ),
             tokens if tokens >= most => bail!(
                 "the prompt has {tokens} tokens, and this model sees {most}, those of its answer \
                  included; shorten it"

@@ -29,7 +29,9 @@ impl Message {
 #[derive(Debug, thiserror::Error)]
 pub enum TemplateError {
     /// The checkpoint has none.
-    #[error("{0} has no chat template (chat_template.jinja, or `chat_template` in tokenizer_config.json): it is no chat model, or its template must be given")]
+    #[error(
+        "{0} has no chat template (chat_template.jinja, or `chat_template` in tokenizer_config.json): it is no chat model, or its template must be given"
+    )]
     Missing(String),
     /// A file cannot be read.
     #[error("{0}: {1}")]
@@ -97,7 +99,8 @@ impl Template {
         // As transformers sets Jinja up.
         let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build();
         environment.set_syntax(syntax.map_err(failed)?);
-        environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
+        environment
+            .set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
         environment.add_function("raise_exception", |message: String| -> Result<String, Error> {
             Err(Error::new(ErrorKind::InvalidOperation, message))
         });

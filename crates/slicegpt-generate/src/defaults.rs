@@ -35,7 +35,10 @@ impl Defaults {
             _ => plain,
         };
         let repetition_penalty = number("repetition_penalty").unwrap_or(1.0);
-        Self { ends: ends.unwrap_or_default(), sampling: Sampling { repetition_penalty, ..sampling } }
+        Self {
+            ends: ends.unwrap_or_default(),
+            sampling: Sampling { repetition_penalty, ..sampling },
+        }
     }
 }
 

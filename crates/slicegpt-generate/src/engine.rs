@@ -21,7 +21,9 @@ pub enum EngineError<E: std::error::Error + 'static> {
     #[error(transparent)]
     Source(#[from] E),
     /// The activations overflowed.
-    #[error("the logits hold a NaN or an infinity: the model is damaged, or its weights overflow in this type")]
+    #[error(
+        "the logits hold a NaN or an infinity: the model is damaged, or its weights overflow in this type"
+    )]
     NotFinite,
 }
 

@@ -123,9 +123,10 @@ impl Sampler {
 
 /// The first of the greatest.
 fn most_likely(logits: &[f32]) -> u32 {
-    let greatest = logits.iter().enumerate().fold((0, f32::NEG_INFINITY), |best, (id, x)| {
-        if *x > best.1 { (id, *x) } else { best }
-    });
+    let greatest = logits
+        .iter()
+        .enumerate()
+        .fold((0, f32::NEG_INFINITY), |best, (id, x)| if *x > best.1 { (id, *x) } else { best });
     greatest.0 as u32
 }
 

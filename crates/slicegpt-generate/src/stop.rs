@@ -25,9 +25,11 @@ impl Stops {
             return (std::mem::take(&mut self.held), true);
         }
         // The longest end of the text that one of the strings begins with.
-        let begun = self.held.char_indices().map(|(at, _)| at).find(|at| {
-            self.strings.iter().any(|string| string.starts_with(&self.held[*at..]))
-        });
+        let begun = self
+            .held
+            .char_indices()
+            .map(|(at, _)| at)
+            .find(|at| self.strings.iter().any(|string| string.starts_with(&self.held[*at..])));
         let rest = self.held.split_off(begun.unwrap_or(self.held.len()));
         (std::mem::replace(&mut self.held, rest), false)
     }
