@@ -60,6 +60,9 @@ enum Command {
     Logits(commands::logits::Args),
     /// Show that fusing and rotating a model changes nothing
     Verify(commands::verify::Args),
+    /// Write a model in another format
+    #[command(subcommand)]
+    Export(Export),
     /// List where models can be run: what this binary was built with, and what this machine has
     Devices(commands::devices::Args),
 }
@@ -70,6 +73,12 @@ enum Eval {
     Ppl(commands::ppl::Args),
     /// Divergence from another model: KL per token, and how often both predict the same
     Kl(commands::kl::Args),
+}
+
+#[derive(Subcommand)]
+enum Export {
+    /// One GGUF file for llama.cpp, quantised if asked for, with tokenizer and chat template
+    Gguf(commands::gguf::Args),
 }
 
 fn main() -> ExitCode {
@@ -92,6 +101,7 @@ fn main() -> ExitCode {
         Command::Eval(Eval::Kl(args)) => commands::kl::run(args),
         Command::Logits(args) => commands::logits::run(args),
         Command::Verify(args) => commands::verify::run(args),
+        Command::Export(Export::Gguf(args)) => commands::gguf::run(args),
         Command::Devices(args) => commands::devices::run(args),
     });
     match result {

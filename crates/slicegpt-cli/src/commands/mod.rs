@@ -3,6 +3,7 @@
 pub mod calibrate;
 pub mod compress;
 pub mod devices;
+pub mod gguf;
 pub mod inspect;
 pub mod kl;
 pub mod logits;

@@ -1,0 +1,99 @@
+//! SentencePiece's BPE: `llama` to llama.cpp.
+//!
+//! It merges the two neighbours whose union has the highest score. Scores are those of
+//! `tokenizer.model`; without that file they follow the ranks of the merges in `tokenizer.json`, so
+//! that what is merged first there is merged first here.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use super::Vocabulary;
+use super::json::{TokenizerJson, kind};
+use super::pieces::Piece;
+use super::tokens::{Kind, Tokens};
+use crate::Value;
+use crate::error::Result;
+
+pub(super) fn vocabulary(
+    directory: &Path,
+    json: Option<&TokenizerJson>,
+    pieces: Option<&[Piece]>,
+    vocab_size: usize,
+) -> Result<Vocabulary> {
+    let mut tokens = Tokens::unused(vocab_size);
+    match (pieces, json) {
+        (Some(pieces), _) => {
+            for (id, piece) in pieces.iter().enumerate() {
+                tokens.set(id, &piece.text, piece.kind, piece.score);
+            }
+        }
+        (None, Some(json)) => ranked(json, &mut tokens),
+        (None, None) => unreachable!("there is one of both"),
+    }
+    let mut notes = Vec::new();
+    if let Some(json) = json {
+        tokens.set_added(&json.added);
+        notes.extend(strange_steps(json));
+    }
+    if !tokens.any(Kind::Byte) {
+        notes.push(
+            "the tokenizer has no tokens for bytes: llama.cpp cannot tokenise characters that are no \
+             token"
+                .into(),
+        );
+    }
+    let (mut metadata, note) = tokens.metadata(directory, true)?;
+    metadata.insert(0, ("tokenizer.ggml.pre".into(), Value::Text("default".into())));
+    let prefix = json.is_none_or(adds_space);
+    metadata.push(("tokenizer.ggml.add_space_prefix".into(), Value::Bool(prefix)));
+    notes.extend(note);
+    Ok(Vocabulary { metadata, notes, ..Vocabulary::default() })
+}
+
+/// The tokens of a `tokenizer.json`, with scores that merge in the order of its merges.
+fn ranked(json: &TokenizerJson, tokens: &mut Tokens) {
+    let mut ranks: HashMap<String, usize> = HashMap::new();
+    for (rank, pair) in json.merges.iter().enumerate() {
+        ranks.entry(pair.concat()).or_insert(rank);
+    }
+    for (text, id) in &json.vocab {
+        let is_byte = json.byte_fallback && is_byte(text);
+        let (kind, score) = match ranks.get(text) {
+            _ if is_byte => (Kind::Byte, 0.0),
+            _ if json.unknown.as_ref() == Some(text) => (Kind::Unknown, 0.0),
+            Some(rank) => (Kind::Normal, -(*rank as f32)),
+            None => (Kind::Normal, -(json.merges.len() as f32)),
+        };
+        tokens.set(*id, text, kind, score);
+    }
+}
+
+/// `<0x0A>`.
+fn is_byte(text: &str) -> bool {
+    let digits = text.strip_prefix("<0x").and_then(|rest| rest.strip_suffix('>'));
+    digits.is_some_and(|digits| digits.len() == 2 && u8::from_str_radix(digits, 16).is_ok())
+}
+
+/// Whether text begins with a space that was not there.
+fn adds_space(json: &TokenizerJson) -> bool {
+    let prepends = json.normalizers.iter().any(|step| kind(step) == "Prepend");
+    let metaspace = json.pre_tokenizers.iter().any(|step| {
+        let scheme = step.get("prepend_scheme").and_then(serde_json::Value::as_str);
+        let prefix = step.get("add_prefix_space").and_then(serde_json::Value::as_bool);
+        kind(step) == "Metaspace"
+            && scheme.map_or(prefix.unwrap_or(true), |scheme| scheme != "never")
+    });
+    prepends || metaspace
+}
+
+/// What the tokenizer does to text that llama.cpp does not.
+fn strange_steps(json: &TokenizerJson) -> Option<String> {
+    let normalizer = json.normalizers.iter().map(kind).find(|kind| {
+        // `Precompiled` is SentencePiece's own table, which BPE models of this kind leave empty.
+        !["Prepend", "Replace", "Precompiled"].contains(kind)
+    });
+    let step = normalizer.or_else(|| {
+        json.pre_tokenizers.iter().map(kind).find(|kind| *kind != "Metaspace")
+    })?;
+    Some(format!("llama.cpp does not treat text by {step}, as tokenizer.json does"))
+}
