@@ -78,6 +78,11 @@ enum Eval {
 #[derive(Subcommand)]
 enum Export {
     /// One GGUF file for llama.cpp, quantised if asked for, with tokenizer and chat template
+    ///
+    /// Any dense checkpoint whose family llama.cpp has will do, and whatever `compress` wrote that stayed of
+    /// its family (--method shared, equal MLP widths). K types (q2_k to q6_k) have blocks of 256 values: where
+    /// rows are no multiple of that, another type stands in, as in llama.cpp, and is counted. Compress with
+    /// --align 256 to need none.
     Gguf(commands::gguf::Args),
 }
 

@@ -223,7 +223,9 @@ mod tests {
     #[test]
     fn the_mix_of_a_7b_model() {
         let fine: Vec<usize> = (0..32)
-            .filter(|i| chosen(FileType::Q4KM, &format!("blk.{i}.ffn_down.weight"), 256) == Type::Q6K)
+            .filter(|i| {
+                chosen(FileType::Q4KM, &format!("blk.{i}.ffn_down.weight"), 256) == Type::Q6K
+            })
             .collect();
         assert_eq!(fine, [0, 1, 2, 3, 6, 9, 12, 15, 18, 21, 24, 27, 28, 29, 30, 31]);
         for (file_type, name, ty) in [

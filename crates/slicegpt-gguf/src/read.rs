@@ -24,9 +24,9 @@ where
 {
     match &tensor.content {
         Content::Values(values) => sink(values),
-        Content::Pieces(pieces) => {
-            pieces.iter().try_for_each(|piece| read_piece(piece, source, &rename(&piece.name), sink))
-        }
+        Content::Pieces(pieces) => pieces
+            .iter()
+            .try_for_each(|piece| read_piece(piece, source, &rename(&piece.name), sink)),
     }
 }
 

@@ -86,9 +86,8 @@ impl Scaled {
     fn new(rope: &Rope, architecture: &Architecture, padded: bool) -> Result<Self, String> {
         let plain = Self { attention: 1.0, ..Self::default() };
         let kind = |name: &str| ("rope.scaling.type", Value::Text(name.into()));
-        let original = |tokens: usize| {
-            ("rope.scaling.original_context_length", Value::U32(tokens as u32))
-        };
+        let original =
+            |tokens: usize| ("rope.scaling.original_context_length", Value::U32(tokens as u32));
         match &rope.scaling {
             Scaling::None => Ok(plain),
             Scaling::Linear { factor } => {

@@ -20,6 +20,7 @@ const LIBRARIES: &[&str] = &[
     "slicegpt-device",
     "slicegpt-slice",
     "slicegpt-eval",
+    "slicegpt-gguf",
 ];
 
 /// What the benches measure, with the toys they measure it on.
@@ -55,6 +56,11 @@ pub const CRATES: &[CrateRule] = &[
     },
     CrateRule { name: "slicegpt-checkpoint", siblings: &["slicegpt-core"], forbidden: &[] },
     CrateRule { name: "slicegpt-eval", siblings: &["slicegpt-core"], forbidden: &[] },
+    CrateRule {
+        name: "slicegpt-gguf",
+        siblings: &["slicegpt-core", "slicegpt-models"],
+        forbidden: &["burn", "faer", "tokenizers"],
+    },
     CrateRule { name: "slicegpt-cli", siblings: LIBRARIES, forbidden: &[] },
     CrateRule { name: "slicegpt-testkit", siblings: LIBRARIES, forbidden: &[] },
     CrateRule { name: "slicegpt-benches", siblings: MEASURED, forbidden: &[] },
@@ -135,7 +141,8 @@ pub const SOURCES: &[SourceRule] = &[
 ];
 
 /// The crates that may name a model family in code.
-pub const FAMILY_CRATES: &[&str] = &["slicegpt-models", "slicegpt-testkit", "xtask"];
+pub const FAMILY_CRATES: &[&str] =
+    &["slicegpt-models", "slicegpt-gguf", "slicegpt-testkit", "xtask"];
 
 /// How a family's name is told from an ordinary word.
 #[derive(Clone, Copy)]

@@ -1,5 +1,7 @@
 //! `slicegpt export gguf`: a model as one file for llama.cpp.
 
+use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -16,11 +18,6 @@ use crate::progress::{Interrupted, Progress, warn};
 use crate::size::{show_bytes, show_count};
 
 /// Arguments of `slicegpt export gguf`.
-///
-/// Any dense checkpoint of a supported type will do, and whatever `compress` wrote that stayed of its
-/// family: the shared method, with equal MLP widths. K types (q2_k to q6_k) have blocks of 256 values: where
-/// rows are no multiple of that, another type stands in, as in llama.cpp, and is counted. Compress with
-/// --align 256 to need none.
 #[derive(clap::Args)]
 pub struct Args {
     /// Hugging Face checkpoint directory, dense or sliced
@@ -50,9 +47,7 @@ pub struct Args {
 /// Runs it.
 pub fn run(args: Args) -> Result<ExitCode> {
     let opened = Opened::open(&args.model)?;
-    if args.out.exists() && !args.out.is_dir() && !args.force {
-        bail!("{}: exists; choose another --out, or pass --force to replace it", args.out.display());
-    }
+    check_free(&args.out, args.force)?;
     let file_type = args.file_type.unwrap_or(match opened.dtype {
         Dtype::F32 => FileType::F32,
         Dtype::F16 => FileType::F16,
@@ -87,6 +82,24 @@ pub fn run(args: Args) -> Result<ExitCode> {
     staging.commit_file("model.gguf")?;
     report(&args, &opened, &export, file_type, bytes)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Refuses to replace a file, with `force` one that is no GGUF file.
+fn check_free(out: &Path, force: bool) -> Result<()> {
+    if !out.is_file() {
+        return Ok(());
+    }
+    let at = out.display();
+    if !force {
+        bail!("{at}: exists; choose another --out, or pass --force to replace it");
+    }
+    let mut magic = Vec::new();
+    let file = File::open(out).with_context(|| at.to_string())?;
+    file.take(4).read_to_end(&mut magic).with_context(|| at.to_string())?;
+    if magic != b"GGUF" {
+        bail!("{at}: not replaced, because it is no GGUF file; choose another --out");
+    }
+    Ok(())
 }
 
 /// The last part of the path, as a name.

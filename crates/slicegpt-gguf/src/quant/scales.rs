@@ -126,12 +126,12 @@ impl Search {
         }
         let span = max - min;
         let lowest = min;
-        let quant = |inverse: f32, x: f32| nearest(inverse * (x - lowest)).clamp(0, self.most) as u8;
+        let quant =
+            |inverse: f32, x: f32| nearest(inverse * (x - lowest)).clamp(0, self.most) as u8;
         let error = |scale: f32, min: f32, quants: &[u8]| {
             x.iter().zip(weights).zip(quants).fold(0.0_f32, |sum, ((x, w), q)| {
                 let difference = scale * f32::from(*q) + min - x;
-                let cost =
-                    if self.absolute { difference.abs() } else { difference * difference };
+                let cost = if self.absolute { difference.abs() } else { difference * difference };
                 sum + w * cost
             })
         };
@@ -186,7 +186,8 @@ mod tests {
 
     #[test]
     fn halfway_cases_go_to_even() {
-        for (x, rounded) in [(0.5, 0), (1.5, 2), (-0.5, 0), (-2.5, -2), (2.501, 3), (1e6, 1_000_000)]
+        for (x, rounded) in
+            [(0.5, 0), (1.5, 2), (-0.5, 0), (-2.5, -2), (2.501, 3), (1e6, 1_000_000)]
         {
             assert_eq!(nearest(x), rounded, "{x}");
         }

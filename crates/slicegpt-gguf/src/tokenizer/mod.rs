@@ -53,7 +53,10 @@ impl Vocabulary {
                     return Err(GgufError::tokenizer(directory, reason));
                 }
                 let json = json.as_ref();
-                ("llama", sentence_piece::vocabulary(directory, json, pieces.as_deref(), vocab_size)?)
+                (
+                    "llama",
+                    sentence_piece::vocabulary(directory, json, pieces.as_deref(), vocab_size)?,
+                )
             }
         };
         let model = ("tokenizer.ggml.model".to_string(), Value::Text(kind.into()));

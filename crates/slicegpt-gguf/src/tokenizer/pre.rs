@@ -10,8 +10,7 @@ use crate::error::{GgufError, Result};
 const CONTRACTIONS: [&str; 2] = ["(?i:'s|'t|'re|'ve|'m|'ll|'d)", "'(?i:[sdmt]|ll|ve|re)"];
 
 /// GPT-2's words, which a ByteLevel step cuts by itself.
-const GPT2: &str =
-    r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+";
+const GPT2: &str = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+";
 
 /// Each digit by itself.
 const DIGIT: &str = r"\p{N}";
@@ -34,7 +33,8 @@ const TABLE: &[(&str, Option<bool>, &[&str])] = &[
     ("deepseek-v3", None, &[r"\p{N}{1,3}", "[\u{4e00}-\u{9fa5}\u{3040}-\u{309f}\u{30a0}-\u{30ff}]+", "[!\"#$%&'()*+,\\-./:;<=>?@\\[\\\\\\]^_`{|}~][A-Za-z]+|[^\r\n\\p{L}\\p{P}\\p{S}]?[\\p{L}\\p{M}]+| ?[\\p{P}\\p{S}]+[\r\n]*|\\s*[\r\n]+|\\s+(?!\\S)|\\s+"]),
 ];
 
-const LLAMA3: &str = r"<c>|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
+const LLAMA3: &str =
+    r"<c>|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
 
 /// The names that `tokenizer.ggml.pre` may have, those that can be detected first.
 #[rustfmt::skip]
@@ -59,8 +59,11 @@ pub(super) fn detect(json: &TokenizerJson) -> Result<&'static str> {
     for step in &json.pre_tokenizers {
         expressions.extend(expression(step).map_err(|what| unknown(&what))?);
     }
+    let spelled = |list: &[&str]| list.iter().map(|expression| one_spelling(expression)).collect();
+    let ours: Vec<String> = expressions.iter().map(|expression| one_spelling(expression)).collect();
     let found = TABLE.iter().find(|(_, ignores, known)| {
-        ignores.is_none_or(|ignores| ignores == json.ignore_merges) && *known == expressions
+        let known: Vec<String> = spelled(known);
+        ignores.is_none_or(|ignores| ignores == json.ignore_merges) && known == ours
     });
     match found {
         Some((name, ..)) => Ok(name),
@@ -68,9 +71,10 @@ pub(super) fn detect(json: &TokenizerJson) -> Result<&'static str> {
     }
 }
 
-/// What a step splits text by, if it does, in one spelling.
+/// What a step splits text by, if it does.
 fn expression(step: &Value) -> std::result::Result<Option<String>, String> {
-    let flag = |name: &str, default: bool| step.get(name).and_then(Value::as_bool).unwrap_or(default);
+    let flag =
+        |name: &str, default: bool| step.get(name).and_then(Value::as_bool).unwrap_or(default);
     match kind(step) {
         "ByteLevel" if flag("add_prefix_space", true) => {
             Err("a ByteLevel step with add_prefix_space, which llama.cpp has not".into())
@@ -83,7 +87,7 @@ fn expression(step: &Value) -> std::result::Result<Option<String>, String> {
             match (how, pattern) {
                 // Cut at the matches, and keep what is matched: both say that.
                 (("Isolated", false) | ("Removed", true), Some(pattern)) => {
-                    Ok(Some(one_spelling(pattern)))
+                    Ok(Some(pattern.into()))
                 }
                 _ => Err(format!("a Split step with behavior {}", how.0)),
             }
@@ -112,7 +116,10 @@ mod tests {
 
     use super::*;
 
-    fn detected(pre_tokenizer: Value, ignore_merges: bool) -> std::result::Result<&'static str, String> {
+    fn detected(
+        pre_tokenizer: Value,
+        ignore_merges: bool,
+    ) -> std::result::Result<&'static str, String> {
         let directory = tempfile::tempdir().unwrap();
         let model = json!({
             "type": "BPE", "vocab": { "a": 0 }, "merges": [], "ignore_merges": ignore_merges,
@@ -160,7 +167,10 @@ mod tests {
         let prefix = json!({ "type": "ByteLevel", "add_prefix_space": true, "use_regex": true });
         for (pre_tokenizer, words) in [
             (sequence(&[split("[a-z]+"), bytes(false)]), "it splits by [a-z]+"),
-            (sequence(&[json!({ "type": "Punctuation" }), bytes(true)]), "a step of type Punctuation"),
+            (
+                sequence(&[json!({ "type": "Punctuation" }), bytes(true)]),
+                "a step of type Punctuation",
+            ),
             (prefix, "add_prefix_space"),
         ] {
             let error = detected(pre_tokenizer, false).unwrap_err();

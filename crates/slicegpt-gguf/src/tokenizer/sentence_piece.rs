@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use super::Vocabulary;
-use super::json::{TokenizerJson, kind};
+use super::json::{TokenizerJson, kind, text};
 use super::pieces::Piece;
 use super::tokens::{Kind, Tokens};
 use crate::Value;
@@ -34,6 +34,7 @@ pub(super) fn vocabulary(
     if let Some(json) = json {
         tokens.set_added(&json.added);
         notes.extend(strange_steps(json));
+        notes.extend(one_space_only(json));
     }
     if !tokens.any(Kind::Byte) {
         notes.push(
@@ -78,12 +79,23 @@ fn is_byte(text: &str) -> bool {
 fn adds_space(json: &TokenizerJson) -> bool {
     let prepends = json.normalizers.iter().any(|step| kind(step) == "Prepend");
     let metaspace = json.pre_tokenizers.iter().any(|step| {
-        let scheme = step.get("prepend_scheme").and_then(serde_json::Value::as_str);
+        let scheme = text(step, "prepend_scheme");
         let prefix = step.get("add_prefix_space").and_then(serde_json::Value::as_bool);
         kind(step) == "Metaspace"
             && scheme.map_or(prefix.unwrap_or(true), |scheme| scheme != "never")
     });
     prepends || metaspace
+}
+
+/// llama.cpp puts a space before every piece of text between special tokens, or before none.
+fn one_space_only(json: &TokenizerJson) -> Option<String> {
+    let is_first =
+        json.pre_tokenizers.iter().any(|step| text(step, "prepend_scheme") == Some("first"));
+    is_first.then(|| {
+        "text after a special token begins with a space in llama.cpp, and does not by tokenizer.json \
+         (prepend_scheme first)"
+            .into()
+    })
 }
 
 /// What the tokenizer does to text that llama.cpp does not.
@@ -92,8 +104,7 @@ fn strange_steps(json: &TokenizerJson) -> Option<String> {
         // `Precompiled` is SentencePiece's own table, which BPE models of this kind leave empty.
         !["Prepend", "Replace", "Precompiled"].contains(kind)
     });
-    let step = normalizer.or_else(|| {
-        json.pre_tokenizers.iter().map(kind).find(|kind| *kind != "Metaspace")
-    })?;
+    let step = normalizer
+        .or_else(|| json.pre_tokenizers.iter().map(kind).find(|kind| *kind != "Metaspace"))?;
     Some(format!("llama.cpp does not treat text by {step}, as tokenizer.json does"))
 }
