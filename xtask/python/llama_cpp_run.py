@@ -234,7 +234,7 @@ def cut(slicegpt, model, scratch):
         options = ["--calibration", tokens, "--hidden-size", hidden * 3 // 4 // heads * heads,
                    "--intermediate-size", config["intermediate_size"] * 4 // 5]
     out = scratch / f"{model.name}-75"
-    run(slicegpt, "compress", model, "--out", out, "--device", "cpu", *options)
+    run(slicegpt, "compress", model, "--out", out, "--force", "--device", "cpu", *options)
     return out
 
 

@@ -107,7 +107,12 @@ fn the_summary_says_what_is_in_the_file() {
     assert_eq!((&down["row"], &down["type"]), (&Value::from(341), &Value::from("F16")));
     let table = case.run("export gguf MODEL --out model.gguf --force --type q4_k_m");
     let table = String::from_utf8(table.stdout).unwrap();
-    for words in ["30 of 30 matrices fell back", "rows of 128, 341 values", "--align 256"] {
+    for words in [
+        "30 of 30 matrices fell back",
+        "rows of 128, 341 values",
+        "--align 256",
+        "but for rows of 128",
+    ] {
         assert!(table.contains(words), "{table}");
     }
 }

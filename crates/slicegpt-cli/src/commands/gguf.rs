@@ -1,5 +1,6 @@
 //! `slicegpt export gguf`: a model as one file for llama.cpp.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -10,6 +11,7 @@ use clap::builder::PossibleValuesParser;
 use serde_json::{Value, json};
 use slicegpt_checkpoint::{Dtype, Staging};
 use slicegpt_gguf::{Export, ExportError, FileType, PRE_TOKENIZERS, Type, Vocabulary};
+use slicegpt_models::DecoderSpec;
 
 use crate::memory;
 use crate::model::Opened;
@@ -155,23 +157,36 @@ fn report(
         let share = format!("{tensors} tensors, {} values", show_count(*values as u64));
         rows.push((ty.name(), vec![share]));
     }
-    let footer = (!fallbacks.is_empty()).then(|| fallback_note(export));
+    let footer = (!fallbacks.is_empty()).then(|| fallback_note(export, &opened.spec));
     output::print(args.json.then_some(json), &rows, &[], footer.as_deref())
 }
 
 /// How many tensors fell back, and what would help.
-fn fallback_note(export: &Export) -> String {
+fn fallback_note(export: &Export, spec: &DecoderSpec) -> String {
     let fallbacks = export.fallbacks();
     let matrices = export.infos().iter().filter(|info| info.shape.len() == 2).count();
     let step = fallbacks.iter().map(|fallback| fallback.wanted.block()).max().unwrap_or(1);
-    let mut rows: Vec<usize> = fallbacks.iter().map(|fallback| fallback.columns).collect();
-    rows.sort_unstable();
-    rows.dedup();
-    let rows: Vec<_> = rows.iter().map(usize::to_string).collect();
+    let rows: BTreeSet<usize> = fallbacks.iter().map(|fallback| fallback.columns).collect();
+    // What is cut are the stream and the MLPs, and not the heads.
+    let (can, cannot): (Vec<usize>, Vec<usize>) = rows.iter().partition(|row| {
+        **row >= step && [spec.hidden_size, spec.mlp.intermediate_size].contains(row)
+    });
+    let list = |rows: &[usize]| rows.iter().map(usize::to_string).collect::<Vec<_>>().join(", ");
+    let rows: Vec<usize> = rows.into_iter().collect();
+    let advice = match (can.is_empty(), cannot.is_empty()) {
+        (_, true) => format!("Compress the dense model with --align {step} to need none."),
+        (false, false) => format!(
+            "Compress the dense model with --align {step} to need none but for rows of {}.",
+            list(&cannot)
+        ),
+        (true, false) => {
+            "Types in blocks of 32, such as q8_0, suit a model this narrow better.".into()
+        }
+    };
     format!(
         "{} of {matrices} matrices fell back to a larger type: their rows of {} values are no multiple of \
-         {step}.\nCompress with --align {step} to need none.",
+         {step}.\n{advice}",
         fallbacks.len(),
-        rows.join(", "),
+        list(&rows),
     )
 }

@@ -36,6 +36,11 @@ pub(crate) fn fitting(name: &str, vocabulary: &Vocabulary) -> (String, Option<St
                         the model only: pass --name with `phi-3` in it";
             (name.into(), Some(note.into()))
         }
+        (false, Some(_)) if vocabulary.swallows_blanks => {
+            let note =
+                "some special tokens swallow the blanks behind them, and do not in llama.cpp";
+            (name.into(), Some(note.into()))
+        }
         _ => (name.into(), None),
     }
 }
@@ -57,6 +62,6 @@ mod tests {
         check("My-Phi-3-25", &NEEDED, true, "My-Phi-3-25", false);
         check("mine", &NEEDED, true, "mine", true);
         check("mine", &NEEDED, false, "mine", false);
-        check("mine", &["<s>"], true, "mine", false);
+        check("mine", &["<s>"], true, "mine", true);
     }
 }

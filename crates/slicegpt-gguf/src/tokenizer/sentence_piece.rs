@@ -34,7 +34,7 @@ pub(super) fn vocabulary(
     if let Some(json) = json {
         tokens.set_added(&json.added);
         notes.extend(strange_steps(json));
-        notes.extend(one_space_only(json));
+        notes.extend(spared_spaces(json));
     }
     if !tokens.any(Kind::Byte) {
         notes.push(
@@ -87,14 +87,18 @@ fn adds_space(json: &TokenizerJson) -> bool {
     prepends || metaspace
 }
 
-/// llama.cpp puts a space before every piece of text between special tokens, or before none.
-fn one_space_only(json: &TokenizerJson) -> Option<String> {
-    let is_first =
-        json.pre_tokenizers.iter().any(|step| text(step, "prepend_scheme") == Some("first"));
-    is_first.then(|| {
-        "text after a special token begins with a space in llama.cpp, and does not by tokenizer.json \
-         (prepend_scheme first)"
-            .into()
+/// llama.cpp puts a space before every text; a Metaspace step does not before some.
+fn spared_spaces(json: &TokenizerJson) -> Option<String> {
+    let step = json.pre_tokenizers.iter().find(|step| kind(step) == "Metaspace")?;
+    let follows = match text(step, "prepend_scheme") {
+        Some("first") => " or follows a special token",
+        _ => "",
+    };
+    adds_space(json).then(|| {
+        format!(
+            "llama.cpp puts a space before a text that begins with one{follows}, and tokenizer.json does \
+             not"
+        )
     })
 }
 

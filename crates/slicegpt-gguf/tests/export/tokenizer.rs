@@ -160,7 +160,7 @@ fn what_llama_cpp_has_not_is_an_error_or_a_note() {
                 json["normalizer"] = json!(null);
                 json["pre_tokenizer"] = json!({ "type": "Metaspace", "prepend_scheme": "first" });
             },
-            "text after a special token",
+            "or follows a special token",
         ),
         (
             |json| json["post_processor"]["single"][0]["SpecialToken"]["id"] = json!("</s>"),
