@@ -12,12 +12,15 @@ const CHUNK: usize = 1 << 23;
 /// were taken from.
 const WHOLE: usize = 1 << 26;
 
+/// Where values go.
+type Sink<'a, E> = dyn FnMut(&[f32]) -> Result<(), ExportError<E>> + 'a;
+
 /// Hands the values of `tensor` to `sink`, whole rows, in order.
 pub(crate) fn read<S: TensorSource>(
     tensor: &Tensor,
     source: &S,
     rename: impl Fn(&str) -> String,
-    sink: &mut dyn FnMut(&[f32]) -> Result<(), ExportError<S::Error>>,
+    sink: &mut Sink<'_, S::Error>,
 ) -> Result<(), ExportError<S::Error>>
 where
     S::Error: std::error::Error + 'static,
@@ -34,7 +37,7 @@ fn read_piece<S: TensorSource>(
     piece: &Piece,
     source: &S,
     name: &str,
-    sink: &mut dyn FnMut(&[f32]) -> Result<(), ExportError<S::Error>>,
+    sink: &mut Sink<'_, S::Error>,
 ) -> Result<(), ExportError<S::Error>>
 where
     S::Error: std::error::Error + 'static,

@@ -124,10 +124,8 @@ impl Search {
             quants.fill(0);
             return (0.0, -min);
         }
-        let span = max - min;
-        let lowest = min;
         let quant =
-            |inverse: f32, x: f32| nearest(inverse * (x - lowest)).clamp(0, self.most) as u8;
+            |inverse: f32, min: f32, x: f32| nearest(inverse * (x - min)).clamp(0, self.most) as u8;
         let error = |scale: f32, min: f32, quants: &[u8]| {
             x.iter().zip(weights).zip(quants).fold(0.0_f32, |sum, ((x, w), q)| {
                 let difference = scale * f32::from(*q) + min - x;
@@ -135,20 +133,20 @@ impl Search {
                 sum + w * cost
             })
         };
-        let inverse = self.most as f32 / span;
+        let inverse = self.most as f32 / (max - min);
         let mut scale = 1.0 / inverse;
         for (q, x) in quants.iter_mut().zip(x) {
-            *q = quant(inverse, *x);
+            *q = quant(inverse, min, *x);
         }
         let mut best = error(scale, min, quants);
         let mut tried = [0_u8; 32];
         let tried = &mut tried[..x.len()];
         for step in 0..=self.steps {
-            // The quants are those of the smallest value so far: `min` moves with every better fit.
+            // `min` moves with every better fit.
             let inverse = (self.first + 0.1 * step as f32 + self.most as f32) / (max - min);
             let (mut l, mut ll, mut xl) = (0.0_f32, 0.0_f32, 0.0_f32);
             for ((q, x), w) in tried.iter_mut().zip(x).zip(weights) {
-                *q = nearest(inverse * (x - min)).clamp(0, self.most) as u8;
+                *q = quant(inverse, min, *x);
                 let quant = f32::from(*q);
                 l += w * quant;
                 ll += w * quant * quant;

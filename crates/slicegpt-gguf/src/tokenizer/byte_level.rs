@@ -34,5 +34,6 @@ pub(super) fn vocabulary(
     if let Some(other) = other {
         notes.push(format!("llama.cpp does not normalise text by {other}, as tokenizer.json does"));
     }
-    Ok(Vocabulary { metadata, notes, ..Vocabulary::default() })
+    let swallows_blanks = json.added.iter().any(|added| added.swallows_blanks);
+    Ok(Vocabulary { metadata, notes, swallows_blanks })
 }

@@ -53,6 +53,11 @@ impl TokenizerJson {
             let reason = format!("a {kind} tokenizer; BPE is what llama.cpp runs for this model");
             return Err(wrong(&reason));
         }
+        for field in ["continuing_subword_prefix", "end_of_word_suffix"] {
+            if text(model, field).is_some_and(|mark| !mark.is_empty()) {
+                return Err(wrong(&format!("`model.{field}` is set, which llama.cpp has not")));
+            }
+        }
         let vocab = model.get("vocab").and_then(Value::as_object);
         let vocab = vocab.ok_or_else(|| wrong("`model.vocab` is missing or no object"))?;
         let vocab = vocab.iter().map(|(text, id)| Some((text.clone(), id.as_u64()? as usize)));
@@ -137,6 +142,27 @@ fn merge(merge: &Value) -> Option<[String; 2]> {
         },
         _ => None,
     }
+}
+
+/// Added tokens where there is no `tokenizer.json`: `tokenizer_config.json` has them by id,
+/// `added_tokens.json` by text.
+pub(super) fn added_elsewhere(directory: &Path) -> Result<Vec<Added>> {
+    let read = |name: &str| {
+        let path = directory.join(name);
+        if path.is_file() { read_json(&path) } else { Ok(Value::Null) }
+    };
+    let (by_text, config) = (read("added_tokens.json")?, read("tokenizer_config.json")?);
+    let by_text = by_text.as_object().into_iter().flatten().filter_map(|(content, id)| {
+        let id = id.as_u64()? as usize;
+        Some(Added { id, content: content.clone(), special: false, swallows_blanks: false })
+    });
+    let by_id = config.get("added_tokens_decoder").and_then(Value::as_object);
+    let by_id = by_id.into_iter().flatten().filter_map(|(id, token)| {
+        let mut token = token.clone();
+        token.as_object_mut()?.insert("id".into(), id.parse::<u64>().ok()?.into());
+        added(&token)
+    });
+    Ok(by_text.chain(by_id).collect())
 }
 
 fn added(token: &Value) -> Option<Added> {

@@ -41,31 +41,28 @@ impl Vocabulary {
     /// If a file cannot be read or understood, or llama.cpp has no such tokenizer.
     pub fn read(directory: &Path, vocab_size: usize, pre: Option<&str>) -> Result<Self> {
         let json = TokenizerJson::read(directory)?;
-        let pieces = pieces::read(directory)?;
-        let (kind, mut vocabulary) = match (&json, &pieces) {
+        let is_byte_level = json.as_ref().is_some_and(TokenizerJson::is_byte_level);
+        // Beside a byte-level tokenizer it may be anything.
+        let pieces = if is_byte_level { None } else { pieces::read(directory)? };
+        let (kind, mut vocabulary) = match (json, pieces) {
             (None, None) => return Ok(Self::none(vocab_size)),
-            (Some(json), _) if json.is_byte_level() => {
-                ("gpt2", byte_level::vocabulary(json, vocab_size, pre)?)
+            (Some(json), _) if is_byte_level => {
+                let vocabulary = byte_level::vocabulary(&json, vocab_size, pre)?;
+                ("gpt2", special::complete(directory, vocabulary, Some(&json), &[])?)
             }
             (json, pieces) => {
                 if pre.is_some() {
                     let reason = "this tokenizer has no pre-tokenizer to be named";
                     return Err(GgufError::tokenizer(directory, reason));
                 }
+                let pieces = pieces.unwrap_or_default();
                 let json = json.as_ref();
-                (
-                    "llama",
-                    sentence_piece::vocabulary(directory, json, pieces.as_deref(), vocab_size)?,
-                )
+                let vocabulary = sentence_piece::vocabulary(directory, json, &pieces, vocab_size)?;
+                ("llama", special::complete(directory, vocabulary, json, &pieces)?)
             }
         };
         let model = ("tokenizer.ggml.model".to_string(), Value::Text(kind.into()));
         vocabulary.metadata.insert(0, model);
-        let added = json.iter().flat_map(|json| &json.added);
-        vocabulary.swallows_blanks = added.into_iter().any(|added| added.swallows_blanks);
-        let special = special::read(directory, json.as_ref(), kind)?;
-        vocabulary.metadata.extend(special.metadata);
-        vocabulary.notes.extend(special.notes);
         Ok(vocabulary)
     }
 

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use super::Vocabulary;
-use super::json::{TokenizerJson, kind, text};
+use super::json::{TokenizerJson, added_elsewhere, kind, text};
 use super::pieces::Piece;
 use super::tokens::{Kind, Tokens};
 use crate::Value;
@@ -17,25 +17,26 @@ use crate::error::Result;
 pub(super) fn vocabulary(
     directory: &Path,
     json: Option<&TokenizerJson>,
-    pieces: Option<&[Piece]>,
+    pieces: &[Piece],
     vocab_size: usize,
 ) -> Result<Vocabulary> {
     let mut tokens = Tokens::unused(vocab_size);
-    match (pieces, json) {
-        (Some(pieces), _) => {
-            for (id, piece) in pieces.iter().enumerate() {
-                tokens.set(id, &piece.text, piece.kind, piece.score);
-            }
-        }
-        (None, Some(json)) => ranked(json, &mut tokens),
-        (None, None) => unreachable!("there is one of both"),
+    for (id, piece) in pieces.iter().enumerate() {
+        tokens.set(id, &piece.text, piece.kind, piece.score);
     }
     let mut notes = Vec::new();
-    if let Some(json) = json {
-        tokens.set_added(&json.added);
-        notes.extend(strange_steps(json));
-        notes.extend(spared_spaces(json));
-    }
+    let added = match json {
+        Some(json) => {
+            if pieces.is_empty() {
+                ranked(json, &mut tokens);
+            }
+            notes.extend(strange_steps(json));
+            notes.extend(spared_spaces(json));
+            json.added.clone()
+        }
+        None => added_elsewhere(directory)?,
+    };
+    tokens.set_added(&added);
     if !tokens.any(Kind::Byte) {
         notes.push(
             "the tokenizer has no tokens for bytes: llama.cpp cannot tokenise characters that are no \
@@ -48,7 +49,8 @@ pub(super) fn vocabulary(
     let prefix = json.is_none_or(adds_space);
     metadata.push(("tokenizer.ggml.add_space_prefix".into(), Value::Bool(prefix)));
     notes.extend(note);
-    Ok(Vocabulary { metadata, notes, ..Vocabulary::default() })
+    let swallows_blanks = added.iter().any(|added| added.swallows_blanks);
+    Ok(Vocabulary { metadata, notes, swallows_blanks })
 }
 
 /// The tokens of a `tokenizer.json`, with scores that merge in the order of its merges.

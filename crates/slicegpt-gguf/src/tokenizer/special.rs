@@ -7,6 +7,7 @@ use serde_json::{Map, Value as Json};
 
 use super::Vocabulary;
 use super::json::{TokenizerJson, kind, read_json, text};
+use super::pieces::Piece;
 use crate::Value;
 use crate::error::{GgufError, Result};
 
@@ -20,10 +21,12 @@ const ROLES: &[(&str, &str)] = &[
     ("mask", "mask_token_id"),
 ];
 
-pub(super) fn read(
+/// Adds to the tokens of `vocabulary`, which are those of `json` or `pieces`, what they are for.
+pub(super) fn complete(
     directory: &Path,
+    mut vocabulary: Vocabulary,
     json: Option<&TokenizerJson>,
-    model: &str,
+    pieces: &[Piece],
 ) -> Result<Vocabulary> {
     let optional = |name: &str| {
         let path = directory.join(name);
@@ -33,7 +36,10 @@ pub(super) fn read(
         }
     };
     let (tokenizer_config, config) = (optional("tokenizer_config.json")?, optional("config.json")?);
-    let mut vocabulary = Vocabulary::default();
+    let id = |token: &str| match json {
+        Some(json) => json.id(token),
+        None => pieces.iter().position(|piece| piece.text == token),
+    };
     let template = json.map(Template::of).unwrap_or_default();
     let mut put = |key: &str, value: Value| {
         vocabulary.metadata.push((format!("tokenizer.ggml.{key}"), value));
@@ -46,7 +52,7 @@ pub(super) fn read(
             "eos" => template.last.as_deref(),
             _ => None,
         });
-        let by_name = named.and_then(|text| json?.id(text));
+        let by_name = named.and_then(id);
         let by_number = || config.get(&format!("{role}_token_id"))?.as_u64().map(|id| id as usize);
         if let Some(id) = by_name.or_else(by_number) {
             put(key, Value::U32(id as u32));
@@ -55,12 +61,11 @@ pub(super) fn read(
     }
     let flag = |name: &str| tokenizer_config.get(name).and_then(Json::as_bool);
     let added = |role: &str, token: &Option<String>| {
-        let id = known.iter().find(|(other, _)| *other == role).map(|(_, id)| *id);
-        token.as_ref().map(|token| id.is_some() && json.and_then(|json| json.id(token)) == id)
+        let own = known.iter().find(|(other, _)| *other == role).map(|(_, id)| *id);
+        token.as_ref().map(|token| own.is_some() && id(token) == own)
     };
-    let is_pieces = model == "llama";
     let begins = added("bos", &template.first).or(template.silent.then_some(false));
-    let begins = begins.or(flag("add_bos_token")).unwrap_or(is_pieces && json.is_none());
+    let begins = begins.or(flag("add_bos_token")).unwrap_or(json.is_none());
     let ends = added("eos", &template.last).or(template.silent.then_some(false));
     let ends = ends.or(flag("add_eos_token")).unwrap_or(false);
     put("add_bos_token", Value::Bool(begins));

@@ -110,6 +110,10 @@ fn longrope_and_partial_rotation_turn_as_they_did() {
         config["original_max_position_embeddings"] = json!(16);
     });
     cases.push(slicegpt_models::parse(&partial).unwrap());
+    cases.push(with("phi4-mini", json!({ "rope_type": "linear", "factor": 3.0 })));
+    let yarn =
+        json!({ "rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 16 });
+    cases.push(with("phi4-mini", yarn));
     for spec in cases {
         check_alike(&spec, "phi3");
         check_alike(&spec.shared(24, 40, spec.tied), "llama");

@@ -145,6 +145,7 @@ fn what_llama_cpp_has_not_is_an_error_or_a_note() {
         (|json| json["model"]["vocab"] = json!(null), "`model.vocab` is missing"),
         (|json| json["model"]["vocab"]["b"] = json!("6"), "what is no id"),
         (|json| json["model"]["merges"] = json!(["a"]), "what is no pair"),
+        (|json| json["model"]["end_of_word_suffix"] = json!("</w>"), "`model.end_of_word_suffix`"),
         (|json| json["added_tokens"] = json!([{ "id": 1 }]), "without id or content"),
         (|json| json["added_tokens"][1]["content"] = json!("ab"), "tokens 1 and 7 are both \"ab\""),
     ];
@@ -184,4 +185,49 @@ fn what_llama_cpp_has_not_is_an_error_or_a_note() {
         let (_, notes) = read(edit).unwrap();
         assert!(notes.iter().any(|note| note.contains(words)), "{words}: {notes:?}");
     }
+}
+
+/// A field of a protocol buffer: bytes.
+fn field(number: u8, bytes: &[u8]) -> Vec<u8> {
+    [&[number << 3 | 2, bytes.len() as u8], bytes].concat()
+}
+
+#[test]
+fn pieces_alone_are_enough() {
+    let directory = tempfile::tempdir().unwrap();
+    let piece = |text: &str, kind: u8, score: f32| {
+        let score = [&[2 << 3 | 5], score.to_le_bytes().as_slice()].concat();
+        field(1, &[field(1, text.as_bytes()), score, vec![3 << 3, kind]].concat())
+    };
+    let pieces = [
+        piece("<unk>", 2, 0.0),
+        piece("<s>", 3, 0.0),
+        piece("</s>", 3, 0.0),
+        piece("<0x0A>", 6, 0.0),
+        piece("ab", 1, -1.5),
+        field(2, &[3 << 3, 2]),
+    ];
+    std::fs::write(directory.path().join("tokenizer.model"), pieces.concat()).unwrap();
+    let config = json!({
+        "bos_token": "<s>", "eos_token": "</s>",
+        "added_tokens_decoder": { "5": { "content": "<|user|>", "special": true } },
+    });
+    write(directory.path(), "tokenizer_config.json", &config);
+    write(directory.path(), "added_tokens.json", &json!({ "<extra>": 6 }));
+    let (metadata, notes) = metadata(directory.path()).unwrap();
+    assert_eq!(notes, Vec::<String>::new());
+    for (key, value) in [
+        ("model", json!("llama")),
+        ("bos_token_id", json!(1)),
+        ("eos_token_id", json!(2)),
+        ("add_bos_token", json!(true)),
+        ("add_space_prefix", json!(true)),
+    ] {
+        assert_eq!(metadata[key], value, "{key}");
+    }
+    assert_eq!(
+        json!(metadata["token_type"].as_array().unwrap()[..8]),
+        json!([2, 3, 3, 6, 1, 3, 4, 5])
+    );
+    assert_eq!(metadata["scores"][4], json!(-1.5));
 }
