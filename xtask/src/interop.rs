@@ -1,7 +1,7 @@
 //! `cargo xtask interop`: what is written for RMSNorm models is a checkpoint that stock
 //! transformers loads and computes alike.
 
-mod python;
+pub mod python;
 
 use std::process::{Command, ExitCode};
 

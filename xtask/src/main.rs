@@ -9,6 +9,7 @@ mod canvas;
 mod compress;
 mod fixtures;
 mod interop;
+mod llama_cpp;
 mod machine;
 mod random_model;
 mod study;
@@ -44,6 +45,7 @@ enum Command {
     Bench(bench::Command),
     Study(study::Args),
     Interop(interop::Args),
+    LlamaCpp(llama_cpp::Args),
 }
 
 fn main() -> ExitCode {
@@ -67,5 +69,6 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Bench(command) => bench::run(&workspace, command),
         Command::Study(args) => study::run(&workspace, &args),
         Command::Interop(args) => interop::run(&workspace, &args),
+        Command::LlamaCpp(args) => llama_cpp::run(&workspace, &args),
     }
 }

@@ -220,6 +220,18 @@ impl Cut {
         Ok(widths)
     }
 
+    /// The widest split that may be taken: all of the model, or with `--align` as much as is a multiple.
+    fn widest(&self, full: Split) -> Result<Split> {
+        let Some(step) = self.align else { return Ok(full) };
+        let Split { width, intermediate } = full;
+        if step > width.min(intermediate) {
+            bail!(
+                "--align {step}: the stream is {width} wide and the MLPs {intermediate}; give less"
+            );
+        }
+        Ok(Split { width: width / step * step, intermediate: intermediate / step * step })
+    }
+
     fn shared(&self, spec: &DecoderSpec, dtype: Dtype) -> Result<Wanted> {
         let tied = match self.head {
             HeadName::Auto => spec.tied,
@@ -267,7 +279,8 @@ impl Cut {
         }
         let most = self.most(spec, dtype)?.unwrap_or((KEEP * before as f64).round() as u64);
         let slack = (SLACK * before as f64) as u64;
-        let grid = Grid { full, step: Split { width: round_to, intermediate: inner } };
+        let widest = self.widest(full)?;
+        let grid = Grid { full: widest, step: Split { width: round_to, intermediate: inner } };
         let splits = grid.of_size(most, slack, count);
         if splits.is_empty() {
             let nearest = count(grid.nearest(most, count));

@@ -65,6 +65,9 @@ enum Command {
     Logits(commands::logits::Args),
     /// Show that fusing and rotating a model changes nothing
     Verify(commands::verify::Args),
+    /// Write a model in another format
+    #[command(subcommand)]
+    Export(Export),
     /// List where models can be run: what this binary was built with, and what this machine has
     Devices(commands::devices::Args),
 }
@@ -75,6 +78,17 @@ enum Eval {
     Ppl(commands::ppl::Args),
     /// Divergence from another model: KL per token, and how often both predict the same
     Kl(commands::kl::Args),
+}
+
+#[derive(Subcommand)]
+enum Export {
+    /// One GGUF file for llama.cpp, quantised if asked for, with tokenizer and chat template
+    ///
+    /// Any dense checkpoint whose family llama.cpp has will do, and whatever `compress` wrote that stayed of
+    /// its family (--method shared, equal MLP widths). K types (q2_k to q6_k) have blocks of 256 values: where
+    /// rows are no multiple of that, another type stands in, as in llama.cpp, and is counted. Compress with
+    /// --align 256 to need none.
+    Gguf(commands::gguf::Args),
 }
 
 fn main() -> ExitCode {
@@ -99,6 +113,7 @@ fn main() -> ExitCode {
         Command::Chat(args) => commands::chat::run(args),
         Command::Logits(args) => commands::logits::run(args),
         Command::Verify(args) => commands::verify::run(args),
+        Command::Export(Export::Gguf(args)) => commands::gguf::run(args),
         Command::Devices(args) => commands::devices::run(args),
     });
     match result {

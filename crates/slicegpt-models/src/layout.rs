@@ -188,7 +188,7 @@ impl DecoderSpec {
     /// # Panics
     ///
     /// If `part` is no linear.
-    pub(crate) fn linear(&self, block: usize, part: Part) -> ([usize; 2], bool) {
+    pub fn linear(&self, block: usize, part: Part) -> ([usize; 2], bool) {
         let attention = &self.attention;
         let mlp = &self.mlp;
         let queries = attention.heads * attention.head_dim;

@@ -5,10 +5,12 @@
 
 mod device;
 mod files;
+mod gguf;
 mod metrics;
 mod toy;
 
 pub use device::device;
 pub use files::{Tensors, fixtures, reference};
+pub use gguf::{Gguf, GgufTensor};
 pub use metrics::{largest_difference, relative};
 pub use toy::{ToySource, spec};

@@ -21,6 +21,7 @@ const LIBRARIES: &[&str] = &[
     "slicegpt-slice",
     "slicegpt-eval",
     "slicegpt-generate",
+    "slicegpt-gguf",
 ];
 
 /// What the benches measure, with the toys they measure it on.
@@ -60,6 +61,11 @@ pub const CRATES: &[CrateRule] = &[
         name: "slicegpt-generate",
         siblings: &["slicegpt-core", "slicegpt-corpus", "slicegpt-models"],
         forbidden: &[],
+    },
+    CrateRule {
+        name: "slicegpt-gguf",
+        siblings: &["slicegpt-core", "slicegpt-models"],
+        forbidden: &["burn", "faer", "tokenizers"],
     },
     CrateRule { name: "slicegpt-cli", siblings: LIBRARIES, forbidden: &[] },
     CrateRule { name: "slicegpt-testkit", siblings: LIBRARIES, forbidden: &[] },
@@ -142,7 +148,8 @@ pub const SOURCES: &[SourceRule] = &[
 ];
 
 /// The crates that may name a model family in code.
-pub const FAMILY_CRATES: &[&str] = &["slicegpt-models", "slicegpt-testkit", "xtask"];
+pub const FAMILY_CRATES: &[&str] =
+    &["slicegpt-models", "slicegpt-gguf", "slicegpt-testkit", "xtask"];
 
 /// How a family's name is told from an ordinary word.
 #[derive(Clone, Copy)]

@@ -5,6 +5,7 @@ pub mod chat;
 pub mod compress;
 pub mod devices;
 pub mod generate;
+pub mod gguf;
 pub mod inspect;
 pub mod kl;
 pub mod logits;

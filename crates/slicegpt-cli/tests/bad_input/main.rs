@@ -6,6 +6,7 @@
 mod config;
 mod cut;
 mod device;
+mod gguf;
 mod output;
 mod pickle;
 mod samples;

@@ -79,11 +79,14 @@ fn plans_are_what_is_written() {
 #[test]
 fn widths_are_aligned() {
     let workshop = Workshop::new(TRAINED);
-    let plan = workshop.json("plan MODEL --keep-params 0.75 --align 32");
-    for split in plan["splits"].as_array().unwrap() {
-        assert_eq!(split["hidden_size"].as_u64().unwrap() % 32, 0, "{split}");
-        let inner = split["intermediate_size"].as_u64().unwrap();
-        assert!(inner % 32 == 0 || inner == 341, "{split}");
+    // The MLPs, of 341 channels, are no multiple: they may not stay whole.
+    let plan = workshop.json("plan MODEL --keep-params 0.75 --align 16");
+    let splits = plan["splits"].as_array().unwrap();
+    assert!(splits.len() > 1, "{plan}");
+    for split in splits {
+        for width in ["hidden_size", "intermediate_size"] {
+            assert_eq!(split[width].as_u64().unwrap() % 16, 0, "{split}");
+        }
     }
 }
 
@@ -106,6 +109,7 @@ fn impossible_sizes_say_what_is_possible() {
         ("--intermediate-size 1000", &["--intermediate-size 1000", "512"]),
         ("--hidden-size 0", &["--hidden-size"]),
         ("--align 0", &["--align"]),
+        ("--align 256", &["--align 256", "128 wide"]),
         ("--round-to 0", &["round-to"]),
         ("--sparsity 0.2 --sparsity-end 0.3", &["--sparsity-end", "--method per-layer"]),
         ("--slice-head", &["--slice-head", "--method per-layer"]),

@@ -1,0 +1,26 @@
+//! `phi3`: packed projections, part of a head rotated, longrope; heads as wide together as the stream.
+
+use slicegpt_models::Part;
+
+use super::Architecture;
+
+pub(super) static ARCHITECTURE: Architecture = Architecture {
+    name: "phi3",
+    parts: &[
+        ("attn_norm", &[Part::Norm(0)]),
+        ("attn_qkv", &[Part::Query, Part::Key, Part::Value]),
+        ("attn_output", &[Part::Output]),
+        ("ffn_norm", &[Part::Norm(1)]),
+        ("ffn_up", &[Part::Gate, Part::Up]),
+        ("ffn_down", &[Part::Down]),
+    ],
+    biases: &[],
+    head_norm: false,
+    interleaved: false,
+    heads_fill_stream: true,
+    partial: true,
+    frequency_factors: false,
+    long_factors: true,
+    states_window: true,
+    is_70b: |_| false,
+};

@@ -1,0 +1,31 @@
+//! `qwen3`: a norm over every query and key head; heads of any width.
+
+use slicegpt_models::Part;
+
+use super::Architecture;
+
+pub(super) static ARCHITECTURE: Architecture = Architecture {
+    name: "qwen3",
+    parts: &[
+        ("attn_norm", &[Part::Norm(0)]),
+        ("attn_q", &[Part::Query]),
+        ("attn_k", &[Part::Key]),
+        ("attn_v", &[Part::Value]),
+        ("attn_q_norm", &[Part::QueryNorm]),
+        ("attn_k_norm", &[Part::KeyNorm]),
+        ("attn_output", &[Part::Output]),
+        ("ffn_norm", &[Part::Norm(1)]),
+        ("ffn_gate", &[Part::Gate]),
+        ("ffn_up", &[Part::Up]),
+        ("ffn_down", &[Part::Down]),
+    ],
+    biases: &[Part::Query, Part::Key, Part::Value],
+    head_norm: true,
+    interleaved: false,
+    heads_fill_stream: false,
+    partial: false,
+    frequency_factors: false,
+    long_factors: false,
+    states_window: false,
+    is_70b: |_| false,
+};

@@ -1,0 +1,39 @@
+//! Byte-level BPE: `gpt2` to llama.cpp.
+
+use super::Vocabulary;
+use super::json::TokenizerJson;
+use super::tokens::{Kind, Tokens};
+use super::{json, pre};
+use crate::Value;
+use crate::error::{GgufError, Result};
+
+pub(super) fn vocabulary(
+    json: &TokenizerJson,
+    vocab_size: usize,
+    pre: Option<&str>,
+) -> Result<Vocabulary> {
+    let pre = match pre {
+        Some(pre) => pre.to_string(),
+        None => pre::detect(json)?.to_string(),
+    };
+    if json.merges.is_empty() {
+        return Err(GgufError::tokenizer(&json.path, "`model.merges` is empty"));
+    }
+    let mut tokens = Tokens::unused(vocab_size);
+    for (text, id) in &json.vocab {
+        tokens.set(*id, text, Kind::Normal, 0.0);
+    }
+    tokens.set_added(&json.added);
+    let (mut metadata, note) = tokens.metadata(&json.path, false)?;
+    let merges = json.merges.iter().map(|[left, right]| format!("{left} {right}"));
+    metadata.insert(0, ("tokenizer.ggml.pre".into(), Value::Text(pre)));
+    metadata.push(("tokenizer.ggml.merges".into(), Value::texts(merges)));
+    let mut notes: Vec<String> = note.into_iter().collect();
+    // Unicode's composed form is what nearly all text has; llama.cpp takes text as it is.
+    let other = json.normalizers.iter().map(json::kind).find(|kind| *kind != "NFC");
+    if let Some(other) = other {
+        notes.push(format!("llama.cpp does not normalise text by {other}, as tokenizer.json does"));
+    }
+    let swallows_blanks = json.added.iter().any(|added| added.swallows_blanks);
+    Ok(Vocabulary { metadata, notes, swallows_blanks })
+}

@@ -1,0 +1,185 @@
+//! Which of the pre-tokenizers that llama.cpp knows by name a `tokenizer.json` has: how text is cut into
+//! words before bytes are merged.
+
+use serde_json::Value;
+
+use super::json::{TokenizerJson, kind, text};
+use crate::error::{GgufError, Result};
+
+/// English contractions in any case, in the two ways tokenizers write them.
+const CONTRACTIONS: [&str; 2] = ["(?i:'s|'t|'re|'ve|'m|'ll|'d)", "'(?i:[sdmt]|ll|ve|re)"];
+
+/// GPT-2's words, which a ByteLevel step cuts by itself.
+const GPT2: &str = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+";
+
+/// Each digit by itself.
+const DIGIT: &str = r"\p{N}";
+
+/// The names, whether whole words that are tokens stay uncut, where that is told, and the expressions
+/// that text is split by, one after another; contractions are `<c>`.
+#[rustfmt::skip]
+const TABLE: &[(&str, Option<bool>, &[&str])] = &[
+    ("gpt-2", None, &[GPT2]),
+    ("smollm", None, &[DIGIT, GPT2]),
+    ("llama-bpe", Some(true), &[LLAMA3]),
+    // The same words, and merges are not ignored.
+    ("smaug-bpe", Some(false), &[LLAMA3]),
+    ("qwen2", None, &[r"<c>|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"]),
+    ("qwen35", None, &[r"<c>|[^\r\n\p{L}\p{N}]?[\p{L}\p{M}]+|\p{N}| ?[^\s\p{L}\p{M}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"]),
+    ("gpt-4o", None, &[r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+<c>?|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*<c>?|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+"]),
+    ("tekken", None, &[r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+"]),
+    ("seed-coder", None, &[r"<c>|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1}| ?[^\s\p{L}\p{N}\r\n]+|\s*[\r\n]+|\s+(?!\S)|\s+"]),
+    ("deepseek-coder", None, &[r"[\r\n]", r"\s?\p{L}+", r"\s?\p{P}+", "[\u{4e00}-\u{9fa5}\u{800}-\u{4e00}\u{ac00}-\u{d7ff}]+", DIGIT]),
+    ("deepseek-v3", None, &[r"\p{N}{1,3}", "[\u{4e00}-\u{9fa5}\u{3040}-\u{309f}\u{30a0}-\u{30ff}]+", "[!\"#$%&'()*+,\\-./:;<=>?@\\[\\\\\\]^_`{|}~][A-Za-z]+|[^\r\n\\p{L}\\p{P}\\p{S}]?[\\p{L}\\p{M}]+| ?[\\p{P}\\p{S}]+[\r\n]*|\\s*[\r\n]+|\\s+(?!\\S)|\\s+"]),
+];
+
+const LLAMA3: &str =
+    r"<c>|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
+
+/// The names that `tokenizer.ggml.pre` may have, those that can be detected first.
+#[rustfmt::skip]
+pub const PRE_TOKENIZERS: &[&str] = &[
+    "gpt-2", "smollm", "llama-bpe", "smaug-bpe", "qwen2", "qwen35", "gpt-4o", "tekken", "seed-coder",
+    "deepseek-coder", "deepseek-v3", "default", "bailingmoe", "bloom", "chatglm-bpe", "codeshell", "command-r", "dbrx",
+    "deepseek-llm", "deepseek-r1-qwen", "exaone", "exaone4", "falcon", "falcon3", "gigachat", "glm4", "hunyuan",
+    "llama4", "megrez", "minerva-7b", "mpt", "olmo", "phi-2", "pixtral", "poro-chat", "refact", "stablelm2", "starcoder",
+    "superbpe", "trillion", "viking",
+];
+
+/// The name of the pre-tokenizer of `json`.
+pub(super) fn detect(json: &TokenizerJson) -> Result<&'static str> {
+    let unknown = |what: &str| {
+        let reason = format!(
+            "its pre-tokenizer is none that is known here ({what}); if llama.cpp has it, name it with \
+             --pre-tokenizer, such as qwen2 or llama-bpe"
+        );
+        GgufError::tokenizer(&json.path, reason)
+    };
+    let mut expressions = Vec::new();
+    for step in &json.pre_tokenizers {
+        expressions.extend(expression(step).map_err(|what| unknown(&what))?);
+    }
+    let spelled = |list: &[&str]| list.iter().map(|expression| one_spelling(expression)).collect();
+    let ours: Vec<String> = expressions.iter().map(|expression| one_spelling(expression)).collect();
+    let found = TABLE.iter().find(|(_, ignores, known)| {
+        let known: Vec<String> = spelled(known);
+        ignores.is_none_or(|ignores| ignores == json.ignore_merges) && known == ours
+    });
+    match found {
+        Some((name, ..)) => Ok(name),
+        None => Err(unknown(&format!("it splits by {}", expressions.join(", then "))))?,
+    }
+}
+
+/// What a step splits text by, if it does.
+fn expression(step: &Value) -> std::result::Result<Option<String>, String> {
+    let flag =
+        |name: &str, default: bool| step.get(name).and_then(Value::as_bool).unwrap_or(default);
+    match kind(step) {
+        "ByteLevel" if flag("add_prefix_space", true) => {
+            Err("a ByteLevel step with add_prefix_space, which llama.cpp has not".into())
+        }
+        "ByteLevel" => Ok(flag("use_regex", true).then(|| GPT2.to_string())),
+        "Digits" if flag("individual_digits", false) => Ok(Some(DIGIT.into())),
+        "Split" => {
+            let how = (text(step, "behavior").unwrap_or(""), flag("invert", false));
+            let pattern = step.get("pattern").and_then(|pattern| text(pattern, "Regex"));
+            match (how, pattern) {
+                // Cut at the matches, and keep what is matched: both say that.
+                (("Isolated", false) | ("Removed", true), Some(pattern)) => {
+                    Ok(Some(pattern.into()))
+                }
+                _ => Err(format!("a Split step with behavior {}", how.0)),
+            }
+        }
+        other => Err(format!("a step of type {other}")),
+    }
+}
+
+/// The same expression as tokenizers of one origin or the other would write it.
+fn one_spelling(pattern: &str) -> String {
+    let mut pattern = pattern.to_string();
+    for contractions in CONTRACTIONS {
+        pattern = pattern.replace(contractions, "<c>");
+    }
+    // Possessive quantifiers change the speed, and blanks before a line's end match either way.
+    pattern
+        .replace("++", "+")
+        .replace("?+", "?")
+        .replace("*+", "*")
+        .replace(r"\s*[\r\n]|", r"\s*[\r\n]+|")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn detected(
+        pre_tokenizer: Value,
+        ignore_merges: bool,
+    ) -> std::result::Result<&'static str, String> {
+        let directory = tempfile::tempdir().unwrap();
+        let model = json!({
+            "type": "BPE", "vocab": { "a": 0 }, "merges": [], "ignore_merges": ignore_merges,
+        });
+        let json = json!({ "model": model, "pre_tokenizer": pre_tokenizer });
+        std::fs::write(directory.path().join("tokenizer.json"), json.to_string()).unwrap();
+        let json = TokenizerJson::read(directory.path()).unwrap().unwrap();
+        detect(&json).map_err(|error| error.to_string())
+    }
+
+    fn split(pattern: &str) -> Value {
+        json!({ "type": "Split", "pattern": { "Regex": pattern }, "behavior": "Isolated", "invert": false })
+    }
+
+    fn sequence(steps: &[Value]) -> Value {
+        json!({ "type": "Sequence", "pretokenizers": steps })
+    }
+
+    fn bytes(use_regex: bool) -> Value {
+        json!({ "type": "ByteLevel", "add_prefix_space": false, "use_regex": use_regex })
+    }
+
+    #[test]
+    fn known_ones_are_named() {
+        let llama3 = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
+        let cl100k = r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]++[\r\n]*|\s*[\r\n]|\s+(?!\S)|\s+";
+        let qwen2 = llama3.replace("{1,3}", "");
+        let digits = json!({ "type": "Digits", "individual_digits": true });
+        for (steps, ignore_merges, name) in [
+            (vec![bytes(true)], false, "gpt-2"),
+            (vec![split(GPT2), bytes(false)], false, "gpt-2"),
+            (vec![digits, bytes(true)], false, "smollm"),
+            (vec![split(llama3), bytes(false)], true, "llama-bpe"),
+            (vec![split(llama3), bytes(false)], false, "smaug-bpe"),
+            (vec![split(cl100k), bytes(false)], true, "llama-bpe"),
+            (vec![split(&qwen2), bytes(false)], false, "qwen2"),
+        ] {
+            assert_eq!(detected(sequence(&steps), ignore_merges), Ok(name));
+        }
+        assert_eq!(detected(bytes(true), false), Ok("gpt-2"));
+    }
+
+    #[test]
+    fn an_unknown_one_is_an_error_that_says_what_to_do() {
+        let prefix = json!({ "type": "ByteLevel", "add_prefix_space": true, "use_regex": true });
+        for (pre_tokenizer, words) in [
+            (sequence(&[split("[a-z]+"), bytes(false)]), "it splits by [a-z]+"),
+            (
+                sequence(&[json!({ "type": "Punctuation" }), bytes(true)]),
+                "a step of type Punctuation",
+            ),
+            (prefix, "add_prefix_space"),
+        ] {
+            let error = detected(pre_tokenizer, false).unwrap_err();
+            assert!(error.contains(words) && error.contains("--pre-tokenizer"), "{error}");
+        }
+    }
+
+    #[test]
+    fn what_is_detected_may_be_named() {
+        assert!(TABLE.iter().all(|(name, ..)| PRE_TOKENIZERS.contains(name)));
+    }
+}
