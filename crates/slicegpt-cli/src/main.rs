@@ -12,6 +12,7 @@ mod cut;
 mod device;
 mod estimate;
 mod generation;
+mod help;
 mod memory;
 mod model;
 mod options;
@@ -25,7 +26,7 @@ mod text;
 use std::process::ExitCode;
 use std::sync::Mutex;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::progress::Interrupted;
 
@@ -70,6 +71,10 @@ enum Command {
     Export(Export),
     /// List where models can be run: what this binary was built with, and what this machine has
     Devices(commands::devices::Args),
+    /// Print what makes a shell complete commands and options
+    Completions(commands::completions::Args),
+    /// Print the manual page of a command, or write those of all
+    Man(commands::man::Args),
 }
 
 #[derive(Subcommand)]
@@ -95,7 +100,8 @@ fn main() -> ExitCode {
     // SAFETY: no thread has been started yet.
     unsafe { slicegpt_device::quiet_without_screen() };
     memory::keep();
-    let cli = Cli::parse();
+    let matches = help::arranged(Cli::command()).get_matches();
+    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     progress::on_interrupt();
     // A panic that reaches us is a bug of ours, and says so in one line instead of a backtrace.
     // Panics of libraries that are caught on the way are errors like others.
@@ -115,6 +121,10 @@ fn main() -> ExitCode {
         Command::Verify(args) => commands::verify::run(args),
         Command::Export(Export::Gguf(args)) => commands::gguf::run(args),
         Command::Devices(args) => commands::devices::run(args),
+        Command::Completions(args) => {
+            commands::completions::run(args, help::arranged(Cli::command()))
+        }
+        Command::Man(args) => commands::man::run(args, help::arranged(Cli::command())),
     });
     match result {
         Ok(Ok(code)) => code,

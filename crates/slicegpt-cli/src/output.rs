@@ -26,8 +26,17 @@ pub fn print(
         }
     };
     text.push('\n');
+    write(text.as_bytes())
+}
+
+/// Writes to stdout.
+///
+/// # Errors
+///
+/// As [`print`].
+pub fn write(bytes: &[u8]) -> Result<()> {
     let mut stdout = std::io::stdout().lock();
-    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+    match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error).context("stdout"),
         _ => Ok(()),
     }

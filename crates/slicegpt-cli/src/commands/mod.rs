@@ -2,6 +2,7 @@
 
 pub mod calibrate;
 pub mod chat;
+pub mod completions;
 pub mod compress;
 pub mod devices;
 pub mod generate;
@@ -9,6 +10,7 @@ pub mod gguf;
 pub mod inspect;
 pub mod kl;
 pub mod logits;
+pub mod man;
 pub mod plan;
 pub mod ppl;
 pub mod verify;

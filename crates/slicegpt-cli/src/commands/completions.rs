@@ -1,0 +1,23 @@
+//! `slicegpt completions`: what makes a shell complete commands and options.
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap_complete::Shell;
+
+use crate::output;
+
+/// Arguments of `slicegpt completions`.
+#[derive(clap::Args)]
+pub struct Args {
+    /// The shell it is for
+    shell: Shell,
+}
+
+/// Runs it, for `command`.
+pub fn run(args: Args, mut command: clap::Command) -> Result<ExitCode> {
+    let mut script = Vec::new();
+    clap_complete::generate(args.shell, &mut command, "slicegpt", &mut script);
+    output::write(&script)?;
+    Ok(ExitCode::SUCCESS)
+}

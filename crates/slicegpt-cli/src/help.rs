@@ -1,0 +1,137 @@
+//! What `--help` shows beside arguments: commands by task, and examples.
+//!
+//! What a command does is said where it is declared; nothing here says it again.
+
+use std::fmt::Write;
+
+use clap::Command;
+
+/// The commands, by what one wants to do.
+const TASKS: &[(&str, &[&str])] = &[
+    ("Look at a model", &["inspect", "plan", "verify"]),
+    ("Make it smaller", &["compress", "calibrate"]),
+    ("Judge it", &["eval", "logits"]),
+    ("Use it", &["generate", "chat", "export"]),
+    ("This program", &["devices", "completions", "man", "help"]),
+];
+
+/// What one types, by command; the first words of a line after the name of the program.
+const EXAMPLES: &[(&str, &[&str])] = &[
+    ("inspect", &["slicegpt inspect Llama-3.2-1B", "slicegpt inspect small --json"]),
+    ("plan", &["slicegpt plan Llama-3.2-1B --keep-params 0.75"]),
+    ("verify", &["slicegpt verify Llama-3.2-1B"]),
+    (
+        "compress",
+        &[
+            "slicegpt compress Llama-3.2-1B --keep-params 0.75 --out small --calibration chat.jsonl",
+            "slicegpt compress Llama-3.2-1B --target-bytes 2GB --align 256 --out small",
+            "slicegpt compress opt-125m --method per-layer --sparsity 0.25 --out small \
+             --eval-text test.txt",
+        ],
+    ),
+    ("calibrate", &["slicegpt calibrate Llama-3.2-1B --calibration chat.jsonl --out llama.stats"]),
+    (
+        "eval",
+        &[
+            "slicegpt eval ppl small --text test.txt",
+            "slicegpt eval kl Llama-3.2-1B small --text test.txt",
+        ],
+    ),
+    ("logits", &["slicegpt logits small --tokens ids.safetensors --out logits.safetensors"]),
+    (
+        "generate",
+        &[
+            "slicegpt generate small --prompt 'Once upon a time' -n 100",
+            "slicegpt generate small -f question.txt --chat --temperature 0.7 --seed 1",
+        ],
+    ),
+    ("chat", &["slicegpt chat small --system 'You answer in one sentence.'"]),
+    ("export", &["slicegpt export gguf small --out small.gguf --type q4_k_m"]),
+    ("devices", &["slicegpt devices"]),
+    (
+        "completions",
+        &["slicegpt completions bash", "slicegpt completions zsh", "slicegpt completions fish"],
+    ),
+    ("man", &["slicegpt man compress", "slicegpt man --out /usr/local/share/man/man1"]),
+];
+
+/// `command` with its subcommands shown by task, and examples after the help of each.
+pub fn arranged(command: Command) -> Command {
+    let header = *command.get_styles().get_header();
+    let literal = *command.get_styles().get_literal();
+    let mut tasks = String::new();
+    for (task, names) in TASKS {
+        let _ = writeln!(tasks, "{header}{task}:{header:#}");
+        for name in *names {
+            let about = match command.find_subcommand(name) {
+                Some(found) => found.get_about().map(ToString::to_string).unwrap_or_default(),
+                None => "Print this message or the help of a command".into(),
+            };
+            let _ = writeln!(tasks, "  {literal}{name:<12}{literal:#}{about}");
+        }
+        tasks.push('\n');
+    }
+    let template = format!(
+        "{{about-with-newline}}\n{{usage-heading}} {{usage}}\n\n{tasks}\
+         {header}Options:{header:#}\n{{options}}\n\n\
+         `slicegpt COMMAND --help` says more, with examples.\n"
+    );
+    let mut command = command.help_template(template);
+    for (name, lines) in EXAMPLES {
+        let mut text = format!("{header}Examples:{header:#}");
+        lines.iter().for_each(|line| {
+            let _ = write!(text, "\n  {line}");
+        });
+        command = command.mut_subcommand(name, |found| found.after_help(text));
+    }
+    command
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+    use crate::Cli;
+
+    #[test]
+    fn every_command_has_its_task_and_its_examples() {
+        let command = Cli::command();
+        let mut declared: Vec<&str> = command.get_subcommands().map(Command::get_name).collect();
+        declared.sort_unstable();
+        let mut examples: Vec<&str> = EXAMPLES.iter().map(|(name, _)| *name).collect();
+        examples.sort_unstable();
+        assert_eq!(declared, examples);
+        declared.push("help");
+        declared.sort_unstable();
+        let mut shown: Vec<&str> =
+            TASKS.iter().flat_map(|(_, names)| names.iter().copied()).collect();
+        shown.sort_unstable();
+        assert_eq!(declared, shown);
+    }
+
+    #[test]
+    fn examples_are_understood() {
+        for (name, lines) in EXAMPLES {
+            for line in *lines {
+                let words = shlex::split(line).expect("a shell understands it");
+                assert_eq!(words[..2], ["slicegpt", name]);
+                if let Err(error) = arranged(Cli::command()).try_get_matches_from(words) {
+                    panic!("{line}: {error}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn help_shows_tasks_and_what_commands_do() {
+        let help = arranged(Cli::command()).render_long_help().to_string();
+        for text in ["Look at a model:", "  compress    Slice a checkpoint", "--version"] {
+            assert!(help.contains(text), "{text}: {help}");
+        }
+        let compress = arranged(Cli::command());
+        let help = compress.find_subcommand("compress").unwrap().clone().render_help().to_string();
+        assert!(help.contains("Examples:\n  slicegpt compress"), "{help}");
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,58 @@
+//! `completions` and `man`: what is generated is whole, and says what the commands say.
+
+use assert_cmd::Command;
+
+fn stdout(args: &[&str]) -> String {
+    let output = Command::cargo_bin("slicegpt").unwrap().args(args).assert().success();
+    String::from_utf8(output.get_output().stdout.clone()).unwrap()
+}
+
+#[test]
+fn every_shell_gets_its_completions() {
+    for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
+        let script = stdout(&["completions", shell]);
+        for word in ["compress", "keep-params", "per-layer"] {
+            // Bash and its like complete values where the shell has a way to.
+            assert!(script.contains(word) || shell != "bash", "{shell}: {word}");
+        }
+        assert!(script.contains("compress"), "{shell}");
+    }
+    let wrong = Command::cargo_bin("slicegpt").unwrap().args(["completions", "tcsh"]).assert();
+    wrong.failure().code(2).stderr(predicates::str::contains("possible values: bash"));
+}
+
+#[test]
+fn bash_takes_the_script() {
+    let scratch = tempfile::tempdir().unwrap();
+    let file = scratch.path().join("slicegpt.bash");
+    std::fs::write(&file, stdout(&["completions", "bash"])).unwrap();
+    let Ok(status) = std::process::Command::new("bash").arg("-n").arg(&file).status() else {
+        return;
+    };
+    assert!(status.success());
+}
+
+#[test]
+fn a_page_says_what_the_help_says() {
+    let page = stdout(&["man", "eval", "ppl"]);
+    assert!(page.contains(".TH") && page.contains("SYNOPSIS"), "{page}");
+    assert!(page.contains("Perplexity, with its protocol"), "{page}");
+    assert!(stdout(&["man", "compress"]).contains(".SH EXAMPLES\n.nf\n  slicegpt compress"));
+    let wrong = Command::cargo_bin("slicegpt").unwrap().args(["man", "slice"]).assert();
+    wrong.failure().code(2).stderr(predicates::str::contains("no command `slice`"));
+}
+
+#[test]
+fn all_pages_are_written() {
+    let scratch = tempfile::tempdir().unwrap();
+    let out = scratch.path().join("man1");
+    stdout(&["man", "--out", out.to_str().unwrap()]);
+    for page in ["slicegpt.1", "slicegpt-compress.1", "slicegpt-eval-ppl.1"] {
+        assert!(out.join(page).is_file(), "{page}");
+    }
+    // Nothing else is left there.
+    let others = std::fs::read_dir(&out)
+        .unwrap()
+        .filter(|entry| !entry.as_ref().unwrap().file_name().to_str().unwrap().ends_with(".1"));
+    assert_eq!(others.count(), 0);
+}
