@@ -17,24 +17,24 @@ const TASKS: &[(&str, &[&str])] = &[
 
 /// What one types, by command; the first words of a line after the name of the program.
 const EXAMPLES: &[(&str, &[&str])] = &[
-    ("inspect", &["slicegpt inspect Llama-3.2-1B", "slicegpt inspect small --json"]),
-    ("plan", &["slicegpt plan Llama-3.2-1B --keep-params 0.75"]),
-    ("verify", &["slicegpt verify Llama-3.2-1B"]),
+    ("inspect", &["slicegpt inspect dense", "slicegpt inspect small --json"]),
+    ("plan", &["slicegpt plan dense --keep-params 0.75"]),
+    ("verify", &["slicegpt verify dense"]),
     (
         "compress",
         &[
-            "slicegpt compress Llama-3.2-1B --keep-params 0.75 --out small --calibration chat.jsonl",
-            "slicegpt compress Llama-3.2-1B --target-bytes 2GB --align 256 --out small",
-            "slicegpt compress opt-125m --method per-layer --sparsity 0.25 --out small \
+            "slicegpt compress dense --keep-params 0.75 --out small --calibration chat.jsonl",
+            "slicegpt compress dense --target-bytes 2GB --align 256 --out small",
+            "slicegpt compress dense --method per-layer --sparsity 0.25 --out small \
              --eval-text test.txt",
         ],
     ),
-    ("calibrate", &["slicegpt calibrate Llama-3.2-1B --calibration chat.jsonl --out llama.stats"]),
+    ("calibrate", &["slicegpt calibrate dense --calibration chat.jsonl --out dense.stats"]),
     (
         "eval",
         &[
             "slicegpt eval ppl small --text test.txt",
-            "slicegpt eval kl Llama-3.2-1B small --text test.txt",
+            "slicegpt eval kl dense small --text test.txt",
         ],
     ),
     ("logits", &["slicegpt logits small --tokens ids.safetensors --out logits.safetensors"]),
