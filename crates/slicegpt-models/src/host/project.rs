@@ -16,7 +16,7 @@ const FEW: usize = 16;
 /// Weights that a core is given at a time.
 const SHARE: usize = 1 << 17;
 
-/// [`multiply`] by the weight of a linear, with its bias.
+/// `multiply` by the weight of a linear, with its bias.
 pub fn project<const D: usize>(linear: &Linear, x: Tensor<D>) -> Tensor<D> {
     multiply(&linear.weight.val(), linear.bias.as_ref().map(|bias| bias.val()), x)
 }
