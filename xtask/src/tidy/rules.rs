@@ -22,6 +22,7 @@ const LIBRARIES: &[&str] = &[
     "slicegpt-eval",
     "slicegpt-generate",
     "slicegpt-gguf",
+    "slicegpt-hub",
 ];
 
 /// What the benches measure, with the toys they measure it on.
@@ -66,6 +67,11 @@ pub const CRATES: &[CrateRule] = &[
         name: "slicegpt-gguf",
         siblings: &["slicegpt-core", "slicegpt-models"],
         forbidden: &["burn", "faer", "tokenizers"],
+    },
+    CrateRule {
+        name: "slicegpt-hub",
+        siblings: &[],
+        forbidden: &["burn", "faer", "safetensors", "tokenizers", "tokio"],
     },
     CrateRule { name: "slicegpt-cli", siblings: LIBRARIES, forbidden: &[] },
     CrateRule { name: "slicegpt-testkit", siblings: LIBRARIES, forbidden: &[] },
