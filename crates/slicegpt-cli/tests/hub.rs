@@ -30,7 +30,9 @@ impl Fixture {
         let mut command = Command::cargo_bin("slicegpt").unwrap();
         let inherited = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
         let others = inherited.filter(|name| name.starts_with("HF_") || name.ends_with("_proxy"));
-        others.for_each(|name| drop(command.env_remove(name)));
+        others.for_each(|name| {
+            command.env_remove(name);
+        });
         command.env("HF_ENDPOINT", self.hub.endpoint()).env("HF_HOME", self.home.path());
         command.current_dir(self.home.path()).args(shlex::split(line).unwrap());
         command
