@@ -19,7 +19,7 @@ struct Fixture {
 
 /// A file of weights, longer than what is read at a time.
 fn weights() -> Vec<u8> {
-    (0..300_000_u32).map(|i| (i * i >> 7) as u8).collect()
+    (0..300_000_u32).map(|i| (i.wrapping_mul(i) >> 7) as u8).collect()
 }
 
 fn files(names: &[&str]) -> BTreeMap<String, Vec<u8>> {
