@@ -36,6 +36,19 @@ impl Checkpoint {
         Ok(Self { directory, config, manifest, shards, index })
     }
 
+    /// The weights in the single file `weights`, which `config`, the `config.json` of another directory,
+    /// describes but for its widths.
+    ///
+    /// # Errors
+    ///
+    /// If the file cannot be read, is of no known format, or asks for code to be run.
+    pub fn of_file(config: Value, weights: &Path) -> Result<Self> {
+        let shard = Shard::open(weights)?;
+        let index = shard.names().map(|name| (name.to_string(), 0)).collect();
+        let directory = weights.to_path_buf();
+        Ok(Self { directory, config, manifest: None, shards: vec![shard], index })
+    }
+
     /// `config.json` of `directory` and, if it was written by this tool, its `slicegpt` section.
     /// Nothing else is opened.
     ///

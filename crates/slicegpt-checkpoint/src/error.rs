@@ -29,6 +29,12 @@ pub enum CheckpointError {
     MissingShard { index: PathBuf, shard: String },
     #[error("{}: {reason}; the file is truncated or corrupt, download it again", path.display())]
     Corrupt { path: PathBuf, reason: String },
+    #[error(
+        "{}: asks for {name} to be run by whoever loads it in Python, which no file of weights needs; nothing was \
+         run, the file is refused: get it from a source you trust",
+        path.display()
+    )]
+    Program { path: PathBuf, name: String },
     #[error("{}: tensor `{name}` is missing", path.display())]
     MissingTensor { path: PathBuf, name: String },
     #[error(
@@ -45,6 +51,8 @@ pub enum CheckpointError {
     NotFinite { path: PathBuf, name: String },
     #[error("tensor `{name}` does not fit {dtype}: {value:e} is out of its range{}", advice(*dtype))]
     Overflow { name: String, dtype: Dtype, value: f32 },
+    #[error("{}: {reason}", path.display())]
+    Reference { path: PathBuf, reason: String },
     #[error("{}: the slicegpt section: {reason}", path.display())]
     Manifest { path: PathBuf, reason: String },
     #[error(

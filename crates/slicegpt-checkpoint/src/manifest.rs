@@ -29,6 +29,10 @@ pub struct Manifest {
     /// The splits of the size that were tried before one was chosen, the best first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tried: Vec<TriedSplit>,
+    /// The file it was imported from, written by the reference implementation, which does not say how it was
+    /// calibrated; absent where this tool made it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub imported: Option<String>,
     /// The fraction of the stream asked to be cut; absent where a plan file gave the widths.
     pub nominal_sparsity: Option<f64>,
     /// `1 - params_after / params_before`; negative where the model grew.
@@ -37,7 +41,7 @@ pub struct Manifest {
     pub params_before: u64,
     /// Parameters of this checkpoint.
     pub params_after: u64,
-    /// `pca` or `random`: how the kept subspace is oriented.
+    /// `pca`, `random` or, where that is not known, `unknown`: how the kept subspace is oriented.
     pub orientation: String,
     /// Of the random generator.
     pub seed: u64,

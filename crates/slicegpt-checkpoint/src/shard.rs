@@ -11,6 +11,7 @@ use safetensors::SafeTensors;
 
 use crate::Dtype;
 use crate::error::{CheckpointError, Result};
+use crate::pickle::refuse_programs;
 
 /// A file of weights.
 pub(crate) struct Shard {
@@ -64,7 +65,9 @@ impl Shard {
 
     fn unpickle(path: &Path) -> Result<Self> {
         let corrupt = |reason: String| CheckpointError::Corrupt { path: path.into(), reason };
-        // Data only: the reader interprets the pickle's structure and calls nothing in it.
+        // Data only: the reader interprets the pickle's structure and calls nothing in it. What others
+        // would call is refused all the same.
+        refuse_programs(path)?;
         let reader = PytorchReader::new(path).map_err(|error| corrupt(error.to_string()))?;
         let tensors = reader.tensors().iter().map(|(name, tensor)| {
             let dtype = match tensor.dtype() {

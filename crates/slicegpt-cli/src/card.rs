@@ -38,6 +38,22 @@ pub fn card(described: &Described, manifest: &Manifest, dtype: Dtype) -> String 
     let origin = origin.filter(|origin| !origin.is_empty()).unwrap_or(&name);
     let widths: Vec<String> = manifest.widths.iter().map(usize::to_string).collect();
     let calibration = &manifest.calibration;
+    let made = match &manifest.imported {
+        Some(file) => format!("| imported from | {file}, of the reference implementation |\n"),
+        None => format!(
+            "| orientation | {orientation} |\n\
+             | calibration | {source}: {samples} sequences of {seqlen} tokens ({tokens} counted) |\n\
+             | calibration digest | sha256 {digest} |\n\
+             | seed | {seed} |\n",
+            orientation = manifest.orientation,
+            source = calibration.source,
+            samples = calibration.samples,
+            seqlen = calibration.seqlen,
+            tokens = calibration.tokens,
+            digest = calibration.digest,
+            seed = manifest.seed,
+        ),
+    };
     let row = |name: &str, value: Option<String>| {
         value.map_or_else(String::new, |value| format!("| {name} | {value} |\n"))
     };
@@ -90,10 +106,7 @@ pub fn card(described: &Described, manifest: &Manifest, dtype: Dtype) -> String 
          {inner}\
          {refit}\
          | type | {dtype} |\n\
-         | orientation | {orientation} |\n\
-         | calibration | {source}: {samples} sequences of {seqlen} tokens ({tokens} counted) |\n\
-         | calibration digest | sha256 {digest} |\n\
-         | seed | {seed} |\n\
+         {made}\
          | tool | {tool} |\n\n\
          {stream}\n\n\
          ## Use\n\n\
@@ -103,13 +116,6 @@ pub fn card(described: &Described, manifest: &Manifest, dtype: Dtype) -> String 
         real = show_percent(manifest.real_reduction),
         before = show_count(manifest.params_before),
         after = show_count(manifest.params_after),
-        orientation = manifest.orientation,
-        source = calibration.source,
-        samples = calibration.samples,
-        seqlen = calibration.seqlen,
-        tokens = calibration.tokens,
-        digest = calibration.digest,
-        seed = manifest.seed,
         tool = manifest.tool_version,
     )
 }

@@ -9,7 +9,7 @@ use clap::Command;
 /// The commands, by what one wants to do.
 const TASKS: &[(&str, &[&str])] = &[
     ("Look at a model", &["inspect", "plan", "verify"]),
-    ("Make it smaller", &["compress", "calibrate"]),
+    ("Make it smaller", &["compress", "calibrate", "import"]),
     ("Judge it", &["eval", "logits"]),
     ("Use it", &["generate", "chat", "export"]),
     ("This program", &["devices", "completions", "man", "help"]),
@@ -46,6 +46,7 @@ const EXAMPLES: &[(&str, &[&str])] = &[
         ],
     ),
     ("chat", &["slicegpt chat small --system 'You answer in one sentence.'"]),
+    ("import", &["slicegpt import sliced_models/ --base dense --out small"]),
     ("export", &["slicegpt export gguf small --out small.gguf --type q4_k_m"]),
     ("devices", &["slicegpt devices"]),
     (

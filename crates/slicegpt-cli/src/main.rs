@@ -67,6 +67,8 @@ enum Command {
     Logits(commands::logits::Args),
     /// Show that fusing and rotating a model changes nothing
     Verify(commands::verify::Args),
+    /// Bring in a model that the reference implementation of SliceGPT has sliced
+    Import(commands::import::Args),
     /// Write a model in another format
     #[command(subcommand)]
     Export(Export),
@@ -120,6 +122,7 @@ fn main() -> ExitCode {
         Command::Chat(args) => commands::chat::run(args),
         Command::Logits(args) => commands::logits::run(args),
         Command::Verify(args) => commands::verify::run(args),
+        Command::Import(args) => commands::import::run(args),
         Command::Export(Export::Gguf(args)) => commands::gguf::run(args),
         Command::Devices(args) => commands::devices::run(args),
         Command::Completions(args) => {

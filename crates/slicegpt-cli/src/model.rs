@@ -92,7 +92,12 @@ impl Opened {
     pub fn open(model: &Path) -> Result<Self> {
         let directory = &located(model, WEIGHTS)?;
         let Described { spec, .. } = Described::read(directory)?;
-        let checkpoint = Checkpoint::open(directory)?;
+        Self::of(spec, Checkpoint::open(directory)?)
+    }
+
+    /// The model that `spec` describes, its tensors in `checkpoint`. Every one is looked up, none is read.
+    pub fn of(spec: DecoderSpec, checkpoint: Checkpoint) -> Result<Self> {
+        let directory = checkpoint.directory().to_path_buf();
         let model = Model::new(spec.clone(), &checkpoint, slicegpt_device::Opened::cpu().device);
         let mut used: Vec<String> = Vec::new();
         let mut bytes = 0;

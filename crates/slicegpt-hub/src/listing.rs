@@ -10,6 +10,8 @@ use crate::error::{HubError, Result};
 pub enum Need {
     /// To describe the model: `config.json`, and `slicegpt.json` if there is one.
     Config,
+    /// To describe it and copy what lies beside its weights: the files whose names the function knows.
+    Beside(fn(&str) -> bool),
     /// To run it: also its weights, and the files beside them whose names the function knows.
     Model(fn(&str) -> bool),
 }
@@ -42,16 +44,24 @@ impl Needed {
         }
         let mut files = vec![config.to_string()];
         files.extend(has(own).then(|| own.to_string()));
-        let Need::Model(beside) = need else {
-            return Ok(Self { files, index: None });
+        let plain = |beside: fn(&str) -> bool, files: &[String]| -> Vec<String> {
+            let plain = |name: &&String| {
+                !name.contains(['/', '\\']) && beside(name) && !files.contains(name)
+            };
+            listed.iter().filter(plain).cloned().collect()
+        };
+        let beside = match need {
+            Need::Config => return Ok(Self { files, index: None }),
+            Need::Beside(beside) => {
+                files.extend(plain(beside, &files));
+                return Ok(Self { files, index: None });
+            }
+            Need::Model(beside) => beside,
         };
         let weights = WEIGHTS.iter().flatten().find(|name| has(name));
         let weights = weights
             .ok_or_else(|| WEIGHTS.concat().iter().map(|w| w.to_string()).collect::<Vec<_>>())?;
-        let plain =
-            |name: &&String| !name.contains(['/', '\\']) && beside(name) && !files.contains(name);
-        let more: Vec<String> = listed.iter().filter(plain).cloned().collect();
-        files.extend(more);
+        files.extend(plain(beside, &files));
         files.push(weights.to_string());
         let index = weights.ends_with(".index.json").then(|| weights.to_string());
         Ok(Self { files, index })
@@ -104,6 +114,8 @@ mod tests {
         let check = |listed: &str, config: &str, model: &str, index: Option<&str>| {
             let listed = names(listed);
             assert_eq!(Needed::of(&listed, Need::Config).unwrap().files, names(config));
+            let described = Needed::of(&listed, Need::Beside(beside)).unwrap().files;
+            assert!(described.iter().all(|name| !name.starts_with("model") && !name.ends_with(".bin")));
             let found = Needed::of(&listed, Need::Model(beside)).unwrap();
             assert_eq!((found.files, found.index.as_deref()), (names(model), index));
         };

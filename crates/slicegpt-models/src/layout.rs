@@ -61,6 +61,8 @@ pub struct Names {
     pub head: &'static str,
     /// Not a tensor: the field of `config.json` that holds the width of the MLPs.
     pub intermediate_size: &'static str,
+    /// Not a tensor: the field of `config.json` that holds what norms add to the mean square, if it has one.
+    pub norm_eps: Option<&'static str>,
 }
 
 /// One tensor of a checkpoint.

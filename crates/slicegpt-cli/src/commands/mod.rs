@@ -7,6 +7,7 @@ pub mod compress;
 pub mod devices;
 pub mod generate;
 pub mod gguf;
+pub mod import;
 pub mod inspect;
 pub mod kl;
 pub mod logits;

@@ -56,7 +56,7 @@ fn a_pickle_that_is_none_is_refused() {
 #[test]
 fn a_pickle_runs_no_code() {
     let write = |bytes: Vec<u8>| move |sandbox: &Sandbox| sandbox.write(FILE, &bytes);
-    let says = &[FILE][..];
+    let says = &[FILE, "posix.system", "nothing was run"][..];
     check_damages(
         "families/opt-bin",
         READERS,

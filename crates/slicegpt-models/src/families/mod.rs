@@ -100,6 +100,7 @@ static LLAMA_NAMES: Names = Names {
     norm: "model.norm",
     head: "lm_head",
     intermediate_size: "intermediate_size",
+    norm_eps: Some("rms_norm_eps"),
 };
 
 /// A decoder as Llama defined it: RMSNorm, rotary positions over the first `rotary(head_dim)`

@@ -27,6 +27,7 @@ static NAMES: Names = Names {
     norm: "model.decoder.final_layer_norm",
     head: "lm_head",
     intermediate_size: "ffn_dim",
+    norm_eps: None,
 };
 
 pub(super) fn parse(config: Config<'_>) -> Result<DecoderSpec> {

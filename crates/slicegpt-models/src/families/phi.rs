@@ -26,6 +26,7 @@ static NAMES: Names = Names {
     norm: "model.final_layernorm",
     head: "lm_head",
     intermediate_size: "intermediate_size",
+    norm_eps: Some("layer_norm_eps"),
 };
 
 pub(super) fn parse(config: Config<'_>) -> Result<DecoderSpec> {

@@ -24,6 +24,7 @@ static NAMES: Names = Names {
     norm: "model.norm",
     head: "lm_head",
     intermediate_size: "intermediate_size",
+    norm_eps: Some("rms_norm_eps"),
 };
 
 pub(super) fn parse(config: Config<'_>) -> Result<DecoderSpec> {

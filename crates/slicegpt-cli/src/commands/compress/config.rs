@@ -31,6 +31,11 @@ pub fn sliced(config: &Value, spec: &DecoderSpec, dtype: Dtype, manifest: &Manif
             fields.insert("rms_norm_eps".into(), json!(spec.norm.eps));
         }
         false => {
+            if let Some(field) = spec.names.norm_eps
+                && fields.get(field).and_then(Value::as_f64) != Some(spec.norm.eps)
+            {
+                fields.insert(field.into(), json!(spec.norm.eps));
+            }
             let mut section = manifest.to_json();
             section["decoder"] = spec.portable();
             fields.insert("slicegpt".into(), section);
@@ -77,6 +82,7 @@ mod tests {
             refit: None,
             tried: Vec::new(),
             widths: widths.as_slice().to_vec(),
+            imported: None,
             nominal_sparsity: Some(0.25),
             real_reduction: 0.1,
             params_before: 10,

@@ -25,7 +25,8 @@ use slicegpt_models::DecoderSpec;
 use slicegpt_slice::{Directions, Ridge, Settings, Spectra, Split, Stages, Tried};
 
 pub use self::computing::Computing;
-use self::files::{SPECTRA, finish, stage_spectra, write_spectra};
+pub use self::files::finish;
+use self::files::{SPECTRA, stage_spectra, write_spectra};
 use self::per_layer::PerLayer;
 use self::refit::Refit;
 use self::search::{Choice, Judge};
@@ -231,6 +232,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
         intermediate_sizes: sliced.slicing.as_ref().and_then(|s| s.intermediate_sizes.clone()),
         refit: refit.map(|ridge| format!("ridge:{}", ridge.lambda)),
         tried: tried.iter().map(tried_split).collect(),
+        imported: None,
         nominal_sparsity: args.cut.nominal(),
         real_reduction: 1.0 - params_after as f64 / params_before as f64,
         params_before,
