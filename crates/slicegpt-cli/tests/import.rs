@@ -1,0 +1,201 @@
+//! `slicegpt import`: what the reference implementation wrote computes here what it computed there.
+//!
+//! The files under `fixtures/imports` were made in a way that leaves the logits those of the dense model:
+//! `make.py` beside them says how.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Output;
+
+use assert_cmd::Command;
+use serde_json::{Value, json};
+use slicegpt_testkit::{Tensors, fixtures, largest_difference};
+use tempfile::TempDir;
+
+const CASES: &[(&str, &str, usize)] = &[
+    ("opt", "opt_0.031", 31),
+    ("phi", "phi_0.031", 31),
+    ("phi3", "phi3_0.000", 32),
+];
+
+fn slicegpt(args: &[&str]) -> Output {
+    let output = Command::cargo_bin("slicegpt").unwrap().args(args).output().unwrap();
+    assert!(!errors(&output).contains("panicked"), "{}", errors(&output));
+    output
+}
+
+fn errors(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+/// A copy of what is imported, which may be damaged; the model it belongs to; where to write.
+struct Case {
+    scratch: TempDir,
+    stem: &'static str,
+    base: PathBuf,
+}
+
+impl Case {
+    fn new(&(name, stem, _): &(&str, &'static str, usize)) -> Self {
+        let scratch = tempfile::tempdir().unwrap();
+        fs::create_dir(scratch.path().join("sliced")).unwrap();
+        for extension in ["pt", "json"] {
+            let file = format!("{stem}.{extension}");
+            let from = fixtures().join("imports").join(name).join(&file);
+            fs::copy(from, scratch.path().join("sliced").join(file)).unwrap();
+        }
+        Self { scratch, stem, base: fixtures().join("families").join(name) }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.scratch.path().join(name)
+    }
+
+    fn file(&self, extension: &str) -> PathBuf {
+        self.path("sliced").join(format!("{}.{extension}", self.stem))
+    }
+
+    fn import(&self, from: &Path, options: &[&str]) -> Output {
+        let out = self.path("out");
+        let mut args = vec!["import", text(from), "--base", text(&self.base), "--out", text(&out)];
+        args.extend(options);
+        slicegpt(&args)
+    }
+
+    /// Importing fails, says all of `says` in one line, and leaves nothing behind.
+    fn refuses(&self, from: &Path, says: &[&str]) {
+        let before = self.entries();
+        let output = self.import(from, &[]);
+        let error = errors(&output);
+        assert_eq!(output.status.code(), Some(2), "{error}");
+        for words in says {
+            assert!(error.contains(words), "{words}: {error}");
+        }
+        assert_eq!(error.trim().lines().count(), 1, "{error}");
+        assert_eq!(self.entries(), before, "nothing is left");
+    }
+
+    fn entries(&self) -> Vec<PathBuf> {
+        let entries = fs::read_dir(self.scratch.path()).unwrap();
+        let mut entries: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
+        entries.sort();
+        entries
+    }
+}
+
+#[test]
+fn logits_are_those_the_reference_computes() {
+    for row in CASES {
+        let (name, _, width) = row;
+        let case = Case::new(row);
+        let output = case.import(&case.path("sliced"), &["--json"]);
+        assert!(output.status.success(), "{name}: {}", errors(&output));
+        let result: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let widths = result["widths"].as_array().unwrap();
+        let (last, cut) = widths.split_last().unwrap();
+        assert!(cut.iter().all(|found| *found == json!(width)), "{name}: {widths:?}");
+        assert_eq!(*last, json!(32), "{name}");
+
+        let expected = case.base.join("expected.safetensors");
+        let logits = case.path("logits.safetensors");
+        let tokens = format!("{}:input_ids", text(&expected));
+        let out = case.path("out");
+        let run =
+            slicegpt(&["logits", text(&out), "--tokens", &tokens, "--out", text(&logits)]);
+        assert!(run.status.success(), "{name}: {}", errors(&run));
+        let expected = Tensors::read(&expected);
+        let difference = largest_difference(
+            Tensors::read(&logits).values("logits"),
+            expected.values("logits"),
+        );
+        assert!(difference < 2e-5, "{name}: {difference}");
+    }
+}
+
+#[test]
+fn the_output_says_where_it_came_from() {
+    let case = Case::new(&CASES[0]);
+    let output = case.import(&case.file("pt"), &["--dtype", "f16"]);
+    assert!(output.status.success(), "{}", errors(&output));
+    let read = |name: &str| fs::read_to_string(case.path("out").join(name)).unwrap();
+    let config: Value = serde_json::from_str(&read("config.json")).unwrap();
+    assert_eq!(config["slicegpt"]["imported"], "opt_0.031.pt");
+    assert_eq!(config["slicegpt"]["nominal_sparsity"], 0.031);
+    assert_eq!(config["slicegpt"]["orientation"], "unknown");
+    let card = read("README.md");
+    assert!(card.contains("opt_0.031.pt, of the reference implementation"), "{card}");
+    assert!(!card.contains("sequences of 0 tokens"), "{card}");
+    let inspected = slicegpt(&["inspect", text(&case.path("out")), "--json"]);
+    let inspected: Value = serde_json::from_slice(&inspected.stdout).unwrap();
+    assert_eq!(inspected["dtype"], "float16");
+    // There is one already.
+    let again = case.import(&case.file("pt"), &[]);
+    assert_eq!(again.status.code(), Some(2));
+    assert!(errors(&again).contains("--force"), "{}", errors(&again));
+    assert!(case.import(&case.file("pt"), &["--force"]).status.success());
+}
+
+/// Early versions wrote the weights alone.
+#[test]
+fn widths_come_from_the_tensors_where_no_json_says_them() {
+    let case = Case::new(&CASES[1]);
+    fs::remove_file(case.file("json")).unwrap();
+    let output = case.import(&case.path("sliced"), &[]);
+    assert!(output.status.success(), "{}", errors(&output));
+}
+
+#[test]
+fn what_does_not_belong_together_is_refused() {
+    let case = Case::new(&CASES[0]);
+    let edit = |from: &str, to: &str| {
+        let json = fs::read_to_string(case.file("json")).unwrap();
+        assert!(json.contains(from), "{json}");
+        json.replacen(from, to, 1)
+    };
+    let sizes = [
+        (edit("\"hidden_size\": 32", "\"hidden_size\": 64"), "`hidden_size` is 64"),
+        (edit("\"layers_num\": 2", "\"layers_num\": 3"), "`layers_num` is 3"),
+        (edit("{\"0\": 31", "{\"0\": 24"), "`embedding_dimensions[0]` is 24, but the model has 31"),
+        (edit("\"parallel_blocks\": false", "\"parallel_blocks\": true"), "`parallel_blocks`"),
+        ("{}".into(), "hidden_size"),
+        ("not json".into(), "not what the reference implementation writes"),
+    ];
+    for (json, says) in sizes {
+        fs::write(case.file("json"), json).unwrap();
+        case.refuses(&case.path("sliced"), &["opt_0.031.json", says]);
+    }
+
+    // The base of another model.
+    let other = Case { base: fixtures().join("families/phi"), ..Case::new(&CASES[0]) };
+    other.refuses(&other.path("sliced"), &["opt_0.031.pt", "model.embed_tokens.weight", "is missing"]);
+    let sliced = Case::new(&CASES[2]);
+    assert!(sliced.import(&sliced.path("sliced"), &[]).status.success());
+    let twice = Case { base: sliced.path("out"), ..Case::new(&CASES[2]) };
+    twice.refuses(&twice.path("sliced"), &["sliced"]);
+}
+
+#[test]
+fn a_file_that_is_not_what_it_claims_is_refused() {
+    let case = Case::new(&CASES[0]);
+    let good = fs::read(case.file("pt")).unwrap();
+    let says = |bytes: &[u8], says: &[&str]| {
+        fs::write(case.file("pt"), bytes).unwrap();
+        case.refuses(&case.path("sliced"), &[&["opt_0.031.pt"][..], says].concat());
+    };
+    says(b"", &["corrupt"]);
+    says(&good[..good.len() / 2], &["corrupt"]);
+    says(b"{\"a\": 1}", &["corrupt"]);
+    says(b"\x80\x02}.", &["no tensors"]);
+    says(b"cposix\nsystem\n(S'touch pwned'\ntR.", &["posix.system", "nothing was run"]);
+    says(
+        b"\x80\x02}X\x01\x00\x00\x00acbuiltins\nexec\nX\x01\x00\x00\x00b\x85Rs.",
+        &["builtins.exec", "nothing was run"],
+    );
+    case.refuses(&case.path("nowhere"), &["nowhere", ".pt"]);
+    fs::create_dir(case.path("empty")).unwrap();
+    case.refuses(&case.path("empty"), &["empty", "no .pt file"]);
+}
