@@ -16,9 +16,14 @@ const STOCK: &str = "It is a model of its family like any other:\n\n\
      ```\n\n\
      How it was made is also in `slicegpt.json`.\n";
 
-/// How a checkpoint in a layout of this tool is used.
-const OWN: &str = "The checkpoint says everything about itself in the `slicegpt` section of \
-     `config.json`:\n\n\
+/// How a checkpoint that comes with the code to run it is used.
+const OWN: &str = "Its shape is not one of its family: `modeling_slicegpt.py` beside it runs it in \
+     transformers (4.53 or later).\n\n\
+     ```python\n\
+     from transformers import AutoModelForCausalLM\n\
+     model = AutoModelForCausalLM.from_pretrained(\".\", trust_remote_code=True)\n\
+     ```\n\n\
+     The checkpoint says everything about itself in the `slicegpt` section of `config.json`:\n\n\
      ```sh\n\
      slicegpt inspect .\n\
      slicegpt eval ppl . --text FILE\n\
@@ -68,7 +73,7 @@ pub fn card(model: &Path, described: &Described, manifest: &Manifest, dtype: Dty
     };
     let (library, usage) = match manifest.stock {
         true => ("transformers", STOCK),
-        false => ("slicegpt", OWN),
+        false => ("transformers", OWN),
     };
     format!(
         "---\n\
