@@ -71,11 +71,16 @@ impl Prompt {
         };
         let tokenised = match self {
             Self::Text(text, special) => {
+                let inner = vocabulary.encode_inner(&text).map_err(failed)?;
                 let ids = match special {
-                    true => vocabulary.encode_prompt(&text),
-                    false => vocabulary.encode_inner(&text),
+                    true => vocabulary.encode_prompt(&text).map_err(failed)?,
+                    false => Vec::new(),
                 };
-                Tokenised { ids: ids.map_err(failed)?, text }
+                // Clients that decode token ids and send the text have written out what the tokenizer puts
+                // before a text: it is not put there a second time.
+                let added = ids.len().saturating_sub(inner.len());
+                let ids = if inner.starts_with(&ids[..added]) { inner } else { ids };
+                Tokenised { ids, text }
             }
             Self::Ids(ids) => Tokenised { text: vocabulary.decode(&ids).map_err(failed)?, ids },
             Self::Conversation(messages) => {

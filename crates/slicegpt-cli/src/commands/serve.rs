@@ -20,7 +20,7 @@ use crate::size::{parse_bytes, show_bytes};
 /// Arguments of `slicegpt serve`.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Hugging Face checkpoint directory, dense or sliced
+    /// Hugging Face checkpoint directory, or org/name[@revision] on the Hub; dense or sliced
     model: PathBuf,
     /// Address or name to listen at: 0.0.0.0 lets other machines in
     #[arg(long, value_name = "HOST", default_value = "127.0.0.1")]
@@ -28,7 +28,7 @@ pub struct Args {
     /// Port to listen at; 0 takes one that is free, and prints it
     #[arg(long, value_name = "N", default_value_t = 8080)]
     port: u16,
-    /// What clients call the model [default: the name of its directory]
+    /// What clients call the model [default: the name of its directory, or org/name]
     #[arg(long, value_name = "NAME")]
     model_name: Option<String>,
     /// Key that clients must give (Authorization: Bearer KEY)
@@ -104,7 +104,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     };
     let name = match args.model_name {
         Some(name) => name,
-        None => directory_name(&args.model)?,
+        None => name_of(&args.model)?,
     };
     let limits = args.bounds.limits(&generator)?;
     generator.target.doing("serving".into());
@@ -134,8 +134,13 @@ fn addresses(host: &str, port: u16) -> Result<Vec<SocketAddr>> {
     Ok(found.with_context(|| format!("--host {host}: no such name or address"))?.collect())
 }
 
-fn directory_name(model: &Path) -> Result<String> {
-    let path = model.canonicalize().with_context(|| model.display().to_string())?;
+/// What a model is called where nothing else is said.
+fn name_of(model: &Path) -> Result<String> {
+    let Ok(path) = model.canonicalize() else {
+        // A model of the Hub.
+        let text = model.to_string_lossy();
+        return Ok(text.split('@').next().unwrap_or_default().to_string());
+    };
     let name = path.file_name().with_context(|| {
         format!("{}: has no name; give the model one with --model-name", model.display())
     })?;

@@ -50,6 +50,11 @@ fn a_prompt_is_text_or_tokens_or_several() {
     let ids = vocabulary.encode_prompt(PROMPT).unwrap();
     let tokens = ask(json!(ids));
     assert_eq!(tokens["choices"][0]["text"], *text);
+    // What the tokenizer puts before a text may be written out.
+    let written = ask(json!(format!("<|begin_of_text|>{PROMPT}")));
+    assert_eq!(written["choices"][0]["logprobs"], choice["logprobs"]);
+    let alone = json!({"prompt": PROMPT, "max_tokens": 1, "add_special_tokens": false});
+    assert_eq!(server.complete(alone).ok()["usage"]["prompt_tokens"], ids.len() - 1);
     for prompt in [json!([PROMPT, "A dog", PROMPT]), json!([ids, "A dog", ids])] {
         let several = ask(prompt);
         let choices = several["choices"].as_array().unwrap();

@@ -36,18 +36,17 @@ pub fn write_spectra(path: &Path, spectra: &[Spectrum]) -> Result<()> {
 /// Everything beside the weights; config.json last.
 pub fn finish(
     staging: &Staging,
-    model: &Path,
     described: &Described,
     sliced: &slicegpt_models::DecoderSpec,
     dtype: Dtype,
     manifest: &Manifest,
 ) -> Result<()> {
-    copy_companions(model, staging.path())?;
+    copy_companions(&described.directory, staging.path())?;
     let write = |name: &str, text: String| {
         let path = staging.path().join(name);
         std::fs::write(&path, text).with_context(|| path.display().to_string())
     };
-    write("README.md", card::card(model, described, manifest, dtype))?;
+    write("README.md", card::card(described, manifest, dtype))?;
     match manifest.stock {
         true => write(Manifest::FILE, serde_json::to_string_pretty(&manifest.to_json())? + "\n")?,
         false => {
