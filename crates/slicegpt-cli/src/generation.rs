@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow, bail};
 use burn::tensor::DType;
@@ -96,10 +97,17 @@ pub struct Loading {
     chat_template: Option<PathBuf>,
 }
 
+impl Loading {
+    /// Whether a template was given.
+    pub fn has_template(&self) -> bool {
+        self.chat_template.is_some()
+    }
+}
+
 /// A model that makes text.
 pub struct Generator {
     pub engine: Engine<Checkpoint>,
-    pub vocabulary: Vocabulary,
+    pub vocabulary: Arc<Vocabulary>,
     pub defaults: Defaults,
     pub target: Target,
     /// The name of the type its weights are in.
@@ -145,7 +153,7 @@ impl Generator {
         progress.finish();
         Ok(Self {
             engine: engine?.ok_or(Interrupted)?,
-            vocabulary,
+            vocabulary: Arc::new(vocabulary),
             defaults,
             target,
             weights,
