@@ -22,6 +22,7 @@ const LIBRARIES: &[&str] = &[
     "slicegpt-eval",
     "slicegpt-generate",
     "slicegpt-gguf",
+    "slicegpt-tasks",
 ];
 
 /// What the benches measure, with the toys they measure it on.
@@ -65,6 +66,11 @@ pub const CRATES: &[CrateRule] = &[
     CrateRule {
         name: "slicegpt-gguf",
         siblings: &["slicegpt-core", "slicegpt-models"],
+        forbidden: &["burn", "faer", "tokenizers"],
+    },
+    CrateRule {
+        name: "slicegpt-tasks",
+        siblings: &["slicegpt-core", "slicegpt-corpus", "slicegpt-generate", "slicegpt-models"],
         forbidden: &["burn", "faer", "tokenizers"],
     },
     CrateRule { name: "slicegpt-cli", siblings: LIBRARIES, forbidden: &[] },

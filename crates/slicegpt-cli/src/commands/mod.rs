@@ -13,4 +13,5 @@ pub mod logits;
 pub mod man;
 pub mod plan;
 pub mod ppl;
+pub mod tasks;
 pub mod verify;
