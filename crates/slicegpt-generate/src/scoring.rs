@@ -116,7 +116,7 @@ where
             pieces.iter().map(|piece| (piece.ids_before(end), piece.sequence.cache)).collect();
         let stream = self.run(&run)?;
         // Rows of the stream that something comes after, each once, with what may come.
-        let mut rows: Vec<(usize, Vec<(usize, usize, u32)>)> = Vec::new();
+        let mut rows: Vec<Row> = Vec::new();
         let mut offset = 0;
         for piece in pieces {
             let length = piece.ids_before(end).len();
@@ -124,10 +124,10 @@ where
             for (place, candidate) in piece.sequence.candidates.iter().enumerate() {
                 if inside.contains(&candidate.after) {
                     let row = offset + candidate.after - piece.start;
-                    let wanted = (piece.index, place, candidate.token);
-                    match rows.iter_mut().rev().find(|(at, _)| *at == row) {
-                        Some((_, all)) => all.push(wanted),
-                        None => rows.push((row, vec![wanted])),
+                    let wanted = Wanted { sequence: piece.index, place, token: candidate.token };
+                    match rows.iter_mut().rev().find(|other| other.at == row) {
+                        Some(same) => same.wanted.push(wanted),
+                        None => rows.push(Row { at: row, wanted: vec![wanted] }),
                     }
                 }
             }
@@ -147,18 +147,18 @@ where
     fn score_rows(
         &self,
         stream: Tensor<3>,
-        rows: &[(usize, Vec<(usize, usize, u32)>)],
+        rows: &[Row],
         found: &mut [Vec<Likelihood>],
     ) -> Result<(), EngineError<S::Error>> {
         let device = stream.device();
         let count = rows.len();
-        let most = rows.iter().map(|(_, all)| all.len()).max().unwrap_or(0);
+        let most = rows.iter().map(|row| row.wanted.len()).max().unwrap_or(0);
         let whole = |values: Vec<i32>, shape: Vec<usize>| TensorData::new(values, shape);
-        let places = rows.iter().map(|(row, _)| *row as i32).collect();
+        let places = rows.iter().map(|row| row.at as i32).collect();
         let places = Tensor::<1, Int>::from_data(whole(places, vec![count]), &device);
         // The first token stands where a row has fewer candidates than another.
-        let tokens = rows.iter().flat_map(|(_, all)| {
-            (0..most).map(|i| all.get(i).map_or(0, |(_, _, token)| *token as i32))
+        let tokens = rows.iter().flat_map(|row| {
+            (0..most).map(|i| row.wanted.get(i).map_or(0, |wanted| wanted.token as i32))
         });
         let tokens = whole(tokens.collect(), vec![1, count, most]);
         let tokens = Tensor::<3, Int>::from_data(tokens, &device);
@@ -168,18 +168,31 @@ where
         let logs = log_softmax(logits, 2).gather(2, tokens).into_data_dtype(DType::F32);
         let logs: Vec<f32> = logs.try_into_vec().expect("it was just made float32");
         let greatest: Vec<i64> = greatest.iter::<i64>().collect();
-        for (row, (_, all)) in rows.iter().enumerate() {
-            for (i, (sequence, place, token)) in all.iter().enumerate() {
-                let log = logs[row * most + i];
+        for (index, row) in rows.iter().enumerate() {
+            for (i, Wanted { sequence, place, token }) in row.wanted.iter().enumerate() {
+                let log = logs[index * most + i];
                 if !log.is_finite() {
                     return Err(EngineError::NotFinite);
                 }
-                let greatest = greatest[row] == i64::from(*token);
+                let greatest = greatest[index] == i64::from(*token);
                 found[*sequence][*place] = Likelihood { log, greatest };
             }
         }
         Ok(())
     }
+}
+
+/// A row of a stream that something comes after.
+struct Row {
+    at: usize,
+    wanted: Vec<Wanted>,
+}
+
+/// A candidate, and where its likelihood belongs.
+struct Wanted {
+    sequence: usize,
+    place: usize,
+    token: u32,
 }
 
 /// What stands where nothing was scored yet.

@@ -89,13 +89,13 @@ pub fn documents(directory: &Path, task: &Task, shots: usize) -> Result<Document
 
 fn file_of(directory: &Path, stem: &str) -> Option<PathBuf> {
     let path = |end: &&str| directory.join(format!("{stem}.{end}"));
-    ["jsonl", "json"].iter().map(|end| path(&end)).find(|path| path.is_file())
+    ["jsonl", "json"].iter().map(path).find(|path| path.is_file())
 }
 
 fn scored_file(directory: &Path, task: &Task) -> Result<PathBuf> {
     let plain = file_of(directory, task.name);
     let of_split = |split: &&str| file_of(directory, &format!("{}_{split}", task.name));
-    if let Some(path) = plain.or_else(|| task.scored.iter().find_map(|split| of_split(&split))) {
+    if let Some(path) = plain.or_else(|| task.scored.iter().find_map(of_split)) {
         return Ok(path);
     }
     let mut others = others(directory, task)?;

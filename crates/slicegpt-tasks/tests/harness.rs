@@ -15,8 +15,11 @@ fn expected() -> Value {
     serde_json::from_str(&text).unwrap()
 }
 
+/// What is counted and what is asked.
+type Asked = (&'static [Metric], Vec<(Item, Prompt)>);
+
 /// What is asked in every task, by the names of the harness.
-fn asked(shots: usize) -> BTreeMap<String, (&'static [Metric], Vec<(Item, Prompt)>)> {
+fn asked(shots: usize) -> BTreeMap<String, Asked> {
     let directory = fixtures().join("tasks");
     let mut all = BTreeMap::new();
     for task in TASKS {
