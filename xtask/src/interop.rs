@@ -1,8 +1,9 @@
-//! `cargo xtask interop`: what is written for RMSNorm models is a checkpoint that stock
-//! transformers loads and computes alike.
+//! `cargo xtask interop`: what this project writes runs where people already work, and what others wrote is
+//! read.
 
 pub mod python;
 
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 use anyhow::{Context, Result, ensure};
@@ -10,7 +11,7 @@ use anyhow::{Context, Result, ensure};
 use crate::workspace::Workspace;
 
 /// Fixture models of the families whose compressed models need no code of their own.
-const MODELS: &[&str] = &[
+const STOCK: &[&str] = &[
     "llama2",
     "llama31",
     "llama-bias",
@@ -22,8 +23,37 @@ const MODELS: &[&str] = &[
     "phi4-mini",
 ];
 
-/// Compresses fixture models and compares their logits with those that Hugging Face transformers,
-/// without any code of ours, computes from the same files.
+/// Fixture models that are cut in the ways that leave their family: one of each kind of norm, positions,
+/// topology and packing; with `--all`, of every family and scaling.
+const CUSTOM: &[&str] = &["opt", "phi", "phi3-window", "qwen3"];
+const CUSTOM_ALL: &[&str] = &[
+    "llama2",
+    "llama31",
+    "llama-bias",
+    "llama-dynamic",
+    "llama-yarn",
+    "mistral",
+    "mistral-head-dim",
+    "opt-untied-gelu",
+    "phi3",
+    "phi3-longrope",
+    "phi4-mini",
+    "qwen2",
+    "qwen2-window",
+    "qwen3-v5",
+];
+
+/// Trained models, with tokenizers.
+const TRAINED: &[&str] = &["ts-opt", "ts-phi"];
+const TRAINED_ALL: &[&str] = &["ts-llama3-gqa", "ts-phi3"];
+
+/// Fixture models that are exported and read back with llama.cpp's own package.
+const GGUF: &[&str] = &["llama31"];
+const GGUF_ALL: &[&str] = &["llama2", "llama-yarn", "mistral", "qwen2", "qwen3", "phi3"];
+
+/// Compares what is written here with what others make of it: logits and greedy text of Hugging Face
+/// transformers, of its last version and of the last 4.x, for every family, dense and cut, as a model of its
+/// family and with the code that comes with a checkpoint; GGUF files read back with llama.cpp's package.
 ///
 /// Makes a Python environment with what xtask/python/requirements.txt names in the target directory,
 /// once.
@@ -32,30 +62,74 @@ pub struct Args {
     /// Python to make the environment with, where there is none yet.
     #[arg(long, value_name = "PROGRAM", default_value = "python3")]
     python: String,
+    /// Check every fixture model, on every version, instead of one of each kind.
+    #[arg(long)]
+    all: bool,
+}
+
+/// What runs the scripts.
+struct Interop {
+    python: PathBuf,
+    scripts: PathBuf,
+    slicegpt: PathBuf,
+    fixtures: PathBuf,
 }
 
 pub fn run(workspace: &Workspace, args: &Args) -> Result<ExitCode> {
     let scripts = workspace.root.join("xtask/python");
-    let requirements = scripts.join("requirements.txt");
     let folder = workspace.target_dir.join("interop-python");
-    let python = python::environment(&args.python, &folder, &requirements)?;
+    let python = python::environment(&args.python, &folder, &scripts.join("requirements.txt"))?;
+    let earlier = workspace.target_dir.join("interop-python-4");
+    python::overlay(&python, &earlier, &scripts.join("transformers-4.txt"))?;
     let slicegpt = workspace.build("slicegpt")?;
-    let families = workspace.root.join("fixtures/families");
-    let status = Command::new(&python)
-        .arg(scripts.join("stock.py"))
-        .arg(slicegpt)
-        .args(MODELS.iter().map(|name| families.join(name)))
-        // Everything is in files here.
-        .env("HF_HUB_OFFLINE", "1")
-        .status()
-        .with_context(|| format!("cannot start {}", python.display()))?;
-    ensure!(status.success(), "stock.py failed ({status}): see its message above");
+    let fixtures = workspace.root.join("fixtures");
+    let interop = Interop { python, scripts, slicegpt, fixtures };
+    let chosen = |some: &[&'static str], rest: &[&'static str]| match args.all {
+        true => [some, rest].concat(),
+        false => some.to_vec(),
+    };
+    let earlier = Some(earlier.as_path());
+    interop.script("stock.py", "families", STOCK, None)?;
+    interop.script("custom.py", "families", &chosen(CUSTOM, CUSTOM_ALL), None)?;
+    interop.script("generated.py", "models", &chosen(TRAINED, TRAINED_ALL), None)?;
+    interop.script("gguf_read.py", "families", &chosen(GGUF, GGUF_ALL), None)?;
+    interop.script("stock.py", "families", &chosen(&STOCK[..1], &STOCK[1..]), earlier)?;
+    interop.script("custom.py", "families", &chosen(&CUSTOM[..2], CUSTOM_ALL), earlier)?;
+    interop.script("generated.py", "models", &chosen(&[], TRAINED_ALL), earlier)?;
     println!(
-        "interop: {} models, each cut in several ways: stock transformers loads them and computes \
-         the same logits",
-        MODELS.len()
+        "interop: transformers computes the same logits and writes the same text, before and after saving; \
+         GGUF files hold what was in the checkpoint"
     );
     Ok(ExitCode::SUCCESS)
+}
+
+impl Interop {
+    /// Runs a script on some of the fixture models, with packages of `overlay` before the others.
+    fn script(
+        &self,
+        name: &str,
+        folder: &str,
+        models: &[&str],
+        overlay: Option<&Path>,
+    ) -> Result<()> {
+        if models.is_empty() {
+            return Ok(());
+        }
+        let mut command = Command::new(&self.python);
+        command
+            .arg(self.scripts.join(name))
+            .arg(&self.slicegpt)
+            .args(models.iter().map(|model| self.fixtures.join(folder).join(model)))
+            // Everything is in files here.
+            .env("HF_HUB_OFFLINE", "1");
+        if let Some(overlay) = overlay {
+            command.env("PYTHONPATH", overlay);
+        }
+        let status =
+            command.status().with_context(|| format!("cannot start {}", self.python.display()))?;
+        ensure!(status.success(), "{name} failed ({status}): see its message above");
+        Ok(())
+    }
 }
 
 #[cfg(test)]
@@ -64,9 +138,13 @@ mod tests {
 
     #[test]
     fn every_model_is_a_fixture() {
-        let workspace = Workspace::load().unwrap();
-        for name in MODELS {
-            let config = workspace.root.join("fixtures/families").join(name).join("config.json");
+        let fixtures = Workspace::load().unwrap().root.join("fixtures");
+        let families = [STOCK, CUSTOM, CUSTOM_ALL, GGUF, GGUF_ALL].concat();
+        let families = families.into_iter().map(|name| fixtures.join("families").join(name));
+        let trained = [TRAINED, TRAINED_ALL].concat();
+        let trained = trained.into_iter().map(|name| fixtures.join("models").join(name));
+        for folder in families.chain(trained) {
+            let config = folder.join("config.json");
             assert!(config.is_file(), "{}", config.display());
         }
     }

@@ -20,7 +20,7 @@ const COMPANIONS: &[&str] = &[
 ];
 
 /// Whether a file of that name belongs to a model beside its weights and config.
-pub(crate) fn is_companion(name: &str) -> bool {
+pub fn is_companion(name: &str) -> bool {
     let name = name.to_lowercase();
     COMPANIONS.iter().any(|start| name.starts_with(start))
 }

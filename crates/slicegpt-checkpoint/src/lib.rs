@@ -17,7 +17,7 @@ mod staging;
 mod writer;
 
 pub use checkpoint::Checkpoint;
-pub use copy::copy_companions;
+pub use copy::{copy_companions, is_companion};
 pub use dtype::Dtype;
 pub use error::CheckpointError;
 pub use manifest::{Calibration, Manifest, TriedSplit};

@@ -1,9 +1,8 @@
 //! The model card of a sliced checkpoint.
 
-use std::path::Path;
-
 use serde_json::Value;
 use slicegpt_checkpoint::{Dtype, Manifest};
+use slicegpt_hub::ModelId;
 
 use crate::model::Described;
 use crate::size::{show_count, show_percent};
@@ -16,21 +15,25 @@ const STOCK: &str = "It is a model of its family like any other:\n\n\
      ```\n\n\
      How it was made is also in `slicegpt.json`.\n";
 
-/// How a checkpoint in a layout of this tool is used.
-const OWN: &str = "The checkpoint says everything about itself in the `slicegpt` section of \
-     `config.json`:\n\n\
+/// How a checkpoint that comes with the code to run it is used.
+const OWN: &str = "Its shape is not one of its family: `modeling_slicegpt.py` beside it runs it in \
+     transformers (4.53 or later).\n\n\
+     ```python\n\
+     from transformers import AutoModelForCausalLM\n\
+     model = AutoModelForCausalLM.from_pretrained(\".\", trust_remote_code=True)\n\
+     ```\n\n\
+     The checkpoint says everything about itself in the `slicegpt` section of `config.json`:\n\n\
      ```sh\n\
      slicegpt inspect .\n\
      slicegpt eval ppl . --text FILE\n\
      ```\n";
 
 /// `README.md`: what was cut, with what, and how to use and reproduce it.
-pub fn card(model: &Path, described: &Described, manifest: &Manifest, dtype: Dtype) -> String {
-    let name = model
-        .canonicalize()
-        .ok()
-        .and_then(|path| Some(path.file_name()?.to_string_lossy().into_owned()))
-        .unwrap_or_else(|| "a model".into());
+pub fn card(described: &Described, manifest: &Manifest, dtype: Dtype) -> String {
+    let directory = described.directory.canonicalize().ok();
+    let last = || Some(directory?.file_name()?.to_string_lossy().into_owned());
+    let name = ModelId::of_snapshot(&described.directory).or_else(last);
+    let name = name.unwrap_or_else(|| "a model".into());
     let origin = described.config.get("_name_or_path").and_then(Value::as_str);
     let origin = origin.filter(|origin| !origin.is_empty()).unwrap_or(&name);
     let widths: Vec<String> = manifest.widths.iter().map(usize::to_string).collect();
@@ -68,7 +71,7 @@ pub fn card(model: &Path, described: &Described, manifest: &Manifest, dtype: Dty
     };
     let (library, usage) = match manifest.stock {
         true => ("transformers", STOCK),
-        false => ("slicegpt", OWN),
+        false => ("transformers", OWN),
     };
     format!(
         "---\n\

@@ -145,10 +145,11 @@ pub struct Generator {
 }
 
 impl Generator {
-    /// Loads the model of `directory`.
-    pub fn load(directory: &Path, loading: &Loading) -> Result<Self> {
-        let opened = Opened::open(directory)?;
-        let vocabulary = Vocabulary::open(directory)?;
+    /// Loads `model`, a directory or a model of the Hub.
+    pub fn load(model: &Path, loading: &Loading) -> Result<Self> {
+        let opened = Opened::open(model)?;
+        let directory = opened.directory();
+        let vocabulary = Vocabulary::open(&directory)?;
         let generation = opened.checkpoint.generation_config()?;
         let defaults = Defaults::read(generation.as_ref(), opened.checkpoint.config());
         let target = loading.running.open()?;
@@ -159,7 +160,7 @@ impl Generator {
             defaults,
             target,
             weights,
-            directory: directory.to_path_buf(),
+            directory,
             template: loading.chat_template.clone(),
         })
     }

@@ -13,6 +13,7 @@ mod device;
 mod estimate;
 mod generation;
 mod help;
+mod hub;
 mod memory;
 mod model;
 mod options;

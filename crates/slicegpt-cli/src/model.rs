@@ -8,8 +8,10 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 use slicegpt_checkpoint::{Checkpoint, Dtype};
 use slicegpt_core::{TensorSource, Widths};
+use slicegpt_hub::Need;
 use slicegpt_models::{DecoderSpec, Model, Slicing};
 
+use crate::hub::{WEIGHTS, located};
 use crate::progress::warn;
 
 /// Tensors that old checkpoints hold and no model needs: constants of the architecture.
@@ -17,6 +19,8 @@ const CONSTANTS: &[&str] = &["rotary_emb.inv_freq", "masked_bias", "attn.bias"];
 
 /// What `config.json` alone says.
 pub struct Described {
+    /// Where it lies.
+    pub directory: PathBuf,
     /// The decoder as it is: dense, or sliced.
     pub spec: DecoderSpec,
     /// The whole of `config.json`.
@@ -24,9 +28,10 @@ pub struct Described {
 }
 
 impl Described {
-    /// Reads `config.json` of `directory`.
-    pub fn read(directory: &Path) -> Result<Self> {
-        let (config, manifest) = Checkpoint::describe(directory)?;
+    /// Reads `config.json` of `model`, a directory or a model of the Hub.
+    pub fn read(model: &Path) -> Result<Self> {
+        let directory = located(model, Need::Config)?;
+        let (config, manifest) = Checkpoint::describe(&directory)?;
         let at = || directory.join("config.json").display().to_string();
         let mut spec = slicegpt_models::parse(&config).with_context(at)?;
         if let Some(manifest) = manifest.as_ref().filter(|manifest| !manifest.stock) {
@@ -56,7 +61,7 @@ impl Described {
             }
             spec = spec.cut(Slicing { widths, shortcuts, last_norm_weight, intermediate_sizes });
         }
-        Ok(Self { spec, config })
+        Ok(Self { directory, spec, config })
     }
 
     /// The type `config.json` says the weights have; float32 if it does not say.
@@ -83,8 +88,9 @@ pub struct Opened {
 }
 
 impl Opened {
-    /// Opens `directory`. Every tensor is looked up, none is read.
-    pub fn open(directory: &Path) -> Result<Self> {
+    /// Opens `model`, a directory or a model of the Hub. Every tensor is looked up, none is read.
+    pub fn open(model: &Path) -> Result<Self> {
+        let directory = &located(model, WEIGHTS)?;
         let Described { spec, .. } = Described::read(directory)?;
         let checkpoint = Checkpoint::open(directory)?;
         let model = Model::new(spec.clone(), &checkpoint, slicegpt_device::Opened::cpu().device);

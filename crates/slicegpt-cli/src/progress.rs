@@ -79,6 +79,34 @@ impl Progress {
     }
 }
 
+/// A bar of the bytes of a file on its way here; invisible unless stderr is a terminal.
+pub struct Bytes(ProgressBar);
+
+impl Bytes {
+    /// Starts a bar for `file`, of which `from` bytes are here, of `size` if that is known.
+    pub fn start(file: &str, size: Option<u64>, from: u64) -> Self {
+        let bar = ProgressBar::with_draw_target(size, ProgressDrawTarget::stderr());
+        let template = "{prefix} {wide_bar} {bytes}/{total_bytes}  {bytes_per_sec} (ETA {eta})";
+        bar.set_style(ProgressStyle::with_template(template).expect("a valid template"));
+        bar.set_prefix(file.to_string());
+        bar.set_position(from);
+        // What came before is no measure of how fast the rest comes.
+        bar.reset_eta();
+        Self(bar)
+    }
+
+    /// So many bytes more; whether to go on.
+    pub fn advance(&self, bytes: u64) -> ControlFlow<()> {
+        self.0.inc(bytes);
+        going_on()
+    }
+
+    /// The file is here.
+    pub fn finish(self) {
+        self.0.finish_and_clear();
+    }
+}
+
 /// A message that only a person watching wants.
 pub fn note(message: impl std::fmt::Display) {
     if std::io::stderr().is_terminal() {

@@ -19,6 +19,7 @@ mod layout;
 mod load;
 mod mlp;
 mod model;
+pub mod portable;
 mod rope;
 mod sample;
 mod spec;

@@ -1,16 +1,18 @@
 //! What the tests of SliceGPT share: where fixtures are, tensors out of files, error metrics, toy
-//! decoders.
+//! decoders, a Hub on this machine.
 //!
 //! A development dependency only. It refuses to know the command line.
 
 mod device;
 mod files;
 mod gguf;
+mod hub;
 mod metrics;
 mod toy;
 
 pub use device::device;
 pub use files::{Tensors, fixtures, reference};
 pub use gguf::{Gguf, GgufTensor};
+pub use hub::{Access, Faults, HubServer, Model, Request, State};
 pub use metrics::{largest_difference, relative};
 pub use toy::{ToySource, spec};

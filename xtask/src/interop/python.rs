@@ -34,6 +34,27 @@ pub fn environment(python: &str, folder: &Path, requirements: &Path) -> Result<P
     Ok(ours)
 }
 
+/// A folder in which packages stand before those of the environment of `python`, for programs started with
+/// it as PYTHONPATH: other versions of a few, without all they depend on a second time.
+pub fn overlay(python: &Path, folder: &Path, requirements: &Path) -> Result<()> {
+    let wanted = fs::read_to_string(requirements)
+        .with_context(|| format!("cannot read {}", requirements.display()))?;
+    if is_installed(folder, &wanted) {
+        return Ok(());
+    }
+    if folder.exists() {
+        fs::remove_dir_all(folder)
+            .with_context(|| format!("cannot remove {}", folder.display()))?;
+    }
+    eprintln!("installing what {} names", requirements.display());
+    let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"];
+    let mut install = Command::new(python);
+    install.args(pip).arg("--target").arg(folder).arg("-r").arg(requirements);
+    succeed(&mut install)?;
+    let stamp = stamp(folder);
+    fs::write(&stamp, wanted).with_context(|| format!("cannot write {}", stamp.display()))
+}
+
 /// Written last, with what was installed: half an environment is made again.
 fn stamp(folder: &Path) -> PathBuf {
     folder.join("installed.txt")

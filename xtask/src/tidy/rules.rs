@@ -23,6 +23,7 @@ const LIBRARIES: &[&str] = &[
     "slicegpt-generate",
     "slicegpt-gguf",
     "slicegpt-tasks",
+    "slicegpt-hub",
 ];
 
 /// What the benches measure, with the toys they measure it on.
@@ -72,6 +73,11 @@ pub const CRATES: &[CrateRule] = &[
         name: "slicegpt-tasks",
         siblings: &["slicegpt-core", "slicegpt-corpus", "slicegpt-generate", "slicegpt-models"],
         forbidden: &["burn", "faer", "tokenizers"],
+    },
+    CrateRule {
+        name: "slicegpt-hub",
+        siblings: &[],
+        forbidden: &["burn", "faer", "safetensors", "tokenizers", "tokio"],
     },
     CrateRule { name: "slicegpt-cli", siblings: LIBRARIES, forbidden: &[] },
     CrateRule { name: "slicegpt-testkit", siblings: LIBRARIES, forbidden: &[] },

@@ -24,7 +24,7 @@ use crate::text::Calibration;
 /// Arguments of `slicegpt calibrate`.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Hugging Face checkpoint directory, dense
+    /// Hugging Face checkpoint directory, or org/name[@revision] on the Hub; dense
     model: PathBuf,
     /// File to write, for `compress --stats`; it appears only when it is complete
     #[arg(long, value_name = "FILE")]
@@ -45,8 +45,9 @@ const NAME: &str = "statistics.safetensors";
 
 /// Runs it.
 pub fn run(args: Args) -> Result<ExitCode> {
-    refuse_sliced(&Described::read(&args.model)?)?;
-    let staging = Staging::for_file(&args.out, &args.model)?;
+    let described = Described::read(&args.model)?;
+    refuse_sliced(&described)?;
+    let staging = Staging::for_file(&args.out, &described.directory)?;
     let opened = Opened::open(&args.model)?;
     let target = args.running.open()?;
     let computing = args.computing.settings(&target)?;

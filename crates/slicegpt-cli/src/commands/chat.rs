@@ -16,7 +16,7 @@ use crate::progress::{check, note, warn};
 /// Arguments of `slicegpt chat`.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Hugging Face checkpoint directory of a chat model, dense or sliced
+    /// Chat model, dense or sliced: Hugging Face checkpoint directory, or org/name[@revision] on the Hub
     model: PathBuf,
     /// What the system says before the conversation
     #[arg(long, value_name = "TEXT")]

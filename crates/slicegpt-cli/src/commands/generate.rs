@@ -23,7 +23,7 @@ const MOST: usize = 128;
 #[derive(clap::Args)]
 #[group(id = "text", required = true, multiple = false, args = ["prompt", "prompt_file"])]
 pub struct Args {
-    /// Hugging Face checkpoint directory, dense or sliced
+    /// Hugging Face checkpoint directory, or org/name[@revision] on the Hub; dense or sliced
     model: PathBuf,
     /// What comes before; `-` reads it from stdin
     #[arg(long, short, value_name = "TEXT", allow_hyphen_values = true)]

@@ -11,6 +11,7 @@ use clap::builder::PossibleValuesParser;
 use serde_json::{Value, json};
 use slicegpt_checkpoint::{Dtype, Staging};
 use slicegpt_gguf::{Export, ExportError, FileType, PRE_TOKENIZERS, Type, Vocabulary};
+use slicegpt_hub::ModelId;
 use slicegpt_models::DecoderSpec;
 
 use crate::memory;
@@ -22,7 +23,7 @@ use crate::size::{show_bytes, show_count};
 /// Arguments of `slicegpt export gguf`.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Hugging Face checkpoint directory, dense or sliced
+    /// Hugging Face checkpoint directory, or org/name[@revision] on the Hub; dense or sliced
     model: PathBuf,
     /// The file to write
     #[arg(long, value_name = "FILE")]
@@ -48,17 +49,18 @@ pub struct Args {
 
 /// Runs it.
 pub fn run(args: Args) -> Result<ExitCode> {
-    let opened = Opened::open(&args.model)?;
     check_free(&args.out, args.force)?;
+    let opened = Opened::open(&args.model)?;
     let file_type = args.file_type.unwrap_or(match opened.dtype {
         Dtype::F32 => FileType::F32,
         Dtype::F16 => FileType::F16,
         Dtype::Bf16 => FileType::Bf16,
     });
     let spec = &opened.spec;
-    let name = args.name.clone().unwrap_or_else(|| directory_name(&args.model));
+    let directory = opened.directory();
+    let name = args.name.clone().unwrap_or_else(|| directory_name(&directory));
     let pre = args.pre_tokenizer.as_deref();
-    let vocabulary = || Vocabulary::read(&args.model, spec.vocab_size, pre);
+    let vocabulary = || Vocabulary::read(&directory, spec.vocab_size, pre);
     let at = || args.model.display().to_string();
     // What the model is comes before what its tokenizer is.
     Export::new(spec, file_type, &name, Vocabulary::default()).with_context(at)?;
@@ -68,7 +70,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     }
 
     memory::reset_peak();
-    let staging = Staging::for_file(&args.out, &args.model)?;
+    let staging = Staging::for_file(&args.out, &directory)?;
     let staged = staging.path().join("model.gguf");
     let device = slicegpt_device::Opened::cpu().device;
     let model = opened.model(&device);
@@ -104,8 +106,11 @@ fn check_free(out: &Path, force: bool) -> Result<()> {
     Ok(())
 }
 
-/// The last part of the path, as a name.
+/// The name of a model of the Hub, or the last part of the path.
 fn directory_name(directory: &Path) -> String {
+    if let Some(id) = ModelId::of_snapshot(directory) {
+        return id.rsplit('/').next().unwrap_or(&id).to_string();
+    }
     let resolved = directory.canonicalize();
     let name = resolved.as_deref().unwrap_or(directory).file_name();
     name.map_or_else(|| "model".into(), |name| name.to_string_lossy().into_owned())

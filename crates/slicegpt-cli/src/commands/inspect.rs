@@ -14,7 +14,7 @@ use crate::size::{show_bytes, show_count, show_percent, show_widths};
 /// Arguments of `slicegpt inspect`.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Hugging Face checkpoint directory
+    /// Hugging Face checkpoint directory, or org/name[@revision] on the Hub
     model: PathBuf,
     /// Print one JSON object
     #[arg(long)]

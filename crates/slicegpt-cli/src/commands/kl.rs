@@ -20,9 +20,11 @@ use crate::text::Cutting;
 #[derive(clap::Args)]
 #[group(id = "input", required = true, multiple = false, args = ["text", "tokens"])]
 pub struct Args {
-    /// Hugging Face checkpoint directory of the model to compare with, usually the dense one
+    /// Model to compare with, usually the dense one: Hugging Face checkpoint directory, or
+    /// org/name[@revision] on the Hub
     base: PathBuf,
-    /// Hugging Face checkpoint directory of the model to judge, with the same tokenizer
+    /// Model to judge, with the same tokenizer: Hugging Face checkpoint directory, or
+    /// org/name[@revision] on the Hub
     model: PathBuf,
     /// Text to compare on: plain, JSONL or Parquet
     #[arg(long, value_name = "FILE")]

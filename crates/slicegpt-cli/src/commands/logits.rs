@@ -16,7 +16,7 @@ use crate::text::Cutting;
 /// Arguments of `slicegpt logits`.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Hugging Face checkpoint directory, dense or sliced
+    /// Hugging Face checkpoint directory, or org/name[@revision] on the Hub; dense or sliced
     model: PathBuf,
     /// Token ids
     #[arg(long, value_name = "FILE.safetensors[:TENSOR]")]
@@ -40,7 +40,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     if tokens.is_ok() && tokens.ok() == args.out.canonicalize().ok() {
         bail!("{}: holds the tokens; choose another --out", args.out.display());
     }
-    let staging = Staging::for_file(&args.out, &args.model)?;
+    let staging = Staging::for_file(&args.out, &opened.directory())?;
     let shape = vec![samples.count(), samples.seqlen(), opened.spec.vocab_size];
     let tensors = vec![("logits".to_string(), shape)];
     let mut writer = Writer::create(staging.path(), tensors, Dtype::F32, u64::MAX)?;

@@ -21,7 +21,7 @@ use crate::text::{SAMPLES, SEQLEN};
 /// Arguments of `slicegpt plan`.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Hugging Face checkpoint directory; only its config.json is read
+    /// Hugging Face checkpoint directory, or org/name[@revision] on the Hub; only its config.json is read
     model: PathBuf,
     #[command(flatten)]
     cut: Cut,

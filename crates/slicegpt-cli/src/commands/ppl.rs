@@ -19,7 +19,7 @@ use crate::text::Cutting;
 #[derive(clap::Args)]
 #[group(id = "input", required = true, multiple = false, args = ["text", "tokens"])]
 pub struct Args {
-    /// Hugging Face checkpoint directory, dense or sliced
+    /// Hugging Face checkpoint directory, or org/name[@revision] on the Hub; dense or sliced
     model: PathBuf,
     /// Text to score: plain, JSONL or Parquet
     #[arg(long, value_name = "FILE")]

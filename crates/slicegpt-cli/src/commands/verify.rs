@@ -23,7 +23,7 @@ use crate::text::Cutting;
 /// Arguments of `slicegpt verify`.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Hugging Face checkpoint directory, dense
+    /// Hugging Face checkpoint directory, or org/name[@revision] on the Hub; dense
     model: PathBuf,
     /// Text to compare logits on, at most 256 tokens of a sequence [default: random tokens]
     #[arg(long, value_name = "FILE")]

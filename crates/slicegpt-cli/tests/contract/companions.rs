@@ -8,6 +8,15 @@ use slicegpt_testkit::fixtures;
 
 use crate::workshop::{TRAINED, Workshop, errors, read_json};
 
+/// What is written where a cut leaves the family.
+const WRITTEN: [&str; 5] = [
+    "README.md",
+    "config.json",
+    "configuration_slicegpt.py",
+    "model.safetensors",
+    "modeling_slicegpt.py",
+];
+
 fn files(workshop: &Workshop, directory: &str) -> BTreeSet<String> {
     let entries = std::fs::read_dir(workshop.path(directory)).unwrap();
     entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
@@ -28,8 +37,7 @@ fn tokenizer_and_generation_files_are_copied_byte_for_byte() {
             .map(|path| std::fs::read(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display())));
         assert!(dense == sliced, "{name}");
     }
-    let written = ["README.md", "config.json", "model.safetensors"];
-    let all = companions.into_iter().chain(written).map(String::from).collect();
+    let all = companions.into_iter().chain(WRITTEN).map(String::from).collect();
     assert_eq!(files(&workshop, "out"), all);
     // They are enough to go on with.
     workshop.json("eval ppl out --text FIXTURES/text/valid.txt --seqlen 64 --max-samples 1");
@@ -64,7 +72,12 @@ fn the_config_says_how_it_was_made() {
     // The rest is as it was.
     let mut rest = config.as_object().unwrap().clone();
     rest.remove("slicegpt");
-    assert_eq!(Value::Object(rest), read_json(&workshop.model("config.json")));
+    let map = rest.remove("auto_map").unwrap();
+    assert_eq!(map["AutoModelForCausalLM"], "modeling_slicegpt.SliceGPTForCausalLM");
+    assert_eq!(rest.remove("architectures").unwrap(), json!(["SliceGPTForCausalLM"]));
+    let mut dense = read_json(&workshop.model("config.json"));
+    dense.as_object_mut().unwrap().remove("architectures");
+    assert_eq!(Value::Object(rest), dense);
 }
 
 #[test]
@@ -108,8 +121,7 @@ fn force_replaces_all_of_an_older_output() {
     compress("--max-shard-size 20kB");
     workshop.write("out/NOTICE", "of the older one");
     compress("--force --sparsity 0.5");
-    let all = ["README.md", "config.json", "model.safetensors"].map(String::from);
-    assert_eq!(files(&workshop, "out"), all.into());
+    assert_eq!(files(&workshop, "out"), WRITTEN.map(String::from).into());
     let inspected = workshop.json("inspect out");
     assert_eq!(inspected["slicegpt"]["nominal_sparsity"], 0.5);
     // Nothing is left beside it.

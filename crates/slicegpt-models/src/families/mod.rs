@@ -13,6 +13,7 @@ use serde_json::Value;
 
 use crate::config::{Config, ConfigError, Result};
 use crate::layout::{Names, Part};
+use crate::portable::ARCHITECTURE;
 use crate::{Activation, AttentionSpec, DecoderSpec, MlpSpec, NormSpec, Positions, Topology};
 
 type Parse = fn(Config<'_>) -> Result<DecoderSpec>;
@@ -55,7 +56,9 @@ pub fn parse(config: &Value) -> Result<DecoderSpec> {
     };
     // A checkpoint may borrow the type of a model it extends.
     let class = config.get("architectures").and_then(|list| list.get(0)?.as_str());
-    if let Some(class) = class.and_then(|class| class.strip_suffix("ForCausalLM"))
+    if let Some(class) = class
+        .filter(|class| *class != ARCHITECTURE)
+        .and_then(|class| class.strip_suffix("ForCausalLM"))
         && class.to_lowercase() != model_type
     {
         return Err(ConfigError::Refused(format!(

@@ -2,9 +2,10 @@
 
 use serde_json::{Value, json};
 use slicegpt_checkpoint::{Dtype, Manifest};
-use slicegpt_models::DecoderSpec;
+use slicegpt_models::{DecoderSpec, portable};
 
-/// The config of the dense model with what slicing changed, and the `slicegpt` section.
+/// The config of the dense model with what slicing changed; where that leaves no model of its family, the
+/// `slicegpt` section too, and what makes transformers find the code that comes with it.
 pub fn sliced(config: &Value, spec: &DecoderSpec, dtype: Dtype, manifest: &Manifest) -> Value {
     let mut config = config.clone();
     let fields = config.as_object_mut().expect("it was parsed as a config before");
@@ -20,6 +21,8 @@ pub fn sliced(config: &Value, spec: &DecoderSpec, dtype: Dtype, manifest: &Manif
     if manifest.intermediate_size.is_some() {
         fields.insert(intermediate_size.into(), json!(spec.mlp.intermediate_size));
     }
+    // Code of the dense model's own is not copied, and would not fit.
+    fields.remove("auto_map");
     match manifest.stock {
         true => {
             fields.insert("hidden_size".into(), json!(spec.hidden_size));
@@ -28,7 +31,13 @@ pub fn sliced(config: &Value, spec: &DecoderSpec, dtype: Dtype, manifest: &Manif
             fields.insert("rms_norm_eps".into(), json!(spec.norm.eps));
         }
         false => {
-            fields.insert("slicegpt".into(), manifest.to_json());
+            let mut section = manifest.to_json();
+            section["decoder"] = spec.portable();
+            fields.insert("slicegpt".into(), section);
+            fields.insert("auto_map".into(), portable::auto_map());
+            fields.insert("architectures".into(), json!([portable::ARCHITECTURE]));
+            // Which may have told the family until now.
+            fields.insert("model_type".into(), json!(spec.model_type));
         }
     }
     config
@@ -47,6 +56,7 @@ mod tests {
             "model_type": "opt", "hidden_size": 8, "num_attention_heads": 2,
             "num_hidden_layers": 1, "ffn_dim": 16, "vocab_size": 10,
             "max_position_embeddings": 4, "torch_dtype": "float16", "custom": [1],
+            "auto_map": { "AutoConfig": "other.Config" },
         });
         let spec = slicegpt_models::parse(&dense).unwrap();
         assert!(spec.tied);
@@ -81,5 +91,9 @@ mod tests {
         assert_eq!(config["tie_word_embeddings"], false);
         assert_eq!(config["custom"], json!([1]));
         assert_eq!(config["slicegpt"]["widths"], json!([6, 6, 8]));
+        assert_eq!(config["slicegpt"]["decoder"]["heads"], 2);
+        assert_eq!(config["auto_map"], portable::auto_map());
+        assert_eq!(config["model_type"], "opt", "the family is what this tool reads");
+        slicegpt_models::parse(&config).unwrap();
     }
 }

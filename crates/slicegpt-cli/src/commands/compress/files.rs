@@ -6,6 +6,7 @@ use anyhow::{Context, Result};
 use serde_json::json;
 use slicegpt_calibrate::Spectrum;
 use slicegpt_checkpoint::{Dtype, Manifest, Staging, copy_companions};
+use slicegpt_models::portable;
 
 use super::config;
 use crate::card;
@@ -35,20 +36,24 @@ pub fn write_spectra(path: &Path, spectra: &[Spectrum]) -> Result<()> {
 /// Everything beside the weights; config.json last.
 pub fn finish(
     staging: &Staging,
-    model: &Path,
     described: &Described,
     sliced: &slicegpt_models::DecoderSpec,
     dtype: Dtype,
     manifest: &Manifest,
 ) -> Result<()> {
-    copy_companions(model, staging.path())?;
+    copy_companions(&described.directory, staging.path())?;
     let write = |name: &str, text: String| {
         let path = staging.path().join(name);
         std::fs::write(&path, text).with_context(|| path.display().to_string())
     };
-    write("README.md", card::card(model, described, manifest, dtype))?;
-    if manifest.stock {
-        write(Manifest::FILE, serde_json::to_string_pretty(&manifest.to_json())? + "\n")?;
+    write("README.md", card::card(described, manifest, dtype))?;
+    match manifest.stock {
+        true => write(Manifest::FILE, serde_json::to_string_pretty(&manifest.to_json())? + "\n")?,
+        false => {
+            for (name, code) in portable::PYTHON {
+                write(name, code.into())?;
+            }
+        }
     }
     let config = config::sliced(&described.config, sliced, dtype, manifest);
     write("config.json", serde_json::to_string_pretty(&config)? + "\n")

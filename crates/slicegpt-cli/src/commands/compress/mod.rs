@@ -46,7 +46,7 @@ use crate::text::{self, Calibration};
 /// Arguments of `slicegpt compress`.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Hugging Face checkpoint directory
+    /// Hugging Face checkpoint directory, or org/name[@revision] on the Hub
     model: PathBuf,
     /// Directory to write; it appears only when it is complete
     #[arg(long, value_name = "DIR")]
@@ -130,11 +130,11 @@ pub fn run(args: Args) -> Result<ExitCode> {
     args.refuse_misfits()?;
     let refit = args.refit(args.cut.method);
     args.cut.wanted(spec, args.dtype.map_or(described.dtype(), Dtype::from))?;
-    let staging = Staging::new(&args.out, Some(&args.model), args.force)?;
+    let staging = Staging::new(&args.out, Some(&described.directory), args.force)?;
     let spectra_file = args
         .spectra
         .as_ref()
-        .map(|path| stage_spectra(path, &args.model, &args.out))
+        .map(|path| stage_spectra(path, &described.directory, &args.out))
         .transpose()?;
     let opened = Opened::open(&args.model)?;
     let target = args.running.open()?;
@@ -243,7 +243,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
         calibration: described_text,
         tool_version: format!("slicegpt {}", env!("CARGO_PKG_VERSION")),
     };
-    finish(&staging, &args.model, &described, &sliced, dtype, &manifest)?;
+    finish(&staging, &described, &sliced, dtype, &manifest)?;
     if let Some(staging) = &spectra_file {
         write_spectra(&staging.path().join(SPECTRA), &spectra)?;
     }

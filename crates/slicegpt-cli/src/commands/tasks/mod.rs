@@ -21,7 +21,7 @@ use crate::progress::{note, warn};
 /// Arguments of `slicegpt eval tasks`.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Hugging Face checkpoint directory, dense or sliced
+    /// Hugging Face checkpoint directory, or org/name[@revision] on the Hub; dense or sliced
     model: PathBuf,
     /// Tasks, separated by commas: piqa, hellaswag, winogrande, arc_easy, arc_challenge,
     /// lambada_openai, mmlu
@@ -94,13 +94,14 @@ pub fn run(args: Args) -> Result<ExitCode> {
         }
         tasks.push(task);
     }
+    let opened = Opened::open(&args.model)?;
+    let directory = opened.directory();
     let staging = match &args.log_samples {
-        Some(path) => Some((path, Staging::for_file(path, &args.model)?)),
+        Some(path) => Some((path, Staging::for_file(path, &directory)?)),
         None => None,
     };
-    let opened = Opened::open(&args.model)?;
     let spec = opened.spec.clone();
-    let encoder = Encoder::open(&args.model, spec.context_length, spec.vocab_size)?;
+    let encoder = Encoder::open(&directory, spec.context_length, spec.vocab_size)?;
     // All files are read before the model: what is wrong with them is said at once.
     let read = |task: &&'static Task| ask::questions(task, &args, &encoder);
     let questions = tasks.iter().map(read).collect::<Result<Vec<_>>>()?;
@@ -108,7 +109,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let (engine, weights) = load_engine(opened, &target, args.weights)?;
     let mut answered = Vec::with_capacity(questions.len());
     for of_task in questions {
-        answered.push(ask::answer(of_task, &engine, &target, &args.model)?);
+        answered.push(ask::answer(of_task, &engine, &target, &directory)?);
     }
     for task in &answered {
         let truncated = task.truncated();

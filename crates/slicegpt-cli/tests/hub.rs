@@ -1,0 +1,195 @@
+//! Models of the Hub on the command line: any MODEL may be one.
+
+use std::path::Path;
+
+use assert_cmd::Command;
+use serde_json::Value;
+use slicegpt_testkit::{Access, HubServer, fixtures};
+
+/// A home with an empty cache, and a Hub with models of the fixtures.
+struct Fixture {
+    hub: HubServer,
+    home: tempfile::TempDir,
+}
+
+impl Fixture {
+    fn new() -> Self {
+        let hub = HubServer::start();
+        for name in ["llama2", "llama-sharded", "opt-bin"] {
+            hub.add(&format!("org/{name}"), &fixtures().join("families").join(name));
+        }
+        hub.add("org/chat", &fixtures().join("models/ts-llama3-gqa"));
+        Self { hub, home: tempfile::tempdir().unwrap() }
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.home.path().join(name).to_str().unwrap().to_string()
+    }
+
+    fn slicegpt(&self, line: &str) -> Command {
+        let mut command = Command::cargo_bin("slicegpt").unwrap();
+        let inherited = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+        let others = inherited.filter(|name| name.starts_with("HF_") || name.ends_with("_proxy"));
+        others.for_each(|name| {
+            command.env_remove(name);
+        });
+        command.env("HF_ENDPOINT", self.hub.endpoint()).env("HF_HOME", self.home.path());
+        command.current_dir(self.home.path()).args(shlex::split(line).unwrap());
+        command
+    }
+
+    fn stdout(&self, line: &str) -> String {
+        let output = self.slicegpt(line).assert().success().get_output().clone();
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert!(!stderr.contains("cache"), "{line}: {stderr}");
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    fn json(&self, line: &str) -> Value {
+        serde_json::from_str(&self.stdout(line)).expect("one JSON object on stdout")
+    }
+
+    /// The command ends with 2 and one line that says all of `says`.
+    fn refused(&self, mut command: Command, says: &[&str]) {
+        let output = command.assert().code(2).get_output().clone();
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert!(output.stdout.is_empty());
+        assert_eq!(stderr.lines().count(), 1, "{stderr}");
+        assert!(stderr.starts_with("error: "), "{stderr}");
+        says.iter().for_each(|text| assert!(stderr.contains(text), "`{text}` is not in: {stderr}"));
+    }
+
+    fn tokens(&self) -> String {
+        fixtures().join("families/llama2/expected.safetensors").to_str().unwrap().to_string()
+    }
+}
+
+#[test]
+fn a_model_of_the_hub_is_as_good_as_its_directory() {
+    let fixture = Fixture::new();
+    for name in ["llama2", "llama-sharded", "opt-bin"] {
+        let here = fixtures().join("families").join(name);
+        let [here, there] = [here.to_str().unwrap(), &format!("org/{name}")]
+            .map(|model| fixture.json(&format!("inspect '{model}' --json")));
+        assert_eq!(here, there, "{name}");
+        // Again, and without asking.
+        fixture.hub.state().requests.clear();
+        let mut offline = fixture.slicegpt(&format!("inspect org/{name} --json"));
+        let output = offline.env("HF_HUB_OFFLINE", "1").assert().success().get_output().clone();
+        assert_eq!(serde_json::from_slice::<Value>(&output.stdout).unwrap(), there);
+        assert!(fixture.hub.state().requests.is_empty());
+    }
+}
+
+#[test]
+fn what_reads_no_weights_loads_none() {
+    let fixture = Fixture::new();
+    fixture.stdout("plan org/llama-sharded --method per-layer --sparsity 0.25 --json");
+    assert_eq!(fixture.hub.downloaded(), ["config.json"]);
+    // One that was asked for is asked for once.
+    fixture.stdout("plan org/llama-sharded@main --method per-layer --sparsity 0.25 --json");
+    assert!(fixture.hub.downloaded().is_empty());
+}
+
+#[test]
+fn every_command_takes_one() {
+    let fixture = Fixture::new();
+    let tokens = fixture.tokens();
+    let model = "org/llama2";
+    let inspected = fixture.json(&format!("inspect {model} --json"));
+    fixture.json(&format!("verify {model} --json"));
+    fixture.json(&format!("eval ppl {model} --tokens '{tokens}' --json"));
+    let same = fixture.json(&format!("eval kl {model} {model}@main --tokens '{tokens}' --json"));
+    assert_eq!(same["kl"].as_f64(), Some(0.0));
+    fixture.stdout(&format!("logits {model} --tokens '{tokens}' --out logits.safetensors"));
+    let cut = "--keep-params 0.8 --calibration";
+    fixture.stdout(&format!("compress {model} --out small {cut} '{tokens}' --json"));
+    fixture.stdout(&format!("calibrate {model} --out stats --calibration '{tokens}' --json"));
+    let small = fixture.json("inspect small --json");
+    assert!(small["params"].as_u64() < inspected["params"].as_u64());
+    let card = std::fs::read_to_string(fixture.home.path().join("small/README.md")).unwrap();
+    assert!(card.contains("# org/llama2, sliced"), "{card}");
+    // What lies beside the weights comes too.
+    let chat = "org/chat";
+    let ids = |model: &str| {
+        let line = format!("generate '{model}' -p 'Once upon a time' -n 4 --json");
+        fixture.json(&line)["token_ids"].clone()
+    };
+    let here = fixtures().join("models/ts-llama3-gqa");
+    assert_eq!(ids(chat), ids(here.to_str().unwrap()));
+    fixture.stdout(&format!("export gguf {chat} --out chat.gguf --json"));
+    let file = std::fs::read(fixture.path("chat.gguf")).unwrap();
+    let name = [&4_u64.to_le_bytes()[..], b"chat"].concat();
+    assert!(file.windows(name.len()).any(|bytes| bytes == name), "its name is that of the model");
+}
+
+#[test]
+fn what_exists_here_is_not_asked_for() {
+    let fixture = Fixture::new();
+    let copy = |from: &Path, to: &Path| {
+        std::fs::create_dir_all(to).unwrap();
+        for entry in std::fs::read_dir(from).unwrap().flatten() {
+            std::fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
+        }
+    };
+    copy(&fixtures().join("families/qwen2"), &fixture.home.path().join("org/llama2"));
+    assert_eq!(fixture.json("inspect org/llama2 --json")["model_type"], "qwen2");
+    assert!(fixture.hub.state().requests.is_empty());
+    // Nor is what looks like a path.
+    for path in ["nowhere", "./org/llama9", "a/b/c"] {
+        let says = [path, "no such directory", "org/name"];
+        fixture.refused(fixture.slicegpt(&format!("inspect {path}")), &says);
+    }
+    assert!(fixture.hub.state().requests.is_empty());
+}
+
+#[test]
+fn refusals_are_one_line() {
+    let fixture = Fixture::new();
+    fixture.hub.state().models.get_mut("org/llama2").unwrap().access = Access::Gated;
+    for (line, says) in [
+        ("inspect org/none", ["org/none: no such directory", "private"]),
+        ("plan org/none", ["org/none: no such directory", "HF_TOKEN"]),
+        ("eval ppl org/none --text x", ["org/none: no such directory", "HF_TOKEN"]),
+        ("inspect org/opt-bin@v9", ["org/opt-bin", "revision `v9`"]),
+        ("inspect org/llama2", ["org/llama2", "gated"]),
+        ("generate org/llama2 -p x", ["org/llama2", "HF_TOKEN"]),
+    ] {
+        fixture.refused(fixture.slicegpt(line), &says);
+    }
+    let with = |line: &str, name: &str, value: &str| {
+        let mut command = fixture.slicegpt(line);
+        command.env(name, value);
+        command
+    };
+    let says = ["HF_TOKEN", "does not know the token"];
+    fixture.refused(with("inspect org/opt-bin", "HF_TOKEN", "hf_wrong"), &says);
+    let says = ["HF_HUB_OFFLINE", "org/opt-bin"];
+    fixture.refused(with("inspect org/opt-bin", "HF_HUB_OFFLINE", "1"), &says);
+    let says = ["cannot be reached", "org/opt-bin", "http://127.0.0.1:1"];
+    fixture.refused(with("inspect org/opt-bin", "HF_ENDPOINT", "http://127.0.0.1:1"), &says);
+    fixture
+        .refused(with("inspect org/opt-bin", "HF_ENDPOINT", "mirror"), &["HF_ENDPOINT", "mirror"]);
+    // The token opens the door, from the variable or from its file.
+    with("inspect org/llama2", "HF_TOKEN", "hf_right").assert().success();
+    std::fs::write(fixture.home.path().join("token"), "hf_right\n").unwrap();
+    fixture.stdout("generate org/chat -p Once -n 1");
+    assert!(fixture.hub.state().requests.iter().any(|r| r.authorization.is_some()));
+}
+
+#[test]
+fn a_cut_download_leaves_no_output_and_goes_on_later() {
+    let fixture = Fixture::new();
+    let tokens = fixture.tokens();
+    fixture.hub.state().faults.cut = Some((5000, usize::MAX));
+    let line =
+        format!("compress org/llama2 --out small --keep-params 0.8 --calibration '{tokens}'");
+    fixture.refused(fixture.slicegpt(&line), &["model.safetensors", "cut off", "5000"]);
+    let visible = std::fs::read_dir(fixture.home.path()).unwrap().flatten();
+    let names: Vec<_> = visible.map(|e| e.file_name().into_string().unwrap()).collect();
+    assert_eq!(names, ["hub"], "nothing but the cache");
+    fixture.hub.state().faults.cut = None;
+    fixture.hub.state().requests.clear();
+    fixture.slicegpt(&line).assert().success();
+    assert!(fixture.hub.state().requests.iter().any(|r| r.from == Some(5000)));
+}
