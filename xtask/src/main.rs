@@ -8,6 +8,7 @@ mod bench;
 mod canvas;
 mod compress;
 mod fixtures;
+mod harness;
 mod interop;
 mod llama_cpp;
 mod machine;
@@ -46,6 +47,7 @@ enum Command {
     Study(study::Args),
     Interop(interop::Args),
     LlamaCpp(llama_cpp::Args),
+    Harness(harness::Args),
 }
 
 fn main() -> ExitCode {
@@ -70,5 +72,6 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Study(args) => study::run(&workspace, &args),
         Command::Interop(args) => interop::run(&workspace, &args),
         Command::LlamaCpp(args) => llama_cpp::run(&workspace, &args),
+        Command::Harness(args) => harness::run(&workspace, &args),
     }
 }
