@@ -59,7 +59,8 @@ impl Reference {
             true => the_one_in(path)?,
             false if path.extension().is_some_and(|extension| extension == "pt") => path.into(),
             false => {
-                let reason = "give a directory or a .pt file that the reference implementation wrote";
+                let reason =
+                    "give a directory or a .pt file that the reference implementation wrote";
                 return Err(wrong(path, reason));
             }
         };
@@ -91,7 +92,13 @@ impl Sizes {
     /// # Errors
     ///
     /// Which field says otherwise.
-    pub fn check(&self, hidden_size: usize, layers: usize, depth: usize, widths: &[usize]) -> Result<()> {
+    pub fn check(
+        &self,
+        hidden_size: usize,
+        layers: usize,
+        depth: usize,
+        widths: &[usize],
+    ) -> Result<()> {
         let differs = |field: &str, said: usize, found: usize| {
             let reason = format!(
                 "`{field}` is {said}, but the model has {found}: this file belongs to another model"
@@ -139,10 +146,16 @@ fn the_one_in(directory: &Path) -> Result<PathBuf> {
     found.sort();
     match found.as_slice() {
         [one] => Ok(one.clone()),
-        [] => Err(wrong(directory, "holds no .pt file, so nothing the reference implementation wrote")),
+        [] => Err(wrong(
+            directory,
+            "holds no .pt file, so nothing the reference implementation wrote",
+        )),
         [first, ..] => {
-            let reason =
-                format!("holds {} .pt files: give one of them, such as {}", found.len(), first.display());
+            let reason = format!(
+                "holds {} .pt files: give one of them, such as {}",
+                found.len(),
+                first.display()
+            );
             Err(wrong(directory, &reason))
         }
     }
@@ -170,7 +183,9 @@ mod tests {
         );
         sizes.check(8, 2, 2, &[6, 4, 5, 3, 8]).unwrap();
         let says = |widths: &[usize]| sizes.check(8, 2, 2, widths).unwrap_err().to_string();
-        assert!(says(&[5, 4, 5, 3, 8]).contains("`embedding_dimensions[0]` is 6, but the model has 5"));
+        assert!(
+            says(&[5, 4, 5, 3, 8]).contains("`embedding_dimensions[0]` is 6, but the model has 5")
+        );
         assert!(says(&[6, 4, 6, 3, 8]).contains("`attention_input_dimensions[1]`"));
         assert!(says(&[6, 4, 5, 3, 7]).contains("`mlp_output_dimensions[1]`"));
         assert!(sizes.check(9, 2, 2, &[6, 4, 5, 3, 8]).is_err());

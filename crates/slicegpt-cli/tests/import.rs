@@ -12,11 +12,8 @@ use serde_json::{Value, json};
 use slicegpt_testkit::{Tensors, fixtures, largest_difference};
 use tempfile::TempDir;
 
-const CASES: &[(&str, &str, usize)] = &[
-    ("opt", "opt_0.031", 31),
-    ("phi", "phi_0.031", 31),
-    ("phi3", "phi3_0.000", 32),
-];
+const CASES: &[(&str, &str, usize)] =
+    &[("opt", "opt_0.031", 31), ("phi", "phi_0.031", 31), ("phi3", "phi3_0.000", 32)];
 
 fn slicegpt(args: &[&str]) -> Output {
     let output = Command::cargo_bin("slicegpt").unwrap().args(args).output().unwrap();
@@ -104,14 +101,11 @@ fn logits_are_those_the_reference_computes() {
         let logits = case.path("logits.safetensors");
         let tokens = format!("{}:input_ids", text(&expected));
         let out = case.path("out");
-        let run =
-            slicegpt(&["logits", text(&out), "--tokens", &tokens, "--out", text(&logits)]);
+        let run = slicegpt(&["logits", text(&out), "--tokens", &tokens, "--out", text(&logits)]);
         assert!(run.status.success(), "{name}: {}", errors(&run));
         let expected = Tensors::read(&expected);
-        let difference = largest_difference(
-            Tensors::read(&logits).values("logits"),
-            expected.values("logits"),
-        );
+        let difference =
+            largest_difference(Tensors::read(&logits).values("logits"), expected.values("logits"));
         assert!(difference < 2e-5, "{name}: {difference}");
     }
 }
@@ -171,7 +165,10 @@ fn what_does_not_belong_together_is_refused() {
 
     // The base of another model.
     let other = Case { base: fixtures().join("families/phi"), ..Case::new(&CASES[0]) };
-    other.refuses(&other.path("sliced"), &["opt_0.031.pt", "model.embed_tokens.weight", "is missing"]);
+    other.refuses(
+        &other.path("sliced"),
+        &["opt_0.031.pt", "model.embed_tokens.weight", "is missing"],
+    );
     let sliced = Case::new(&CASES[2]);
     assert!(sliced.import(&sliced.path("sliced"), &[]).status.success());
     let twice = Case { base: sliced.path("out"), ..Case::new(&CASES[2]) };

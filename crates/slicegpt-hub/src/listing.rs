@@ -115,7 +115,9 @@ mod tests {
             let listed = names(listed);
             assert_eq!(Needed::of(&listed, Need::Config).unwrap().files, names(config));
             let described = Needed::of(&listed, Need::Beside(beside)).unwrap().files;
-            assert!(described.iter().all(|name| !name.starts_with("model") && !name.ends_with(".bin")));
+            assert!(
+                described.iter().all(|name| !name.starts_with("model") && !name.ends_with(".bin"))
+            );
             let found = Needed::of(&listed, Need::Model(beside)).unwrap();
             assert_eq!((found.files, found.index.as_deref()), (names(model), index));
         };

@@ -109,7 +109,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
         },
         tool_version: format!("slicegpt {}", env!("CARGO_PKG_VERSION")),
     };
-    finish(&staging, &base, &described, sliced, dtype, &manifest)?;
+    finish(&staging, &described, sliced, dtype, &manifest)?;
     progress::check()?;
     staging.commit()?;
 
@@ -132,7 +132,10 @@ pub fn run(args: Args) -> Result<ExitCode> {
         ("real reduction", vec![show_percent(manifest.real_reduction)]),
         ("parameters", vec![format!("{} of {}", show_count(after), show_count(before))]),
         ("bytes", vec![show_bytes(written.tensor_bytes)]),
-        ("stream width", vec![format!("{} of {}", show_widths(&manifest.widths), dense.hidden_size)]),
+        (
+            "stream width",
+            vec![format!("{} of {}", show_widths(&manifest.widths), dense.hidden_size)],
+        ),
     ];
     if let Some(nominal) = manifest.nominal_sparsity {
         rows.insert(1, ("nominal sparsity", vec![show_percent(nominal)]));

@@ -1,0 +1,280 @@
+//! What a pickle asks Python for. Files of weights name a handful of constructors; whatever else one names
+//! would be called by whoever loads it in Python.
+//!
+//! The instructions are walked, none is followed: this knows how long each is and which name something.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{BufReader, Read, Seek, SeekFrom};
+use std::path::Path;
+
+use zip::ZipArchive;
+
+use crate::error::{CheckpointError, Result};
+
+/// No pickle beside weights is larger.
+const LARGEST: u64 = 256 << 20;
+
+/// The pickles at the start of a file as PyTorch wrote it before 1.6: magic number, version, machine, the
+/// object itself. What follows is numbers.
+const BEFORE_NUMBERS: usize = 4;
+
+/// Refuses a file of weights that names anything but constructors of tensors.
+///
+/// A file that is no pickle passes: whoever reads it says what it is.
+pub(crate) fn refuse_programs(path: &Path) -> Result<()> {
+    let io = || CheckpointError::io(path);
+    let mut file = File::open(path).map_err(io())?;
+    let mut magic = [0; 4];
+    let read = file.read(&mut magic).map_err(io())?;
+    file.seek(SeekFrom::Start(0)).map_err(io())?;
+    let foreign = match &magic[..read] == b"PK\x03\x04" {
+        false => in_pickles(BufReader::new(file).take(LARGEST)),
+        true => match ZipArchive::new(BufReader::new(file)) {
+            Ok(archive) => in_archive(archive),
+            Err(_) => None,
+        },
+    };
+    match foreign {
+        Some(name) => Err(CheckpointError::Program { path: path.into(), name }),
+        None => Ok(()),
+    }
+}
+
+/// The first foreign name in any pickle of an archive.
+fn in_archive(mut archive: ZipArchive<BufReader<File>>) -> Option<String> {
+    (0..archive.len()).find_map(|index| {
+        let entry = archive.by_index(index).ok()?;
+        let pickle = entry.name().is_ok_and(|name| name.ends_with(".pkl"));
+        pickle.then(|| in_pickles(BufReader::new(entry.take(LARGEST)))).flatten()
+    })
+}
+
+/// The first foreign name in the pickles, one behind the other, at the start of `bytes`.
+fn in_pickles(mut bytes: impl Read) -> Option<String> {
+    for _ in 0..BEFORE_NUMBERS {
+        match Walk::default().pickle(&mut bytes) {
+            Ok(()) => {}
+            Err(Ended::Foreign(name)) => return Some(name),
+            Err(Ended::NoPickle) => return None,
+        }
+    }
+    None
+}
+
+/// Why a walk ends before its pickle.
+enum Ended {
+    /// It names something that is not ours to call.
+    Foreign(String),
+    /// It is none, or cut off.
+    NoPickle,
+}
+
+/// What a walk remembers: the texts, of which a name may be made.
+#[derive(Default)]
+struct Walk {
+    texts: Vec<String>,
+    memo: HashMap<u64, String>,
+    /// Entries of the memo, where they are not numbered.
+    memoized: u64,
+}
+
+impl Walk {
+    /// Walks to the end of one pickle.
+    fn pickle(&mut self, bytes: &mut impl Read) -> std::result::Result<(), Ended> {
+        loop {
+            match take(bytes, 1)?[0] {
+                b'.' => return Ok(()),
+                b'c' | b'i' => {
+                    let [module, name] = [line(bytes)?, line(bytes)?];
+                    known(&module, &name)?;
+                }
+                // Two texts before it are a module and a name.
+                0x93 => match self.texts.as_slice() {
+                    [.., module, name] => known(module, name)?,
+                    _ => return Err(Ended::Foreign("a name that it makes up".into())),
+                },
+                // Names of a registry that only Python has.
+                0x82..=0x84 => return Err(Ended::Foreign("an extension of pickle".into())),
+                // Objects of a class pushed before it.
+                b'o' => return Err(Ended::Foreign("an object of a class".into())),
+                b'V' => self.text(line(bytes)?.into_bytes()),
+                b'X' | b'T' => self.counted(bytes, 4)?,
+                0x8c | b'U' => self.counted(bytes, 1)?,
+                0x8d => self.counted(bytes, 8)?,
+                b'p' => self.keep(line(bytes)?.parse().unwrap_or(u64::MAX)),
+                b'q' => self.keep(number(&take(bytes, 1)?)),
+                b'r' => self.keep(number(&take(bytes, 4)?)),
+                0x94 => {
+                    self.memoized += 1;
+                    self.keep(self.memoized - 1);
+                }
+                b'g' => self.recall(line(bytes)?.parse().unwrap_or(u64::MAX)),
+                b'h' => self.recall(number(&take(bytes, 1)?)),
+                b'j' => self.recall(number(&take(bytes, 4)?)),
+                b'C' | 0x8a => skip(bytes, 1)?,
+                b'B' | 0x8b => skip(bytes, 4)?,
+                0x8e | 0x96 => skip(bytes, 8)?,
+                b'I' | b'L' | b'F' | b'S' | b'P' => drop(line(bytes)?),
+                b'K' | 0x80 => drop(take(bytes, 1)?),
+                b'M' => drop(take(bytes, 2)?),
+                b'J' => drop(take(bytes, 4)?),
+                b'G' | 0x95 => drop(take(bytes, 8)?),
+                b'('
+                | b'0'
+                | b'1'
+                | b'2'
+                | b'N'
+                | b'R'
+                | b'b'
+                | b'd'
+                | b'l'
+                | b't'
+                | b's'
+                | b'a'
+                | b')'
+                | b']'
+                | b'}'
+                | b'e'
+                | b'u'
+                | b'Q'
+                | 0x81
+                | 0x85..=0x89
+                | 0x8f..=0x92
+                | 0x97
+                | 0x98 => {}
+                _ => return Err(Ended::NoPickle),
+            }
+        }
+    }
+
+    fn counted(&mut self, bytes: &mut impl Read, size: usize) -> std::result::Result<(), Ended> {
+        let length = number(&take(bytes, size)?);
+        let text = take(bytes, usize::try_from(length).map_err(|_| Ended::NoPickle)?)?;
+        self.text(text);
+        Ok(())
+    }
+
+    fn text(&mut self, text: Vec<u8>) {
+        self.texts.push(String::from_utf8_lossy(&text).into_owned());
+    }
+
+    fn keep(&mut self, index: u64) {
+        if let Some(text) = self.texts.last() {
+            self.memo.insert(index, text.clone());
+        }
+    }
+
+    fn recall(&mut self, index: u64) {
+        if let Some(text) = self.memo.get(&index) {
+            self.texts.push(text.clone());
+        }
+    }
+}
+
+/// Whether weights may name `module.name`: tensors, how they are put together, their types and their
+/// storages.
+fn known(module: &str, name: &str) -> std::result::Result<(), Ended> {
+    let good = match module {
+        "collections" => name == "OrderedDict",
+        "torch._utils" => name.starts_with("_rebuild_"),
+        "torch._tensor" => name == "_rebuild_from_type_v2",
+        "torch" | "torch.storage" => {
+            name.ends_with("Storage")
+                || ["Size", "Tensor", "device"].contains(&name)
+                || is_type(name)
+        }
+        "torch.nn.parameter" => name == "Parameter",
+        "torch.serialization" => name == "_get_layout",
+        _ => false,
+    };
+    match good {
+        true => Ok(()),
+        false => Err(Ended::Foreign(format!("{module}.{name}"))),
+    }
+}
+
+/// The name of an element type, such as `float16`.
+fn is_type(name: &str) -> bool {
+    let digits = name.trim_start_matches(|c: char| c.is_ascii_lowercase());
+    let kind = &name[..name.len() - digits.len()];
+    ["float", "bfloat", "int", "uint", "bool", "complex"].contains(&kind)
+        && digits.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+}
+
+fn take(bytes: &mut impl Read, count: usize) -> std::result::Result<Vec<u8>, Ended> {
+    let mut taken = Vec::new();
+    let read = bytes.take(count as u64).read_to_end(&mut taken);
+    match read {
+        Ok(length) if length == count => Ok(taken),
+        _ => Err(Ended::NoPickle),
+    }
+}
+
+fn skip(bytes: &mut impl Read, size: usize) -> std::result::Result<(), Ended> {
+    let length = number(&take(bytes, size)?);
+    let skipped = std::io::copy(&mut bytes.take(length), &mut std::io::sink());
+    if skipped.is_ok_and(|skipped| skipped == length) { Ok(()) } else { Err(Ended::NoPickle) }
+}
+
+fn number(little_endian: &[u8]) -> u64 {
+    little_endian.iter().rev().fold(0, |sum, byte| sum << 8 | u64::from(*byte))
+}
+
+/// Up to the end of a line.
+fn line(bytes: &mut impl Read) -> std::result::Result<String, Ended> {
+    let mut line = Vec::new();
+    loop {
+        match take(bytes, 1)?[0] {
+            b'\n' => return Ok(String::from_utf8_lossy(&line).into_owned()),
+            byte => line.push(byte),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn foreign(bytes: &[u8]) -> Option<String> {
+        in_pickles(bytes)
+    }
+
+    #[test]
+    fn tensors_may_be_named() {
+        let state = b"\x80\x02ccollections\nOrderedDict\nq\x00)Rq\x01X\x01\x00\x00\x00aq\x02\
+                      ctorch._utils\n_rebuild_tensor_v2\nq\x03((X\x07\x00\x00\x00storageq\x04\
+                      ctorch\nHalfStorage\nq\x05X\x01\x00\x00\x000q\x06tq\x07QK\x00tRs.";
+        assert_eq!(foreign(state), None);
+        // Protocol 4: texts, then a name made of them, one from the memo.
+        let state = b"\x80\x04\x95\x00\x00\x00\x00\x00\x00\x00\x00\x8c\x05torch\x94\
+                      \x8c\x0cFloatStorage\x94\x93\x94h\x00\x8c\x07float16\x93.";
+        assert_eq!(foreign(state), None);
+    }
+
+    #[test]
+    fn what_would_be_run_is_named() {
+        for (bytes, name) in [
+            (&b"cposix\nsystem\n(S'touch pwned'\ntR."[..], "posix.system"),
+            (b"\x80\x02ctorch\nload\n.", "torch.load"),
+            (b"\x80\x02cbuiltins\neval\n0}.", "builtins.eval"),
+            (b"\x80\x04\x8c\x02os\x94\x8c\x06system\x93.", "os.system"),
+            // The name lies in the memo, harmless texts behind it.
+            (b"\x80\x04\x8c\x02os\x94\x8c\x06system\x94\x8c\x01ah\x00h\x01\x93.", "os.system"),
+            // After a harmless pickle.
+            (b"\x80\x02K\x01.\x80\x02csubprocess\nPopen\n.", "subprocess.Popen"),
+            (b"\x80\x02\x82\x01.", "extension"),
+            (b"(ios\nsystem\n.", "os.system"),
+        ] {
+            let found = foreign(bytes).unwrap_or_else(|| panic!("{name} is not seen"));
+            assert!(found.contains(name), "{found}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_pickle_ends_the_walk() {
+        for bytes in [&b""[..], b"\xff", b"X\xff\xff\xff\xff", b"cposix", b"\x8e\xff\xff\xff\xff"] {
+            assert_eq!(foreign(bytes), None);
+        }
+    }
+}
