@@ -12,6 +12,7 @@ mod interop;
 mod llama_cpp;
 mod machine;
 mod random_model;
+mod serve_clients;
 mod study;
 mod test;
 mod tidy;
@@ -46,6 +47,7 @@ enum Command {
     Study(study::Args),
     Interop(interop::Args),
     LlamaCpp(llama_cpp::Args),
+    ServeClients(serve_clients::Args),
 }
 
 fn main() -> ExitCode {
@@ -70,5 +72,6 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Study(args) => study::run(&workspace, &args),
         Command::Interop(args) => interop::run(&workspace, &args),
         Command::LlamaCpp(args) => llama_cpp::run(&workspace, &args),
+        Command::ServeClients(args) => serve_clients::run(&workspace, args),
     }
 }
