@@ -8,6 +8,7 @@ mod bench;
 mod canvas;
 mod compress;
 mod fixtures;
+mod harness;
 mod interop;
 mod llama_cpp;
 mod machine;
@@ -48,6 +49,7 @@ enum Command {
     Interop(interop::Args),
     LlamaCpp(llama_cpp::Args),
     ServeClients(serve_clients::Args),
+    Harness(harness::Args),
 }
 
 fn main() -> ExitCode {
@@ -73,5 +75,6 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Interop(args) => interop::run(&workspace, &args),
         Command::LlamaCpp(args) => llama_cpp::run(&workspace, &args),
         Command::ServeClients(args) => serve_clients::run(&workspace, args),
+        Command::Harness(args) => harness::run(&workspace, &args),
     }
 }

@@ -104,6 +104,42 @@ impl Loading {
     }
 }
 
+/// Loads a whole model on a device, its weights as they are asked for, or else as stored on the processor
+/// and in float32 elsewhere; and says as what they are held.
+pub fn load_engine(
+    opened: Opened,
+    target: &Target,
+    weights: Option<DtypeName>,
+) -> Result<(Engine<Checkpoint>, Dtype)> {
+    let weights = match weights {
+        Some(name) => Dtype::from(name),
+        None if target.is_cpu() => opened.dtype,
+        None => Dtype::F32,
+    };
+    let burn = match weights {
+        Dtype::F32 => DType::F32,
+        Dtype::F16 => DType::F16,
+        Dtype::Bf16 => DType::BF16,
+    };
+    let missing = match weights {
+        Dtype::F32 => false,
+        Dtype::F16 => !target.is_cpu() && !target.info.float16,
+        Dtype::Bf16 => !target.is_cpu() && !target.info.bfloat16,
+    };
+    if missing {
+        let (name, model) = (&target.info.name, &target.info.model);
+        bail!("--weights {weights}: device {name} ({model}) does not compute in it; use f32");
+    }
+    let progress = Progress::start("loading", opened.spec.layers);
+    target.doing("loading the model".into());
+    let engine = target.run(|| {
+        let model = opened.into_model(&target.device);
+        Ok(Engine::load(model, burn, &mut || progress.tick())?)
+    });
+    progress.finish();
+    Ok((engine?.ok_or(Interrupted)?, weights))
+}
+
 /// A model that makes text.
 pub struct Generator {
     pub engine: Engine<Checkpoint>,
@@ -125,34 +161,9 @@ impl Generator {
         let generation = opened.checkpoint.generation_config()?;
         let defaults = Defaults::read(generation.as_ref(), opened.checkpoint.config());
         let target = loading.running.open()?;
-        let weights = match loading.weights {
-            Some(name) => Dtype::from(name),
-            None if target.is_cpu() => opened.dtype,
-            None => Dtype::F32,
-        };
-        let burn = match weights {
-            Dtype::F32 => DType::F32,
-            Dtype::F16 => DType::F16,
-            Dtype::Bf16 => DType::BF16,
-        };
-        let missing = match weights {
-            Dtype::F32 => false,
-            Dtype::F16 => !target.is_cpu() && !target.info.float16,
-            Dtype::Bf16 => !target.is_cpu() && !target.info.bfloat16,
-        };
-        if missing {
-            let (name, model) = (&target.info.name, &target.info.model);
-            bail!("--weights {weights}: device {name} ({model}) does not compute in it; use f32");
-        }
-        let progress = Progress::start("loading", opened.spec.layers);
-        target.doing("loading the model".into());
-        let engine = target.run(|| {
-            let model = opened.into_model(&target.device);
-            Ok(Engine::load(model, burn, &mut || progress.tick())?)
-        });
-        progress.finish();
+        let (engine, weights) = load_engine(opened, &target, loading.weights)?;
         Ok(Self {
-            engine: engine?.ok_or(Interrupted)?,
+            engine,
             vocabulary: Arc::new(vocabulary),
             defaults,
             target,
@@ -204,9 +215,14 @@ impl Generator {
 
     /// What is wrong with a forward, as an error of the command.
     pub fn engine_error(&self, error: EngineError<CheckpointError>) -> anyhow::Error {
-        match error {
-            EngineError::NotFinite => anyhow!("{}: {error}", self.directory.display()),
-            EngineError::Source(error) => error.into(),
-        }
+        engine_error(error, &self.directory)
+    }
+}
+
+/// What is wrong with a forward of the model in `directory`.
+pub fn engine_error(error: EngineError<CheckpointError>, directory: &Path) -> anyhow::Error {
+    match error {
+        EngineError::NotFinite => anyhow!("{}: {error}", directory.display()),
+        EngineError::Source(error) => error.into(),
     }
 }

@@ -35,6 +35,8 @@ const EXAMPLES: &[(&str, &[&str])] = &[
         &[
             "slicegpt eval ppl small --text test.txt",
             "slicegpt eval kl dense small --text test.txt",
+            "slicegpt eval tasks small --tasks piqa,arc_easy,lambada_openai --data zeroshot",
+            "slicegpt eval tasks small --tasks mmlu --data mmlu --num-fewshot 5 --json",
         ],
     ),
     ("logits", &["slicegpt logits small --tokens ids.safetensors --out logits.safetensors"]),

@@ -8,6 +8,7 @@ use std::sync::Mutex;
 use anyhow::{Result, bail};
 use slicegpt_checkpoint::is_companion;
 use slicegpt_hub::{HubError, ModelId, Need, Observer, Settings, Snapshot};
+use tempfile::TempDir;
 
 use crate::progress::{self, Bytes, Interrupted, warn};
 
@@ -20,8 +21,40 @@ static OPENED: Mutex<BTreeMap<ModelId, Snapshot>> = Mutex::new(BTreeMap::new());
 /// The directory that `model` names, which holds what is needed. What exists here is not asked of
 /// the Hub.
 pub fn located(model: &Path, need: Need) -> Result<PathBuf> {
+    let there = asked(model, |snapshot, watcher| snapshot.directory(need, watcher))?;
+    Ok(there.unwrap_or_else(|| model.into()))
+}
+
+/// A directory that describes a model, until it is dropped.
+pub struct Outline {
+    /// Its files of weights may hold names, types and shapes only.
+    pub directory: PathBuf,
+    _temporary: Option<TempDir>,
+}
+
+/// What `model` names, without the weights if they are not here.
+pub fn outlined(model: &Path) -> Result<Outline> {
+    // Elsewhere a long file without contents may take room.
+    if cfg!(unix) && model.symlink_metadata().is_err() {
+        let temporary = tempfile::Builder::new().prefix("slicegpt-").tempdir()?;
+        let outline = |snapshot: &Snapshot, watcher: &mut Watcher| {
+            snapshot.outline(temporary.path(), watcher)
+        };
+        if asked(model, outline)? == Some(true) {
+            let directory = temporary.path().to_path_buf();
+            return Ok(Outline { directory, _temporary: Some(temporary) });
+        }
+    }
+    Ok(Outline { directory: located(model, WEIGHTS)?, _temporary: None })
+}
+
+/// What the Hub says of `model`, unless it is here.
+fn asked<T>(
+    model: &Path,
+    what: impl FnOnce(&Snapshot, &mut Watcher) -> Result<T, HubError>,
+) -> Result<Option<T>> {
     if model.symlink_metadata().is_ok() {
-        return Ok(model.into());
+        return Ok(None);
     }
     let Some(id) = model.to_str().and_then(ModelId::parse) else {
         bail!(
@@ -32,14 +65,14 @@ pub fn located(model: &Path, need: Need) -> Result<PathBuf> {
     };
     let mut opened = OPENED.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
     let mut watcher = Watcher(None);
-    let mut locate = || {
+    let ask = || {
         if !opened.contains_key(&id) {
             let snapshot = Snapshot::open(&id, &Settings::from_env()?, &mut watcher)?;
             opened.insert(id.clone(), snapshot);
         }
-        opened[&id].directory(need, &mut watcher)
+        what(&opened[&id], &mut watcher)
     };
-    locate().map_err(|error| match error {
+    ask().map(Some).map_err(|error| match error {
         HubError::Interrupted => Interrupted.into(),
         error => error.into(),
     })

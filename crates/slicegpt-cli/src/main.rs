@@ -86,6 +86,12 @@ enum Eval {
     Ppl(commands::ppl::Args),
     /// Divergence from another model: KL per token, and how often both predict the same
     Kl(commands::kl::Args),
+    /// Multiple choice and LAMBADA, zero-shot or few-shot, as lm-evaluation-harness scores them
+    ///
+    /// Prompts, token boundaries, examples and metrics are those of lm-evaluation-harness 0.4; nothing is
+    /// downloaded. Documents are JSON objects with the field names of the data sets on the Hub, one per line
+    /// in DIR/TASK.jsonl. Examples for --num-fewshot come from DIR/TASK_train.jsonl (mmlu: TASK_dev.jsonl).
+    Tasks(commands::tasks::Args),
 }
 
 #[derive(Subcommand)]
@@ -118,6 +124,7 @@ fn main() -> ExitCode {
         Command::Compress(args) => commands::compress::run(args),
         Command::Eval(Eval::Ppl(args)) => commands::ppl::run(args),
         Command::Eval(Eval::Kl(args)) => commands::kl::run(args),
+        Command::Eval(Eval::Tasks(args)) => commands::tasks::run(args),
         Command::Generate(args) => commands::generate::run(args),
         Command::Chat(args) => commands::chat::run(args),
         Command::Serve(args) => commands::serve::run(args),

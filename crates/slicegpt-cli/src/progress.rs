@@ -59,7 +59,12 @@ impl Progress {
 
     /// One step further; whether to go on.
     pub fn tick(&self) -> ControlFlow<()> {
-        self.0.inc(1);
+        self.advance(1)
+    }
+
+    /// Some steps further; whether to go on.
+    pub fn advance(&self, steps: usize) -> ControlFlow<()> {
+        self.0.inc(steps as u64);
         going_on()
     }
 

@@ -29,7 +29,8 @@ impl Fixture {
     fn slicegpt(&self, line: &str) -> Command {
         let mut command = Command::cargo_bin("slicegpt").unwrap();
         let inherited = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
-        let others = inherited.filter(|name| name.starts_with("HF_") || name.ends_with("_proxy"));
+        let others = inherited
+            .filter(|name| name.starts_with("HF_") || name.to_lowercase().ends_with("_proxy"));
         others.for_each(|name| {
             command.env_remove(name);
         });
@@ -79,6 +80,45 @@ fn a_model_of_the_hub_is_as_good_as_its_directory() {
         assert_eq!(serde_json::from_slice::<Value>(&output.stdout).unwrap(), there);
         assert!(fixture.hub.state().requests.is_empty());
     }
+}
+
+#[test]
+fn what_is_inspected_is_not_downloaded() {
+    let fixture = Fixture::new();
+    let temporary = || {
+        let mut command = fixture.slicegpt("inspect org/llama-sharded --json");
+        command.env("TMPDIR", fixture.home.path());
+        command
+    };
+    let first = temporary().assert().success().get_output().stdout.clone();
+    let commit = fixture.hub.state().models["org/llama-sharded"].commit.clone();
+    let model = fixture.home.path().join("hub/models--org--llama-sharded");
+    let names = |directory: &Path| {
+        let entries = std::fs::read_dir(directory).unwrap().flatten();
+        let mut names: Vec<_> = entries.map(|e| e.file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    };
+    let snapshot = model.join("snapshots").join(&commit);
+    assert_eq!(names(&snapshot), ["config.json", "model.safetensors.index.json"]);
+    assert_eq!(names(fixture.home.path()), ["hub"], "nothing temporary is left");
+    // Headers are kept, and are not asked for again.
+    fixture.hub.downloaded();
+    assert_eq!(temporary().assert().success().get_output().stdout, first);
+    assert!(fixture.hub.downloaded().is_empty());
+    // With a part of the weights, and with all of them, it is the same.
+    let tokens = fixture.tokens();
+    fixture.stdout(&format!("eval ppl org/llama-sharded --tokens '{tokens}'"));
+    assert_eq!(names(&snapshot).len(), 5);
+    std::fs::remove_dir_all(model.join(".slicegpt")).unwrap();
+    std::fs::remove_file(snapshot.join("model-00002-of-00003.safetensors")).unwrap();
+    for _ in 0..2 {
+        assert_eq!(temporary().assert().success().get_output().stdout, first);
+    }
+    // What reads weights says what is missing where nobody may be asked.
+    let mut offline = fixture.slicegpt("verify org/llama-sharded");
+    offline.env("HF_HUB_OFFLINE", "1");
+    fixture.refused(offline, &["model-00002-of-00003.safetensors", "HF_HUB_OFFLINE"]);
 }
 
 #[test]

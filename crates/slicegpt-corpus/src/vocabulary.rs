@@ -89,6 +89,11 @@ impl Vocabulary {
         Ok(self.run(text, false)?.get_ids().to_vec())
     }
 
+    /// The id of a token, written as the tokenizer does.
+    pub fn id_of(&self, token: &str) -> Option<u32> {
+        self.tokenizer.token_to_id(token)
+    }
+
     /// The special tokens put before `text`, and the ids of `text`; those put behind it are left
     /// out.
     pub(crate) fn encode_start(&self, text: &str) -> Result<(Vec<u32>, Vec<u32>)> {

@@ -3,13 +3,13 @@
 use std::ops::ControlFlow;
 
 use burn::module::{Module, ModuleMapper, Param};
-use burn::tensor::{DType, Tensor};
+use burn::tensor::{DType, Device, Tensor};
 use slicegpt_core::precise::has_own_memory;
 use slicegpt_core::{Block, Decoder, Head, TensorSource};
 use slicegpt_models::{Cache, DecoderBlock, DecoderSpec, Model, project, with_weights};
 
 /// Tokens run at a time: the activations of so many are in memory.
-const CHUNK: usize = 512;
+pub(crate) const CHUNK: usize = 512;
 
 /// Rows of logits made at a time.
 const ROWS: usize = 32;
@@ -31,7 +31,7 @@ pub enum EngineError<E: std::error::Error + 'static> {
 pub struct Engine<S> {
     model: Model<S>,
     blocks: Vec<DecoderBlock>,
-    head: Head,
+    pub(crate) head: Head,
     compute: DType,
 }
 
@@ -134,6 +134,11 @@ where
         Ok(logits)
     }
 
+    /// Where it runs.
+    pub fn device(&self) -> &Device {
+        self.model.device()
+    }
+
     /// The logits after every token of `ids`, which follow those that `cache` has seen, handed to `sink`
     /// row by row.
     ///
@@ -157,7 +162,7 @@ where
     }
 
     /// The stream after all blocks, `[1, tokens, width]`.
-    fn run(&self, sequences: &[(&[u32], &Cache)]) -> Result<Tensor<3>, S::Error> {
+    pub(crate) fn run(&self, sequences: &[(&[u32], &Cache)]) -> Result<Tensor<3>, S::Error> {
         let (stream, context) = self.model.embed_packed(sequences)?;
         let stream = stream.cast(self.compute);
         Ok(self.blocks.iter().fold(stream, |stream, block| block.forward(stream, &context)))

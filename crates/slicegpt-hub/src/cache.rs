@@ -5,6 +5,7 @@
 //!                  /blobs/<digest>                   contents, once for all commits
 //!                  /blobs/<digest>.incomplete        what there is of one
 //!                  /snapshots/<commit>/config.json   links to blobs
+//!                  /.slicegpt/<commit>/*.header      ours: the size of a file, and how it begins
 //! .locks/models--org--name/<digest>.lock             held while a blob is written
 //! ```
 
@@ -19,6 +20,9 @@ use hf_hub::{CacheRepo, Repo};
 use crate::ModelId;
 use crate::error::{HubError, Result};
 use crate::observer::Observer;
+
+/// How the names of kept headers end.
+const HEADER: &str = ".header";
 
 pub(crate) struct Cache {
     repo: CacheRepo,
@@ -70,11 +74,28 @@ impl Cache {
         if revision == commit || fs::read_to_string(&path).is_ok_and(|old| old == commit) {
             return Ok(());
         }
-        let parent = path.parent().unwrap_or(&path);
+        self.keep(&path, commit.as_bytes())
+    }
+
+    /// Where the header of a file is kept.
+    pub fn header(&self, commit: &str, name: &str) -> PathBuf {
+        self.folder.join(".slicegpt").join(commit).join(format!("{name}{HEADER}"))
+    }
+
+    /// The files whose headers are kept.
+    pub fn headers(&self, commit: &str) -> Vec<String> {
+        let entries = fs::read_dir(self.folder.join(".slicegpt").join(commit));
+        let names = entries.into_iter().flatten().flatten().map(|entry| entry.file_name());
+        names.filter_map(|name| Some(name.to_str()?.strip_suffix(HEADER)?.to_string())).collect()
+    }
+
+    /// Writes a small file, whole or not at all.
+    pub fn keep(&self, path: &Path, bytes: &[u8]) -> Result<()> {
+        let parent = path.parent().unwrap_or(path);
         fs::create_dir_all(parent).map_err(HubError::io(parent))?;
         let mut file = tempfile::NamedTempFile::new_in(parent).map_err(HubError::io(parent))?;
-        file.write_all(commit.as_bytes()).map_err(HubError::io(&path))?;
-        file.persist(&path).map_err(|error| HubError::io(&path)(error.error))?;
+        file.write_all(bytes).map_err(HubError::io(path))?;
+        file.persist(path).map_err(|error| HubError::io(path)(error.error))?;
         Ok(())
     }
 

@@ -14,6 +14,7 @@ use crate::cache::{Cache, is_name, pause};
 use crate::error::{HubError, Result};
 use crate::http::{Answer, Http};
 use crate::observer::Observer;
+use crate::outline::beginning;
 use crate::settings::Settings;
 
 /// Bytes read at a time.
@@ -50,6 +51,39 @@ impl Download<'_> {
             observer.end();
         }
         self.cache.link(&promise.digest, self.commit, name)
+    }
+
+    /// How long the file of weights `name` is, and its header.
+    pub fn header(&self, name: &str, observer: &mut dyn Observer) -> Result<(u64, Vec<u8>)> {
+        let url = self.url(name)?;
+        let promise = self.persist(observer, || 0, |_| self.promise(name, &url))?;
+        let answer = |reason| HubError::Answer {
+            id: self.id.name().into(),
+            endpoint: self.settings.shown_endpoint(),
+            reason,
+        };
+        let size = promise.size;
+        let size = size.ok_or_else(|| answer(format!("it does not say how long {name} is")))?;
+        let header = self.persist(
+            observer,
+            || 0,
+            |_| {
+                let mut answer = self.http.get(&url, 0).map_err(|error| self.unreachable(error))?;
+                if answer.status() != 200 {
+                    return Err(refusal(self.id, self.settings, &mut answer, name));
+                }
+                // What follows is not read: the connection ends with the answer.
+                beginning(answer.response.into_body().into_reader()).map_err(|error| {
+                    HubError::Cut {
+                        id: self.id.name().into(),
+                        file: name.into(),
+                        reason: error.to_string(),
+                        at: 0,
+                    }
+                })
+            },
+        )?;
+        Ok((size, header))
     }
 
     fn url(&self, name: &str) -> Result<Uri> {

@@ -7,7 +7,8 @@
 //! A file appears under its name when it is whole, and was compared with the digest that the Hub
 //! gives for it; a download that was cut goes on where it ended, in this run or the next.
 //!
-//! This crate refuses to know what is in a file, but for the names of shards in an index.
+//! This crate refuses to know what is in a file, but for the names of shards in an index and how long the
+//! header of a safetensors file is.
 
 mod address;
 mod answer;
@@ -18,6 +19,7 @@ mod http;
 mod id;
 mod listing;
 mod observer;
+mod outline;
 mod settings;
 mod snapshot;
 

@@ -20,14 +20,14 @@ const LARGEST_LIST: u64 = 64 << 20;
 /// One commit of a model: that of its revision when it was opened.
 pub struct Snapshot {
     id: ModelId,
-    commit: String,
-    cache: Cache,
+    pub(crate) commit: String,
+    pub(crate) cache: Cache,
     settings: Settings,
-    origin: Origin,
+    pub(crate) origin: Origin,
 }
 
 /// Where files come from that are not in the cache.
-enum Origin {
+pub(crate) enum Origin {
     /// The Hub, which lists these.
     Hub { http: Http, files: Vec<String> },
     /// Nowhere, and why.
@@ -83,17 +83,11 @@ impl Snapshot {
     /// If a file that is needed is nowhere, cannot be downloaded, or cannot be written.
     pub fn directory(&self, need: Need, observer: &mut dyn Observer) -> Result<PathBuf> {
         let directory = self.cache.snapshot(&self.commit);
-        let Origin::Hub { http, files } = &self.origin else {
+        let (Origin::Hub { files, .. }, Some(download)) = (&self.origin, self.download()) else {
             self.check(need)?;
             return Ok(directory);
         };
-        let needed = Needed::of(files, need).map_err(|missing| HubError::NoModel {
-            id: self.id.to_string(),
-            missing,
-            instead: instead(files).into(),
-        })?;
-        let Self { id, commit, cache, settings, .. } = self;
-        let download = Download { http, settings, cache, id, commit };
+        let needed = Needed::of(files, need).map_err(|missing| self.without(missing, files))?;
         for file in &needed.files {
             download.file(file, observer)?;
         }
@@ -102,32 +96,47 @@ impl Snapshot {
                 download.file(&shard, observer)?;
             }
         }
-        cache.refer(id.revision(), commit)?;
+        self.cache.refer(self.id.revision(), &self.commit)?;
         Ok(directory)
+    }
+
+    /// What downloads files of it, unless there is no Hub to ask.
+    pub(crate) fn download(&self) -> Option<Download<'_>> {
+        let Origin::Hub { http, .. } = &self.origin else { return None };
+        let Self { id, commit, cache, settings, .. } = self;
+        Some(Download { http, settings, cache, id, commit })
     }
 
     /// Checks that the cache holds what is needed.
     fn check(&self, need: Need) -> Result<()> {
-        let directory = self.cache.snapshot(&self.commit);
-        let incomplete = |missing| match &self.origin {
-            Origin::Nowhere(why) => HubError::Incomplete {
-                id: self.id.to_string(),
-                missing,
-                snapshot: directory.clone(),
-                why: why.clone(),
-            },
-            Origin::Hub { .. } => unreachable!("what the Hub has is downloaded"),
-        };
-        let entries = std::fs::read_dir(&directory).map_err(HubError::io(&directory))?;
-        // Links to blobs that are gone are not there.
-        let there = entries.flatten().filter(|entry| entry.path().is_file());
-        let listed: Vec<String> =
-            there.filter_map(|entry| entry.file_name().into_string().ok()).collect();
-        let needed = Needed::of(&listed, need).map_err(incomplete)?;
+        let there = self.there()?;
+        let needed = Needed::of(&there, need).map_err(|missing| self.without(missing, &there))?;
         let Some(index) = needed.index else { return Ok(()) };
-        let mut missing = shards(&directory.join(index))?;
-        missing.retain(|shard| !listed.contains(shard));
-        if missing.is_empty() { Ok(()) } else { Err(incomplete(missing)) }
+        let mut missing = shards(&self.cache.snapshot(&self.commit).join(index))?;
+        missing.retain(|shard| !there.contains(shard));
+        if missing.is_empty() { Ok(()) } else { Err(self.without(missing, &there)) }
+    }
+
+    /// The files that are in the cache. Links to blobs that are gone are not there.
+    pub(crate) fn there(&self) -> Result<Vec<String>> {
+        let directory = self.cache.snapshot(&self.commit);
+        let entries = std::fs::read_dir(&directory).map_err(HubError::io(&directory))?;
+        let files = entries.flatten().filter(|entry| entry.path().is_file());
+        Ok(files.filter_map(|entry| entry.file_name().into_string().ok()).collect())
+    }
+
+    /// The error that it is, that `missing` is not among `listed`.
+    pub(crate) fn without(&self, missing: Vec<String>, listed: &[String]) -> HubError {
+        let id = self.id.to_string();
+        match &self.origin {
+            Origin::Hub { .. } => {
+                HubError::NoModel { id, missing, instead: instead(listed).into() }
+            }
+            Origin::Nowhere(why) => {
+                let snapshot = self.cache.snapshot(&self.commit);
+                HubError::Incomplete { id, missing, snapshot, why: why.clone() }
+            }
+        }
     }
 }
 

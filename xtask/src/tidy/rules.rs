@@ -23,6 +23,7 @@ const LIBRARIES: &[&str] = &[
     "slicegpt-generate",
     "slicegpt-gguf",
     "slicegpt-serve",
+    "slicegpt-tasks",
     "slicegpt-hub",
 ];
 
@@ -71,6 +72,11 @@ pub const CRATES: &[CrateRule] = &[
     },
     CrateRule {
         name: "slicegpt-serve",
+        siblings: &["slicegpt-core", "slicegpt-corpus", "slicegpt-generate", "slicegpt-models"],
+        forbidden: &["burn", "faer", "tokenizers"],
+    },
+    CrateRule {
+        name: "slicegpt-tasks",
         siblings: &["slicegpt-core", "slicegpt-corpus", "slicegpt-generate", "slicegpt-models"],
         forbidden: &["burn", "faer", "tokenizers"],
     },

@@ -7,6 +7,7 @@ use anyhow::Result;
 use serde_json::{Value, json};
 use slicegpt_models::Positions;
 
+use crate::hub::outlined;
 use crate::model::Opened;
 use crate::output;
 use crate::size::{show_bytes, show_count, show_percent, show_widths};
@@ -23,7 +24,8 @@ pub struct Args {
 
 /// Runs it.
 pub fn run(args: Args) -> Result<ExitCode> {
-    let opened = Opened::open(&args.model)?;
+    let outline = outlined(&args.model)?;
+    let opened = Opened::open(&outline.directory)?;
     let spec = &opened.spec;
     let parameters = spec.parameters() as u64;
     let manifest = opened.checkpoint.manifest();

@@ -14,4 +14,5 @@ pub mod man;
 pub mod plan;
 pub mod ppl;
 pub mod serve;
+pub mod tasks;
 pub mod verify;

@@ -13,5 +13,6 @@ mod samples;
 mod sandbox;
 mod sliced;
 mod system;
+mod tasks;
 mod values;
 mod weights;

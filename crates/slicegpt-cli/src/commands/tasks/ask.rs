@@ -1,0 +1,149 @@
+//! From tasks to what is asked, and from there to answers.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use slicegpt_checkpoint::Checkpoint;
+use slicegpt_generate::Engine;
+use slicegpt_tasks::{
+    Answers, Encoder, Group, Item, Likelihood, Part, Prompt, SEED, Scores, Sequence, Task,
+    documents, groups, parts, prompts, score, scores,
+};
+
+use super::{Args, Limit};
+use crate::device::Target;
+use crate::generation::engine_error;
+use crate::progress::{Interrupted, Progress};
+
+/// A document that is asked, or was.
+pub struct Question {
+    pub item: Item,
+    pub prompt: Prompt,
+    pub truncated: bool,
+    pub answers: Answers,
+}
+
+/// Questions that are scored together.
+pub struct Asked {
+    /// As the harness calls them.
+    pub name: String,
+    /// How many documents there would have been.
+    pub original: usize,
+    pub questions: Vec<Question>,
+}
+
+/// A task with its questions.
+pub struct OfTask {
+    pub task: &'static Task,
+    pub parts: Vec<Asked>,
+    pub groups: Vec<Group>,
+    /// The file of the documents, and that of examples.
+    pub files: (PathBuf, Option<PathBuf>),
+    sequences: Vec<Sequence>,
+    /// For each sequence, its part and question.
+    places: Vec<(usize, usize)>,
+}
+
+impl OfTask {
+    /// How many documents were asked.
+    pub fn documents(&self) -> usize {
+        self.parts.iter().map(|part| part.questions.len()).sum()
+    }
+
+    /// How many of them were longer than what the model sees.
+    pub fn truncated(&self) -> usize {
+        self.parts.iter().map(Asked::truncated).sum()
+    }
+}
+
+impl Asked {
+    /// How many documents were longer than what the model sees.
+    pub fn truncated(&self) -> usize {
+        self.questions.iter().filter(|question| question.truncated).count()
+    }
+
+    /// What the answers are worth.
+    pub fn scores(&self, task: &Task) -> Scores {
+        let answered: Vec<(&Item, &Answers)> =
+            self.questions.iter().map(|question| (&question.item, &question.answers)).collect();
+        scores(task.metrics, &answered)
+    }
+}
+
+/// What is asked in a task.
+pub fn questions(task: &'static Task, args: &Args, encoder: &Encoder) -> Result<OfTask> {
+    let found = documents(&args.data, task, args.num_fewshot)?;
+    let files = (found.file.clone(), found.examples_file.clone());
+    let examples = files.1.clone().unwrap_or_default();
+    let found = parts(task, found)?;
+    let groups = groups(task, &found);
+    let mut of_task = OfTask {
+        task,
+        parts: Vec::new(),
+        groups,
+        files,
+        sequences: Vec::new(),
+        places: Vec::new(),
+    };
+    for mut part in found {
+        let original = part.scored.len();
+        part.scored.truncate(Limit::of(args.limit, original));
+        let asked = prompts(task, &part, args.num_fewshot, SEED, &examples)?;
+        of_task.add(&part, original, asked, encoder)?;
+    }
+    Ok(of_task)
+}
+
+impl OfTask {
+    fn add(
+        &mut self,
+        part: &Part,
+        original: usize,
+        asked: Vec<(Item, Prompt)>,
+        encoder: &Encoder,
+    ) -> Result<()> {
+        let mut questions = Vec::with_capacity(asked.len());
+        for ((item, prompt), document) in asked.into_iter().zip(&part.scored) {
+            let sequences = encoder.encode(&prompt, document.place())?;
+            let truncated = sequences.iter().any(|sequence| sequence.truncated > 0);
+            let place = (self.parts.len(), questions.len());
+            self.places.extend(sequences.iter().map(|_| place));
+            self.sequences.extend(sequences);
+            let answers = Answers(vec![Likelihood { log: 0.0, greedy: false }; item.answers()]);
+            questions.push(Question { item, prompt, truncated, answers });
+        }
+        self.parts.push(Asked { name: part.name.clone(), original, questions });
+        Ok(())
+    }
+}
+
+/// Asks a model.
+pub fn answer(
+    mut of_task: OfTask,
+    engine: &Engine<Checkpoint>,
+    target: &Target,
+    model: &Path,
+) -> Result<OfTask> {
+    let sequences = std::mem::take(&mut of_task.sequences);
+    let tokens: usize = sequences.iter().map(|sequence| sequence.input.len()).sum();
+    let mean = (tokens / sequences.len().max(1)).max(1);
+    let batch_size = target.batch_size(engine.spec(), mean);
+    let progress = Progress::start(of_task.task.name, sequences.len());
+    target.doing(format!("asking {}", of_task.task.name));
+    let found = target.run(|| {
+        let mut tick = |count| progress.advance(count);
+        let found = score(engine, &sequences, batch_size, &mut tick);
+        found.map_err(|error| engine_error(error, model))
+    });
+    progress.finish();
+    let found = found?.ok_or(Interrupted)?;
+    for ((sequence, likelihoods), (part, question)) in
+        sequences.iter().zip(found).zip(&of_task.places)
+    {
+        let answers = &mut of_task.parts[*part].questions[*question].answers;
+        for ((answer, _), likelihood) in sequence.continuations.iter().zip(likelihoods) {
+            answers.0[*answer] = likelihood;
+        }
+    }
+    Ok(of_task)
+}

@@ -1,0 +1,137 @@
+//! `slicegpt eval tasks`: tasks with right answers, as lm-evaluation-harness asks and scores them.
+
+mod ask;
+mod report;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::str::FromStr;
+
+use anyhow::{Result, bail};
+use slicegpt_checkpoint::Staging;
+use slicegpt_tasks::{Encoder, Task, find};
+
+use crate::device::Running;
+use crate::generation::load_engine;
+use crate::model::Opened;
+use crate::options::DtypeName;
+use crate::output;
+use crate::progress::{note, warn};
+
+/// Arguments of `slicegpt eval tasks`.
+#[derive(clap::Args)]
+pub struct Args {
+    /// Hugging Face checkpoint directory, or org/name[@revision] on the Hub; dense or sliced
+    model: PathBuf,
+    /// Tasks, separated by commas: piqa, hellaswag, winogrande, arc_easy, arc_challenge,
+    /// lambada_openai, mmlu
+    #[arg(long, value_name = "NAMES", value_delimiter = ',', required = true)]
+    tasks: Vec<String>,
+    /// Directory with the data: TASK.jsonl or TASK_SPLIT.jsonl (or .json) for each task
+    #[arg(long, value_name = "DIR")]
+    data: PathBuf,
+    /// Solved examples before each question
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = shots)]
+    num_fewshot: usize,
+    /// Ask the first N documents of each task only, or this fraction of them, below 1
+    #[arg(long, value_name = "N")]
+    limit: Option<Limit>,
+    #[command(flatten)]
+    running: Running,
+    /// Type weights are held in [default: as stored on the processor, float32 elsewhere]
+    #[arg(long, value_enum, value_name = "TYPE", help_heading = "Device")]
+    weights: Option<DtypeName>,
+    /// Write what was asked and answered, one JSON object per document
+    #[arg(long, value_name = "FILE.jsonl")]
+    log_samples: Option<PathBuf>,
+    /// Print one JSON object, with the names of lm-evaluation-harness
+    #[arg(long)]
+    json: bool,
+}
+
+/// How many documents are asked.
+#[derive(Clone, Copy, Debug)]
+pub enum Limit {
+    First(usize),
+    Fraction(f64),
+}
+
+impl FromStr for Limit {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match (text.parse::<usize>(), text.parse::<f64>()) {
+            (Ok(count), _) if count > 0 => Ok(Self::First(count)),
+            (Err(_), Ok(part)) if part > 0.0 && part < 1.0 => Ok(Self::Fraction(part)),
+            _ => Err("a whole number above 0, or a fraction between 0 and 1, is needed".into()),
+        }
+    }
+}
+
+impl Limit {
+    /// How many of `count` documents are asked.
+    fn of(limit: Option<Self>, count: usize) -> usize {
+        match limit {
+            Some(Self::First(most)) => most.min(count),
+            Some(Self::Fraction(part)) => (count as f64 * part).ceil() as usize,
+            None => count,
+        }
+    }
+}
+
+fn shots(text: &str) -> Result<usize, String> {
+    let number = text.parse().ok().filter(|number| *number <= 1000);
+    number.ok_or_else(|| "a whole number from 0 to 1000 is needed".into())
+}
+
+/// Runs it.
+pub fn run(args: Args) -> Result<ExitCode> {
+    let mut tasks: Vec<&Task> = Vec::new();
+    for name in &args.tasks {
+        let task = find(name.trim())?;
+        if tasks.iter().any(|other| other.name == task.name) {
+            bail!("--tasks: {name} is there twice");
+        }
+        tasks.push(task);
+    }
+    let opened = Opened::open(&args.model)?;
+    let directory = opened.directory();
+    let staging = match &args.log_samples {
+        Some(path) => Some((path, Staging::for_file(path, &directory)?)),
+        None => None,
+    };
+    let spec = opened.spec.clone();
+    let encoder = Encoder::open(&directory, spec.context_length, spec.vocab_size)?;
+    // All files are read before the model: what is wrong with them is said at once.
+    let read = |task: &&'static Task| ask::questions(task, &args, &encoder);
+    let questions = tasks.iter().map(read).collect::<Result<Vec<_>>>()?;
+    let target = args.running.open()?;
+    let (engine, weights) = load_engine(opened, &target, args.weights)?;
+    let mut answered = Vec::with_capacity(questions.len());
+    for of_task in questions {
+        answered.push(ask::answer(of_task, &engine, &target, &directory)?);
+    }
+    for task in &answered {
+        let truncated = task.truncated();
+        if truncated > 0 {
+            warn(format!(
+                "{}: {truncated} of {} documents are longer than the {} tokens the model sees; their \
+                 beginnings were left away",
+                task.task.name,
+                task.documents(),
+                spec.context_length
+            ));
+        }
+    }
+    if let Some((path, staging)) = staging {
+        report::log(&staging.path().join("samples.jsonl"), &answered)?;
+        staging.commit_file("samples.jsonl")?;
+        note(format!("wrote {}", path.display()));
+    }
+    let (rows, json) = report::report(&answered, &args, &target, weights);
+    let header = ["task", "version", "metric", "value", "stderr", "n", "n-shot"];
+    let rows: Vec<(&str, Vec<String>)> =
+        rows.iter().map(|(name, cells)| (name.as_str(), cells.clone())).collect();
+    output::print(args.json.then_some(json), &rows, &header, Some(&report::protocol()))?;
+    Ok(ExitCode::SUCCESS)
+}

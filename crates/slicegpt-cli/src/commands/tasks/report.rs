@@ -1,0 +1,157 @@
+//! What was scored, as a table, as JSON, and document by document.
+
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use serde_json::{Map, Value, json};
+use slicegpt_checkpoint::Dtype;
+use slicegpt_tasks::{Answer, HARNESS, SEED, Scores, Task};
+
+use super::ask::{Asked, OfTask, Question};
+use super::{Args, Limit};
+use crate::device::Target;
+
+/// What the numbers mean.
+pub fn protocol() -> String {
+    format!(
+        "Prompts and metrics of lm-evaluation-harness {HARNESS}: acc by the sum of log-likelihoods of an \
+         answer's tokens, acc_norm by that sum over the answer's characters; lambada_openai: acc where the \
+         word is the greedy one, perplexity per word. stderr: of the mean; of a perplexity by bootstrap."
+    )
+}
+
+/// Rows of a table, by the first cell, and the JSON object.
+pub fn report(
+    answered: &[OfTask],
+    args: &Args,
+    target: &Target,
+    weights: Dtype,
+) -> (Vec<(String, Vec<String>)>, Value) {
+    let mut rows = Vec::new();
+    let mut tables: [Map<String, Value>; 6] = Default::default();
+    let [results, versions, shots, samples, better, truncated] = &mut tables;
+    let mut add =
+        |task: &Task, name: &str, version: &str, scores: &Scores, cut: usize, all: usize| {
+            results.insert(name.into(), result(name, scores));
+            versions.insert(name.into(), version.parse::<f64>().map_or(Value::Null, Value::from));
+            shots.insert(name.into(), args.num_fewshot.into());
+            samples.insert(name.into(), json!({"original": all, "effective": scores.items}));
+            let higher =
+                task.metrics.iter().map(|m| (m.name().into(), m.higher_is_better().into()));
+            better.insert(name.into(), Value::Object(higher.collect()));
+            truncated.insert(name.into(), cut.into());
+            for value in &scores.values {
+                let error = value.error.map_or("-".into(), |error| format!("{error:.4}"));
+                let metric = value.metric.name().to_string();
+                let cells = [version.into(), metric, format!("{:.4}", value.value), error];
+                let sizes = [scores.items.to_string(), args.num_fewshot.to_string()];
+                rows.push((name.to_string(), cells.into_iter().chain(sizes).collect()));
+            }
+        };
+    let mut groups = Vec::new();
+    for of_task in answered {
+        let task = of_task.task;
+        let scores: Vec<Scores> = of_task.parts.iter().map(|part| part.scores(task)).collect();
+        for group in &of_task.groups {
+            let members: Vec<&Scores> = group.parts.iter().map(|i| &scores[*i]).collect();
+            let parts = || group.parts.iter().map(|i| &of_task.parts[*i]);
+            let cut = parts().map(Asked::truncated).sum();
+            let all = parts().map(|part| part.original).sum();
+            add(task, &group.name, group.version, &Scores::pooled(&members), cut, all);
+            groups.push(group.name.clone());
+        }
+        for (part, scores) in of_task.parts.iter().zip(&scores) {
+            add(task, &part.name, task.version, scores, part.truncated(), part.original);
+        }
+    }
+    let files = answered.iter().map(|of_task| {
+        let (documents, examples) = &of_task.files;
+        (of_task.task.name.to_string(), json!({"documents": documents, "examples": examples}))
+    });
+    let limit = match args.limit {
+        Some(Limit::First(count)) => json!(count),
+        Some(Limit::Fraction(part)) => json!(part),
+        None => Value::Null,
+    };
+    let groups: Map<String, Value> =
+        groups.into_iter().map(|name| (name.clone(), results[&name].clone())).collect();
+    let [results, versions, shots, samples, better, truncated] = tables;
+    let json = json!({
+        "results": results,
+        "groups": groups,
+        "versions": versions,
+        "n-shot": shots,
+        "n-samples": samples,
+        "higher_is_better": better,
+        "truncated": truncated,
+        "files": Value::Object(files.collect()),
+        "config": {
+            "model": args.model,
+            "limit": limit,
+            "num_fewshot": args.num_fewshot,
+            "fewshot_seed": SEED,
+        },
+        "harness": format!("lm-evaluation-harness {HARNESS}"),
+        "protocol": protocol(),
+        "device": target.info.name.to_string(),
+        "weights": weights.to_string(),
+    });
+    (rows, json)
+}
+
+/// The metrics of a task, by the names the harness gives them.
+fn result(name: &str, scores: &Scores) -> Value {
+    let mut result = Map::new();
+    result.insert("alias".into(), name.into());
+    for value in &scores.values {
+        let metric = value.metric.name();
+        let error = value.error.map_or("N/A".into(), Value::from);
+        result.insert(format!("{metric},none"), value.value.into());
+        result.insert(format!("{metric}_stderr,none"), error);
+    }
+    result.insert("sample_len".into(), scores.items.into());
+    Value::Object(result)
+}
+
+/// Writes what was asked and answered, a line for each document.
+pub fn log(path: &Path, answered: &[OfTask]) -> Result<()> {
+    let at = || path.display().to_string();
+    let mut out = BufWriter::new(File::create(path).with_context(at)?);
+    for of_task in answered {
+        for part in &of_task.parts {
+            for (index, question) in part.questions.iter().enumerate() {
+                let line = sample(of_task.task, &part.name, index, question);
+                writeln!(out, "{line}").with_context(at)?;
+            }
+        }
+    }
+    out.flush().with_context(at)
+}
+
+fn sample(task: &Task, name: &str, index: usize, question: &Question) -> Value {
+    let arguments: Vec<Value> = question
+        .prompt
+        .pairs()
+        .map(|(context, continuation)| json!([context, continuation]))
+        .collect();
+    let answers: Vec<Value> =
+        question.answers.0.iter().map(|answer| json!([answer.log, answer.greedy])).collect();
+    let target = match &question.item.answer {
+        Answer::Word { word, .. } => json!(word),
+        _ => json!(question.item.gold),
+    };
+    let mut line = json!({
+        "task": name,
+        "doc_id": index,
+        "target": target,
+        "arguments": arguments,
+        "resps": answers,
+        "truncated": question.truncated,
+    });
+    for metric in task.metrics {
+        line[metric.name()] = metric.of(&question.item, &question.answers).into();
+    }
+    line
+}

@@ -1,0 +1,142 @@
+//! `eval tasks`: what it prints and writes, and that it says how it was run.
+
+use std::path::Path;
+
+use assert_cmd::Command;
+use serde_json::Value;
+use slicegpt_testkit::fixtures;
+
+fn slicegpt(model: &Path, options: &str) -> (String, String) {
+    let mut command = Command::cargo_bin("slicegpt").unwrap();
+    command.args(["eval", "tasks"]).arg(model).arg("--data").arg(fixtures().join("tasks"));
+    let output = command.args(options.split_whitespace()).assert().success().get_output().clone();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (text(output.stdout), text(output.stderr))
+}
+
+fn json(model: &Path, options: &str) -> Value {
+    let (stdout, _) = slicegpt(model, &format!("{options} --json"));
+    serde_json::from_str(&stdout).expect("one JSON object on stdout")
+}
+
+fn models() -> [std::path::PathBuf; 4] {
+    ["ts-llama3-gqa", "ts-opt", "ts-phi", "ts-phi3"]
+        .map(|name| fixtures().join("models").join(name))
+}
+
+const ALL: &str =
+    "--tasks piqa,hellaswag,winogrande,arc_easy,arc_challenge,lambada_openai,mmlu --num-fewshot 2";
+
+fn samples(path: &Path) -> Vec<Value> {
+    let text = std::fs::read_to_string(path).unwrap();
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+#[test]
+fn batches_change_nothing_in_any_model() {
+    let scratch = tempfile::tempdir().unwrap();
+    for model in models() {
+        let logged = |batch: &str| {
+            let path = scratch.path().join(format!("{batch}.jsonl"));
+            let options = format!("{ALL} --batch-size {batch} --log-samples {}", path.display());
+            let found = json(&model, &options);
+            (found, samples(&path))
+        };
+        let ((one, first), (many, second)) = (logged("1"), logged("50"));
+        assert_eq!(first.len(), second.len());
+        for (a, b) in first.iter().zip(&second) {
+            assert_eq!(a["arguments"], b["arguments"]);
+            let (a, b) = (a["resps"].as_array().unwrap(), b["resps"].as_array().unwrap());
+            for (a, b) in a.iter().zip(b) {
+                let (x, y) = (a[0].as_f64().unwrap(), b[0].as_f64().unwrap());
+                assert!((x - y).abs() <= 1e-4 * x.abs(), "{}: {x} {y}", model.display());
+                assert_eq!(a[1], b[1]);
+            }
+        }
+        for task in ["piqa", "hellaswag", "winogrande", "arc_easy", "lambada_openai", "mmlu"] {
+            assert_eq!(one["results"][task]["acc,none"], many["results"][task]["acc,none"]);
+        }
+    }
+}
+
+#[test]
+fn json_has_the_names_of_the_harness_and_says_how_it_was_made() {
+    let found = json(&models()[0], &format!("{ALL} --limit 2"));
+    assert_eq!(found["harness"], "lm-evaluation-harness 0.4.13");
+    assert_eq!(found["n-shot"]["piqa"], 2);
+    assert_eq!(found["versions"]["mmlu_abstract_algebra"], 1.0);
+    assert_eq!(found["versions"]["mmlu"], 2.0);
+    assert_eq!(found["n-samples"]["piqa"]["original"], 5);
+    assert_eq!(found["n-samples"]["piqa"]["effective"], 2);
+    // Of each subject.
+    assert_eq!(found["n-samples"]["mmlu"]["effective"], 4);
+    assert_eq!(found["higher_is_better"]["lambada_openai"]["perplexity"], false);
+    assert_eq!(found["truncated"]["piqa"], 0);
+    assert_eq!(found["config"]["limit"], 2);
+    assert_eq!(found["config"]["fewshot_seed"], 1234);
+    let file = |task: &str, of: &str| found["files"][task][of].as_str().unwrap().to_string();
+    assert!(file("piqa", "documents").ends_with("piqa_validation.jsonl"));
+    assert!(file("piqa", "examples").ends_with("piqa_train.jsonl"));
+    assert!(file("mmlu", "examples").ends_with("mmlu_dev.jsonl"));
+    let groups: Vec<&String> = found["groups"].as_object().unwrap().keys().collect();
+    assert_eq!(groups, ["mmlu", "mmlu_humanities", "mmlu_stem"]);
+    let piqa = &found["results"]["piqa"];
+    for name in ["acc,none", "acc_stderr,none", "acc_norm,none", "acc_norm_stderr,none"] {
+        assert!(piqa[name].is_number(), "{name}: {piqa}");
+    }
+    assert!(found["results"]["winogrande"].get("acc_norm,none").is_none());
+    // Of one document there is no error.
+    assert_eq!(found["results"]["mmlu_world_religions"]["acc_stderr,none"], "N/A");
+    assert_eq!(
+        json(&models()[0], &format!("{ALL} --limit 0.3"))["n-samples"]["piqa"]["effective"],
+        2
+    );
+}
+
+#[test]
+fn the_table_says_what_was_counted() {
+    let (table, _) = slicegpt(&models()[3], "--tasks arc_easy,lambada_openai");
+    for word in
+        ["task", "stderr", "n-shot", "acc_norm", "perplexity", "lm-evaluation-harness 0.4.13"]
+    {
+        assert!(table.contains(word), "{word}: {table}");
+    }
+}
+
+#[test]
+fn what_is_longer_than_the_model_sees_loses_its_beginning_and_is_counted() {
+    let scratch = tempfile::tempdir().unwrap();
+    let log = scratch.path().join("log.jsonl");
+    // Thirty tokens and more before each question, 20 times.
+    let options = format!("--tasks arc_easy --num-fewshot 20 --log-samples {}", log.display());
+    let (_, said) = slicegpt(&models()[1], &options);
+    assert!(said.contains("warning: arc_easy: 3 of 3 documents are longer than the 512"), "{said}");
+    let found = json(&models()[1], &options);
+    assert_eq!(found["truncated"]["arc_easy"], 3);
+    let logged = samples(&log);
+    assert!(logged.iter().all(|sample| sample["truncated"] == true));
+    assert!(logged.iter().all(|sample| sample["resps"][0][0].as_f64().unwrap() < 0.0));
+}
+
+#[test]
+fn what_was_cut_is_scored_too() {
+    let scratch = tempfile::tempdir().unwrap();
+    for method in ["per-layer", "shared"] {
+        let out = scratch.path().join(method);
+        let mut compress = Command::cargo_bin("slicegpt").unwrap();
+        compress.arg("compress").arg(&models()[2]).arg("--out").arg(&out);
+        compress.args([
+            "--method",
+            method,
+            "--sparsity",
+            "0.25",
+            "--samples",
+            "4",
+            "--seqlen",
+            "64",
+        ]);
+        compress.assert().success();
+        let found = json(&out, "--tasks piqa,lambada_openai");
+        assert!(found["results"]["lambada_openai"]["perplexity,none"].as_f64().unwrap() > 1.0);
+    }
+}

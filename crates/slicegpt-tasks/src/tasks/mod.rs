@@ -1,0 +1,33 @@
+//! The tasks, one file each.
+
+mod arc;
+mod hellaswag;
+mod lambada;
+mod mmlu;
+mod piqa;
+mod query;
+mod winogrande;
+
+use crate::{Result, Task, TaskError};
+
+/// All tasks that are known.
+pub const TASKS: &[Task] = &[
+    piqa::PIQA,
+    hellaswag::HELLASWAG,
+    winogrande::WINOGRANDE,
+    arc::EASY,
+    arc::CHALLENGE,
+    lambada::OPENAI,
+    mmlu::MMLU,
+];
+
+/// The task of a name.
+///
+/// # Errors
+///
+/// If there is none; the error names those there are.
+pub fn find(name: &str) -> Result<&'static Task> {
+    let known = || TASKS.iter().map(|task| task.name).collect::<Vec<_>>().join(", ");
+    let found = TASKS.iter().find(|task| task.name == name);
+    found.ok_or_else(|| TaskError::Unknown { name: name.into(), known: known() })
+}
