@@ -2,7 +2,8 @@
 //!
 //! An [`Engine`] holds a whole decoder on its device and runs the next tokens of any number of
 //! [`Sequence`]s together, each with a cache of its own. A sequence knows how its tokens are chosen
-//! ([`Sampling`]), how likely they were ([`Score`]), when it ends ([`Ending`], [`Finish`]) and what text its tokens make as they come.
+//! ([`Sampling`]), when it ends ([`Ending`], [`Finish`]) and what text its tokens make as they come; a
+//! [`Score`] says how likely one was.
 //! [`Template`] makes a prompt of a conversation, as the model was trained to read one.
 //!
 //! This crate refuses to know the command line, sockets, and how a tensor is computed.
