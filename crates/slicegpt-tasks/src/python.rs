@@ -18,7 +18,8 @@ pub fn rstrip(text: &str) -> &str {
 /// `str.capitalize()`: the first character as in a title, the others small.
 pub fn capitalize(text: &str) -> String {
     let Some(first) = text.chars().next() else { return String::new() };
-    let rest = text[first.len_utf8()..].to_lowercase();
+    // As a whole: a final sigma depends on what stands before it.
+    let rest = text.to_lowercase().chars().skip(first.to_lowercase().count()).collect::<String>();
     title(first) + &rest
 }
 
