@@ -13,6 +13,7 @@ mod interop;
 mod llama_cpp;
 mod machine;
 mod random_model;
+mod serve_clients;
 mod study;
 mod test;
 mod tidy;
@@ -47,6 +48,7 @@ enum Command {
     Study(study::Args),
     Interop(interop::Args),
     LlamaCpp(llama_cpp::Args),
+    ServeClients(serve_clients::Args),
     Harness(harness::Args),
 }
 
@@ -72,6 +74,7 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Study(args) => study::run(&workspace, &args),
         Command::Interop(args) => interop::run(&workspace, &args),
         Command::LlamaCpp(args) => llama_cpp::run(&workspace, &args),
+        Command::ServeClients(args) => serve_clients::run(&workspace, args),
         Command::Harness(args) => harness::run(&workspace, &args),
     }
 }

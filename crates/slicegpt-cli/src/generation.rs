@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow, bail};
 use burn::tensor::DType;
@@ -96,6 +97,13 @@ pub struct Loading {
     chat_template: Option<PathBuf>,
 }
 
+impl Loading {
+    /// Whether a template was given.
+    pub fn has_template(&self) -> bool {
+        self.chat_template.is_some()
+    }
+}
+
 /// Loads a whole model on a device, its weights as they are asked for, or else as stored on the processor
 /// and in float32 elsewhere; and says as what they are held.
 pub fn load_engine(
@@ -135,7 +143,7 @@ pub fn load_engine(
 /// A model that makes text.
 pub struct Generator {
     pub engine: Engine<Checkpoint>,
-    pub vocabulary: Vocabulary,
+    pub vocabulary: Arc<Vocabulary>,
     pub defaults: Defaults,
     pub target: Target,
     /// The name of the type its weights are in.
@@ -156,7 +164,7 @@ impl Generator {
         let (engine, weights) = load_engine(opened, &target, loading.weights)?;
         Ok(Self {
             engine,
-            vocabulary,
+            vocabulary: Arc::new(vocabulary),
             defaults,
             target,
             weights,

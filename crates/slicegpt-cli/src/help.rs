@@ -11,7 +11,7 @@ const TASKS: &[(&str, &[&str])] = &[
     ("Look at a model", &["inspect", "plan", "verify"]),
     ("Make it smaller", &["compress", "calibrate"]),
     ("Judge it", &["eval", "logits"]),
-    ("Use it", &["generate", "chat", "export"]),
+    ("Use it", &["generate", "chat", "serve", "export"]),
     ("This program", &["devices", "completions", "man", "help"]),
 ];
 
@@ -48,6 +48,13 @@ const EXAMPLES: &[(&str, &[&str])] = &[
         ],
     ),
     ("chat", &["slicegpt chat small --system 'You answer in one sentence.'"]),
+    (
+        "serve",
+        &[
+            "slicegpt serve small --port 8080",
+            "slicegpt serve small --host 0.0.0.0 --api-key secret --max-sequences 16",
+        ],
+    ),
     ("export", &["slicegpt export gguf small --out small.gguf --type q4_k_m"]),
     ("devices", &["slicegpt devices"]),
     (

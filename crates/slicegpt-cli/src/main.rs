@@ -63,6 +63,8 @@ enum Command {
     Generate(commands::generate::Args),
     /// Talk to a chat model
     Chat(commands::chat::Args),
+    /// Answer requests over HTTP, as OpenAI's interface
+    Serve(commands::serve::Args),
     /// Write the logits of a model for given tokens
     Logits(commands::logits::Args),
     /// Show that fusing and rotating a model changes nothing
@@ -125,6 +127,7 @@ fn main() -> ExitCode {
         Command::Eval(Eval::Tasks(args)) => commands::tasks::run(args),
         Command::Generate(args) => commands::generate::run(args),
         Command::Chat(args) => commands::chat::run(args),
+        Command::Serve(args) => commands::serve::run(args),
         Command::Logits(args) => commands::logits::run(args),
         Command::Verify(args) => commands::verify::run(args),
         Command::Export(Export::Gguf(args)) => commands::gguf::run(args),

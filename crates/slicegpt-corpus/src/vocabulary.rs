@@ -74,6 +74,12 @@ impl Vocabulary {
         guarded(|| self.tokenizer.decode(ids, true)).map_err(|reason| self.failed(reason))
     }
 
+    /// What a special token is called; `None` for any other.
+    pub fn special(&self, id: u32) -> Option<String> {
+        let name = self.tokenizer.id_to_token(id)?;
+        self.tokenizer.get_added_vocabulary().is_special_token(&name).then_some(name)
+    }
+
     /// The ids of `text` alone: special tokens are those that stand in it.
     ///
     /// # Errors
@@ -141,6 +147,8 @@ mod tests {
     fn added_tokens_are_told_from_the_text() {
         let vocabulary = vocabulary();
         assert_eq!(vocabulary.encode_inner("w1 </s>").unwrap(), [11, EOS]);
+        assert_eq!(vocabulary.special(EOS).as_deref(), Some("</s>"));
+        assert_eq!((vocabulary.special(11), vocabulary.special(u32::MAX)), (None, None));
         for (text, ids) in
             [("w1 w2", vec![11, 12]), ("<s> w1 </s>", vec![BOS, 11, EOS]), ("", vec![])]
         {

@@ -74,6 +74,25 @@ where
         self.model.spec()
     }
 
+    /// Bytes of a cache with room for `tokens` tokens, once it is in use.
+    pub fn cache_bytes(&self, tokens: usize) -> u64 {
+        let DecoderSpec { attention, layers, .. } = self.spec();
+        let of_a_token = 2 * layers * attention.kv_heads * attention.head_dim * self.compute.size();
+        (Cache::room(tokens) * of_a_token) as u64
+    }
+
+    /// Has `cache` see `ids`, which follow those it has seen.
+    ///
+    /// # Errors
+    ///
+    /// If the embedding cannot be read.
+    pub fn read(&self, ids: &[u32], cache: &Cache) -> Result<(), EngineError<S::Error>> {
+        for ids in ids.chunks(CHUNK) {
+            self.run(&[(ids, cache)])?;
+        }
+        Ok(())
+    }
+
     /// The logits of the token after the last of each sequence, `vocab_size` each. Every sequence has at
     /// least one token that its cache has not seen; afterwards it has seen them all.
     ///
@@ -91,9 +110,7 @@ where
         let mut tails = Vec::with_capacity(sequences.len());
         for (ids, cache) in sequences {
             let (beginning, tail) = ids.split_at((ids.len() - 1) / CHUNK * CHUNK);
-            for ids in beginning.chunks(CHUNK) {
-                self.run(&[(ids, *cache)])?;
-            }
+            self.read(beginning, cache)?;
             tails.push((tail, *cache));
         }
         let mut logits = Vec::with_capacity(sequences.len());

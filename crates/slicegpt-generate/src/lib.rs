@@ -2,7 +2,8 @@
 //!
 //! An [`Engine`] holds a whole decoder on its device and runs the next tokens of any number of
 //! [`Sequence`]s together, each with a cache of its own. A sequence knows how its tokens are chosen
-//! ([`Sampling`]), when it ends ([`Ending`], [`Finish`]) and what text its tokens make as they come.
+//! ([`Sampling`]), when it ends ([`Ending`], [`Finish`]) and what text its tokens make as they come; a
+//! [`Score`] says how likely one was.
 //! [`Template`] makes a prompt of a conversation, as the model was trained to read one.
 //!
 //! This crate refuses to know the command line, sockets, and how a tensor is computed.
@@ -11,6 +12,7 @@ mod chat;
 mod defaults;
 mod engine;
 mod sampling;
+mod score;
 mod scoring;
 mod sequence;
 mod stop;
@@ -20,6 +22,7 @@ pub use chat::{Message, Template, TemplateError};
 pub use defaults::Defaults;
 pub use engine::{Engine, EngineError};
 pub use sampling::{Sampler, Sampling, log_probabilities};
+pub use score::Score;
 pub use scoring::{Candidate, Likelihood, Scored};
 pub use sequence::{Ending, Finish, Piece, Sequence};
 pub use stop::Stops;

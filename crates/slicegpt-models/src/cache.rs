@@ -28,6 +28,11 @@ impl Cache {
         Self { capacity: tokens, layers: Arc::default() }
     }
 
+    /// The tokens that a layer has room for in a cache of capacity `tokens`.
+    pub fn room(tokens: usize) -> usize {
+        tokens.next_multiple_of(STEP)
+    }
+
     /// The tokens it holds.
     pub fn seen(&self) -> usize {
         self.lock().values().map(|layer| layer.seen).max().unwrap_or(0)
@@ -62,7 +67,7 @@ impl Cache {
         let room = old.as_ref().map_or(0, |old| old.tensors[0].dims()[2]);
         let capacity = match room >= seen {
             true => room,
-            false => self.capacity.max(seen + start / 2).next_multiple_of(STEP),
+            false => Self::room(self.capacity.max(seen + start / 2)),
         };
         let mut old = old.map(|old| old.tensors.map(Some)).unwrap_or_default().into_iter();
         let tensors = new.map(|new| {

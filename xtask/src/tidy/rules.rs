@@ -22,6 +22,7 @@ const LIBRARIES: &[&str] = &[
     "slicegpt-eval",
     "slicegpt-generate",
     "slicegpt-gguf",
+    "slicegpt-serve",
     "slicegpt-tasks",
     "slicegpt-hub",
 ];
@@ -67,6 +68,11 @@ pub const CRATES: &[CrateRule] = &[
     CrateRule {
         name: "slicegpt-gguf",
         siblings: &["slicegpt-core", "slicegpt-models"],
+        forbidden: &["burn", "faer", "tokenizers"],
+    },
+    CrateRule {
+        name: "slicegpt-serve",
+        siblings: &["slicegpt-core", "slicegpt-corpus", "slicegpt-generate", "slicegpt-models"],
         forbidden: &["burn", "faer", "tokenizers"],
     },
     CrateRule {

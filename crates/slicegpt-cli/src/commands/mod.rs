@@ -13,5 +13,6 @@ pub mod logits;
 pub mod man;
 pub mod plan;
 pub mod ppl;
+pub mod serve;
 pub mod tasks;
 pub mod verify;

@@ -1,0 +1,213 @@
+//! `slicegpt serve`: a model over HTTP, for clients of OpenAI's interface.
+
+use std::io::ErrorKind;
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow, bail};
+use slicegpt_generate::EngineError;
+use slicegpt_models::Cache;
+use slicegpt_serve::{Forward, Language, Limits, Options, Server};
+
+use crate::generation::{Generator, Loading};
+use crate::options::positive;
+use crate::output;
+use crate::progress::{going_on, note, warn};
+use crate::size::{parse_bytes, show_bytes};
+
+/// Arguments of `slicegpt serve`.
+#[derive(clap::Args)]
+pub struct Args {
+    /// Hugging Face checkpoint directory, or org/name[@revision] on the Hub; dense or sliced
+    model: PathBuf,
+    /// Address or name to listen at: 0.0.0.0 lets other machines in
+    #[arg(long, value_name = "HOST", default_value = "127.0.0.1")]
+    host: String,
+    /// Port to listen at; 0 takes one that is free, and prints it
+    #[arg(long, value_name = "N", default_value_t = 8080)]
+    port: u16,
+    /// What clients call the model [default: the name of its directory, or org/name]
+    #[arg(long, value_name = "NAME")]
+    model_name: Option<String>,
+    /// Key that clients must give (Authorization: Bearer KEY)
+    #[arg(long, value_name = "KEY", env = "SLICEGPT_API_KEY", hide_env_values = true)]
+    api_key: Option<String>,
+    #[command(flatten)]
+    bounds: Bounds,
+    /// Of the random numbers of requests that give no seed
+    #[arg(long, value_name = "N", default_value_t = 42)]
+    seed: u64,
+    #[command(flatten)]
+    loading: Loading,
+}
+
+/// How much a server takes upon itself.
+#[derive(clap::Args)]
+#[command(next_help_heading = "Limits")]
+struct Bounds {
+    /// Texts that are run together
+    #[arg(long, value_name = "N", value_parser = positive, default_value_t = 64)]
+    max_sequences: usize,
+    /// Texts that wait for their turn; more are refused (429)
+    #[arg(long, value_name = "N", value_parser = positive, default_value_t = 256)]
+    max_queue: usize,
+    /// Memory of the caches of all texts that are run together [default: a quarter of the device's]
+    #[arg(long, value_name = "SIZE", value_parser = parse_bytes)]
+    cache_memory: Option<u64>,
+    /// Size of a request; larger ones are refused (413)
+    #[arg(long, value_name = "SIZE", value_parser = parse_bytes, default_value = "4MB")]
+    max_body: u64,
+    /// Open connections; more wait
+    #[arg(long, value_name = "N", value_parser = positive, default_value_t = 1024)]
+    max_connections: usize,
+    /// Time of a request from its beginning to the end of its answer
+    #[arg(long, value_name = "SECONDS", value_parser = positive, default_value_t = 600)]
+    request_timeout: usize,
+    /// How long a reader may take nothing of an answer before it is given up
+    #[arg(long, value_name = "SECONDS", value_parser = positive, default_value_t = 30)]
+    stall_timeout: usize,
+}
+
+/// Runs it: until Ctrl-C, or SIGTERM.
+pub fn run(args: Args) -> Result<ExitCode> {
+    let addresses = addresses(&args.host, args.port)?;
+    if args.api_key.as_deref() == Some("") {
+        bail!("--api-key is empty; leave it away to let everybody in");
+    }
+    // Before the model is loaded, which takes long.
+    let server = Server::bind(&addresses).map_err(|error| match error.kind() {
+        ErrorKind::AddrInUse => anyhow!(
+            "{}:{} is in use by another program; choose another --port, or 0 for one that is free",
+            args.host,
+            args.port
+        ),
+        ErrorKind::AddrNotAvailable => {
+            anyhow!("--host {}: this machine has no such address", args.host)
+        }
+        ErrorKind::PermissionDenied => {
+            anyhow!("{}:{}: {error}; choose a --port above 1023", args.host, args.port)
+        }
+        _ => anyhow!("{}:{}: {error}", args.host, args.port),
+    })?;
+    let address = server.address();
+    if !address.ip().is_loopback() && args.api_key.is_none() {
+        warn(format!("{address} is open to other machines; --api-key lets in only who knows it"));
+    }
+
+    let generator = Generator::load(&args.model, &args.loading)?;
+    let template = match generator.template() {
+        // A template that was asked for must be one; without, a model may have none.
+        Err(error) if args.loading.has_template() => return Err(error),
+        template => template.map_err(|error| error.to_string()),
+    };
+    let name = match args.model_name {
+        Some(name) => name,
+        None => name_of(&args.model)?,
+    };
+    let limits = args.bounds.limits(&generator)?;
+    generator.target.doing("serving".into());
+    let language = Language {
+        name: name.clone(),
+        template,
+        defaults: generator.defaults.clone(),
+        context_length: generator.context_length(),
+        vocab_size: generator.engine.spec().vocab_size,
+        vocabulary: generator.vocabulary.clone(),
+    };
+    let options = Options { limits, api_key: args.api_key, seed: args.seed };
+    output::write(format!("{name}: http://{address}/v1\n").as_bytes())?;
+    let log = |line: &str| warn(line.replace('\n', " "));
+    server.run(language, &generator, options, || going_on().is_break(), &log);
+    note("all requests are answered");
+    Ok(ExitCode::SUCCESS)
+}
+
+fn addresses(host: &str, port: u16) -> Result<Vec<SocketAddr>> {
+    // An address of version 6 may stand in brackets, as in URLs.
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    if let Ok(address) = bare.parse::<IpAddr>() {
+        return Ok(vec![SocketAddr::new(address, port)]);
+    }
+    let found = (host, port).to_socket_addrs();
+    Ok(found.with_context(|| format!("--host {host}: no such name or address"))?.collect())
+}
+
+/// What a model is called where nothing else is said.
+fn name_of(model: &Path) -> Result<String> {
+    let Ok(path) = model.canonicalize() else {
+        // A model of the Hub.
+        let text = model.to_string_lossy();
+        return Ok(text.split('@').next().unwrap_or_default().to_string());
+    };
+    let name = path.file_name().with_context(|| {
+        format!("{}: has no name; give the model one with --model-name", model.display())
+    })?;
+    Ok(name.to_string_lossy().into_owned())
+}
+
+impl Bounds {
+    fn limits(&self, generator: &Generator) -> Result<Limits> {
+        let seconds = |seconds: usize| Duration::from_secs(seconds as u64);
+        let default = Limits::default();
+        let memory = generator.target.info.memory_bytes;
+        let cache_bytes = self.cache_memory.or(memory.map(|bytes| bytes / 4));
+        let limits = Limits {
+            sequences: self.max_sequences,
+            queue: self.max_queue,
+            cache_bytes: cache_bytes.unwrap_or(default.cache_bytes),
+            body_bytes: usize::try_from(self.max_body).unwrap_or(usize::MAX),
+            connections: self.max_connections,
+            request: seconds(self.request_timeout),
+            stall: seconds(self.stall_timeout),
+        };
+        let context = generator.context_length();
+        let (one, all) = (generator.engine.cache_bytes(1), generator.engine.cache_bytes(context));
+        if limits.cache_bytes < one {
+            bail!(
+                "--cache-memory {}: the smallest cache of this model takes {}",
+                show_bytes(limits.cache_bytes),
+                show_bytes(one)
+            );
+        }
+        if limits.cache_bytes < all {
+            warn(format!(
+                "a text of {context} tokens, all that the model sees, takes {} of --cache-memory; there are \
+                 {}, and longer requests are refused",
+                show_bytes(all),
+                show_bytes(limits.cache_bytes)
+            ));
+        }
+        Ok(limits)
+    }
+}
+
+/// A device whose memory is full, or that is lost, is an error of those that are run.
+impl Forward for Generator {
+    fn read(&self, ids: &[u32], cache: &Cache) -> Result<(), String> {
+        self.told(|| self.engine.read(ids, cache))
+    }
+
+    fn each(&self, ids: &[u32], cache: &Cache, sink: &mut dyn FnMut(&[f32])) -> Result<(), String> {
+        self.told(|| self.engine.each(ids, cache, sink))
+    }
+
+    fn next(&self, sequences: &[(&[u32], &Cache)]) -> Result<Vec<Vec<f32>>, String> {
+        self.told(|| self.engine.next(sequences))
+    }
+
+    fn cache_bytes(&self, tokens: usize) -> u64 {
+        self.engine.cache_bytes(tokens)
+    }
+}
+
+impl Generator {
+    fn told<T>(
+        &self,
+        work: impl FnOnce() -> Result<T, EngineError<slicegpt_checkpoint::CheckpointError>>,
+    ) -> Result<T, String> {
+        let result = self.target.run(|| work().map_err(|error| self.engine_error(error)));
+        result.map_err(|error| error.to_string())
+    }
+}

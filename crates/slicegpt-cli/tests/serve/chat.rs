@@ -1,0 +1,94 @@
+//! Conversations.
+
+use serde_json::{Value, json};
+
+use crate::server::{PROMPT, Server};
+
+/// A server of a model that is told how to read conversations.
+fn server() -> (Server, tempfile::TempDir) {
+    let scratch = tempfile::tempdir().unwrap();
+    let template = scratch.path().join("chat.jinja");
+    let source = "{% if messages[0].role == 'assistant' %}{{ raise_exception('the user begins') }}\
+                  {% endif %}<|begin_of_text|>{% for message in messages %}{{ message['content'] }}\
+                  {% endfor %}";
+    std::fs::write(&template, source).unwrap();
+    (Server::start(&["--chat-template", template.to_str().unwrap()]), scratch)
+}
+
+fn conversation(more: Value) -> Value {
+    let mut body = json!({"messages": [{"role": "system", "content": "Once upon a time"},
+        {"role": "user", "content": [{"type": "text", "text": ", there was a little"}]}],
+        "max_tokens": 24, "temperature": 0});
+    body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    body
+}
+
+#[test]
+fn a_conversation_is_answered() {
+    let (server, _scratch) = server();
+    let body = json!({"prompt": PROMPT, "max_tokens": 24, "temperature": 0, "logprobs": 2});
+    let want = server.complete(body).ok();
+    let found = server.chat(conversation(json!({"logprobs": true, "top_logprobs": 2}))).ok();
+    assert_eq!(found["object"], "chat.completion");
+    assert!(found["id"].as_str().unwrap().starts_with("chatcmpl-"));
+    let choice = &found["choices"][0];
+    assert_eq!(choice["message"]["role"], "assistant");
+    assert_eq!(choice["message"]["content"], want["choices"][0]["text"]);
+    assert_eq!(choice["finish_reason"], "length");
+    assert_eq!(found["usage"], want["usage"]);
+    let content = choice["logprobs"]["content"].as_array().unwrap();
+    let tokens = want["choices"][0]["logprobs"]["tokens"].as_array().unwrap();
+    assert_eq!(content.len(), tokens.len());
+    for (told, token) in content.iter().zip(tokens) {
+        assert_eq!(told["token"], *token);
+        assert_eq!(told["bytes"], json!(token.as_str().unwrap().as_bytes()));
+        let top = told["top_logprobs"].as_array().unwrap();
+        assert_eq!(top.len(), 2);
+        assert_eq!(top[0]["logprob"], told["logprob"]);
+        assert!(top[0]["logprob"].as_f64() >= top[1]["logprob"].as_f64());
+    }
+    // Where nothing is said an answer may fill the context.
+    let mut free = conversation(json!({"ignore_eos": true}));
+    free.as_object_mut().unwrap().remove("max_tokens");
+    let usage = server.chat(free).ok()["usage"].clone();
+    assert_eq!(usage["total_tokens"], 512);
+    let short = conversation(json!({"max_completion_tokens": 3}));
+    assert_eq!(server.chat(short).ok()["usage"]["completion_tokens"], 3);
+}
+
+#[test]
+fn parts_make_the_answer() {
+    let (server, _scratch) = server();
+    let whole = server.chat(conversation(json!({"n": 2}))).ok();
+    let streamed = conversation(json!({"n": 2, "stream": true,
+        "stream_options": {"include_usage": true}}));
+    let mut events = server.chat(streamed).events();
+    assert_eq!(events.pop().unwrap()["usage"], whole["usage"]);
+    assert!(events.iter().all(|event| event["object"] == "chat.completion.chunk"));
+    for index in 0..2 {
+        let choices = events.iter().map(|event| &event["choices"][0]);
+        let choices: Vec<&Value> = choices.filter(|choice| choice["index"] == index).collect();
+        assert_eq!(choices[0]["delta"], json!({"role": "assistant", "content": ""}));
+        let text: String =
+            choices.iter().filter_map(|choice| choice["delta"]["content"].as_str()).collect();
+        assert_eq!(whole["choices"][index]["message"]["content"], text);
+        assert_eq!(choices.last().unwrap()["finish_reason"], "length");
+        let finished = choices.iter().filter(|choice| !choice["finish_reason"].is_null());
+        assert_eq!(finished.count(), 1);
+    }
+}
+
+#[test]
+fn what_a_template_refuses_is_told() {
+    let (server, _scratch) = server();
+    let reply = server.chat(json!({"messages": [{"role": "assistant", "content": "x"}]}));
+    assert_eq!(reply.status, 400);
+    let error = &reply.json()["error"];
+    assert_eq!(error["param"], "messages");
+    assert!(error["message"].as_str().unwrap().contains("the user begins"), "{error}");
+    // A model without a template completes, but does not talk.
+    let plain = Server::start(&[]);
+    let reply = plain.chat(conversation(json!({})));
+    assert_eq!((reply.status, &reply.json()["error"]["code"]), (400, &json!("no_chat_template")));
+    plain.assert_alive();
+}

@@ -1,0 +1,62 @@
+//! What is there beside text.
+
+use serde_json::json;
+
+use crate::client::{receive, send};
+use crate::server::{MODEL, Server};
+
+#[test]
+fn models_health_and_metrics() {
+    let server = Server::start(&[]);
+    let models = server.get("/v1/models").ok();
+    assert_eq!(models["object"], "list");
+    assert_eq!(models["data"].as_array().unwrap().len(), 1);
+    let model = server.get(&format!("/v1/models/{MODEL}")).ok();
+    assert_eq!(model, models["data"][0]);
+    for (key, value) in
+        [("id", json!(MODEL)), ("object", json!("model")), ("max_model_len", json!(512))]
+    {
+        assert_eq!(model[key], value, "{key}");
+    }
+    assert_eq!(server.get("/v1/models/other").status, 404);
+    assert_eq!(server.get("/health").ok()["status"], "ok");
+
+    server.complete(json!({"prompt": "a", "max_tokens": 3, "ignore_eos": true})).ok();
+    let completions = "slicegpt_request_seconds_count{endpoint=\"/v1/completions\"}";
+    server.wait(completions, |count| count == 1.0);
+    server.wait("slicegpt_sequences_running", |running| running == 0.0);
+    let metrics = server.get("/metrics");
+    assert!(metrics.header("content-type").unwrap().starts_with("text/plain"));
+    for line in [
+        "slicegpt_requests_total{endpoint=\"/v1/models\",status=\"200\"} 1",
+        "slicegpt_requests_total{endpoint=\"/v1/models/{*id}\",status=\"404\"} 1",
+        "slicegpt_requests_total{endpoint=\"/v1/completions\",status=\"200\"} 1",
+        "slicegpt_request_seconds_count{endpoint=\"/v1/completions\"} 1",
+        "slicegpt_sequences_ended_total{reason=\"length\"} 1",
+        "slicegpt_sequences_running 0",
+        "slicegpt_sequences_waiting 0",
+        "slicegpt_generated_tokens_total 3",
+        "slicegpt_prompt_tokens_total 2",
+        "slicegpt_cache_bytes 0",
+    ] {
+        assert!(metrics.body.lines().any(|found| found == line), "{line}: {}", metrics.body);
+    }
+}
+
+#[test]
+fn a_model_may_have_another_name_and_a_key() {
+    let server = Server::start(&["--model-name", "team/small", "--api-key", "secret"]);
+    let get = |path: &str, headers: &str| receive(send(&server.address, "GET", path, headers, b""));
+    for headers in ["", "Authorization: secret\r\n", "Authorization: Bearer secre\r\n"] {
+        let reply = get("/v1/models", headers);
+        assert_eq!(reply.status, 401, "{headers}");
+        assert_eq!(reply.json()["error"]["code"], "invalid_api_key");
+        assert_eq!(reply.header("www-authenticate"), Some("Bearer"));
+    }
+    let key = "Authorization: Bearer secret\r\n";
+    assert_eq!(get("/v1/models", key).ok()["data"][0]["id"], "team/small");
+    assert_eq!(get("/v1/models/team/small", key).ok()["id"], "team/small");
+    // Who watches a server need not know its key.
+    assert_eq!(get("/health", "").status, 200);
+    assert_eq!(get("/metrics", "").status, 200);
+}

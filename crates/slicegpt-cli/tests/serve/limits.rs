@@ -1,0 +1,179 @@
+//! What is bounded: bodies, queues, caches, time, readers.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::process::Command;
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::client::{receive, send};
+use crate::server::{MODEL, PROMPT, Server, directory};
+
+const PATH: &str = "/v1/completions";
+
+/// Texts that take a while.
+fn long(n: usize) -> serde_json::Value {
+    json!({"model": MODEL, "prompt": PROMPT, "max_tokens": 480, "ignore_eos": true, "n": n})
+}
+
+#[test]
+fn a_body_that_is_too_large_is_refused() {
+    let server = Server::start(&["--max-body", "10kB"]);
+    let body = json!({"model": MODEL, "prompt": "a".repeat(20_000)});
+    let reply = server.post(PATH, &body);
+    assert_eq!((reply.status, &reply.json()["error"]["code"]), (413, &json!("request_too_large")));
+    // Its length may not be said before.
+    let mut stream = TcpStream::connect(&server.address).unwrap();
+    let head = format!(
+        "POST {PATH} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
+    );
+    stream.write_all(head.as_bytes()).unwrap();
+    for _ in 0..20 {
+        stream.write_all(format!("400\r\n{}\r\n", "a".repeat(1024)).as_bytes()).unwrap();
+    }
+    stream.write_all(b"0\r\n\r\n").unwrap();
+    assert_eq!(receive(stream).status, 413);
+    server.assert_alive();
+}
+
+#[test]
+fn a_queue_that_is_full_takes_no_more() {
+    let server = Server::start(&["--max-sequences", "2", "--max-queue", "2"]);
+    let stream = send(&server.address, "POST", PATH, "", long(4).to_string().as_bytes());
+    server.wait("slicegpt_sequences_waiting", |waiting| waiting == 2.0);
+    assert_eq!(server.metric("slicegpt_sequences_running"), 2.0);
+    let reply = server.complete(json!({"prompt": "a"}));
+    assert_eq!((reply.status, &reply.json()["error"]["code"]), (429, &json!("queue_full")));
+    assert_eq!(reply.header("retry-after"), Some("1"));
+    let all = receive(stream).ok();
+    assert_eq!(all["usage"]["completion_tokens"], 4 * 480);
+    // More than there will ever be room for.
+    let reply = server.complete(json!({"prompt": "a", "n": 5}));
+    assert_eq!(reply.status, 400, "{}", reply.body);
+    server.assert_alive();
+}
+
+/// 4 layers of 2 key/value heads of 32, keys and values, float32: 2 KiB a token.
+#[test]
+fn caches_stay_within_their_memory() {
+    let server = Server::start(&["--cache-memory", "2560KiB"]);
+    let stream = send(&server.address, "POST", PATH, "", long(5).to_string().as_bytes());
+    server.wait("slicegpt_cache_bytes", |bytes| bytes > 0.0);
+    // 512 tokens each: two fit, and half of another.
+    assert_eq!(server.metric("slicegpt_cache_bytes"), 2.0 * 512.0 * 2048.0);
+    assert_eq!(server.metric("slicegpt_sequences_running"), 2.0);
+    assert_eq!(receive(stream).ok()["usage"]["completion_tokens"], 5 * 480);
+
+    // What one text may take is bounded too.
+    let small = Server::start(&["--cache-memory", "256KiB"]);
+    assert_eq!(small.get("/v1/models").ok()["data"][0]["max_model_len"], 128);
+    let reply = small.complete(json!({"prompt": PROMPT, "max_tokens": 128}));
+    assert_eq!(reply.json()["error"]["code"], "context_length_exceeded");
+    small.assert_alive();
+}
+
+#[test]
+fn a_request_has_its_time() {
+    let server = Server::start(&["--request-timeout", "1"]);
+    let reply = server.post(PATH, &long(64));
+    assert_eq!((reply.status, &reply.json()["error"]["code"]), (504, &json!("timeout")));
+    // Whoever has begun to read is told in the stream.
+    let mut body = long(64);
+    body["stream"] = json!(true);
+    let reply = server.post(PATH, &body);
+    let events = reply.events();
+    assert_eq!(events.last().unwrap()["error"]["code"], "timeout");
+    // A body that does not come.
+    let mut stream = TcpStream::connect(&server.address).unwrap();
+    let head = format!(
+        "POST {PATH} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 9\r\n\r\n{{"
+    );
+    stream.write_all(head.as_bytes()).unwrap();
+    assert_eq!(receive(stream).status, 408);
+    server.wait("slicegpt_sequences_running", |running| running == 0.0);
+    server.assert_alive();
+}
+
+#[test]
+fn a_client_that_leaves_is_not_worked_for() {
+    let server = Server::start(&[]);
+    for stream in [false, true] {
+        let mut body = long(32);
+        body["stream"] = json!(stream);
+        let before = server.metric("slicegpt_sequences_ended_total{reason=\"gone\"}");
+        let connection = send(&server.address, "POST", PATH, "", body.to_string().as_bytes());
+        server.wait("slicegpt_sequences_running", |running| running == 32.0);
+        drop(connection);
+        server.wait("slicegpt_sequences_running", |running| running == 0.0);
+        let gone = server.metric("slicegpt_sequences_ended_total{reason=\"gone\"}");
+        assert_eq!(gone - before, 32.0, "stream: {stream}");
+    }
+    assert_eq!(server.metric("slicegpt_sequences_ended_total{reason=\"length\"}"), 0.0);
+    server.assert_alive();
+}
+
+#[test]
+fn a_reader_that_does_not_read_is_given_up_and_nobody_waits_for_it() {
+    let server = Server::start(&["--stall-timeout", "2"]);
+    let mut body = long(8);
+    body["stream"] = json!(true);
+    // Megabytes, more than systems keep for a reader.
+    body["logprobs"] = json!(20);
+    let mut slow = send(&server.address, "POST", PATH, "", body.to_string().as_bytes());
+    server.wait("slicegpt_generated_tokens_total", |tokens| tokens > 8.0);
+    // Others are answered all the while.
+    let lone = Server::start(&[]);
+    let ask = json!({"prompt": PROMPT, "max_tokens": 32, "temperature": 0});
+    let want = lone.complete(ask.clone()).ok()["choices"].clone();
+    let mut answered = 0_u32;
+    while server.metric("slicegpt_sequences_running") > 0.0 {
+        assert_eq!(server.complete(ask.clone()).ok()["choices"], want);
+        answered += 1;
+    }
+    assert!(answered > 3, "{answered}");
+    assert_eq!(
+        server.metric("slicegpt_sequences_ended_total{reason=\"length\"}"),
+        f64::from(answered)
+    );
+    let given_up = ["stalled", "gone"].map(|reason| {
+        server.metric(&format!("slicegpt_sequences_ended_total{{reason=\"{reason}\"}}"))
+    });
+    assert_eq!(given_up.iter().sum::<f64>(), 8.0);
+    // Its connection ends as well.
+    slow.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    let mut rest = Vec::new();
+    let read = slow.read_to_end(&mut rest);
+    assert!(
+        !rest.ends_with(b"0\r\n\r\n") || String::from_utf8_lossy(&rest).contains("error"),
+        "{read:?}"
+    );
+    server.assert_alive();
+}
+
+#[test]
+fn options_that_cannot_be_met_are_refused() {
+    let server = Server::start(&[]);
+    let port = server.address.split(':').nth(1).unwrap();
+    let model = directory(MODEL);
+    for (options, words) in [
+        (vec!["--port", port], "in use"),
+        (vec!["--host", "203.0.113.7", "--port", "0"], "no such address"),
+        (vec!["--host", "no such name", "--port", "0"], "--host"),
+        (vec!["--port", "65536"], "--port"),
+        (vec!["--port", "0", "--api-key", ""], "--api-key"),
+        (vec!["--port", "0", "--cache-memory", "1kB"], "--cache-memory"),
+        (vec!["--port", "0", "--max-sequences", "0"], "--max-sequences"),
+        (vec!["--port", "0", "--chat-template", "nowhere.jinja"], "nowhere.jinja"),
+    ] {
+        let output = Command::new(assert_cmd::cargo::cargo_bin("slicegpt"))
+            .args(["serve", &model])
+            .args(&options)
+            .output()
+            .unwrap();
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{options:?}: {stderr}");
+        assert!(stderr.contains(words), "{options:?}: {stderr}");
+        assert!(output.stdout.is_empty(), "{options:?}");
+    }
+}

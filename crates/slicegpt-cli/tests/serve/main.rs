@@ -1,0 +1,15 @@
+//! `slicegpt serve`: the real binary, a fixture model, and clients of plain HTTP.
+
+#![cfg(unix)]
+
+mod answers;
+mod bad_requests;
+mod chat;
+mod client;
+mod endpoints;
+mod limits;
+mod scores;
+mod server;
+mod shutdown;
+mod streams;
+mod together;

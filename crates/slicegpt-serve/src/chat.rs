@@ -1,0 +1,169 @@
+//! `/v1/chat/completions`: the next turn of a conversation.
+
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::response::Response;
+use serde_json::{Value, json};
+use slicegpt_generate::Message;
+
+use crate::answer::{Delta, Shape, finish_reason};
+use crate::app::App;
+use crate::asked::{Asked, MOST_ALTERNATIVES};
+use crate::body;
+use crate::error::ApiError;
+use crate::fields::{Fields, wrong_type};
+use crate::prompt::Prompt;
+use crate::tokens::Named;
+
+/// Answers a request.
+pub async fn chat(State(app): State<Arc<App>>, request: Request) -> Result<Response, ApiError> {
+    let deadline = app.deadline();
+    let body = body::read(request, app.limits.body_bytes, deadline).await?;
+    let (asked, conversation) = parse(&body, &app)?;
+    // Where nothing is said an answer may fill the context.
+    app.answer(asked, vec![conversation], usize::MAX, Chat, deadline).await
+}
+
+fn parse(body: &[u8], app: &App) -> Result<(Asked, Prompt), ApiError> {
+    let mut fields = Fields::parse(body)?;
+    let mut asked = Asked::take(&mut fields, &app.language.name, &app.language.defaults)?;
+    let messages = fields.take("messages").ok_or_else(|| {
+        ApiError::invalid("messages", "missing_parameter", "you must provide messages")
+    })?;
+    let Value::Array(messages) = messages else {
+        return Err(wrong_type("messages", "an array of messages", &messages));
+    };
+    if messages.is_empty() {
+        return Err(ApiError::invalid("messages", "invalid_value", "'messages' is empty"));
+    }
+    let messages = messages.into_iter().enumerate().map(|(at, value)| message(at, value));
+    let conversation = Prompt::Conversation(messages.collect::<Result<_, _>>()?);
+    let most = fields.count("max_tokens", 1, 1 << 30)?;
+    asked.most = fields.count("max_completion_tokens", 1, 1 << 30)?.or(most);
+    let told = fields.flag("logprobs")?;
+    let alternatives = fields.count("top_logprobs", 0, MOST_ALTERNATIVES)?;
+    if alternatives.is_some() && !told {
+        let message = "'top_logprobs' is only allowed when 'logprobs' is true";
+        return Err(ApiError::invalid("top_logprobs", "invalid_value", message));
+    }
+    asked.alternatives = told.then_some(alternatives.unwrap_or(0));
+    let tools = "this server calls no tools";
+    fields.fixed("tools", &[json!([])], tools)?;
+    fields.fixed("functions", &[json!([])], tools)?;
+    fields.fixed("tool_choice", &[json!("none"), json!("auto")], tools)?;
+    fields.fixed("function_call", &[json!("none"), json!("auto")], tools)?;
+    let plain = "answers are plain text";
+    fields.fixed("response_format", &[json!({"type": "text"})], plain)?;
+    fields.fixed("modalities", &[json!(["text"])], plain)?;
+    fields.finish()?;
+    Ok((asked, conversation))
+}
+
+fn message(at: usize, value: Value) -> Result<Message, ApiError> {
+    let name = |field: &str| format!("messages[{at}]{field}");
+    let Value::Object(fields) = value else {
+        return Err(wrong_type(&name(""), "an object", &value));
+    };
+    let mut fields = Fields::new(fields);
+    let named = |error: ApiError| {
+        let field = error.param.as_deref().unwrap_or_default();
+        let param = name(&format!(".{field}"));
+        let message = error.message.replacen(&format!("'{field}'"), &format!("'{param}'"), 1);
+        ApiError { param: Some(param), message, ..error }
+    };
+    let missing = |field: &str| {
+        let param = name(&format!(".{field}"));
+        let message = format!("'{param}' is missing");
+        ApiError::invalid(&param, "missing_parameter", message)
+    };
+    let role = fields.text("role").map_err(named)?.ok_or_else(|| missing("role"))?;
+    let role = match role.as_str() {
+        "system" | "user" | "assistant" => role.as_str(),
+        // OpenAI's newer word for the same.
+        "developer" => "system",
+        _ => {
+            let param = name(".role");
+            let message =
+                format!("'{param}' must be system, developer, user or assistant, not '{role}'");
+            return Err(ApiError::invalid(&param, "invalid_value", message));
+        }
+    };
+    let content = match fields.take("content") {
+        Some(Value::String(text)) => text,
+        Some(Value::Array(parts)) => {
+            let texts = parts.into_iter().map(|part| text_part(&name(".content"), part));
+            texts.collect::<Result<Vec<_>, _>>()?.join("\n")
+        }
+        Some(other) => {
+            return Err(wrong_type(&name(".content"), "a string or an array of parts", &other));
+        }
+        None => return Err(missing("content")),
+    };
+    fields.ignore(&["name", "refusal", "annotations"]);
+    fields.fixed("tool_calls", &[json!([])], "this server calls no tools").map_err(named)?;
+    fields.finish().map_err(named)?;
+    Ok(Message::new(role, content))
+}
+
+fn text_part(name: &str, part: Value) -> Result<String, ApiError> {
+    match (&part["type"], &part["text"]) {
+        (Value::String(kind), Value::String(text)) if kind == "text" => Ok(text.clone()),
+        _ => Err(ApiError::invalid(name, "unsupported_content", "only parts of text are read")),
+    }
+}
+
+/// What answers look like.
+pub struct Chat;
+
+impl Shape for Chat {
+    const PREFIX: &'static str = "chatcmpl";
+    const WHOLE: &'static str = "chat.completion";
+    const PART: &'static str = "chat.completion.chunk";
+
+    fn opening(&self, index: usize) -> Option<Value> {
+        Some(json!({
+            "index": index,
+            "delta": {"role": "assistant", "content": ""},
+            "logprobs": null,
+            "finish_reason": null,
+        }))
+    }
+
+    fn whole(&self, delta: &Delta) -> Value {
+        json!({
+            "index": delta.index,
+            "message": {"role": "assistant", "content": delta.text, "refusal": null},
+            "logprobs": delta.tokens.as_deref().map(logprobs),
+            "finish_reason": finish_reason(delta),
+        })
+    }
+
+    fn part(&self, delta: &Delta) -> Value {
+        let content = match delta.text.is_empty() {
+            true => json!({}),
+            false => json!({"content": delta.text}),
+        };
+        json!({
+            "index": delta.index,
+            "delta": content,
+            "logprobs": delta.tokens.as_deref().map(logprobs),
+            "finish_reason": finish_reason(delta),
+        })
+    }
+}
+
+fn logprobs(tokens: &[Named]) -> Value {
+    let one = |text: &str, log_probability: Option<f32>| {
+        // Bytes that are no character by themselves have no text, and so no bytes that are known.
+        let bytes = (!text.contains('\u{FFFD}')).then_some(text.as_bytes());
+        json!({"token": text, "logprob": log_probability, "bytes": bytes})
+    };
+    let token = |token: &Named| {
+        let mut value = one(&token.text, token.log_probability);
+        let top = token.top.iter().map(|(text, x)| one(text, Some(*x))).collect::<Vec<_>>();
+        value["top_logprobs"] = json!(top);
+        value
+    };
+    json!({"content": tokens.iter().map(token).collect::<Vec<_>>(), "refusal": null})
+}

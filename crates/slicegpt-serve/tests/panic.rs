@@ -1,0 +1,115 @@
+//! A model that panics, or fails, at some tokens: those who asked are told, and the server lives on.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+
+use burn::tensor::DType;
+use slicegpt_checkpoint::Checkpoint;
+use slicegpt_corpus::Vocabulary;
+use slicegpt_generate::{Defaults, Engine};
+use slicegpt_models::{Cache, Model};
+use slicegpt_serve::{Forward, Language, Options, Server};
+use slicegpt_testkit::{device, fixtures};
+
+/// The token at which it panics.
+const PANICS: u32 = 1913;
+
+/// The token at which it fails.
+const FAILS: u32 = 1914;
+
+struct Fragile(Engine<Checkpoint>);
+
+impl Fragile {
+    fn look(&self, ids: &[u32]) -> Result<(), String> {
+        assert!(!ids.contains(&PANICS), "token {PANICS} was seen");
+        if ids.contains(&FAILS) { Err("the device is lost".into()) } else { Ok(()) }
+    }
+}
+
+impl Forward for Fragile {
+    fn read(&self, ids: &[u32], cache: &Cache) -> Result<(), String> {
+        self.look(ids)?;
+        Forward::read(&self.0, ids, cache)
+    }
+
+    fn each(&self, ids: &[u32], cache: &Cache, sink: &mut dyn FnMut(&[f32])) -> Result<(), String> {
+        self.look(ids)?;
+        Forward::each(&self.0, ids, cache, sink)
+    }
+
+    fn next(&self, sequences: &[(&[u32], &Cache)]) -> Result<Vec<Vec<f32>>, String> {
+        sequences.iter().try_for_each(|(ids, _)| self.look(ids))?;
+        Forward::next(&self.0, sequences)
+    }
+
+    fn cache_bytes(&self, tokens: usize) -> u64 {
+        Forward::cache_bytes(&self.0, tokens)
+    }
+}
+
+/// Status and body of an answer.
+fn ask(address: &str, prompt: &str, more: &str) -> (u16, String) {
+    let body =
+        format!(r#"{{"model": "m", "prompt": {prompt}, "max_tokens": 3, "temperature": 0{more}}}"#);
+    let mut stream = TcpStream::connect(address).unwrap();
+    let head = "POST /v1/completions HTTP/1.1\r\nHost: x\r\nConnection: close\r\n";
+    let length = format!("Content-Length: {}\r\n\r\n", body.len());
+    stream.write_all(format!("{head}{length}{body}").as_bytes()).unwrap();
+    let mut reply = String::new();
+    stream.read_to_string(&mut reply).unwrap();
+    (reply.split(' ').nth(1).unwrap().parse().unwrap(), reply)
+}
+
+#[test]
+fn a_failure_is_told_and_the_server_lives_on() {
+    let directory = fixtures().join("models/ts-llama3-gqa");
+    let (config, _) = Checkpoint::describe(&directory).unwrap();
+    let spec = slicegpt_models::parse(&config).unwrap();
+    let language = Language {
+        name: "m".into(),
+        vocabulary: Arc::new(Vocabulary::open(&directory).unwrap()),
+        template: Err("none".into()),
+        defaults: Defaults::default(),
+        context_length: spec.context_length,
+        vocab_size: spec.vocab_size,
+    };
+    let model = Model::new(spec, Checkpoint::open(&directory).unwrap(), device());
+    let engine = Engine::load(model, DType::F32, &mut || ControlFlow::Continue(()));
+    let fragile = Fragile(engine.unwrap().expect("nobody broke"));
+    let server = Server::bind(&["127.0.0.1:0".parse().unwrap()]).unwrap();
+    let address = server.address().to_string();
+    let stop = Arc::new(AtomicBool::new(false));
+    let said = Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        let asking = scope.spawn(|| {
+            let good = || assert_eq!(ask(&address, "[5, 6, 7]", "").0, 200);
+            good();
+            for more in ["", r#", "stream": true"#, r#", "echo": true, "logprobs": 1"#] {
+                for (ids, words) in [
+                    ("[5, 1913, 7]", "token 1913 was seen"),
+                    ("[5, 1914, 7]", "the device is lost"),
+                ] {
+                    let (status, reply) = ask(&address, ids, more);
+                    assert_eq!(status, 500, "{reply}");
+                    assert!(reply.contains(words), "{reply}");
+                    assert!(reply.contains(r#""type":"server_error""#), "{reply}");
+                    good();
+                }
+            }
+        });
+        let over = stop.clone();
+        scope.spawn(move || {
+            let result = asking.join();
+            // Also where it failed.
+            over.store(true, Ordering::SeqCst);
+            result.unwrap();
+        });
+        let log = |line: &str| said.lock().unwrap().push(line.to_string());
+        let stop = move || stop.load(Ordering::SeqCst);
+        server.run(language, &fragile, Options::default(), stop, &log);
+    });
+    assert_eq!(said.into_inner().unwrap().len(), 6);
+}
