@@ -18,9 +18,10 @@ pub fn rstrip(text: &str) -> &str {
 /// `str.capitalize()`: the first character as in a title, the others small.
 pub fn capitalize(text: &str) -> String {
     let Some(first) = text.chars().next() else { return String::new() };
-    // As a whole: a final sigma depends on what stands before it.
-    let rest = text.to_lowercase().chars().skip(first.to_lowercase().count()).collect::<String>();
-    title(first) + &rest
+    // As a whole: how a sigma at the end is written hangs on what stands before it.
+    let small = text.to_lowercase();
+    let length: usize = first.to_lowercase().map(char::len_utf8).sum();
+    title(first) + &small[length..]
 }
 
 /// A character as in a title. Of a ligature, or a letter made of two, the first part is large only.
