@@ -252,7 +252,7 @@ fn measure(
     let seconds = start.elapsed().as_secs_f64();
     let device_memory = match target.is_cpu() {
         true => None,
-        false => target.device.memory_pool_usage().map(|usage| usage.bytes_reserved as u64),
+        false => target.device.memory_pool_usage().map(|usage| usage.bytes_reserved),
     };
     Ok(Answer { seconds, peak_rss: peak_rss_bytes(), device_memory })
 }
