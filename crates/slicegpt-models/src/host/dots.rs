@@ -55,10 +55,14 @@ fn dots<W: Copy, const ROWS: usize, const LANES: usize>(
     });
     let mut sums = [[0.0f32; LANES]; ROWS];
     for (i, weights) in whole.iter().enumerate() {
-        let weights = weights.each_ref().map(|w| widen(*w));
+        // A loop: `map` of an array is a call that is not always inlined, and then not of these instructions.
+        let mut wide = [0.0f32; LANES];
+        for lane in 0..LANES {
+            wide[lane] = widen(weights[lane]);
+        }
         for (sums, (x, _)) in sums.iter_mut().zip(&x) {
             for lane in 0..LANES {
-                sums[lane] = multiply_add(weights[lane], x[i][lane], sums[lane]);
+                sums[lane] = multiply_add(wide[lane], x[i][lane], sums[lane]);
             }
         }
     }
