@@ -10,7 +10,7 @@ use clap::Command;
 const TASKS: &[(&str, &[&str])] = &[
     ("Look at a model", &["inspect", "plan", "verify"]),
     ("Make it smaller", &["compress", "calibrate", "import"]),
-    ("Judge it", &["eval", "logits"]),
+    ("Judge it", &["eval", "logits", "bench"]),
     ("Use it", &["generate", "chat", "serve", "export"]),
     ("This program", &["devices", "completions", "man", "help"]),
 ];
@@ -48,6 +48,13 @@ const EXAMPLES: &[(&str, &[&str])] = &[
         ],
     ),
     ("chat", &["slicegpt chat small --system 'You answer in one sentence.'"]),
+    (
+        "bench",
+        &[
+            "slicegpt bench dense small --prefill 512 --batch 1,8",
+            "slicegpt bench dense small --memory 24GB --format csv",
+        ],
+    ),
     ("import", &["slicegpt import sliced_models/ --base dense --out small"]),
     (
         "serve",
