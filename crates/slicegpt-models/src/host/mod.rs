@@ -10,6 +10,8 @@ mod dots;
 mod kernels;
 mod project;
 mod simd;
+#[cfg(target_arch = "x86_64")]
+mod vectors;
 
 use burn::tensor::{DType, Tensor};
 use rayon::prelude::*;

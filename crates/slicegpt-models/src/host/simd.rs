@@ -31,7 +31,10 @@ impl Simd {
             if is_x86_feature_detected!("avx512f") {
                 return x86::AVX512;
             }
-            if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
+            if is_x86_feature_detected!("avx2")
+                && is_x86_feature_detected!("fma")
+                && is_x86_feature_detected!("f16c")
+            {
                 return x86::AVX2;
             }
         }
@@ -78,10 +81,11 @@ const PLAIN: Simd = Simd {
 #[cfg(target_arch = "x86_64")]
 mod x86 {
     use super::*;
+    use crate::host::vectors::{avx2, avx512};
 
     /// The loops with some instructions.
     macro_rules! compiled {
-        ($name:ident, $features:literal) => {
+        ($name:ident, $features:literal, $vectors:ident) => {
             // SAFETY of the calls: `Simd::here` gives these away where the processor has them.
             pub const $name: Simd = {
                 #[target_feature(enable = $features)]
@@ -96,30 +100,20 @@ mod x86 {
                 fn softmax_here(row: &mut [f32], scale: f32) {
                     softmax(row, scale, f32::mul_add);
                 }
-                #[target_feature(enable = $features)]
-                fn products_here<W: Copy>(
-                    weights: &[W],
-                    x: &[f32],
-                    inputs: usize,
-                    out: &mut [f32],
-                    widen: impl Fn(W) -> f32 + Copy,
-                ) {
-                    products(weights, x, inputs, out, widen, f32::mul_add);
-                }
                 Simd {
                     silu: |values| unsafe { silu_here(values) },
                     gelu_tanh: |values| unsafe { gelu_tanh_here(values) },
                     softmax: |row, scale| unsafe { softmax_here(row, scale) },
-                    products: |w, x, n, out| unsafe { products_here(w, x, n, out, same) },
-                    products_f16: |w, x, n, out| unsafe { products_here(w, x, n, out, wider) },
-                    products_bf16: |w, x, n, out| unsafe { products_here(w, x, n, out, longer) },
+                    products: |w, x, n, out| unsafe { $vectors::of_f32(w, x, n, out) },
+                    products_f16: |w, x, n, out| unsafe { $vectors::of_f16(w, x, n, out) },
+                    products_bf16: |w, x, n, out| unsafe { $vectors::of_bf16(w, x, n, out) },
                 }
             };
         };
     }
 
-    compiled!(AVX512, "avx512f");
-    compiled!(AVX2, "avx2,fma");
+    compiled!(AVX512, "avx512f", avx512);
+    compiled!(AVX2, "avx2,fma,f16c", avx2);
 }
 
 #[cfg(test)]
