@@ -78,6 +78,11 @@ pub struct Target {
 }
 
 impl Running {
+    /// On `device`, as much at a time as fits.
+    pub fn on(device: Name) -> Self {
+        Self { device, batch_size: BatchSize::Auto, device_memory: None }
+    }
+
     /// Opens the device.
     pub fn open(&self) -> Result<Target> {
         let slicegpt_device::Opened { device, info } = slicegpt_device::open(self.device)?;

@@ -10,7 +10,7 @@ use clap::Command;
 const TASKS: &[(&str, &[&str])] = &[
     ("Look at a model", &["inspect", "plan", "verify"]),
     ("Make it smaller", &["compress", "calibrate", "import"]),
-    ("Judge it", &["eval", "report", "logits"]),
+    ("Judge it", &["eval", "logits", "bench", "report"]),
     ("Use it", &["generate", "chat", "serve", "export"]),
     ("This program", &["devices", "completions", "man", "help"]),
 ];
@@ -54,6 +54,13 @@ const EXAMPLES: &[(&str, &[&str])] = &[
             "slicegpt report small --out report.html",
             "slicegpt report small smaller smallest --base dense --out report.html \
              --results kl.json tasks.json",
+        ],
+    ),
+    (
+        "bench",
+        &[
+            "slicegpt bench dense small --prefill 512 --batch 1,8",
+            "slicegpt bench dense small --memory 24GB --format csv",
         ],
     ),
     ("import", &["slicegpt import sliced_models/ --base dense --out small"]),

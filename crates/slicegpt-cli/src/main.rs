@@ -59,6 +59,8 @@ enum Command {
     /// Score a model
     #[command(subcommand)]
     Eval(Eval),
+    /// Measure how fast models read and write, side by side
+    Bench(commands::bench::Args),
     /// Write the text that follows a prompt
     Generate(commands::generate::Args),
     /// Talk to a chat model
@@ -132,6 +134,7 @@ fn main() -> ExitCode {
         Command::Eval(Eval::Ppl(args)) => commands::ppl::run(args),
         Command::Eval(Eval::Kl(args)) => commands::kl::run(args),
         Command::Eval(Eval::Tasks(args)) => commands::tasks::run(args),
+        Command::Bench(args) => commands::bench::run(args),
         Command::Generate(args) => commands::generate::run(args),
         Command::Chat(args) => commands::chat::run(args),
         Command::Serve(args) => commands::serve::run(args),

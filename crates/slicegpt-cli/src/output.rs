@@ -43,16 +43,24 @@ pub fn write(bytes: &[u8]) -> Result<()> {
 }
 
 fn table(rows: &[(&str, Vec<String>)], header: &[&str]) -> Table {
+    let rows = rows.iter().map(|(name, values)| {
+        std::iter::once(name.to_string()).chain(values.iter().cloned()).collect()
+    });
+    plain_table(header, rows.collect(), 1)
+}
+
+/// A table whose first `left` columns are words, the others numbers.
+pub fn plain_table(header: &[&str], rows: Vec<Vec<String>>, left: usize) -> Table {
     let mut table = Table::new();
     let line = LineStyle::none().fill('─').junction('─');
     table.load_style(TableStyle::new().header_separator(line));
     if !header.is_empty() {
         table.set_header(header);
     }
-    for (name, values) in rows {
-        table.add_row(std::iter::once(name.to_string()).chain(values.iter().cloned()));
+    for row in rows {
+        table.add_row(row);
     }
-    for column in table.column_iter_mut().skip(1) {
+    for column in table.column_iter_mut().skip(left) {
         column.set_cell_alignment(CellAlignment::Right);
     }
     table

@@ -23,6 +23,7 @@ pub mod portable;
 mod rope;
 mod sample;
 mod spec;
+mod work;
 
 pub use attention::{Attention, QUERIES};
 pub use block::{Branch, DecoderBlock, Sublayer, with_weights};

@@ -1,5 +1,6 @@
 //! One file per command: its arguments, and how it composes the libraries.
 
+pub mod bench;
 pub mod calibrate;
 pub mod chat;
 pub mod completions;

@@ -1,0 +1,250 @@
+//! `slicegpt bench`: how fast models read and write, side by side.
+//!
+//! Every model runs in a process of its own, which keeps it loaded: a peak of memory is that of one model.
+//! This process tells them, one after another, what to do next, so that whatever else the machine does
+//! meanwhile falls on all of them alike.
+
+mod capacity;
+mod plan;
+mod results;
+mod worker;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::str::FromStr;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context, Result, bail};
+use clap::ValueEnum;
+use serde_json::json;
+use slicegpt_checkpoint::Dtype;
+use slicegpt_device::Name;
+
+use self::capacity::Capacity;
+use self::plan::{Case, Phase};
+use self::results::{Measured, Results};
+use self::worker::{Worker, serve};
+use crate::device::Running;
+use crate::model::Described;
+use crate::options::{DtypeName, positive};
+use crate::output;
+use crate::progress::{self, Progress, note, warn};
+use crate::size::parse_bytes;
+
+/// Tokens read at once, where nothing is asked for.
+const PREFILL: &[usize] = &[128, 512, 2048];
+
+/// Tokens written, where nothing is asked for.
+const DECODE: usize = 128;
+
+/// Arguments of `slicegpt bench`.
+#[derive(clap::Args)]
+pub struct Args {
+    /// Hugging Face checkpoint directories, or org/name[@revision] on the Hub; dense or sliced. Others are
+    /// compared with the first
+    #[arg(required = true, value_name = "MODEL")]
+    models: Vec<PathBuf>,
+    /// Tokens of a prompt that is read at once; 0 for none [default: 128,512,2048, as the context allows]
+    #[arg(long, value_name = "N,..", value_delimiter = ',', value_parser = tokens)]
+    prefill: Vec<usize>,
+    /// Tokens that are written one after another; 0 for none [default: 128, or half of the context]
+    #[arg(long, value_name = "N", value_parser = tokens)]
+    decode: Option<usize>,
+    /// Tokens that are there before the first is written [default: the fewest of --prefill]
+    #[arg(long, value_name = "N", value_parser = positive)]
+    context: Option<usize>,
+    /// Sequences at a time
+    #[arg(long, value_name = "N,..", value_delimiter = ',', value_parser = positive, default_value = "1,8,32")]
+    batch: Vec<usize>,
+    /// Times everything is measured, after once that does not count
+    #[arg(long, value_name = "N", value_parser = positive, default_value_t = 5)]
+    repeat: usize,
+    /// Memory of one device: how many sequences fit beside the model, and how many devices the model needs
+    /// [default: what the device has]
+    #[arg(long, value_name = "SIZE", value_parser = parse_bytes)]
+    memory: Option<u64>,
+    #[command(flatten)]
+    holding: Holding,
+    /// How results are printed
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    format: Format,
+    /// Print one JSON object, as --format json does
+    #[arg(long, conflicts_with = "format")]
+    json: bool,
+    /// Another program that is measured beside the models, told what to do as they are
+    #[arg(long, value_name = "NAME=COMMAND", hide = true)]
+    beside: Vec<String>,
+    /// Take orders about one model from stdin
+    #[arg(long, hide = true)]
+    worker: bool,
+}
+
+/// Where models run, and in what their weights are held.
+#[derive(clap::Args)]
+#[command(next_help_heading = "Device")]
+pub struct Holding {
+    /// Where to compute: cpu, wgpu[:i], vulkan[:i], metal[:i], cuda[:i], or auto, the best one there
+    /// is (see `slicegpt devices`)
+    #[arg(long, value_name = "DEVICE", env = "SLICEGPT_DEVICE", default_value = "auto", value_parser = Name::from_str)]
+    device: Name,
+    /// Type weights are held in [default: as stored on the processor, float32 elsewhere]
+    #[arg(long, value_enum, value_name = "TYPE")]
+    weights: Option<DtypeName>,
+}
+
+impl Holding {
+    fn running(&self) -> Running {
+        Running::on(self.device)
+    }
+
+    /// The options that say the same.
+    fn words(&self) -> Vec<String> {
+        let mut words = vec!["--device".into(), self.device.to_string()];
+        if let Some(weights) = self.weights.map(Dtype::from) {
+            words.extend(["--weights".into(), weights.to_string()]);
+        }
+        words
+    }
+}
+
+/// How results are printed.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// For people
+    Table,
+    /// One line for each measurement
+    Csv,
+    /// One JSON object
+    Json,
+}
+
+/// A number of tokens, or none.
+fn tokens(text: &str) -> Result<usize, String> {
+    if text == "0" { Ok(0) } else { positive(text) }
+}
+
+/// Runs it.
+pub fn run(args: Args) -> Result<ExitCode> {
+    if args.worker {
+        return serve(&args.models[0], &args.holding);
+    }
+    let described: Vec<Described> =
+        args.models.iter().map(|model| Described::read(model)).collect::<Result<_>>()?;
+    let cases = cases(&args, &described)?;
+    let mut workers = Vec::new();
+    for model in &args.models {
+        note(format!("loading {}", model.display()));
+        workers.push(Worker::start(model, &args.holding)?);
+    }
+    for program in &args.beside {
+        let (name, command) = program.split_once('=').context("--beside NAME=COMMAND")?;
+        workers.push(Worker::beside(name, command)?);
+    }
+    let rounds = args.repeat + 1;
+    let progress = Progress::start("measuring", cases.len() * workers.len() * rounds);
+    let mut measured: Vec<Measured> = Vec::new();
+    for case in &cases {
+        let mut all: Vec<Vec<worker::Answer>> = workers.iter().map(|_| Vec::new()).collect();
+        for round in 0..rounds {
+            for (worker, answers) in workers.iter_mut().zip(&mut all) {
+                progress.message(format!("{}: {case}", worker.name()));
+                let answer = worker.measure(case)?;
+                // The first makes room and compiles what has to be.
+                if round > 0 {
+                    answers.push(answer);
+                }
+                let _ = progress.tick();
+                progress::check()?;
+            }
+        }
+        let rows = workers.iter().zip(&all).enumerate();
+        measured.extend(rows.map(|(index, (worker, answers))| {
+            let spec = described.get(index).map(|described| &described.spec);
+            Measured::new(worker.name(), spec, worker.hello(), *case, answers)
+        }));
+    }
+    progress.finish();
+    let longest = cases.iter().map(Case::longest).max().unwrap_or(0);
+    let capacity = described.iter().zip(&workers).map(|(described, worker)| {
+        Capacity::new(&described.spec, worker.name(), worker.hello(), longest, args.memory)
+    });
+    let results = Results { measured, capacity: capacity.collect(), repeat: args.repeat };
+    for worker in workers {
+        worker.stop()?;
+    }
+    let format = if args.json { Format::Json } else { args.format };
+    match format {
+        Format::Json => output::print(Some(results.to_json(&machine())), &[], &[], None)?,
+        Format::Csv => output::write(&results.to_csv()?)?,
+        Format::Table => output::write(results.to_table().as_bytes())?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What is measured: every combination that all models have the context for.
+fn cases(args: &Args, described: &[Described]) -> Result<Vec<Case>> {
+    let contexts = described.iter().map(|described| described.spec.context_length);
+    let (shortest, model) =
+        contexts.zip(&args.models).min_by_key(|(length, _)| *length).expect("one");
+    let asked = !args.prefill.is_empty();
+    let wanted = if asked { &args.prefill[..] } else { PREFILL };
+    let too_long = |tokens: usize, option: &str| {
+        format!(
+            "{option}: {tokens} tokens are more than the context of {}, {shortest} tokens",
+            model.display()
+        )
+    };
+    let mut cases = Vec::new();
+    let mut lengths: Vec<usize> = wanted.iter().copied().filter(|tokens| *tokens > 0).collect();
+    match lengths.iter().find(|tokens| **tokens > shortest) {
+        Some(tokens) if asked => bail!("{}", too_long(*tokens, "--prefill")),
+        Some(_) => {
+            lengths.retain(|tokens| *tokens <= shortest);
+            if lengths.is_empty() {
+                lengths.push(shortest);
+            }
+            warn(format!(
+                "{}: lengths beyond its context of {shortest} are left out",
+                model.display()
+            ));
+        }
+        None => {}
+    }
+    for tokens in &lengths {
+        cases.extend(args.batch.iter().map(|batch| Case {
+            phase: Phase::Prefill,
+            context: 0,
+            tokens: *tokens,
+            batch: *batch,
+        }));
+    }
+    let decode = args.decode.unwrap_or(DECODE.min(shortest / 2));
+    if decode > 0 {
+        let fewest = lengths.iter().copied().min().unwrap_or(1);
+        let context = args.context.unwrap_or(fewest.min(shortest.saturating_sub(decode).max(1)));
+        if context + decode > shortest {
+            bail!("{}", too_long(context + decode, "--context and --decode"));
+        }
+        cases.extend(args.batch.iter().map(|batch| Case {
+            phase: Phase::Decode,
+            context,
+            tokens: decode,
+            batch: *batch,
+        }));
+    }
+    if cases.is_empty() {
+        bail!("--prefill 0 --decode 0: nothing is left to measure");
+    }
+    Ok(cases)
+}
+
+/// Where it was measured, beside the device.
+fn machine() -> serde_json::Value {
+    let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
+    json!({
+        "system": format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
+        "threads": rayon::current_num_threads(),
+        "unix_time": seconds,
+        "tool_version": format!("slicegpt {}", env!("CARGO_PKG_VERSION")),
+    })
+}

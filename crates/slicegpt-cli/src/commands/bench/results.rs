@@ -1,0 +1,269 @@
+//! [`Results`]: medians and spreads, as a table, as CSV, as JSON.
+
+use std::fmt::Write;
+
+use serde_json::{Value, json};
+use slicegpt_models::DecoderSpec;
+
+use super::capacity::Capacity;
+use super::plan::{Case, Phase};
+use super::worker::{Answer, Hello};
+use crate::output::plain_table;
+use crate::size::show_bytes;
+
+/// A model in one case.
+pub struct Measured {
+    model: String,
+    case: Case,
+    hello: Hello,
+    /// Sorted.
+    seconds: Vec<f64>,
+    /// Largest of all, in bytes.
+    memory: Option<u64>,
+    /// Operations of matrix products, of models whose shapes are known here.
+    operations: Option<f64>,
+    /// Bytes of weights that each step of a decode reads.
+    step_bytes: Option<f64>,
+}
+
+/// Everything that was measured.
+pub struct Results {
+    pub measured: Vec<Measured>,
+    pub capacity: Vec<Capacity>,
+    pub repeat: usize,
+}
+
+impl Measured {
+    /// Of `model` in `case`.
+    ///
+    /// # Panics
+    ///
+    /// If nothing was measured.
+    pub fn new(
+        model: &str,
+        spec: Option<&DecoderSpec>,
+        hello: &Hello,
+        case: Case,
+        answers: &[Answer],
+    ) -> Self {
+        let mut seconds: Vec<f64> = answers.iter().map(|answer| answer.seconds).collect();
+        seconds.sort_by(f64::total_cmp);
+        assert!(!seconds.is_empty(), "it is measured at least once");
+        let memory = answers.iter().filter_map(|answer| answer.device_memory.or(answer.peak_rss));
+        Self {
+            model: model.into(),
+            case,
+            hello: hello.clone(),
+            seconds,
+            memory: memory.max(),
+            operations: spec
+                .filter(|_| case.phase == Phase::Prefill)
+                .map(|spec| spec.prefill_operations(case.tokens) * case.batch as f64),
+            step_bytes: spec
+                .filter(|_| case.phase == Phase::Decode)
+                .map(|spec| (spec.decode_elements() * hello.weight_bytes) as f64),
+        }
+    }
+
+    fn median(&self) -> f64 {
+        let middle = self.seconds.len() / 2;
+        match self.seconds.len() % 2 {
+            1 => self.seconds[middle],
+            _ => (self.seconds[middle - 1] + self.seconds[middle]) / 2.0,
+        }
+    }
+
+    /// Tokens of all sequences in a second.
+    fn throughput(&self) -> f64 {
+        (self.case.tokens * self.case.batch) as f64 / self.median()
+    }
+
+    /// Milliseconds until each sequence is one token further.
+    fn latency(&self) -> f64 {
+        1e3 * self.median() / self.case.tokens as f64
+    }
+
+    /// Half of the distance from the fastest to the slowest, as a part of the median.
+    fn spread(&self) -> f64 {
+        let (first, last) = (self.seconds[0], self.seconds[self.seconds.len() - 1]);
+        (last - first) / 2.0 / self.median()
+    }
+}
+
+impl Results {
+    /// What a model is called in a table: the last part of its name, if that is enough.
+    fn short<'a>(&'a self, name: &'a str) -> &'a str {
+        let last = |name: &'a str| name.trim_end_matches('/').rsplit('/').next().unwrap_or(name);
+        let own = last(name);
+        match self.capacity.iter().filter(|other| last(&other.model) == own).count() {
+            0 | 1 if !own.is_empty() => own,
+            _ => name,
+        }
+    }
+
+    /// The same case of the first model.
+    fn first(&self, case: Case) -> &Measured {
+        let first = self.measured.iter().find(|row| row.case == case);
+        first.expect("every case is measured on the first model")
+    }
+
+    /// For people: speeds, then what fits.
+    pub fn to_table(&self) -> String {
+        let header = [
+            "model",
+            "",
+            "tokens/s",
+            "ms/token",
+            "spread",
+            "peak memory",
+            "speed-up",
+            "work",
+            "rate",
+        ];
+        let rows = self.measured.iter().map(|row| {
+            let first = self.first(row.case);
+            let other = !std::ptr::eq(first, row);
+            let saved = row.operations.zip(first.operations).map(|(own, of)| 1.0 - own / of);
+            let saved =
+                saved.or(row.step_bytes.zip(first.step_bytes).map(|(own, of)| 1.0 - own / of));
+            let rate = match (row.operations, row.step_bytes) {
+                (Some(operations), _) => format!("{:.1} GFLOP/s", operations / row.median() / 1e9),
+                (_, Some(bytes)) => {
+                    let steps = row.case.tokens as f64 / row.median();
+                    format!("{:.2} GB/s", bytes * steps / 1e9)
+                }
+                (None, None) => String::new(),
+            };
+            vec![
+                self.short(&row.model).into(),
+                row.case.to_string(),
+                format!("{:.1}", row.throughput()),
+                format!("{:.2}", row.latency()),
+                format!("±{:.0} %", 100.0 * row.spread()),
+                row.memory.map_or_else(String::new, show_bytes),
+                if other {
+                    format!("{:.2}x", first.median() / row.median())
+                } else {
+                    String::new()
+                },
+                match saved {
+                    Some(saved) if other => format!("{:+.1} %", -100.0 * saved),
+                    _ => String::new(),
+                },
+                rate,
+            ]
+        });
+        let mut text = plain_table(&header, rows.collect(), 2).to_string();
+        let hello = &self.measured[0].hello;
+        let _ = write!(
+            text,
+            "\nmedians of {}, interleaved; {} ({}), weights {}\nwork: operations of a prefill, bytes of weights \
+             of a decoding step, against the first model\n\n",
+            self.repeat, hello.device, hello.device_model, hello.weights
+        );
+        let header = ["model", "weights", "cache", "largest batch", "devices"];
+        let rows = self.capacity.iter().map(|fits| {
+            vec![
+                self.short(&fits.model).into(),
+                show_bytes(fits.weights),
+                format!("{} for {} tokens", show_bytes(fits.sequence), fits.tokens),
+                format!("{} of these on {}", fits.batch, show_bytes(fits.memory)),
+                match fits.devices {
+                    Some(count) => format!("{count} of {}", show_bytes(fits.memory)),
+                    None => format!("no layer fits on {}", show_bytes(fits.memory)),
+                },
+            ]
+        });
+        let _ = writeln!(text, "{}", plain_table(&header, rows.collect(), 1));
+        text
+    }
+
+    /// One line for each model in each case.
+    ///
+    /// # Errors
+    ///
+    /// None that can happen: it is written to memory.
+    pub fn to_csv(&self) -> Result<Vec<u8>, csv::Error> {
+        let mut out = csv::Writer::from_writer(Vec::new());
+        out.write_record([
+            "model",
+            "device",
+            "weights",
+            "phase",
+            "context",
+            "tokens",
+            "batch",
+            "seconds_median",
+            "seconds_min",
+            "seconds_max",
+            "repeats",
+            "tokens_per_second",
+            "milliseconds_per_token",
+            "peak_memory_bytes",
+            "operations",
+            "weight_bytes_per_step",
+        ])?;
+        for row in &self.measured {
+            let Case { context, tokens, batch, phase } = row.case;
+            let number = |value: Option<f64>| value.map_or_else(String::new, |x| format!("{x:.0}"));
+            out.write_record([
+                row.model.clone(),
+                row.hello.device.clone(),
+                row.hello.weights.clone(),
+                phase_name(phase).into(),
+                context.to_string(),
+                tokens.to_string(),
+                batch.to_string(),
+                format!("{:.6}", row.median()),
+                format!("{:.6}", row.seconds[0]),
+                format!("{:.6}", row.seconds[row.seconds.len() - 1]),
+                row.seconds.len().to_string(),
+                format!("{:.3}", row.throughput()),
+                format!("{:.4}", row.latency()),
+                number(row.memory.map(|bytes| bytes as f64)),
+                number(row.operations),
+                number(row.step_bytes),
+            ])?;
+        }
+        out.into_inner().map_err(|error| error.into_error().into())
+    }
+
+    /// Everything.
+    pub fn to_json(&self, machine: &Value) -> Value {
+        let rows = self.measured.iter().map(|row| {
+            let Case { context, tokens, batch, phase } = row.case;
+            let first = self.first(row.case);
+            json!({
+                "model": row.model,
+                "device": row.hello.device,
+                "device_model": row.hello.device_model,
+                "weights": row.hello.weights,
+                "phase": phase_name(phase),
+                "context": context,
+                "tokens": tokens,
+                "batch": batch,
+                "seconds": row.seconds,
+                "seconds_median": row.median(),
+                "tokens_per_second": row.throughput(),
+                "milliseconds_per_token": row.latency(),
+                "spread": row.spread(),
+                "peak_memory_bytes": row.memory,
+                "operations": row.operations,
+                "weight_bytes_per_step": row.step_bytes,
+                "speed_up": first.median() / row.median(),
+            })
+        });
+        json!({
+            "benchmarks": rows.collect::<Vec<_>>(),
+            "capacity": self.capacity.iter().map(Capacity::to_json).collect::<Vec<_>>(),
+            "machine": machine,
+        })
+    }
+}
+
+fn phase_name(phase: Phase) -> &'static str {
+    match phase {
+        Phase::Prefill => "prefill",
+        Phase::Decode => "decode",
+    }
+}

@@ -1,0 +1,264 @@
+//! One model in a process of its own: orders on its stdin, one JSON object a line, answers on its stdout.
+
+use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
+use std::process::{Child, ChildStdin, ChildStdout, Command, ExitCode, Stdio};
+use std::time::Instant;
+
+use anyhow::{Context, Result, anyhow, bail};
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use serde::{Deserialize, Serialize};
+use slicegpt_checkpoint::Checkpoint;
+use slicegpt_generate::Engine;
+use slicegpt_models::Cache;
+
+use super::Holding;
+use super::plan::{Case, Phase};
+use crate::device::Target;
+use crate::generation::load_engine;
+use crate::memory::{peak_rss_bytes, reset_peak};
+use crate::model::Opened;
+use crate::progress::{self, Interrupted};
+
+/// What a process says once its model is loaded.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Hello {
+    /// As it is typed.
+    pub device: String,
+    /// What the device calls itself.
+    pub device_model: String,
+    /// What the device has, in bytes.
+    #[serde(default)]
+    pub device_memory: Option<u64>,
+    /// The type of its weights.
+    pub weights: String,
+    /// Bytes of one element of a weight.
+    #[serde(default)]
+    pub weight_bytes: usize,
+    /// Bytes of one element of a cache.
+    #[serde(default)]
+    pub cache_bytes: usize,
+}
+
+/// One measurement.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct Answer {
+    /// From the first order to the device to the last result on the host.
+    pub seconds: f64,
+    /// The largest resident set meanwhile, in bytes.
+    #[serde(default)]
+    pub peak_rss: Option<u64>,
+    /// What the device has set aside, in bytes.
+    #[serde(default)]
+    pub device_memory: Option<u64>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Reply {
+    Ready(Hello),
+    Measured(Answer),
+    Failed(String),
+}
+
+/// A process that keeps a model.
+pub struct Worker {
+    name: String,
+    child: Child,
+    orders: Option<ChildStdin>,
+    answers: BufReader<ChildStdout>,
+    hello: Hello,
+}
+
+impl Worker {
+    /// Loads `model` in a process of its own.
+    pub fn start(model: &Path, holding: &Holding) -> Result<Self> {
+        let program =
+            std::env::current_exe().context("cannot find this program to start it again")?;
+        let mut command = Command::new(program);
+        command.args(["bench", "--worker"]).arg(model).args(holding.words());
+        Self::spawn(model.display().to_string(), command)
+    }
+
+    /// Starts another program, which speaks as this does.
+    pub fn beside(name: &str, command: &str) -> Result<Self> {
+        let mut words = command.split_whitespace();
+        let mut command = Command::new(words.next().context("--beside: a command is needed")?);
+        command.args(words);
+        Self::spawn(name.into(), command)
+    }
+
+    fn spawn(name: String, mut command: Command) -> Result<Self> {
+        let program = command.get_program().to_string_lossy().into_owned();
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command.spawn().with_context(|| format!("cannot start {program}"))?;
+        let orders = child.stdin.take();
+        let answers = BufReader::new(child.stdout.take().context("no stdout")?);
+        let hello = Hello {
+            device: String::new(),
+            device_model: String::new(),
+            device_memory: None,
+            weights: String::new(),
+            weight_bytes: 0,
+            cache_bytes: 0,
+        };
+        let mut worker = Self { name, child, orders, answers, hello };
+        match worker.reply()? {
+            Reply::Ready(hello) => worker.hello = hello,
+            Reply::Measured(_) | Reply::Failed(_) => bail!("{}: answered out of turn", worker.name),
+        }
+        Ok(worker)
+    }
+
+    /// What is measured in it.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Where, and as what.
+    pub fn hello(&self) -> &Hello {
+        &self.hello
+    }
+
+    /// Measures once.
+    pub fn measure(&mut self, case: &Case) -> Result<Answer> {
+        let order = serde_json::to_string(case)? + "\n";
+        let orders = self.orders.as_mut().context("already stopped")?;
+        // One that has ended says why, below.
+        let _ = orders.write_all(order.as_bytes()).and_then(|()| orders.flush());
+        match self.reply()? {
+            Reply::Measured(answer) => Ok(answer),
+            Reply::Ready(_) | Reply::Failed(_) => bail!("{}: answered out of turn", self.name),
+        }
+    }
+
+    fn reply(&mut self) -> Result<Reply> {
+        let mut line = String::new();
+        self.answers.read_line(&mut line).with_context(|| self.name.clone())?;
+        progress::check()?;
+        if line.is_empty() {
+            let status = self.child.wait()?;
+            bail!("{}: its process ended ({status}); is there memory enough?", self.name);
+        }
+        match serde_json::from_str(&line) {
+            Ok(Reply::Failed(error)) => Err(anyhow!(error)),
+            Ok(reply) => Ok(reply),
+            Err(_) => bail!("{}: answered `{}`", self.name, line.trim()),
+        }
+    }
+
+    /// Ends it.
+    pub fn stop(mut self) -> Result<()> {
+        drop(self.orders.take());
+        self.child.wait()?;
+        Ok(())
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        // It ends when nobody can give it orders; and at once where something went wrong.
+        if self.orders.take().is_some() {
+            let _ = self.child.kill();
+        }
+        let _ = self.child.wait();
+    }
+}
+
+/// Loads `model` and does what it is told.
+pub fn serve(model: &Path, holding: &Holding) -> Result<ExitCode> {
+    match answer_all(model, holding) {
+        Ok(()) => Ok(ExitCode::SUCCESS),
+        // Whoever gave the orders says it.
+        Err(error) if error.is::<Interrupted>() => Ok(ExitCode::from(130)),
+        Err(error) => {
+            tell(&Reply::Failed(crate::one_line(&error)))?;
+            Ok(ExitCode::from(2))
+        }
+    }
+}
+
+fn answer_all(model: &Path, holding: &Holding) -> Result<()> {
+    let opened = Opened::open(model)?;
+    let target = holding.running().open()?;
+    let (engine, weights) = load_engine(opened, &target, holding.weights)?;
+    let cache_bytes = if target.is_cpu() { 4 } else { weights.size() };
+    tell(&Reply::Ready(Hello {
+        device: target.info.name.to_string(),
+        device_model: target.info.model.clone(),
+        device_memory: target.info.memory_bytes,
+        weights: weights.torch_name().into(),
+        weight_bytes: weights.size(),
+        cache_bytes,
+    }))?;
+    let mut random = ChaCha8Rng::seed_from_u64(0);
+    for line in std::io::stdin().lock().lines() {
+        let case: Case = serde_json::from_str(&line?)?;
+        target.doing(case.to_string());
+        let answer = target.run(|| measure(&engine, &target, case, &mut random))?;
+        tell(&Reply::Measured(answer))?;
+        progress::check()?;
+    }
+    Ok(())
+}
+
+fn tell(reply: &Reply) -> Result<()> {
+    let mut stdout = std::io::stdout().lock();
+    writeln!(stdout, "{}", serde_json::to_string(reply)?).and_then(|()| stdout.flush())?;
+    Ok(())
+}
+
+/// Does it once. Tokens are new ones every time: some devices remember a product.
+fn measure(
+    engine: &Engine<Checkpoint>,
+    target: &Target,
+    case: Case,
+    random: &mut ChaCha8Rng,
+) -> Result<Answer> {
+    let Case { phase, context, tokens, batch } = case;
+    let vocab_size = engine.spec().vocab_size as u32;
+    let mut some = |count: usize| -> Vec<u32> {
+        (0..count).map(|_| random.random_range(0..vocab_size)).collect()
+    };
+    let caches: Vec<Cache> = (0..batch).map(|_| Cache::with_capacity(case.longest())).collect();
+    let next = |ids: &[Vec<u32>]| {
+        let sequences: Vec<(&[u32], &Cache)> = ids.iter().map(Vec::as_slice).zip(&caches).collect();
+        engine.next(&sequences)
+    };
+    let before = match phase {
+        Phase::Prefill => Vec::new(),
+        Phase::Decode => {
+            let prompts: Vec<Vec<u32>> = (0..batch).map(|_| some(context)).collect();
+            next(&prompts)?
+        }
+    };
+    let prompts: Vec<Vec<u32>> = match phase {
+        Phase::Prefill => (0..batch).map(|_| some(tokens)).collect(),
+        Phase::Decode => Vec::new(),
+    };
+    reset_peak();
+    let start = Instant::now();
+    match phase {
+        Phase::Prefill => drop(next(&prompts)?),
+        Phase::Decode => {
+            let mut logits = before;
+            for _ in 0..tokens {
+                let ids: Vec<Vec<u32>> = logits.iter().map(|row| vec![greatest(row)]).collect();
+                logits = next(&ids)?;
+            }
+        }
+    }
+    let seconds = start.elapsed().as_secs_f64();
+    let device_memory = match target.is_cpu() {
+        true => None,
+        false => target.device.memory_pool_usage().map(|usage| usage.bytes_reserved),
+    };
+    Ok(Answer { seconds, peak_rss: peak_rss_bytes(), device_memory })
+}
+
+/// The most likely token.
+fn greatest(logits: &[f32]) -> u32 {
+    let best = logits.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1));
+    best.map_or(0, |(token, _)| token as u32)
+}

@@ -1,0 +1,121 @@
+//! `slicegpt bench`: what it measures, how it shows it, and what it refuses. Nothing is said here about how
+//! fast anything is.
+
+use std::path::{Path, PathBuf};
+use std::process::Output;
+
+use assert_cmd::Command;
+use serde_json::Value;
+use slicegpt_testkit::fixtures;
+
+fn slicegpt(args: &[&str]) -> Output {
+    let output = Command::cargo_bin("slicegpt").unwrap().args(args).output().unwrap();
+    assert!(!errors(&output).contains("panicked"), "{}", errors(&output));
+    output
+}
+
+fn errors(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+fn model(name: &str) -> PathBuf {
+    fixtures().join("families").join(name)
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+/// Measures quickly.
+fn bench(models: &[&Path], options: &[&str]) -> Output {
+    let mut args = vec!["bench", "--device", "cpu", "--repeat", "2"];
+    args.extend(models.iter().map(|model| text(model)));
+    args.extend(options);
+    let output = slicegpt(&args);
+    assert!(output.status.success(), "{}", errors(&output));
+    output
+}
+
+#[test]
+fn every_case_is_measured_on_every_model() {
+    let (dense, other) = (model("llama2"), model("opt"));
+    let options = ["--prefill", "8,24", "--decode", "4", "--batch", "1,3", "--json"];
+    let output = bench(&[&dense, &other], &options);
+    let json: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let rows = json["benchmarks"].as_array().unwrap();
+    let mut found: Vec<String> = Vec::new();
+    for row in rows {
+        let seconds = row["seconds"].as_array().unwrap();
+        assert_eq!(seconds.len(), 2, "the first time does not count");
+        let median = row["seconds_median"].as_f64().unwrap();
+        let all = row["tokens"].as_f64().unwrap() * row["batch"].as_f64().unwrap();
+        let throughput = row["tokens_per_second"].as_f64().unwrap();
+        assert!((throughput * median / all - 1.0).abs() < 1e-9);
+        let counted = match row["phase"].as_str().unwrap() {
+            "prefill" => &row["operations"],
+            _ => &row["weight_bytes_per_step"],
+        };
+        assert!(counted.as_f64().unwrap() > 0.0);
+        if row["model"] == text(&dense) {
+            assert_eq!(row["speed_up"], 1.0);
+        }
+        found.push(format!("{} {} {}", row["phase"], row["tokens"], row["batch"]));
+    }
+    let cases = ["\"prefill\" 8", "\"prefill\" 24", "\"decode\" 4"];
+    let expected: Vec<String> = cases
+        .iter()
+        .flat_map(|case| [1, 3].map(|batch| format!("{case} {batch}")))
+        .flat_map(|case| [case.clone(), case])
+        .collect();
+    assert_eq!(found, expected);
+    assert_eq!(json["capacity"].as_array().unwrap().len(), 2);
+    assert_eq!(json["capacity"][0]["cache_tokens"], 24);
+}
+
+#[test]
+fn csv_has_a_line_for_each_and_the_table_names_models_shortly() {
+    let dense = model("llama2");
+    let options = ["--prefill", "8", "--decode", "0", "--batch", "1,2"];
+    let csv = bench(&[&dense], &[&options[..], &["--format", "csv"]].concat());
+    let csv = String::from_utf8(csv.stdout).unwrap();
+    let lines: Vec<&str> = csv.lines().collect();
+    assert_eq!(lines.len(), 3, "{csv}");
+    assert!(lines.iter().all(|line| line.split(',').count() == 16), "{csv}");
+    let table = bench(&[&dense], &[&options[..], &["--memory", "1GB"]].concat());
+    let table = String::from_utf8(table.stdout).unwrap();
+    assert!(table.contains(" llama2 ") && !table.contains(text(&dense)), "{table}");
+    assert!(table.contains("1 of 1.00 GB"), "{table}");
+}
+
+/// Without an option, lengths that the context has no room for are left out.
+#[test]
+fn lengths_are_those_the_context_allows() {
+    let output = bench(&[&model("llama2")], &["--decode", "0", "--batch", "1", "--format", "csv"]);
+    let csv = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(csv.contains(",prefill,0,64,1,"), "{csv}");
+    assert!(errors(&output).contains("left out"), "{}", errors(&output));
+}
+
+#[test]
+fn bad_input_is_one_line() {
+    let dense = model("llama2");
+    let dense = text(&dense);
+    let broken = tempfile::tempdir().unwrap();
+    std::fs::copy(model("llama2").join("config.json"), broken.path().join("config.json")).unwrap();
+    for (args, says) in [
+        (&["bench", "nowhere"][..], "nowhere"),
+        (&["bench", dense, "--prefill", "65"], "--prefill: 65 tokens are more than the context"),
+        (&["bench", dense, "--context", "60", "--decode", "5"], "65 tokens are more"),
+        (&["bench", dense, "--prefill", "0", "--decode", "0"], "nothing is left"),
+        (&["bench", dense, "--device", "cpu:7"], "cpu:7"),
+        // What only the process of the model finds out.
+        (&["bench", text(broken.path())], "no weights found"),
+    ] {
+        let output = slicegpt(args);
+        assert_eq!(output.status.code(), Some(2), "{args:?}");
+        let errors = errors(&output);
+        let lines: Vec<&str> = errors.lines().filter(|line| line.contains("error")).collect();
+        assert!(lines.len() == 1 && lines[0].contains(says), "{args:?}: {errors}");
+        assert!(output.stdout.is_empty(), "{args:?}");
+    }
+}
