@@ -3,6 +3,7 @@
 //! The rules are tables in `rules`; the other modules are plain functions from text to
 //! violations, one module for each kind of thing that is looked at.
 
+mod book;
 mod code;
 mod dependencies;
 mod documents;
@@ -61,6 +62,7 @@ fn check(workspace: &Workspace) -> Result<Vec<Violation>> {
     }
     violations.extend(files::check_allowed_lengths(&lengths));
     violations.extend(documents::check(&workspace.root, &read("Cargo.toml")?)?);
+    violations.extend(book::check(&workspace.root)?);
     violations.sort();
     violations.dedup();
     Ok(violations)

@@ -10,6 +10,8 @@ mod card;
 mod commands;
 mod cut;
 mod device;
+#[cfg(test)]
+mod documents;
 mod estimate;
 mod generation;
 mod help;

@@ -31,3 +31,8 @@ pub use split::{Grid, Split, Tried, search};
 pub use stream::{Batch, Memory, Settings, Shelf, Stages, Stream};
 pub use survey::{Survey, survey};
 pub use walk::{Walk, cut_block};
+
+/// The page of the book about this crate: its program is run with the examples of this documentation.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/library.md")]
+struct Page;

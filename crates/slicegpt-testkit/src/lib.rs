@@ -1,5 +1,5 @@
 //! What the tests of SliceGPT share: where fixtures are, tensors out of files, error metrics, toy
-//! decoders, a Hub on this machine.
+//! decoders, a Hub on this machine, examples in the documents.
 //!
 //! A development dependency only. It refuses to know the command line.
 
@@ -8,6 +8,7 @@ mod files;
 mod gguf;
 mod hub;
 mod metrics;
+mod pages;
 mod toy;
 
 pub use device::device;
@@ -15,4 +16,5 @@ pub use files::{Tensors, fixtures, reference};
 pub use gguf::{Gguf, GgufTensor};
 pub use hub::{Access, Faults, HubServer, Model, Request, State};
 pub use metrics::{largest_difference, relative};
+pub use pages::{Example, commands, examples, is_printed, pages};
 pub use toy::{ToySource, spec};

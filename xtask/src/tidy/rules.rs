@@ -212,3 +212,6 @@ pub const DOCUMENTS: &[(&str, &str)] = &[
     ("CHANGELOG.md", "what changed for a user"),
     ("README.md", "what this is and how to start"),
 ];
+
+/// Folders under `docs` that are no part of the book: what `cargo xtask` writes on request.
+pub const WRITTEN_DOCS: &[&str] = &["docs/study"];
