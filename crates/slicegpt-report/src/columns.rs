@@ -141,11 +141,16 @@ fn add(found: &mut Vec<Found>, score: &Score) {
             phase,
             device,
             tokens,
+            context,
             batch,
             tokens_per_second,
             milliseconds_per_token,
         } => {
-            let label = format!("{phase}, {batch} × {tokens} tokens, {device}");
+            let after = match context {
+                0 => String::new(),
+                context => format!(" after {context}"),
+            };
+            let label = format!("{phase}, {batch} × {tokens} tokens{after}, {device}");
             let each =
                 milliseconds_per_token.map(|each| format!(" ({} ms each)", show_number(each)));
             let shown = show_number(*tokens_per_second) + &each.unwrap_or_default();

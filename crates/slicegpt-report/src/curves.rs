@@ -55,14 +55,14 @@ fn curve(
     if curves.is_empty() {
         return Ok(None);
     }
-    let values = || curves.iter().flat_map(|(_, points)| points).map(|(_, value)| *value);
+    let values = || curves.iter().flat_map(|curve| &curve.points).map(|(_, value)| *value);
     let least = values().fold(f64::INFINITY, f64::min);
     // Values that far apart share no linear axis.
     let is_logarithmic =
         kind == Kind::Perplexity && least > 0.0 && values().fold(0.0, f64::max) > FAR_APART * least;
-    let line = |(index, (_, points)): (usize, &(String, Vec<(f64, f64)>))| Line {
+    let line = |(index, curve): (usize, &Curve)| Line {
         colour: colour(index),
-        points: points.clone(),
+        points: curve.points.clone(),
     };
     let svg = lines(&Lines {
         across: "parameters gone, %",
@@ -72,7 +72,7 @@ fn curve(
         marks: Vec::new(),
         lines: curves.iter().enumerate().map(line).collect(),
     })?;
-    let key = |(index, (name, _))| Key { colour: hex(colour(index)), name };
+    let key = |(index, Curve { name, .. })| Key { colour: hex(colour(index)), name };
     Ok(Some(Chart {
         caption: caption.into(),
         svg,
@@ -81,12 +81,14 @@ fn curve(
     }))
 }
 
+/// Points from the least reduction, in percent, to the greatest.
+struct Curve {
+    name: String,
+    points: Vec<(f64, f64)>,
+}
+
 /// A curve for each dense model, method and label that has two sizes at least.
-fn curves_of(
-    columns: &[Column<'_>],
-    kind: Kind,
-    wanted: impl Fn(&str) -> bool,
-) -> Vec<(String, Vec<(f64, f64)>)> {
+fn curves_of(columns: &[Column<'_>], kind: Kind, wanted: impl Fn(&str) -> bool) -> Vec<Curve> {
     let runs = || columns.iter().filter_map(|column| Some((column, column.run?)));
     let mut groups: Vec<(usize, &str)> = Vec::new();
     for (column, run) in runs() {
@@ -128,7 +130,7 @@ fn curves_of(
             if groups.iter().any(|(other, _)| other != dense) {
                 name = format!("{}: {name}", columns[*dense].name);
             }
-            curves.push((name, points));
+            curves.push(Curve { name, points });
         }
     }
     curves

@@ -43,8 +43,8 @@ pub(crate) fn show_range(widths: &[usize]) -> String {
 /// A number with about three digits, `0.0123`, `12.3`, `1230`, or `1.2e-7` where it is tiny.
 pub(crate) fn show_number(value: f64) -> String {
     match value.abs() {
-        x if x == 0.0 => "0".into(),
-        x if x < 1e-4 || x >= 1e6 => format!("{value:.1e}"),
+        0.0 => "0".into(),
+        x if !(1e-4..1e6).contains(&x) => format!("{value:.1e}"),
         x => {
             let decimals = (2.0 - x.log10().floor()).clamp(0.0, 6.0) as usize;
             format!("{value:.decimals$}")

@@ -46,8 +46,10 @@ pub enum Score {
         phase: String,
         /// On which device.
         device: String,
-        /// Tokens of a sequence.
+        /// Tokens of a sequence that are read or written.
         tokens: u64,
+        /// Tokens that come before them.
+        context: u64,
         /// Sequences at a time.
         batch: u64,
         /// Tokens per second, of all sequences together.
@@ -143,6 +145,7 @@ fn speed(row: &Value) -> Result<Measured, ReportError> {
         phase: string(row, "phase")?,
         device: string(row, "device")?,
         tokens: count("tokens")?,
+        context: row.get("context").and_then(Value::as_u64).unwrap_or(0),
         batch: count("batch")?,
         tokens_per_second: number(row, "tokens_per_second")?,
         milliseconds_per_token: row.get("milliseconds_per_token").and_then(Value::as_f64),
