@@ -127,13 +127,13 @@ pub fn card(
         real = show_percent(manifest.real_reduction),
         before = show_count(manifest.params_before),
         after = show_count(manifest.params_after),
-        measured = record.map_or_else(String::new, measured),
+        measured = record.map_or_else(String::new, |record| measured(manifest, record)),
         tool = manifest.tool_version,
     )
 }
 
 /// What the cut costs in perplexity and took in time, where that is known.
-fn measured(record: &Record) -> String {
+fn measured(manifest: &Manifest, record: &Record) -> String {
     let machine = &record.machine;
     let mut rows = String::new();
     let mut row = |name: &str, value: String| rows += &format!("| {name} | {value} |\n");
@@ -153,7 +153,7 @@ fn measured(record: &Record) -> String {
     row("bytes of the weights", {
         format!("{} before, {} after", show_bytes(record.dense.bytes), show_bytes(record.bytes))
     });
-    if let Some((name, value)) = energy(record) {
+    if let Some((name, value)) = energy(manifest, record) {
         row(name, value);
     }
     row("time of the cut", format!("{:.1} s", record.seconds));
@@ -177,13 +177,13 @@ fn measured(record: &Record) -> String {
 }
 
 /// How much of the energy of the stream the kept directions carry on the calibration text.
-fn energy(record: &Record) -> Option<(&'static str, String)> {
+fn energy(manifest: &Manifest, record: &Record) -> Option<(&'static str, String)> {
     let least = record.spectra.iter().map(|spectrum| spectrum.lost).fold(f64::NAN, f64::max);
     let kept = |lost: f64| format!("{:.2} %", 100.0 * (1.0 - lost));
     match record.spectra.as_slice() {
         [] => None,
-        [one] => Some((
-            "energy of the stream in as many leading directions as were kept (calibration text)",
+        [one] if manifest.method == "shared" => Some((
+            "energy of the normalised stream in as many leading directions as were kept (calibration text)",
             kept(one.lost),
         )),
         several => {

@@ -106,7 +106,7 @@ fn widths(run: &Run) -> Result<Vec<Chart>, ReportError> {
 fn spectra(run: &Run, record: &Record) -> Result<Vec<Chart>, ReportError> {
     let all = &record.spectra;
     let [first, ..] = all.as_slice() else { return Ok(Vec::new()) };
-    let is_one = all.len() == 1 && run.manifest.widths.len() > 1;
+    let is_one = run.manifest.method == "shared";
     let position = |index: usize| match all.len() {
         1 => 0.0,
         count => index as f64 / (count - 1) as f64,
@@ -148,7 +148,11 @@ fn spectra(run: &Run, record: &Record) -> Result<Vec<Chart>, ReportError> {
         },
         svg,
         &format!(
-            "Eigenvalues of the covariance of the normalised stream on the calibration text.{kept}"
+            "Eigenvalues of the covariance of {} on the calibration text.{kept}",
+            match is_one {
+                true => "the normalised stream, as all sublayers read it,",
+                false => "the stream at the cut",
+            }
         ),
     );
     spectrum.legend = legend();
