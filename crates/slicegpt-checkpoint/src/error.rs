@@ -55,6 +55,8 @@ pub enum CheckpointError {
     Reference { path: PathBuf, reason: String },
     #[error("{}: the slicegpt section: {reason}", path.display())]
     Manifest { path: PathBuf, reason: String },
+    #[error("{}: {reason}", path.display())]
+    Record { path: PathBuf, reason: String },
     #[error(
         "{}: exists and is not empty; choose another --out, or pass --force to replace it",
         .0.display()

@@ -5,9 +5,9 @@ use std::path::{Component, Path, PathBuf};
 
 use tempfile::TempDir;
 
-use crate::Manifest;
 use crate::copy::is_companion;
 use crate::error::{CheckpointError, Result};
+use crate::{Manifest, Record};
 
 /// A temporary directory beside the output, which becomes the output on [`Staging::commit`] and
 /// vanishes when dropped before.
@@ -233,7 +233,8 @@ fn foreign(directory: &Path) -> Result<Option<String>> {
         let name = entry.file_name().to_string_lossy().into_owned();
         let weights = name.starts_with("model")
             && (name.ends_with(".safetensors") || name.ends_with(".safetensors.index.json"));
-        let known = ["config.json", "README.md", Manifest::FILE].contains(&name.as_str())
+        let known = ["config.json", "README.md", Manifest::FILE, Record::FILE]
+            .contains(&name.as_str())
             // The code that comes with what is no model of its family.
             || name.ends_with("_slicegpt.py");
         let file = entry.file_type().map_err(io())?.is_file();

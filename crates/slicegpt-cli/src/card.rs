@@ -1,11 +1,11 @@
 //! The model card of a sliced checkpoint.
 
 use serde_json::Value;
-use slicegpt_checkpoint::{Dtype, Manifest};
+use slicegpt_checkpoint::{Dtype, Manifest, Record};
 use slicegpt_hub::ModelId;
 
 use crate::model::Described;
-use crate::size::{show_count, show_percent};
+use crate::size::{show_bytes, show_count, show_percent};
 
 /// How a checkpoint that any tool loads is used.
 const STOCK: &str = "It is a model of its family like any other:\n\n\
@@ -28,12 +28,22 @@ const OWN: &str = "Its shape is not one of its family: `modeling_slicegpt.py` be
      slicegpt eval ppl . --text FILE\n\
      ```\n";
 
-/// `README.md`: what was cut, with what, and how to use and reproduce it.
-pub fn card(described: &Described, manifest: &Manifest, dtype: Dtype) -> String {
+/// What a model is called: by the Hub, else by its directory.
+pub fn name(described: &Described) -> String {
     let directory = described.directory.canonicalize().ok();
     let last = || Some(directory?.file_name()?.to_string_lossy().into_owned());
     let name = ModelId::of_snapshot(&described.directory).or_else(last);
-    let name = name.unwrap_or_else(|| "a model".into());
+    name.unwrap_or_else(|| "a model".into())
+}
+
+/// `README.md`: what was cut, with what, what it cost, and how to use and reproduce it.
+pub fn card(
+    described: &Described,
+    manifest: &Manifest,
+    record: Option<&Record>,
+    dtype: Dtype,
+) -> String {
+    let name = name(described);
     let origin = described.config.get("_name_or_path").and_then(Value::as_str);
     let origin = origin.filter(|origin| !origin.is_empty()).unwrap_or(&name);
     let widths: Vec<String> = manifest.widths.iter().map(usize::to_string).collect();
@@ -109,6 +119,7 @@ pub fn card(described: &Described, manifest: &Manifest, dtype: Dtype) -> String 
          {made}\
          | tool | {tool} |\n\n\
          {stream}\n\n\
+         {measured}\
          ## Use\n\n\
          {usage}",
         model_type = described.spec.model_type,
@@ -116,6 +127,76 @@ pub fn card(described: &Described, manifest: &Manifest, dtype: Dtype) -> String 
         real = show_percent(manifest.real_reduction),
         before = show_count(manifest.params_before),
         after = show_count(manifest.params_after),
+        measured = record.map_or_else(String::new, |record| measured(manifest, record)),
         tool = manifest.tool_version,
     )
+}
+
+/// What the cut costs in perplexity and took in time, where that is known.
+fn measured(manifest: &Manifest, record: &Record) -> String {
+    let machine = &record.machine;
+    let mut rows = String::new();
+    let mut row = |name: &str, value: String| rows += &format!("| {name} | {value} |\n");
+    let mut protocol = String::new();
+    if let Some(found) = &record.perplexity {
+        let after =
+            found.after.map_or_else(|| "not measured".into(), |after| format!("{after:.3}"));
+        row(
+            &format!("perplexity on {}", cell(&found.text)),
+            format!(
+                "{:.3} before, {after} after ({} sequences of {} tokens)",
+                found.before, found.samples, found.seqlen
+            ),
+        );
+        protocol = format!("{}\n\n", found.protocol);
+    }
+    row("bytes of the weights", {
+        format!("{} before, {} after", show_bytes(record.dense.bytes), show_bytes(record.bytes))
+    });
+    if let Some((name, value)) = energy(manifest, record) {
+        row(name, value);
+    }
+    row("time of the cut", format!("{:.1} s", record.seconds));
+    if let Some(peak) = record.peak_rss_bytes {
+        row("peak memory", show_bytes(peak));
+    }
+    let device = match machine.device.as_str() {
+        "cpu" => String::new(),
+        device => format!("; {device}: {}", machine.device_model),
+    };
+    row("machine", {
+        let Record { machine, .. } = record;
+        let memory = show_bytes(machine.memory_bytes);
+        let line = format!(
+            "{}, {} cores, {memory}, {}{device}",
+            machine.processor, machine.cores, machine.system
+        );
+        cell(&line)
+    });
+    format!("## Measured\n\n| | |\n|---|---|\n{rows}\n{protocol}")
+}
+
+/// How much of the energy of the stream the kept directions carry on the calibration text.
+fn energy(manifest: &Manifest, record: &Record) -> Option<(&'static str, String)> {
+    let least = record.spectra.iter().map(|spectrum| spectrum.lost).fold(f64::NAN, f64::max);
+    let kept = |lost: f64| format!("{:.2} %", 100.0 * (1.0 - lost));
+    match record.spectra.as_slice() {
+        [] => None,
+        [one] if manifest.method == "shared" => Some((
+            "energy of the normalised stream in as many leading directions as were kept (calibration text)",
+            kept(one.lost),
+        )),
+        several => {
+            let mean = several.iter().map(|s| s.lost).sum::<f64>() / several.len() as f64;
+            Some((
+                "energy of the stream that was kept at a cut (calibration text)",
+                format!("{} on average, {} at least", kept(mean), kept(least)),
+            ))
+        }
+    }
+}
+
+/// Text in a cell of a table of Markdown.
+fn cell(text: &str) -> String {
+    text.replace(['\n', '\r'], " ").replace('|', "\\|")
 }

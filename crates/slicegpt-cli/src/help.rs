@@ -10,7 +10,7 @@ use clap::Command;
 const TASKS: &[(&str, &[&str])] = &[
     ("Look at a model", &["inspect", "plan", "verify"]),
     ("Make it smaller", &["compress", "calibrate", "import"]),
-    ("Judge it", &["eval", "logits", "bench"]),
+    ("Judge it", &["eval", "logits", "bench", "report"]),
     ("Use it", &["generate", "chat", "serve", "export"]),
     ("This program", &["devices", "completions", "man", "help"]),
 ];
@@ -48,6 +48,14 @@ const EXAMPLES: &[(&str, &[&str])] = &[
         ],
     ),
     ("chat", &["slicegpt chat small --system 'You answer in one sentence.'"]),
+    (
+        "report",
+        &[
+            "slicegpt report small --out report.html",
+            "slicegpt report small smaller smallest --base dense --out report.html \
+             --results kl.json tasks.json",
+        ],
+    ),
     (
         "bench",
         &[

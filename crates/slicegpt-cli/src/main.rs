@@ -73,6 +73,11 @@ enum Command {
     Logits(commands::logits::Args),
     /// Show that fusing and rotating a model changes nothing
     Verify(commands::verify::Args),
+    /// Show what slicing did to one or several models, as one HTML page with charts
+    ///
+    /// The page loads nothing and runs no script: it can be mailed, and opened from a disk. It is made of what
+    /// `compress` records beside its output, and of whatever --results adds.
+    Report(commands::report::Args),
     /// Bring in a model that the reference implementation of SliceGPT has sliced
     Import(commands::import::Args),
     /// Write a model in another format
@@ -137,6 +142,7 @@ fn main() -> ExitCode {
         Command::Serve(args) => commands::serve::run(args),
         Command::Logits(args) => commands::logits::run(args),
         Command::Verify(args) => commands::verify::run(args),
+        Command::Report(args) => commands::report::run(args),
         Command::Import(args) => commands::import::run(args),
         Command::Export(Export::Gguf(args)) => commands::gguf::run(args),
         Command::Devices(args) => commands::devices::run(args),

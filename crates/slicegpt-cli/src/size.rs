@@ -1,5 +1,7 @@
 //! Sizes as people write them.
 
+pub use slicegpt_report::{show_bytes, show_count, show_percent};
+
 /// Parses `5GB`, `500MB`, `1.5GiB` or a plain number of bytes. As in transformers, `GB` is 10^9.
 pub fn parse_bytes(text: &str) -> Result<u64, String> {
     let text = text.trim();
@@ -42,37 +44,6 @@ pub fn parse_count(text: &str) -> Result<u64, String> {
     }
 }
 
-/// `1.10 B`, `949 K`: a number of parameters.
-pub fn show_count(count: u64) -> String {
-    scaled(count, &["", " K", " M", " B", " T"])
-}
-
-/// `2.20 GB`: a number of bytes, in powers of ten.
-pub fn show_bytes(bytes: u64) -> String {
-    scaled(bytes, &[" B", " kB", " MB", " GB", " TB"])
-}
-
-fn scaled(number: u64, units: &[&str]) -> String {
-    let mut value = number as f64;
-    let mut unit = 0;
-    while value >= 999.5 && unit + 1 < units.len() {
-        value /= 1000.0;
-        unit += 1;
-    }
-    let decimals = match value {
-        _ if unit == 0 => 0,
-        v if v < 9.995 => 2,
-        v if v < 99.95 => 1,
-        _ => 0,
-    };
-    format!("{value:.decimals$}{}", units[unit])
-}
-
-/// `25.0 %`, `-12.8 %`: a fraction.
-pub fn show_percent(fraction: f64) -> String {
-    format!("{:.1} %", fraction * 100.0)
-}
-
 /// The distinct widths of a stream.
 pub fn show_widths(widths: &[usize]) -> String {
     let distinct: std::collections::BTreeSet<_> = widths.iter().collect();
@@ -93,13 +64,8 @@ mod tests {
         for text in ["", "GB", "0", "-5GB", "5XB", "1e9"] {
             assert!(parse_bytes(text).is_err(), "{text}");
         }
-        for (bytes, text) in [(0, "0 B"), (999, "999 B"), (1000, "1.00 kB"), (999_999, "1.00 MB")] {
-            assert_eq!(show_bytes(bytes), text);
-        }
-        assert_eq!(show_count(1_100_048_384), "1.10 B");
         assert_eq!(parse_count("5B"), Ok(5_000_000_000));
         assert_eq!(parse_count("1.5k"), Ok(1500));
         assert!(parse_count("5GB").is_err() && parse_count("").is_err());
-        assert_eq!(show_percent(-0.128), "-12.8 %");
     }
 }

@@ -6,7 +6,7 @@ use burn::tensor::{DType, Device};
 
 use crate::guard::said;
 use crate::memory::host_memory_bytes;
-use crate::{DeviceError, Kind, Name};
+use crate::{DeviceError, Host, Kind, Name};
 
 /// A kind of device, and the devices of that kind.
 #[derive(Clone, Debug)]
@@ -71,15 +71,12 @@ pub(crate) fn devices(kind: Kind) -> Result<Vec<(Device, Info)>, DeviceError> {
 
 /// The processor.
 pub(crate) fn cpu() -> (Device, Info) {
-    let mut system = sysinfo::System::new();
-    system.refresh_cpu_all();
-    let brand = system.cpus().first().map(|cpu| cpu.brand().trim().to_string());
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let Host { processor, cores, .. } = Host::this();
     let device = Device::flex();
     let supports = |dtype| device.supports_dtype(dtype);
     let info = Info {
         name: Name::Device(Kind::Cpu, None),
-        model: format!("{}, {cores} cores", brand.unwrap_or_else(|| "processor".into())),
+        model: format!("{processor}, {cores} cores"),
         memory_bytes: Some(host_memory_bytes()),
         float64: supports(DType::F64),
         float16: supports(DType::F16),

@@ -11,12 +11,14 @@
 mod backend;
 mod error;
 mod guard;
+mod host;
 mod memory;
 mod name;
 
 pub use backend::{Backend, Info, backends};
 pub use error::DeviceError;
 pub use guard::guard;
+pub use host::Host;
 pub use memory::host_memory_bytes;
 pub use name::{Kind, Name};
 

@@ -1,7 +1,7 @@
 //! Examples in the documents: what a page tells a reader to type, and what it says is printed.
 //!
 //! A fenced `sh` block is an example. With the comment `<!-- run -->` before it, it is run from a folder
-//! that has `fixtures/`, and the `text` block behind it, if there is one, is what it prints; with
+//! that has `fixtures/`, and the `text` block behind it, if there is one, is what its commands print, or the last of them; with
 //! `<!-- run: exit 2 -->` it ends with that code, and the block is its error.
 
 use std::path::{Path, PathBuf};

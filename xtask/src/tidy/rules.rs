@@ -25,6 +25,7 @@ const LIBRARIES: &[&str] = &[
     "slicegpt-serve",
     "slicegpt-tasks",
     "slicegpt-hub",
+    "slicegpt-report",
 ];
 
 /// What the benches measure, with the toys they measure it on.
@@ -84,6 +85,11 @@ pub const CRATES: &[CrateRule] = &[
         name: "slicegpt-hub",
         siblings: &[],
         forbidden: &["burn", "faer", "safetensors", "tokenizers", "tokio"],
+    },
+    CrateRule {
+        name: "slicegpt-report",
+        siblings: &["slicegpt-checkpoint"],
+        forbidden: &["burn", "faer", "safetensors", "tokenizers"],
     },
     CrateRule { name: "slicegpt-cli", siblings: LIBRARIES, forbidden: &[] },
     CrateRule { name: "slicegpt-testkit", siblings: LIBRARIES, forbidden: &[] },

@@ -109,7 +109,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
         },
         tool_version: format!("slicegpt {}", env!("CARGO_PKG_VERSION")),
     };
-    finish(&staging, &described, sliced, dtype, &manifest)?;
+    finish(&staging, &described, sliced, dtype, &manifest, None)?;
     progress::check()?;
     staging.commit()?;
 

@@ -1,6 +1,6 @@
 //! `slicegpt eval kl`: how far the predictions of a model are from those of another.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Result, bail};
@@ -80,6 +80,9 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let protocol = "KL(base || model) of the distributions over the next token, at every token of every \
                     sequence; mean over sequences, with its standard error over sequences.";
     let json = json!({
+        "model": args.model,
+        "base": args.base,
+        "text": text.map(Path::to_string_lossy).or(tokens.map(Into::into)),
         "kl": found.mean,
         "kl_standard_error": found.standard_error,
         "top1_agreement": found.agreement,

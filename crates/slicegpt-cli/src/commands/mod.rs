@@ -15,6 +15,7 @@ pub mod logits;
 pub mod man;
 pub mod plan;
 pub mod ppl;
+pub mod report;
 pub mod serve;
 pub mod tasks;
 pub mod verify;

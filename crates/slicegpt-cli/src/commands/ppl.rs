@@ -55,6 +55,8 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let result = score(&opened, &samples, &target, args.ignore_token_id)?;
     let protocol = protocol(args.text.as_deref(), args.ignore_token_id);
     let json = json!({
+        "model": args.model,
+        "text": args.text.as_deref().map(Path::to_string_lossy).or(args.tokens.as_deref().map(Into::into)),
         "perplexity": result.perplexity,
         "nll": result.nll,
         "nll_standard_error": result.standard_error,

@@ -9,12 +9,13 @@ use slicegpt_testkit::fixtures;
 use crate::workshop::{TRAINED, Workshop, errors, read_json};
 
 /// What is written where a cut leaves the family.
-const WRITTEN: [&str; 5] = [
+const WRITTEN: [&str; 6] = [
     "README.md",
     "config.json",
     "configuration_slicegpt.py",
     "model.safetensors",
     "modeling_slicegpt.py",
+    "slicegpt-report.json",
 ];
 
 fn files(workshop: &Workshop, directory: &str) -> BTreeSet<String> {

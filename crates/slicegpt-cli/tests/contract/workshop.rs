@@ -28,6 +28,7 @@ impl Workshop {
     }
 
     /// A file of the model.
+    #[allow(dead_code)] // not every suite looks into it
     pub fn model(&self, name: &str) -> PathBuf {
         self.model.join(name)
     }
@@ -75,6 +76,7 @@ impl Workshop {
         read_json(&self.path(name))
     }
 
+    #[allow(dead_code)] // not every suite scores
     /// The perplexity of checkpoint `model` on the tokens of the fixture.
     pub fn perplexity(&self, model: &str) -> f64 {
         let scored = self.json(&format!("eval ppl {model} --tokens MODEL/expected.safetensors"));

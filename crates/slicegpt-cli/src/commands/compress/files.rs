@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use serde_json::json;
 use slicegpt_calibrate::Spectrum;
-use slicegpt_checkpoint::{Dtype, Manifest, Staging, copy_companions};
+use slicegpt_checkpoint::{Dtype, Manifest, Record, Staging, copy_companions};
 use slicegpt_models::portable;
 
 use super::config;
@@ -40,13 +40,17 @@ pub fn finish(
     sliced: &slicegpt_models::DecoderSpec,
     dtype: Dtype,
     manifest: &Manifest,
+    record: Option<&Record>,
 ) -> Result<()> {
     copy_companions(&described.directory, staging.path())?;
     let write = |name: &str, text: String| {
         let path = staging.path().join(name);
         std::fs::write(&path, text).with_context(|| path.display().to_string())
     };
-    write("README.md", card::card(described, manifest, dtype))?;
+    write("README.md", card::card(described, manifest, record, dtype))?;
+    if let Some(record) = record {
+        write(Record::FILE, record.to_json())?;
+    }
     match manifest.stock {
         true => write(Manifest::FILE, serde_json::to_string_pretty(&manifest.to_json())? + "\n")?,
         false => {
@@ -57,4 +61,24 @@ pub fn finish(
     }
     let config = config::sliced(&described.config, sliced, dtype, manifest);
     write("config.json", serde_json::to_string_pretty(&config)? + "\n")
+}
+
+/// Writes anew to the finished checkpoint `out` what became known after it was put in place: each file by
+/// rename.
+pub fn amend(
+    out: &Path,
+    described: &Described,
+    dtype: Dtype,
+    manifest: &Manifest,
+    record: &Record,
+) -> Result<()> {
+    let card = card::card(described, manifest, Some(record), dtype);
+    for (name, text) in [("README.md", card), (Record::FILE, record.to_json())] {
+        let [path, partial] =
+            [name.to_string(), format!(".{name}.partial")].map(|name| out.join(name));
+        let written =
+            std::fs::write(&partial, text).and_then(|()| std::fs::rename(&partial, &path));
+        written.with_context(|| path.display().to_string())?;
+    }
+    Ok(())
 }

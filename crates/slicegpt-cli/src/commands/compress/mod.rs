@@ -5,6 +5,7 @@ mod config;
 mod failure;
 mod files;
 mod per_layer;
+mod record;
 mod refit;
 mod search;
 pub mod shared;
@@ -16,7 +17,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
-use serde_json::json;
+use serde_json::{Value, json};
 use slicegpt_calibrate::{Orientation, Spectrum};
 use slicegpt_checkpoint::{Dtype, Manifest, Staging, TriedSplit, Writer, Written};
 use slicegpt_core::Lanes;
@@ -26,8 +27,9 @@ use slicegpt_slice::{Directions, Ridge, Settings, Spectra, Split, Stages, Tried}
 
 pub use self::computing::Computing;
 pub use self::files::finish;
-use self::files::{SPECTRA, stage_spectra, write_spectra};
+use self::files::{SPECTRA, amend, stage_spectra, write_spectra};
 use self::per_layer::PerLayer;
+use self::record::Taken;
 use self::refit::Refit;
 use self::search::{Choice, Judge};
 use self::shared::Shared;
@@ -216,10 +218,13 @@ pub fn run(args: Args) -> Result<ExitCode> {
         }
     };
     let done = target.run(work).map_err(|error| args.computing.advise(error))?;
-    let Done { sliced, spectra, stages, tried, written } = done;
-    let seconds = start.elapsed().as_secs_f64();
-    let peak = peak_rss_bytes();
-    let device_memory = target.device.memory_pool_usage().map(|usage| usage.bytes_reserved);
+    let taken = Taken {
+        seconds: start.elapsed().as_secs_f64(),
+        peak_rss_bytes: peak_rss_bytes(),
+        device_memory_bytes: target.device.memory_pool_usage().map(|usage| usage.bytes_reserved),
+    };
+    let Taken { seconds, peak_rss_bytes: peak, device_memory_bytes: device_memory } = taken;
+    let Done { sliced, spectra, tried, written, .. } = &done;
 
     let (params_before, params_after) = (spec.parameters() as u64, sliced.parameters() as u64);
     let manifest = Manifest {
@@ -245,9 +250,17 @@ pub fn run(args: Args) -> Result<ExitCode> {
         calibration: described_text,
         tool_version: format!("slicegpt {}", env!("CARGO_PKG_VERSION")),
     };
-    finish(&staging, &described, &sliced, dtype, &manifest)?;
+    let machine = record::machine(&args, &target, batch_size);
+    let dense = record::dense(&described, opened.bytes);
+    let mut record = record::record(&done, &manifest, dense, machine, taken);
+    let text = args.eval_text.as_deref();
+    let protocol = text.map(|_| protocol(text, args.ignore_token_id));
+    if let (Some(path), Some(before), Some(protocol)) = (text, &before, &protocol) {
+        record.perplexity = Some(record::perplexity(path, before, protocol.clone()));
+    }
+    finish(&staging, &described, sliced, dtype, &manifest, Some(&record))?;
     if let Some(staging) = &spectra_file {
-        write_spectra(&staging.path().join(SPECTRA), &spectra)?;
+        write_spectra(&staging.path().join(SPECTRA), spectra)?;
     }
     progress::check()?;
     staging.commit()?;
@@ -262,8 +275,11 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let after = after
         .transpose()
         .with_context(|| format!("{} is complete, but was not scored", args.out.display()))?;
-    let text = args.eval_text.as_deref();
-    let protocol = text.map(|_| protocol(text, args.ignore_token_id));
+    if let (Some(known), Some(after)) = (record.perplexity.as_mut(), &after) {
+        known.after = Some(after.perplexity);
+        amend(&args.out, &described, dtype, &manifest, &record)?;
+    }
+    let stages = record.stages.iter().map(|(name, seconds)| (name.clone(), json!(seconds)));
     let json = json!({
         "out": args.out,
         "method": manifest.method,
@@ -291,7 +307,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
         "compute_dtype": args.computing.compute_dtype(),
         "covariance": args.computing.covariance(&target),
         "seconds": seconds,
-        "stage_seconds": stages_json(&stages),
+        "stage_seconds": Value::Object(stages.collect()),
         "device_memory_bytes": device_memory,
         "peak_rss_bytes": peak,
         "perplexity_before": before.as_ref().map(|p| p.perplexity),
@@ -368,16 +384,4 @@ fn evaluation(args: &Args, opened: &Opened) -> Result<Option<Samples>> {
     let Some(path) = &args.eval_text else { return Ok(None) };
     let cutting = &args.calibration.cutting;
     cutting.evaluation(opened, Some(path), None, args.eval_max_samples).map(Some)
-}
-
-/// Seconds by kind of work; the rest of a run is reading, writing and rewriting the tables.
-fn stages_json(stages: &Stages) -> serde_json::Value {
-    let Stages { forward, gram, eigen, edit, stream } = stages;
-    json!({
-        "forward": forward.as_secs_f64(),
-        "gram": gram.as_secs_f64(),
-        "eigen": eigen.as_secs_f64(),
-        "edit": edit.as_secs_f64(),
-        "stream": stream.as_secs_f64(),
-    })
 }

@@ -1,0 +1,211 @@
+//! `slicegpt report`: what slicing did to models, as one page.
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, bail};
+use serde_json::Value;
+use slicegpt_checkpoint::{Checkpoint, Dtype, Manifest, Record, Staging};
+use slicegpt_report::{Base, Measured, Model, Report, Run, Score, scores};
+
+use crate::card;
+use crate::hub::outlined;
+use crate::model::{Described, Opened};
+use crate::progress::note;
+
+/// Arguments of `slicegpt report`.
+#[derive(clap::Args)]
+pub struct Args {
+    /// Directories that `slicegpt compress` or `import` wrote
+    #[arg(required = true, value_name = "DIR")]
+    directories: Vec<PathBuf>,
+    /// The page to write, HTML
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+    /// The dense model they were made of, for its size and its results: Hugging Face checkpoint directory, or
+    /// org/name[@revision] on the Hub
+    #[arg(long, value_name = "MODEL")]
+    base: Option<PathBuf>,
+    /// What `eval ppl`, `eval kl`, `eval tasks` or `bench` printed with --json about these models or the base
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    results: Vec<PathBuf>,
+    /// The heading [default: what was cut]
+    #[arg(long)]
+    title: Option<String>,
+    /// Replace the page if it exists
+    #[arg(long)]
+    force: bool,
+}
+
+/// What the page is called until it is put in place.
+const PAGE: &str = "report.html";
+
+/// How pages of this program begin.
+const MARK: &str = "<meta name=\"generator\" content=\"slicegpt ";
+
+/// Runs it.
+pub fn run(args: Args) -> Result<ExitCode> {
+    check_free(&args.out, args.force)?;
+    let mut runs = Vec::new();
+    for directory in &args.directories {
+        let at = directory.display();
+        Staging::check_file(&args.out, directory).with_context(|| format!("--out, {at}"))?;
+        runs.push(sliced(directory)?);
+    }
+    distinguish(&mut runs, &args.directories);
+    let base = args.base.as_deref().map(dense).transpose()?;
+    if let Some(base) = &base {
+        check_base(base, &runs, &args.directories)?;
+    }
+    let tool = format!("slicegpt {}", env!("CARGO_PKG_VERSION"));
+    let mut report = Report { title: args.title.clone(), base, runs, tool };
+    for file in &args.results {
+        add_results(&mut report, file, &args)?;
+    }
+    let page = report.to_html()?;
+    let staging = Staging::for_file(&args.out, &args.directories[0])?;
+    let staged = staging.path().join(PAGE);
+    std::fs::write(&staged, page).with_context(|| staged.display().to_string())?;
+    staging.commit_file(PAGE)?;
+    note(format!("wrote {}", args.out.display()));
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Refuses to replace a file, with `force` one that is no page of ours.
+fn check_free(out: &Path, force: bool) -> Result<()> {
+    if !out.is_file() {
+        return Ok(());
+    }
+    let at = out.display();
+    if !force {
+        bail!("{at}: exists; choose another --out, or pass --force to replace it");
+    }
+    let mut start = Vec::new();
+    let file = std::fs::File::open(out).with_context(|| at.to_string())?;
+    file.take(1024).read_to_end(&mut start).with_context(|| at.to_string())?;
+    if !String::from_utf8_lossy(&start).contains(MARK) {
+        bail!("{at}: not replaced, because it is no page of slicegpt; choose another --out");
+    }
+    Ok(())
+}
+
+/// A model that was cut, as its directory tells.
+fn sliced(directory: &Path) -> Result<Run> {
+    let at = directory.display();
+    let (_, manifest) = Checkpoint::describe(directory)?;
+    let Some(manifest) = manifest else {
+        bail!(
+            "{at}: was not made by `slicegpt compress` or `import`: there is no slicegpt section in \
+             config.json and no {}; a dense model is given as --base",
+            Manifest::FILE
+        );
+    };
+    let record = Record::read(directory)?;
+    let opened = Opened::open(directory)?;
+    let described = Described::read(directory)?;
+    let model = model(&opened, card::name(&described));
+    Ok(Run { model, manifest, record, scores: Vec::new() })
+}
+
+/// The model that others were made of, as its files' headers tell.
+fn dense(path: &Path) -> Result<Base> {
+    let outline = outlined(path)?;
+    let described = Described::read(&outline.directory)?;
+    let opened = Opened::open(&outline.directory)?;
+    let name = match path.symlink_metadata() {
+        Ok(_) => card::name(&described),
+        Err(_) => path.to_string_lossy().into_owned(),
+    };
+    if opened.checkpoint.manifest().is_some() {
+        bail!("--base {}: is itself the output of slicegpt; give the dense model", path.display());
+    }
+    Ok(Base { model: model(&opened, name), scores: Vec::new() })
+}
+
+fn model(opened: &Opened, name: String) -> Model {
+    let Opened { spec, bytes, dtype, .. } = opened;
+    Model {
+        name,
+        model_type: spec.model_type.to_string(),
+        hidden_size: spec.hidden_size,
+        intermediate_sizes: (0..spec.layers).map(|block| spec.intermediate_size(block)).collect(),
+        depth: spec.depth(),
+        parameters: spec.parameters() as u64,
+        bytes: *bytes,
+        dtype: Dtype::torch_name(*dtype).into(),
+    }
+}
+
+/// Directories of one name are told apart by their paths.
+fn distinguish(runs: &mut [Run], directories: &[PathBuf]) {
+    let names: Vec<String> = runs.iter().map(|run| run.model.name.clone()).collect();
+    for (run, directory) in runs.iter_mut().zip(directories) {
+        if names.iter().filter(|name| **name == run.model.name).count() > 1 {
+            run.model.name = directory.to_string_lossy().into_owned();
+        }
+    }
+}
+
+/// Refuses a base that the runs cannot have been made of.
+fn check_base(base: &Base, runs: &[Run], directories: &[PathBuf]) -> Result<()> {
+    for (run, directory) in runs.iter().zip(directories) {
+        let [before, parameters] = [run.manifest.params_before, base.model.parameters];
+        if before != parameters {
+            bail!(
+                "{}: was made of a model with {before} parameters, and --base {} has {parameters}",
+                directory.display(),
+                base.model.name
+            );
+        }
+    }
+    Ok(())
+}
+
+/// Adds what a file of results says to the models it is about.
+fn add_results(report: &mut Report, file: &Path, args: &Args) -> Result<()> {
+    let at = || format!("--results {}", file.display());
+    let text = std::fs::read(file).with_context(at)?;
+    let json: Value = serde_json::from_slice(&text).with_context(at)?;
+    for Measured { model, score } in scores(&json).with_context(at)? {
+        let Some(found) = place(report, &model, file, args) else {
+            bail!(
+                "{}: is about {model}, which is none of the models of this page; give its directory, or \
+                 the dense model as --base",
+                at()
+            );
+        };
+        found.push(score);
+    }
+    Ok(())
+}
+
+/// Where the scores of a model stand, by the path it was measured under: the same words, the same place (from
+/// here, or from where the results lie), or, if that is nowhere now, the only one whose name ends alike.
+fn place<'a>(
+    report: &'a mut Report,
+    model: &str,
+    file: &Path,
+    args: &Args,
+) -> Option<&'a mut Vec<Score>> {
+    let paths: Vec<&Path> =
+        args.directories.iter().chain(&args.base).map(PathBuf::as_path).collect();
+    let real = |path: &Path| path.canonicalize().ok();
+    let beside = file.parent().unwrap_or(Path::new("")).join(model);
+    let places = [real(Path::new(model)), real(&beside)];
+    let same = |path: &&Path| path.as_os_str() == model;
+    let there = |path: &&Path| real(path).is_some_and(|real| places.contains(&Some(real)));
+    let alike = |path: &&Path| path.file_name() == Path::new(model).file_name();
+    let only = || {
+        let mut found = paths.iter().enumerate().filter(|(_, path)| alike(path));
+        let (index, _) = found.next()?;
+        found.next().is_none().then_some(index)
+    };
+    let first = |test: &dyn Fn(&&Path) -> bool| paths.iter().position(test);
+    let index = first(&same).or_else(|| first(&there));
+    let index = index.or_else(|| places.iter().all(Option::is_none).then(only).flatten())?;
+    match report.runs.get_mut(index) {
+        Some(run) => Some(&mut run.scores),
+        None => report.base.as_mut().map(|base| &mut base.scores),
+    }
+}

@@ -1,0 +1,201 @@
+//! Models as columns: what is known of each, under names that are the same for all.
+
+use crate::numbers::{show_number, show_range};
+use crate::results::Text;
+use crate::{Report, Run, Score, show_percent};
+
+/// A model as a column: dense, or cut.
+pub struct Column<'a> {
+    pub name: String,
+    /// The fraction of the parameters that is gone.
+    pub reduction: f64,
+    /// The dense model it is made of, or is.
+    pub dense: usize,
+    pub run: Option<&'a Run>,
+    pub parameters: Option<u64>,
+    pub bytes: Option<u64>,
+    pub dtype: Option<String>,
+    pub hidden: Option<String>,
+    pub intermediate: Option<String>,
+    pub found: Vec<Found>,
+}
+
+/// What was measured of one model: a number, its name, and how it is written.
+pub struct Found {
+    pub kind: Kind,
+    pub label: String,
+    pub value: f64,
+    pub shown: String,
+    pub protocol: String,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    Perplexity,
+    Kl,
+    Agreement,
+    Task,
+    Speed,
+}
+
+/// The dense models, then those that were cut.
+pub fn columns(report: &Report) -> Vec<Column<'_>> {
+    let mut columns: Vec<Column<'_>> = Vec::new();
+    let mut dense_found: Vec<(String, u64)> = Vec::new();
+    let mut cut = Vec::new();
+    for run in &report.runs {
+        let (record, manifest) = (run.record.as_ref(), &run.manifest);
+        let name = match (&report.base, record) {
+            (Some(base), _) => base.model.name.clone(),
+            (None, Some(record)) => record.dense.name.clone(),
+            (None, None) => "dense".into(),
+        };
+        let key = (name.clone(), manifest.params_before);
+        let dense = dense_found.iter().position(|other| *other == key).unwrap_or_else(|| {
+            dense_found.push(key);
+            let base = report.base.as_ref().map(|base| &base.model);
+            let known = record.map(|record| &record.dense);
+            columns.push(Column {
+                name: format!("{name} (dense)"),
+                reduction: 0.0,
+                dense: columns.len(),
+                run: None,
+                parameters: Some(manifest.params_before),
+                bytes: base.map(|base| base.bytes).or(known.map(|dense| dense.bytes)),
+                dtype: base.map(|base| base.dtype.clone()),
+                hidden: base
+                    .map(|base| base.hidden_size)
+                    .or(known.map(|dense| dense.hidden_size))
+                    .map(|width| width.to_string()),
+                intermediate: base
+                    .map(|base| show_range(&base.intermediate_sizes))
+                    .or(known.map(|dense| dense.intermediate_size.to_string())),
+                found: Vec::new(),
+            });
+            columns.len() - 1
+        });
+        let mut found = Vec::new();
+        if let Some(known) = record.and_then(|record| record.perplexity.as_ref()) {
+            let text = Text {
+                name: Some(known.text.clone()),
+                samples: known.samples as u64,
+                seqlen: known.seqlen as u64,
+                protocol: known.protocol.clone(),
+            };
+            let score = |value| Score::Perplexity { value, text: text.clone() };
+            add(&mut columns[dense].found, &score(known.before));
+            known.after.iter().for_each(|after| add(&mut found, &score(*after)));
+        }
+        run.scores.iter().for_each(|score| add(&mut found, score));
+        cut.push(Column {
+            name: run.model.name.clone(),
+            reduction: manifest.real_reduction,
+            dense,
+            run: Some(run),
+            parameters: Some(run.model.parameters),
+            bytes: Some(run.model.bytes),
+            dtype: Some(run.model.dtype.clone()),
+            hidden: Some(show_range(&manifest.widths)),
+            intermediate: Some(show_range(&run.model.intermediate_sizes)),
+            found,
+        });
+    }
+    if let (Some(base), Some(column)) = (&report.base, columns.first_mut()) {
+        base.scores.iter().for_each(|score| add(&mut column.found, score));
+    }
+    columns.extend(cut);
+    columns
+}
+
+/// Adds what a score says; what is known already under that name stays.
+fn add(found: &mut Vec<Found>, score: &Score) {
+    let mut push = |kind, label: String, value: f64, shown: String, protocol: &str| {
+        if !found.iter().any(|known| known.kind == kind && known.label == label) {
+            found.push(Found { kind, label, value, shown, protocol: protocol.into() });
+        }
+    };
+    match score {
+        Score::Perplexity { value, text } => {
+            push(Kind::Perplexity, on(text), *value, format!("{value:.3}"), &text.protocol);
+        }
+        Score::Kl { mean, error, agreement, text } => {
+            let shown = format!("{mean:.4} ± {}", show_number(*error));
+            push(Kind::Kl, on(text), *mean, shown, &text.protocol);
+            push(Kind::Agreement, on(text), *agreement, show_percent(*agreement), "");
+        }
+        Score::Task { task, metric, value, error, shots, items } => {
+            let error = error.map_or_else(String::new, |error| format!(" ± {}", percent(error)));
+            let shots = match shots {
+                0 => String::new(),
+                shots => format!(", {shots}-shot"),
+            };
+            let label = format!("{task}, {metric}{shots}, {items} questions");
+            let shown = match metric.as_str() {
+                // The one metric that is no part of a whole.
+                "perplexity" => show_number(*value),
+                _ => format!("{}{error} %", percent(*value)),
+            };
+            push(Kind::Task, label, *value, shown, "");
+        }
+        Score::Speed {
+            phase,
+            device,
+            tokens,
+            context,
+            batch,
+            tokens_per_second,
+            milliseconds_per_token,
+        } => {
+            let after = match context {
+                0 => String::new(),
+                context => format!(" after {context}"),
+            };
+            let label = format!("{phase}, {batch} × {tokens} tokens{after}, {device}");
+            let each =
+                milliseconds_per_token.map(|each| format!(" ({} ms each)", show_number(each)));
+            let shown = show_number(*tokens_per_second) + &each.unwrap_or_default();
+            push(Kind::Speed, label, *tokens_per_second, shown, "");
+        }
+    }
+}
+
+/// Hundredths, without their sign.
+fn percent(part: f64) -> String {
+    format!("{:.1}", 100.0 * part)
+}
+
+fn on(text: &Text) -> String {
+    let name = text.name.as_deref().unwrap_or("a text");
+    format!("{name}, {} × {} tokens", text.samples, text.seqlen)
+}
+
+impl Kind {
+    /// What a row is called.
+    pub fn name(self, label: &str) -> String {
+        match self {
+            Self::Perplexity => format!("perplexity on {label}"),
+            Self::Kl => format!("KL from the dense model, nats per token, on {label}"),
+            Self::Agreement => format!("same most likely token as the dense model, on {label}"),
+            Self::Task | Self::Speed => label.into(),
+        }
+    }
+}
+
+/// The names under which something was measured, in their order.
+pub fn labels(columns: &[Column<'_>], wanted: impl Fn(Kind) -> bool) -> Vec<(Kind, String)> {
+    let mut labels = Vec::new();
+    for found in columns.iter().flat_map(|column| &column.found) {
+        let key = (found.kind, found.label.clone());
+        if wanted(found.kind) && !labels.contains(&key) {
+            labels.push(key);
+        }
+    }
+    labels
+}
+
+impl Column<'_> {
+    /// What was measured under that name.
+    pub fn found(&self, kind: Kind, label: &str) -> Option<&Found> {
+        self.found.iter().find(|found| found.kind == kind && found.label == label)
+    }
+}

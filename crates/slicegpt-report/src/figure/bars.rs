@@ -1,0 +1,67 @@
+//! A bar for each of a sequence.
+
+use plotters::prelude::*;
+
+use super::{FAINT, GRID, INK, SIZE, colour, font, show_tick};
+use crate::ReportError;
+
+/// What is drawn.
+pub struct Bars<'a> {
+    /// What is counted, from `first` on.
+    pub across: &'a str,
+    /// What goes up, from 0.
+    pub up: &'a str,
+    /// The number of the first.
+    pub first: usize,
+    pub values: Vec<f64>,
+    /// The greatest that a value could have, shown as a line.
+    pub most: Option<f64>,
+}
+
+/// Draws them.
+pub fn bars(chart: &Bars<'_>) -> Result<String, ReportError> {
+    let (first, last) = (chart.first as f64, (chart.first + chart.values.len()) as f64 - 1.0);
+    let greatest = chart.values.iter().copied().fold(chart.most.unwrap_or(0.0), f64::max);
+    let top = if greatest > 0.0 { greatest * 1.08 } else { 1.0 };
+    let mut svg = String::new();
+    let canvas = SVGBackend::with_string(&mut svg, SIZE).into_drawing_area();
+    let mut area = ChartBuilder::on(&canvas)
+        .margin(8)
+        .margin_right(16)
+        .x_label_area_size(46)
+        .y_label_area_size(66)
+        .build_cartesian_2d(first - 0.6..last + 0.6, 0.0..top)
+        .map_err(super::failed)?;
+    area.configure_mesh()
+        .disable_x_mesh()
+        .max_light_lines(0)
+        .bold_line_style(GRID)
+        .axis_style(FAINT)
+        .label_style(font().color(&INK))
+        .axis_desc_style(font().color(&INK))
+        .x_labels(chart.values.len().min(8))
+        .y_labels(6)
+        // Between two bars there is nothing.
+        .x_label_formatter(&|x| match x.fract() == 0.0 {
+            true => x.to_string(),
+            false => String::new(),
+        })
+        .y_label_formatter(&|y| show_tick(*y))
+        .x_desc(chart.across)
+        .y_desc(chart.up)
+        .draw()
+        .map_err(super::failed)?;
+    let bars = chart.values.iter().enumerate().map(|(index, value)| {
+        let at = first + index as f64;
+        Rectangle::new([(at - 0.4, 0.0), (at + 0.4, *value)], colour(0).filled())
+    });
+    area.draw_series(bars).map_err(super::failed)?;
+    if let Some(most) = chart.most {
+        let line = [(first - 0.6, most), (last + 0.6, most)];
+        area.draw_series([PathElement::new(line, FAINT.stroke_width(1))]).map_err(super::failed)?;
+    }
+    canvas.present().map_err(super::failed)?;
+    drop(area);
+    drop(canvas);
+    Ok(svg)
+}

@@ -1,0 +1,68 @@
+//! Charts as SVG. Their colours are few and fixed, so that the page can give each another where it is dark.
+
+mod bars;
+mod lines;
+
+pub use bars::{Bars, bars};
+pub use lines::{Line, Lines, lines};
+
+use plotters::prelude::*;
+use plotters::style::FontDesc;
+
+use crate::ReportError;
+use crate::numbers::show_number;
+
+/// Pixels of a chart, where the page has room for them. Small, so that text stays readable on a phone.
+const SIZE: (u32, u32) = (480, 320);
+
+/// Pixels of text.
+const TEXT: f64 = 14.0;
+
+pub(crate) const INK: RGBColor = RGBColor(0x22, 0x22, 0x22);
+const FAINT: RGBColor = RGBColor(0x70, 0x70, 0x70);
+const GRID: RGBColor = RGBColor(0xe2, 0xe2, 0xe2);
+
+/// One colour for each of what is compared, told apart by the colour-blind too (Okabe and Ito).
+pub(crate) const COLOURS: [RGBColor; 6] = [
+    RGBColor(0x00, 0x72, 0xb2),
+    RGBColor(0xd5, 0x5e, 0x00),
+    RGBColor(0x00, 0x9e, 0x73),
+    RGBColor(0xcc, 0x79, 0xa7),
+    RGBColor(0xe6, 0x9f, 0x00),
+    RGBColor(0x56, 0xb4, 0xe9),
+];
+
+/// The colour of one of several things.
+pub fn colour(index: usize) -> RGBColor {
+    COLOURS[index % COLOURS.len()]
+}
+
+/// The colour of something that stands at `part` of a sequence, from 0 to 1.
+pub fn along(part: f64) -> RGBColor {
+    let [from, to] = [(0x3b, 0x8f, 0xd0), (0xe6, 0x6a, 0x1f)];
+    let mix = |a: i32, b: i32| (f64::from(a) + part * f64::from(b - a)).round() as u8;
+    RGBColor(mix(from.0, to.0), mix(from.1, to.1), mix(from.2, to.2))
+}
+
+/// A colour as the SVG names it.
+pub fn hex(RGBColor(r, g, b): RGBColor) -> String {
+    format!("#{r:02X}{g:02X}{b:02X}")
+}
+
+/// A tick, without zeros that say nothing.
+fn show_tick(value: f64) -> String {
+    let text = show_number(if value.abs() < 1e-12 { 0.0 } else { value });
+    match text.split_once('e') {
+        Some((number, power)) => format!("{}e{power}", number.trim_end_matches(".0")),
+        None if text.contains('.') => text.trim_end_matches('0').trim_end_matches('.').into(),
+        None => text,
+    }
+}
+
+fn font() -> FontDesc<'static> {
+    ("sans-serif", TEXT).into_font()
+}
+
+fn failed(error: impl std::fmt::Display) -> ReportError {
+    ReportError::Drawing(error.to_string())
+}
