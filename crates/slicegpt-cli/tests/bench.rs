@@ -39,7 +39,8 @@ fn bench(models: &[&Path], options: &[&str]) -> Output {
 #[test]
 fn every_case_is_measured_on_every_model() {
     let (dense, other) = (model("llama2"), model("opt"));
-    let options = ["--prefill", "8,24", "--decode", "4", "--batch", "1,3", "--json"];
+    let options =
+        ["--prefill", "8,24", "--decode", "4", "--batch", "1,3", "--weights", "f16", "--json"];
     let output = bench(&[&dense, &other], &options);
     let json: Value = serde_json::from_slice(&output.stdout).unwrap();
     let rows = json["benchmarks"].as_array().unwrap();
@@ -56,6 +57,7 @@ fn every_case_is_measured_on_every_model() {
             _ => &row["weight_bytes_per_step"],
         };
         assert!(counted.as_f64().unwrap() > 0.0);
+        assert_eq!(row["weights"], "float16");
         if row["model"] == text(&dense) {
             assert_eq!(row["speed_up"], 1.0);
         }

@@ -6,7 +6,7 @@ use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::{DType, Device, Tensor};
 use slicegpt_core::precise::has_own_memory;
 use slicegpt_core::{Block, Decoder, Head, TensorSource};
-use slicegpt_models::{Cache, DecoderBlock, DecoderSpec, Model, project, with_weights};
+use slicegpt_models::{Cache, DecoderBlock, DecoderSpec, Model, project, relaid, with_weights};
 
 /// Tokens run at a time: the activations of so many are in memory.
 pub(crate) const CHUNK: usize = 512;
@@ -65,7 +65,7 @@ where
         }
         let Head { norm, linear } = model.head()?;
         let mut head = Head { norm: norm.map(&mut all), linear: linear.map(&mut all) };
-        head.linear.weight = head.linear.weight.map(|weight| weight.cast(weights));
+        head.linear.weight = head.linear.weight.map(|weight| relaid(weight, weights));
         Ok(Some(Self { model, blocks, head, compute }))
     }
 

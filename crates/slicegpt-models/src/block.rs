@@ -94,17 +94,20 @@ impl Block for DecoderBlock {
     }
 }
 
-/// A block whose matrices are of type `dtype` and lie output by output, as few rows are multiplied
-/// fastest; vectors stay as they are.
+/// A matrix, `[inputs, outputs]`, of type `dtype` and lying output by output, as few rows are multiplied
+/// fastest.
+pub fn relaid(weight: Tensor<2>, dtype: DType) -> Tensor<2> {
+    // Adding the layout of the transposed matrix: nothing is copied where it has it already.
+    let stored = weight.transpose().cast(dtype);
+    let [outputs, inputs] = stored.dims();
+    stored.reshape([outputs * inputs]).reshape([outputs, inputs]).transpose()
+}
+
+/// A block whose matrices are [`relaid`]; vectors stay as they are.
 ///
 /// On the processor, float32 activations may meet float16 or bfloat16 weights.
 pub fn with_weights(mut block: DecoderBlock, dtype: DType) -> DecoderBlock {
-    let relaid = |weight: Tensor<2>| {
-        // Adding the layout of the transposed matrix: nothing is copied where it has it already.
-        let stored = weight.transpose().cast(dtype);
-        let [outputs, inputs] = stored.dims();
-        stored.reshape([outputs * inputs]).reshape([outputs, inputs]).transpose()
-    };
+    let relaid = |weight: Tensor<2>| relaid(weight, dtype);
     for index in 0..block.depth() {
         let SublayerMut { readers, writers, shortcut, .. } = block.sublayer_mut(index);
         for linear in readers.into_iter().chain(writers) {

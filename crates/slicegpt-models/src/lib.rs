@@ -26,7 +26,7 @@ mod spec;
 mod work;
 
 pub use attention::{Attention, QUERIES};
-pub use block::{Branch, DecoderBlock, Sublayer, with_weights};
+pub use block::{Branch, DecoderBlock, Sublayer, relaid, with_weights};
 pub use cache::Cache;
 pub use config::ConfigError;
 pub use context::{Context, Next};

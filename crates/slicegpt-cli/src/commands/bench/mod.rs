@@ -17,7 +17,6 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
 use serde_json::json;
-use slicegpt_checkpoint::Dtype;
 use slicegpt_device::Name;
 
 use self::capacity::Capacity;
@@ -100,8 +99,8 @@ impl Holding {
     /// The options that say the same.
     fn words(&self) -> Vec<String> {
         let mut words = vec!["--device".into(), self.device.to_string()];
-        if let Some(weights) = self.weights.map(Dtype::from) {
-            words.extend(["--weights".into(), weights.to_string()]);
+        if let Some(value) = self.weights.and_then(|weights| weights.to_possible_value()) {
+            words.extend(["--weights".into(), value.get_name().into()]);
         }
         words
     }
