@@ -53,7 +53,8 @@ const GGUF_ALL: &[&str] = &["llama2", "llama-yarn", "mistral", "qwen2", "qwen3",
 
 /// Compares what is written here with what others make of it: logits and greedy text of Hugging Face
 /// transformers, of its last version and of the last 4.x, for every family, dense and cut, as a model of its
-/// family and with the code that comes with a checkpoint; GGUF files read back with llama.cpp's package.
+/// family and with the code that comes with a checkpoint; what the reference implementation
+/// writes, imported; GGUF files read back with llama.cpp's package.
 ///
 /// Makes a Python environment with what xtask/python/requirements.txt names in the target directory,
 /// once.
@@ -92,13 +93,14 @@ pub fn run(workspace: &Workspace, args: &Args) -> Result<ExitCode> {
     interop.script("stock.py", "families", STOCK, None)?;
     interop.script("custom.py", "families", &chosen(CUSTOM, CUSTOM_ALL), None)?;
     interop.script("generated.py", "models", &chosen(TRAINED, TRAINED_ALL), None)?;
+    interop.script("imported.py", "families", &chosen(CUSTOM, CUSTOM_ALL), None)?;
     interop.script("gguf_read.py", "families", &chosen(GGUF, GGUF_ALL), None)?;
     interop.script("stock.py", "families", &chosen(&STOCK[..1], &STOCK[1..]), earlier)?;
     interop.script("custom.py", "families", &chosen(&CUSTOM[..2], CUSTOM_ALL), earlier)?;
     interop.script("generated.py", "models", &chosen(&[], TRAINED_ALL), earlier)?;
     println!(
         "interop: transformers computes the same logits and writes the same text, before and after saving; \
-         GGUF files hold what was in the checkpoint"
+         imports compute what they did; GGUF files hold what was in the checkpoint"
     );
     Ok(ExitCode::SUCCESS)
 }
