@@ -133,6 +133,14 @@ fn the_output_says_where_it_came_from() {
     assert!(case.import(&case.file("pt"), &["--force"]).status.success());
 }
 
+/// The `zip` crate, at 9.8.1, did not find the directory of this one.
+#[test]
+fn an_archive_of_some_length_is_found_to_be_one() {
+    let case = Case::new(&("mistral-head-dim", "mistral-head-dim_0.25", 27));
+    let output = case.import(&case.path("sliced"), &[]);
+    assert!(output.status.success(), "{}", errors(&output));
+}
+
 /// Early versions wrote the weights alone.
 #[test]
 fn widths_come_from_the_tensors_where_no_json_says_them() {
