@@ -11,7 +11,6 @@ package can quantise itself must agree byte by byte. The exit code is 1 if anyth
 """
 
 import json
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -23,6 +22,7 @@ from safetensors import deserialize
 from safetensors.numpy import save_file
 
 import aligned
+from command import run
 
 # What a value may differ by, as a fraction of the largest of its block.
 STEPS = {Type.F32: 0.0, Type.F16: 2**-10, Type.BF16: 2**-8, Type.Q8_0: 1 / 127, Type.Q6_K: 1 / 24, Type.Q5_1: 1 / 15,
@@ -30,13 +30,6 @@ STEPS = {Type.F32: 0.0, Type.F16: 2**-10, Type.BF16: 2**-8, Type.Q8_0: 1 / 127, 
          Type.Q3_K: 1 / 3, Type.Q2_K: 2 / 3}
 KINDS = ["f32", "f16", "bf16", "q8_0", "q5_1", "q4_0", "q2_k", "q3_k_m", "q4_k_m", "q5_k_s", "q6_k"]
 BY_PACKAGE = {Type.Q8_0, Type.Q5_1, Type.Q5_0, Type.Q4_0, Type.Q4_1, Type.BF16}
-
-
-def run(*command):
-    done = subprocess.run([str(part) for part in command], capture_output=True, text=True)
-    if done.returncode:
-        sys.exit(f"{' '.join(map(str, command))}\n{done.stderr}")
-    return done.stdout
 
 
 def widened(kind, data):

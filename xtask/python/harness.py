@@ -12,7 +12,6 @@ prompts differ, or log-likelihoods by more than rounding, or scores.
 
 import argparse
 import json
-import subprocess
 import sys
 import tempfile
 import time
@@ -21,6 +20,8 @@ from pathlib import Path
 import lm_eval
 from lm_eval.tasks import TaskManager
 from lm_eval.tasks._yaml_loader import load_yaml
+
+from command import run
 
 TASKS = ["piqa", "hellaswag", "winogrande", "arc_easy", "arc_challenge", "lambada_openai", "mmlu"]
 SPLITS = ["train", "dev", "validation", "test"]
@@ -117,13 +118,6 @@ class Data:
 
     def load(self):
         return [manager.load([dict(config)])["tasks"][config["task"]] for manager, config in self.definitions]
-
-
-def run(*command):
-    done = subprocess.run([str(part) for part in command], capture_output=True, text=True)
-    if done.returncode:
-        sys.exit(f"{' '.join(map(str, command))}\n{done.stderr}")
-    return done.stdout
 
 
 def ours(slicegpt, model, data, shots, limit, log):

@@ -19,7 +19,6 @@ The exit code is 1 if anything differs.
 import ctypes
 import json
 import shutil
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -31,6 +30,7 @@ from safetensors.numpy import load_file, save_file
 from tokenizers import Tokenizer
 
 import aligned
+from command import run
 
 # The largest difference of logits that a type may make, as a fraction of their spread (standard deviation).
 LIMITS = {"f32": 1e-4, "f16": 5e-2}
@@ -57,13 +57,6 @@ TEXT = """Once upon a time, there was a little girl named Lily. She had 3 apples
   Two spaces,   three,\tand a tab.\r\n\r\nIt's  "quoted"; (1.5 + 2) * 3 = 10,5 -- don't you'LL see?
 caf\u00e9 na\u00efve \u00dcber \u4f60\u597d \u3053\u3093\u306b\u3061\u306f \u0645\u0631\u062d\u0628\u0627 \U0001f600\U0001f469\u200d\U0001f680 e\u0301 x\u00a0y \ufeff<|x|> </s> <s>
 """
-
-
-def run(*command):
-    done = subprocess.run([str(part) for part in command], capture_output=True, text=True)
-    if done.returncode:
-        sys.exit(f"{' '.join(map(str, command))}\n{done.stderr}")
-    return done.stdout
 
 
 class Model:

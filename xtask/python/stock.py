@@ -10,7 +10,6 @@ logits of both are compared on random tokens. The exit code is 1 if any differ b
 """
 
 import json
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -20,6 +19,8 @@ import torch
 import transformers
 from safetensors.numpy import load_file, save_file
 from transformers import AutoModelForCausalLM
+
+from command import run
 
 TOLERANCE = 1e-3
 TOKENS = 24
@@ -34,13 +35,6 @@ def shapes(config):
     yield "stream and MLP", ["--hidden-size", str(narrow), "--intermediate-size", str(inner)]
     yield "no refit", ["--hidden-size", str(narrow), "--refit", "none"]
     yield "full width", ["--hidden-size", str(hidden)]
-
-
-def run(*command):
-    done = subprocess.run([str(part) for part in command], capture_output=True, text=True)
-    if done.returncode:
-        sys.exit(f"{' '.join(map(str, command))}\n{done.stderr}")
-    return done.stdout
 
 
 def check(slicegpt, model, scratch):

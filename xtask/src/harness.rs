@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::Result;
 
 use crate::interop::python;
 use crate::workspace::Workspace;
@@ -41,7 +41,8 @@ pub fn run(workspace: &Workspace, args: &Args) -> Result<ExitCode> {
     let slicegpt = workspace.build("slicegpt")?;
     let script = scripts.join("harness.py");
     let compare = |data: &Path, options: &[&OsStr], models: &Path| -> Result<()> {
-        let status = Command::new(&python)
+        let mut command = Command::new(&python);
+        command
             .arg(&script)
             .arg(&slicegpt)
             .arg("--data")
@@ -51,11 +52,8 @@ pub fn run(workspace: &Workspace, args: &Args) -> Result<ExitCode> {
             // Everything is in files here, and its copies of them are nobody's.
             .env("HF_HUB_OFFLINE", "1")
             .env("HF_DATASETS_CACHE", folder.join("datasets"))
-            .env("DISABLE_MULTIPROC", "1")
-            .status()
-            .with_context(|| format!("cannot start {}", python.display()))?;
-        ensure!(status.success(), "harness.py failed ({status}): see its message above");
-        Ok(())
+            .env("DISABLE_MULTIPROC", "1");
+        python::run(&mut command, "harness.py")
     };
     let fixtures = workspace.root.join("fixtures");
     for shots in ["0", "2"] {

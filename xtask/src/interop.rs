@@ -6,7 +6,7 @@ pub mod python;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::Result;
 
 use crate::workspace::Workspace;
 
@@ -127,10 +127,7 @@ impl Interop {
         if let Some(overlay) = overlay {
             command.env("PYTHONPATH", overlay);
         }
-        let status =
-            command.status().with_context(|| format!("cannot start {}", self.python.display()))?;
-        ensure!(status.success(), "{name} failed ({status}): see its message above");
-        Ok(())
+        python::run(&mut command, name)
     }
 }
 

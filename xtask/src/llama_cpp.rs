@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::Result;
 
 use crate::interop::python;
 use crate::workspace::Workspace;
@@ -69,14 +69,9 @@ pub fn run(workspace: &Workspace, args: &Args) -> Result<ExitCode> {
 }
 
 fn start(python: &Path, script: &Path, slicegpt: &Path, args: &[PathBuf]) -> Result<()> {
-    let status = Command::new(python)
-        .arg(script)
-        .arg(slicegpt)
-        .args(args)
-        .status()
-        .with_context(|| format!("cannot start {}", python.display()))?;
-    ensure!(status.success(), "{} failed ({status}): see its message above", script.display());
-    Ok(())
+    let mut command = Command::new(python);
+    command.arg(script).arg(slicegpt).args(args);
+    python::run(&mut command, &script.display().to_string())
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::Result;
 
 use crate::interop::python;
 use crate::workspace::Workspace;
@@ -34,15 +34,14 @@ pub fn run(workspace: &Workspace, args: Args) -> Result<ExitCode> {
     let slicegpt = workspace.build("slicegpt")?;
     let fixtures = workspace.root.join("fixtures");
     let script = scripts.join("serve.py");
-    let status = Command::new(&python)
+    let mut command = Command::new(&python);
+    command
         .arg(&script)
         .arg(slicegpt)
         .arg(args.model.unwrap_or_else(|| fixtures.join("models/ts-llama3-gqa")))
         .arg(args.text.unwrap_or_else(|| fixtures.join("text/valid.txt")))
         // Everything is in files here.
-        .env("HF_HUB_OFFLINE", "1")
-        .status()
-        .with_context(|| format!("cannot start {}", python.display()))?;
-    ensure!(status.success(), "{} failed ({status}): see its message above", script.display());
+        .env("HF_HUB_OFFLINE", "1");
+    python::run(&mut command, &script.display().to_string())?;
     Ok(ExitCode::SUCCESS)
 }

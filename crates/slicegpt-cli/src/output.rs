@@ -1,8 +1,10 @@
 //! Results on stdout: a table for people, or one JSON object for scripts.
 
-use std::io::{ErrorKind, Write};
+use std::fs::File;
+use std::io::{ErrorKind, Read, Write};
+use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use comfy_table::{CellAlignment, LineStyle, Table, TableStyle};
 use serde_json::Value;
 
@@ -40,6 +42,30 @@ pub fn write(bytes: &[u8]) -> Result<()> {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error).context("stdout"),
         _ => Ok(()),
     }
+}
+
+/// Refuses to replace the file `out`; with `force` only one that is no `what`, which `ours` tells by its
+/// first bytes.
+pub fn check_free(
+    out: &Path,
+    force: bool,
+    ours: impl FnOnce(&[u8]) -> bool,
+    what: &str,
+) -> Result<()> {
+    if !out.is_file() {
+        return Ok(());
+    }
+    let at = out.display();
+    if !force {
+        bail!("{at}: exists; choose another --out, or pass --force to replace it");
+    }
+    let mut start = Vec::new();
+    let file = File::open(out).with_context(|| at.to_string())?;
+    file.take(1024).read_to_end(&mut start).with_context(|| at.to_string())?;
+    if !ours(&start) {
+        bail!("{at}: not replaced, because it is no {what}; choose another --out");
+    }
+    Ok(())
 }
 
 fn table(rows: &[(&str, Vec<String>)], header: &[&str]) -> Table {

@@ -76,8 +76,7 @@ where
 
     /// Bytes of a cache with room for `tokens` tokens, once it is in use.
     pub fn cache_bytes(&self, tokens: usize) -> u64 {
-        let DecoderSpec { attention, layers, .. } = self.spec();
-        let of_a_token = 2 * layers * attention.kv_heads * attention.head_dim * self.compute.size();
+        let of_a_token = self.spec().cache_elements() * self.compute.size();
         (Cache::room(tokens) * of_a_token) as u64
     }
 

@@ -55,6 +55,14 @@ pub fn overlay(python: &Path, folder: &Path, requirements: &Path) -> Result<()> 
     fs::write(&stamp, wanted).with_context(|| format!("cannot write {}", stamp.display()))
 }
 
+/// Runs `command`, a Python of ours that runs `script`, to its end.
+pub fn run(command: &mut Command, script: &str) -> Result<()> {
+    let python = command.get_program().to_string_lossy().into_owned();
+    let status = command.status().with_context(|| format!("cannot start {python}"))?;
+    ensure!(status.success(), "{script} failed ({status}): see its message above");
+    Ok(())
+}
+
 /// Written last, with what was installed: half an environment is made again.
 fn stamp(folder: &Path) -> PathBuf {
     folder.join("installed.txt")

@@ -1,12 +1,10 @@
 //! `slicegpt export gguf`: a model as one file for llama.cpp.
 
 use std::collections::BTreeSet;
-use std::fs::File;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use clap::builder::PossibleValuesParser;
 use serde_json::{Value, json};
 use slicegpt_checkpoint::{Dtype, Staging};
@@ -49,7 +47,8 @@ pub struct Args {
 
 /// Runs it.
 pub fn run(args: Args) -> Result<ExitCode> {
-    check_free(&args.out, args.force)?;
+    let ours = |start: &[u8]| start.starts_with(b"GGUF");
+    output::check_free(&args.out, args.force, ours, "GGUF file")?;
     let opened = Opened::open(&args.model)?;
     let file_type = args.file_type.unwrap_or(match opened.dtype {
         Dtype::F32 => FileType::F32,
@@ -86,24 +85,6 @@ pub fn run(args: Args) -> Result<ExitCode> {
     staging.commit_file("model.gguf")?;
     report(&args, &opened, &export, file_type, bytes)?;
     Ok(ExitCode::SUCCESS)
-}
-
-/// Refuses to replace a file, with `force` one that is no GGUF file.
-fn check_free(out: &Path, force: bool) -> Result<()> {
-    if !out.is_file() {
-        return Ok(());
-    }
-    let at = out.display();
-    if !force {
-        bail!("{at}: exists; choose another --out, or pass --force to replace it");
-    }
-    let mut magic = Vec::new();
-    let file = File::open(out).with_context(|| at.to_string())?;
-    file.take(4).read_to_end(&mut magic).with_context(|| at.to_string())?;
-    if magic != b"GGUF" {
-        bail!("{at}: not replaced, because it is no GGUF file; choose another --out");
-    }
-    Ok(())
 }
 
 /// The name of a model of the Hub, or the last part of the path.

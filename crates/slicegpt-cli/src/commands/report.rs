@@ -1,6 +1,5 @@
 //! `slicegpt report`: what slicing did to models, as one page.
 
-use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -12,6 +11,7 @@ use slicegpt_report::{Base, Measured, Model, Report, Run, Score, scores};
 use crate::card;
 use crate::hub::outlined;
 use crate::model::{Described, Opened};
+use crate::output;
 use crate::progress::note;
 
 /// Arguments of `slicegpt report`.
@@ -46,7 +46,8 @@ const MARK: &str = "<meta name=\"generator\" content=\"slicegpt ";
 
 /// Runs it.
 pub fn run(args: Args) -> Result<ExitCode> {
-    check_free(&args.out, args.force)?;
+    let ours = |start: &[u8]| String::from_utf8_lossy(start).contains(MARK);
+    output::check_free(&args.out, args.force, ours, "page of slicegpt")?;
     let mut runs = Vec::new();
     for directory in &args.directories {
         let at = directory.display();
@@ -70,24 +71,6 @@ pub fn run(args: Args) -> Result<ExitCode> {
     staging.commit_file(PAGE)?;
     note(format!("wrote {}", args.out.display()));
     Ok(ExitCode::SUCCESS)
-}
-
-/// Refuses to replace a file, with `force` one that is no page of ours.
-fn check_free(out: &Path, force: bool) -> Result<()> {
-    if !out.is_file() {
-        return Ok(());
-    }
-    let at = out.display();
-    if !force {
-        bail!("{at}: exists; choose another --out, or pass --force to replace it");
-    }
-    let mut start = Vec::new();
-    let file = std::fs::File::open(out).with_context(|| at.to_string())?;
-    file.take(1024).read_to_end(&mut start).with_context(|| at.to_string())?;
-    if !String::from_utf8_lossy(&start).contains(MARK) {
-        bail!("{at}: not replaced, because it is no page of slicegpt; choose another --out");
-    }
-    Ok(())
 }
 
 /// A model that was cut, as its directory tells.
