@@ -5,7 +5,7 @@ use burn::nn::Linear;
 use burn::tensor::{DType, Tensor};
 use slicegpt_core::{Block, Inner, Norm, Shortcut, SublayerMut};
 
-use crate::host::{multiply, project};
+use crate::host::{multiply, project_onto};
 use crate::{Attention, Context, Mlp};
 
 /// A decoder block: `[[attention], [mlp]]`, or `[[attention, mlp]]` where they run in parallel.
@@ -64,7 +64,7 @@ impl Block for DecoderBlock {
             None => stream,
         };
         let writers = writers.into_iter().zip(hidden);
-        writers.fold(residual, |sum, (writer, hidden)| sum + project(writer, hidden))
+        writers.fold(residual, |sum, (writer, hidden)| project_onto(sum, writer, hidden))
     }
 
     fn inner(&self, index: usize) -> Vec<Inner> {

@@ -45,11 +45,7 @@ pub const CRATES: &[CrateRule] = &[
         siblings: &[],
         forbidden: &["faer", "serde_json", "tokenizers"],
     },
-    CrateRule {
-        name: "slicegpt-models",
-        siblings: &["slicegpt-core"],
-        forbidden: &["faer", "tokenizers"],
-    },
+    CrateRule { name: "slicegpt-models", siblings: &["slicegpt-core"], forbidden: &["tokenizers"] },
     CrateRule { name: "slicegpt-invariance", siblings: &["slicegpt-core"], forbidden: &[] },
     CrateRule { name: "slicegpt-calibrate", siblings: &["slicegpt-core"], forbidden: &[] },
     CrateRule { name: "slicegpt-corpus", siblings: &[], forbidden: &[] },

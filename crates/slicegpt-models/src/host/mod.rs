@@ -7,17 +7,20 @@
 //! Burn's.
 
 mod dots;
+mod few;
 mod kernels;
+mod many;
 mod project;
 mod simd;
 #[cfg(target_arch = "x86_64")]
 mod vectors;
+mod view;
 
 use burn::tensor::{DType, Tensor};
 use rayon::prelude::*;
 use slicegpt_core::precise::has_own_memory;
 
-pub use project::{multiply, project};
+pub use project::{multiply, project, project_onto};
 use simd::{Elementwise, Simd};
 
 /// Numbers that a core is given at a time.

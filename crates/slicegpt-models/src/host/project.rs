@@ -1,33 +1,44 @@
-//! Linears of few rows, as when text is generated: a product that takes each weight from memory once,
-//! in the type it is stored as.
+//! Linears on the processor: `x W + b` for any number of rows and weights of any type.
 
-use burn::backend::Flex;
 use burn::nn::Linear;
 use burn::tensor::module::linear;
 use burn::tensor::{DType, Tensor, TensorData};
-use rayon::prelude::*;
+use faer::MatRef;
 
-use super::simd::{Products, Simd};
+use super::few::{FEW, few};
+use super::many::{many, many_halves};
+use super::simd::Simd;
 use super::takes;
+use super::view::{View, held};
 
-/// Rows up to which memory, not arithmetic, is what a product waits for.
-const FEW: usize = 16;
-
-/// Weights that a core is given at a time.
-const SHARE: usize = 1 << 17;
-
-/// `multiply` by the weight of a linear, with its bias.
+/// [`multiply`] by the weight of a linear, with its bias.
 pub fn project<const D: usize>(linear: &Linear, x: Tensor<D>) -> Tensor<D> {
     multiply(&linear.weight.val(), linear.bias.as_ref().map(|bias| bias.val()), x)
 }
 
+/// `sum + x W + b` by the weight of a linear and its bias, in the place of `sum` if nobody else has it.
+pub fn project_onto<const D: usize>(sum: Tensor<D>, linear: &Linear, x: Tensor<D>) -> Tensor<D> {
+    if !takes(&x) || !takes(&sum) {
+        return sum + project(linear, x);
+    }
+    let sum = match &linear.bias {
+        Some(bias) => sum + bias.val().unsqueeze(),
+        None => sum,
+    };
+    let shape = sum.dims();
+    let device = sum.device();
+    let mut sum: Vec<f32> = sum.into_data().try_into_vec().expect("it is float32");
+    add_product(&linear.weight.val(), x, &mut sum);
+    Tensor::from_data(TensorData::new(sum, shape), &device)
+}
+
 /// `x W + b`, for any number of rows.
 ///
-/// On the processor weights may be float16 or bfloat16 while `x` is float32: few rows read them as
-/// they are, many rows a copy that is widened for the product.
+/// On the processor weights may be float16 or bfloat16 while `x` is float32: they are read as they are, and
+/// widened where they are multiplied.
 ///
 /// # Shapes
-/// - `weight`: `[inputs, outputs]`; quick for few rows where it lies in memory output by output
+/// - `weight`: `[inputs, outputs]`; quick where it lies in memory output by output
 /// - `bias`: `[outputs]`
 /// - `x`: `[.., inputs]`
 /// - output: `[.., outputs]`
@@ -39,57 +50,51 @@ pub fn multiply<const D: usize>(
     if !takes(&x) {
         return linear(x, weight.clone(), bias);
     }
-    let rows: usize = x.dims()[..D - 1].iter().product();
-    let quick = if rows <= FEW { few(weight, &x) } else { None };
-    match (quick, bias) {
-        (Some(y), Some(bias)) => y + bias.unsqueeze(),
-        (Some(y), None) => y,
-        // Casting to the type it has is nothing.
-        (None, bias) => linear(x, weight.clone().cast(DType::F32), bias),
-    }
-}
-
-/// `x W` where there are few rows; `None` if the weights do not lie output by output.
-fn few<const D: usize>(weight: &Tensor<2>, x: &Tensor<D>) -> Option<Tensor<D>> {
-    let device = x.device();
     let [inputs, outputs] = weight.dims();
-    let stored = weight.clone().transpose().try_into_primitive::<Flex>().ok()?;
-    if !stored.is_contiguous() {
-        return None;
-    }
     let mut shape = x.dims();
-    let data = x.clone().into_data();
-    let x: &[f32] = data.as_slice().ok()?;
-    let start = stored.layout().start_offset();
-    let range = start..start + inputs * outputs;
-    let simd = Simd::here();
-    let y = match stored.dtype() {
-        DType::F32 => side_by_side(&stored.storage()[range], x, inputs, simd.products),
-        DType::F16 => side_by_side(&stored.storage()[range], x, inputs, simd.products_f16),
-        DType::BF16 => side_by_side(&stored.storage()[range], x, inputs, simd.products_bf16),
-        _ => return None,
+    let rows = shape.iter().product::<usize>() / inputs;
+    let device = x.device();
+    let mut y = match bias {
+        Some(bias) => View::of(bias.cast(DType::F32)).values().repeat(rows),
+        None => vec![0.0; rows * outputs],
     };
+    add_product(weight, x, &mut y);
     shape[D - 1] = outputs;
-    Some(Tensor::from_data(TensorData::new(y, shape), &device))
+    Tensor::from_data(TensorData::new(y, shape), &device)
 }
 
-/// `x W` by all cores, `[rows, outputs]`.
-fn side_by_side<W: Sync>(
-    weights: &[W],
-    x: &[f32],
-    inputs: usize,
-    products: Products<W>,
-) -> Vec<f32> {
-    let rows = x.len() / inputs;
-    let outputs = weights.len() / inputs;
-    let share = (SHARE / inputs).max(1);
-    let mut by_output = vec![0.0; outputs * rows];
-    let shares = by_output.par_chunks_mut(share * rows).zip(weights.par_chunks(share * inputs));
-    shares.for_each(|(out, weights)| products(weights, x, inputs, out));
-    if rows == 1 {
-        return by_output;
+/// `y + x W`, in `y`, `[rows, outputs]`.
+fn add_product<const D: usize>(weight: &Tensor<2>, x: Tensor<D>, y: &mut [f32]) {
+    let [inputs, outputs] = weight.dims();
+    assert_eq!(x.dims()[D - 1], inputs, "rows are as wide as a weight has inputs");
+    let x = View::of(x);
+    let x = x.values();
+    let stored = held(weight.clone().transpose());
+    let dtype = stored.dtype();
+    if !stored.is_contiguous() || !matches!(dtype, DType::F32 | DType::F16 | DType::BF16) {
+        // Lying input by input, as an edited weight does, or in no order.
+        let weight = View::of(weight.clone().cast(DType::F32));
+        return many(MatRef::from_row_major_slice(weight.values(), inputs, outputs), x, y);
     }
-    (0..rows).flat_map(|row| by_output[row..].iter().step_by(rows).copied()).collect()
+    const LIES: &str = "it lies output by output, in the type it says";
+    let simd = Simd::here();
+    match (dtype, x.len() <= FEW * inputs) {
+        (DType::F16, true) => few(stored.as_slice().expect(LIES), x, inputs, y, simd.products_f16),
+        (DType::BF16, true) => {
+            few(stored.as_slice().expect(LIES), x, inputs, y, simd.products_bf16)
+        }
+        (_, true) => few(stored.as_slice().expect(LIES), x, inputs, y, simd.products),
+        (DType::F16, false) => {
+            many_halves::<half::f16>(stored.as_slice().expect(LIES), x, inputs, y)
+        }
+        (DType::BF16, false) => {
+            many_halves::<half::bf16>(stored.as_slice().expect(LIES), x, inputs, y)
+        }
+        (_, false) => {
+            let weights = stored.as_slice().expect(LIES);
+            many(MatRef::from_column_major_slice(weights, inputs, outputs), x, y);
+        }
+    }
 }
 
 #[cfg(test)]
