@@ -105,13 +105,21 @@ pub trait Block: Sync {
         Vec::new()
     }
 
+    /// The stream after the norm of sublayer `index`.
+    ///
+    /// # Shapes
+    /// - `stream` and output: `[batch, tokens, width]`
+    fn normed(&self, index: usize, stream: Tensor<3>) -> Tensor<3> {
+        self.sublayer(index).norm.forward(stream)
+    }
+
     /// The stream after sublayer `index`: `x S + sum_k hidden_k(norm(x)) W_k + b_k`.
     ///
     /// # Shapes
     /// - `stream`: `[batch, tokens, width in]`
     /// - output: `[batch, tokens, width out]`
     fn step(&self, index: usize, stream: Tensor<3>, context: &Self::Context) -> Tensor<3> {
-        let normed = self.sublayer(index).norm.forward(stream.clone());
+        let normed = self.normed(index, stream.clone());
         let hidden = self.hidden(index, normed, context);
         self.write(index, stream, hidden)
     }

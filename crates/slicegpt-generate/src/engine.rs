@@ -164,7 +164,14 @@ where
     pub(crate) fn run(&self, sequences: &[(&[u32], &Cache)]) -> Result<Tensor<3>, S::Error> {
         let (stream, context) = self.model.embed_packed(sequences)?;
         let stream = stream.cast(self.compute);
-        Ok(self.blocks.iter().fold(stream, |stream, block| block.forward(stream, &context)))
+        let blocks = &self.blocks;
+        let forward =
+            || blocks.iter().fold(stream, |stream, block| block.forward(stream, &context));
+        Ok(match has_own_memory(self.device()) {
+            true => forward(),
+            // On one of the threads that share out products: for another, each of them has to be woken.
+            false => rayon::scope(|_| forward()),
+        })
     }
 
     /// The logits of each token of a stream, `[1, tokens, width]`.

@@ -42,10 +42,9 @@ impl Attention {
     /// - output: `[batch, tokens, heads * head_dim]`
     pub fn hidden(&self, x: Tensor<3>, context: &Context) -> Tensor<3> {
         let [batch, tokens, _] = x.dims();
-        // [batch, tokens, heads * head_dim] -> [batch, heads, tokens, head_dim]
         let split = |y: Tensor<3>| {
             let heads = y.dims()[2] / self.head_dim;
-            y.reshape([batch, tokens, heads, self.head_dim]).swap_dims(1, 2)
+            y.reshape([batch, tokens, heads, self.head_dim])
         };
         let mut query = split(project(&self.query, x.clone()));
         let mut key = split(project(&self.key, x.clone()));
@@ -58,37 +57,34 @@ impl Attention {
             query = rotate(query, tables);
             key = rotate(key, tables);
         }
-        let heads = query.dims()[1];
-        let parts = context.visible(self.layer, self.window, [query, key, value]);
+        let heads = query.dims()[2];
+        // [batch, tokens, heads, head_dim] -> [batch, heads, tokens, head_dim]
+        let parts = [query, key, value].map(|x| x.swap_dims(1, 2));
+        let parts = context.visible(self.layer, self.window, parts);
         let mut mixed: Vec<_> = parts.into_iter().map(mix).collect();
         let mixed = match mixed.len() {
             1 => mixed.swap_remove(0),
-            _ => Tensor::cat(mixed, 2),
+            _ => Tensor::cat(mixed, 1),
         };
-        mixed.swap_dims(1, 2).reshape([batch, tokens, heads * self.head_dim])
+        mixed.reshape([batch, tokens, heads * self.head_dim])
     }
 }
 
-/// What queries take from the values they see: `[batch, heads, tokens, head_dim]`.
+/// What queries take from the values they see: `[batch, tokens, heads, head_dim]`.
 fn mix(Visible { query, key, value, mask }: Visible) -> Tensor<4> {
-    let on_host = mask.is_none() && host::takes(&query);
-    // Softmax on the host hides nothing.
-    let damage = (!on_host).then(|| damage(&query) + damage(&key));
+    // Without padding and window, causality is all there is to mask.
+    if mask.is_none() && host::takes(&query) {
+        return host::causal_attention(query, key, value);
+    }
+    // What is written above hides nothing.
+    let damage = damage(&query) + damage(&key);
     let heads = query.dims()[1];
     let [key, value] = [key, value].map(|x| for_each_query_head(x, heads));
     let mixed = match mask {
         Some(mask) => attention(query, key, value, Some(mask), None, Default::default()),
-        // Without padding and window, causality is all there is to mask.
-        None if on_host => causal(query, key, value, causal_on_host),
-        None => causal(query, key, value, |query, key, value| {
-            let options = AttentionModuleOptions { is_causal: true, ..Default::default() };
-            attention(query, key, value, None, None, options)
-        }),
+        None => causal(query, key, value),
     };
-    match damage {
-        Some(damage) => mixed + damage,
-        None => mixed,
-    }
+    (mixed + damage).swap_dims(1, 2)
 }
 
 /// Key and value heads, each as often as query heads share it: `[batch, heads, tokens, head_dim]`.
@@ -122,20 +118,16 @@ pub const QUERIES: usize = 64;
 /// # Shapes
 /// - `query`: `[batch, heads, tokens, head_dim]`, the last of the `seen` tokens
 /// - `key`, `value`: `[batch, kv_heads, seen, head_dim]`
-/// - `attend`: causal attention of all queries it is given, the last of the keys
-fn causal(
-    query: Tensor<4>,
-    key: Tensor<4>,
-    value: Tensor<4>,
-    attend: impl Fn(Tensor<4>, Tensor<4>, Tensor<4>) -> Tensor<4>,
-) -> Tensor<4> {
+/// - output: `[batch, heads, tokens, head_dim]`
+fn causal(query: Tensor<4>, key: Tensor<4>, value: Tensor<4>) -> Tensor<4> {
     let (tokens, seen) = (query.dims()[2], key.dims()[2]);
     let pieces = (0..tokens).step_by(QUERIES).map(|start| {
         let length = QUERIES.min(tokens - start);
         let visible = seen - tokens + start + length;
         let query = query.clone().narrow(2, start, length);
         let [key, value] = [&key, &value].map(|x| x.clone().narrow(2, 0, visible));
-        attend(query, key, value)
+        let options = AttentionModuleOptions { is_causal: true, ..Default::default() };
+        attention(query, key, value, None, None, options)
     });
     let mut pieces: Vec<_> = pieces.collect();
     match pieces.len() {
@@ -144,21 +136,10 @@ fn causal(
     }
 }
 
-/// Causal attention of a few queries, the last of the keys, on the processor.
-fn causal_on_host(query: Tensor<4>, key: Tensor<4>, value: Tensor<4>) -> Tensor<4> {
-    let [batch, heads, queries, head_dim] = query.dims();
-    let [_, kv_heads, _, _] = key.dims();
-    // Query heads that share keys become more queries of one head.
-    let query = query.reshape([batch, kv_heads, heads / kv_heads * queries, head_dim]);
-    let scores = query.matmul(key.swap_dims(2, 3));
-    let weights = host::causal_softmax(scores, queries, (head_dim as f32).sqrt().recip());
-    weights.matmul(value).reshape([batch, heads, queries, head_dim])
-}
-
-/// Normalises each head by itself: `[batch, heads, tokens, head_dim]`.
+/// Normalises each head by itself: `[batch, tokens, heads, head_dim]`.
 fn per_head(norm: &Norm, x: Tensor<4>) -> Tensor<4> {
-    let shape @ [batch, heads, tokens, head_dim] = x.dims();
-    norm.forward(x.reshape([batch * heads, tokens, head_dim])).reshape(shape)
+    let shape @ [batch, tokens, heads, head_dim] = x.dims();
+    host::normalise(norm, x.reshape([batch * tokens, heads, head_dim])).reshape(shape)
 }
 
 /// The norm of one head: RMS with a weight, `[head_dim]`.

@@ -5,7 +5,7 @@ use burn::nn::Linear;
 use burn::tensor::{DType, Tensor};
 use slicegpt_core::{Block, Inner, Norm, Shortcut, SublayerMut};
 
-use crate::host::{multiply, project_onto};
+use crate::host::{multiply, normalise, project_onto};
 use crate::{Attention, Context, Mlp};
 
 /// A decoder block: `[[attention], [mlp]]`, or `[[attention, mlp]]` where they run in parallel.
@@ -55,7 +55,11 @@ impl Block for DecoderBlock {
             .collect()
     }
 
-    /// As provided, but that few rows are multiplied as fast as weights can be read.
+    fn normed(&self, index: usize, stream: Tensor<3>) -> Tensor<3> {
+        normalise(&self.sublayers[index].norm, stream)
+    }
+
+    /// As provided, but for where and how fast it is multiplied.
     fn write(&self, index: usize, stream: Tensor<3>, hidden: Vec<Tensor<3>>) -> Tensor<3> {
         let slicegpt_core::Sublayer { writers, shortcut, .. } = self.sublayer(index);
         assert_eq!(hidden.len(), writers.len(), "one hidden signal per writer");

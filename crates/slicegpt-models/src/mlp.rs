@@ -65,9 +65,11 @@ impl Mlp {
     /// - `x`: `[batch, tokens, width in]`
     /// - output: `[batch, tokens, intermediate_size]`
     pub fn hidden(&self, x: Tensor<3>) -> Tensor<3> {
-        match &self.gate {
-            Some(gate) => self.activation.forward(project(gate, x.clone())) * project(&self.up, x),
-            None => self.activation.forward(project(&self.up, x)),
+        let Some(gate) = &self.gate else { return self.activation.forward(project(&self.up, x)) };
+        let (gate, up) = (project(gate, x.clone()), project(&self.up, x));
+        match self.activation {
+            Activation::Silu if host::takes(&gate) => host::swiglu(gate, up),
+            activation => activation.forward(gate) * up,
         }
     }
 }

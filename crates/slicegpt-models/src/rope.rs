@@ -5,6 +5,8 @@ use std::f64::consts::PI;
 
 use burn::tensor::{Device, Tensor, TensorData};
 
+use crate::host;
+
 /// Rotary positions over the first `dim` dimensions of each head.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Rope {
@@ -159,18 +161,21 @@ impl Rope {
 /// two halves of the rotated part.
 ///
 /// # Shapes
-/// - `x`: `[batch, heads, tokens, head_dim]`
+/// - `x`: `[batch, tokens, heads, head_dim]`
 /// - `tables`: `[tokens, dim]` each, `dim <= head_dim`
 pub(crate) fn rotate(x: Tensor<4>, tables: &[Tensor<2>; 2]) -> Tensor<4> {
-    let [_, _, _, head_dim] = x.dims();
-    let [cos, sin] = tables.clone().map(|table| table.cast(x.dtype()));
-    let [_, dim] = cos.dims();
+    if host::takes(&x) {
+        return host::rotate(x, tables);
+    }
+    let [_, tokens, _, head_dim] = x.dims();
+    let [_, dim] = tables[0].dims();
+    let [cos, sin] = tables.clone().map(|table| table.cast(x.dtype()).reshape([1, tokens, 1, dim]));
     let pass = (dim < head_dim).then(|| x.clone().narrow(3, dim, head_dim - dim));
     let x = if dim < head_dim { x.narrow(3, 0, dim) } else { x };
     let half = dim / 2;
     let swapped =
         Tensor::cat(vec![x.clone().narrow(3, half, half), x.clone().narrow(3, 0, half)], 3);
-    let rotated = x * cos.unsqueeze() + swapped * sin.unsqueeze();
+    let rotated = x * cos + swapped * sin;
     match pass {
         Some(pass) => Tensor::cat(vec![rotated, pass], 3),
         None => rotated,

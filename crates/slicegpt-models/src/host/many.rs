@@ -13,10 +13,10 @@ use rayon::prelude::*;
 /// Multiplications below which a product is too short to be shared out.
 const SHORT: usize = 1 << 17;
 
-/// Outputs that a core is given at a time, at least and at most: with fewer, packing the rows takes long beside
-/// multiplying them; with more, widened weights leave the cache.
-const LEAST: usize = 64;
-const MOST: usize = 512;
+/// Outputs that a core is given at a time, at most, and what their number is a multiple of: with many more,
+/// widened weights leave the cache, and the last share leaves cores idle.
+const OUTPUTS: usize = 128;
+const STEP: usize = 16;
 
 /// Rows that a core is given at a time.
 const ROWS: usize = 1 << 10;
@@ -59,7 +59,8 @@ fn shared_out(
     product: impl Fn(&mut Vec<f32>, Range<usize>, MatRef<'_, f32>, MatMut<'_, f32>) + Sync,
 ) {
     let short = y.len() * inputs <= SHORT;
-    let share = outputs.div_ceil(rayon::current_num_threads()).clamp(LEAST, MOST);
+    let shares = outputs.div_ceil(OUTPUTS).next_multiple_of(rayon::current_num_threads());
+    let share = outputs.div_ceil(shares).next_multiple_of(STEP);
     let of_rows = |(x, y): (&[f32], &mut [f32])| {
         let rows = y.len() / outputs;
         let x = MatRef::from_row_major_slice(x, rows, inputs);

@@ -1,16 +1,17 @@
-//! Softmax, activations and products of few rows in the memory of the processor, several numbers at a
-//! time.
+//! What of a forward Burn is slow at on a processor, in the memory of its backend there.
 //!
-//! Burn's processor backend calls the C library for each exponential: on the shape of a small Llama
-//! that is a quarter of a forward. Its products are made for many rows: one row takes three times as
-//! long as reading the weights does. These take float32 tensors there and nothing else; all others are
-//! Burn's.
+//! Burn's processor backend shares nothing but large products out among cores, calls the C library for each
+//! exponential, and makes a tensor of every step. The loops here take many numbers at a time, on all cores.
+//! They take float32 tensors there and nothing else; all others are Burn's.
 
+mod attention;
 mod dots;
 mod few;
 mod kernels;
 mod many;
+mod norm;
 mod project;
+mod rotate;
 mod simd;
 #[cfg(target_arch = "x86_64")]
 mod vectors;
@@ -20,8 +21,12 @@ use burn::tensor::{DType, Tensor};
 use rayon::prelude::*;
 use slicegpt_core::precise::has_own_memory;
 
+pub use attention::causal_attention;
+pub use norm::normalise;
 pub use project::{multiply, project, project_onto};
+pub use rotate::rotate;
 use simd::{Elementwise, Simd};
+use view::View;
 
 /// Numbers that a core is given at a time.
 const SHARE: usize = 1 << 14;
@@ -43,22 +48,15 @@ pub fn gelu_tanh<const D: usize>(x: Tensor<D>) -> Tensor<D> {
     map(x, Simd::here().gelu_tanh)
 }
 
-/// Softmax of `scale` times scores over the keys that each query sees: the last query sees all of
-/// them, each before it one less.
-///
-/// # Shapes
-/// - `scores`: `[batch, heads, n * queries, keys]`, the queries `n` times (query heads that share keys)
-/// - output: the same; 0 where a query does not see
-pub fn causal_softmax(scores: Tensor<4>, queries: usize, scale: f32) -> Tensor<4> {
-    let [_, _, _, keys] = scores.dims();
-    let softmax = Simd::here().softmax;
-    in_place(scores, |scores| {
-        scores.par_chunks_mut(queries * keys).for_each(|scores| {
-            for (query, row) in scores.chunks_mut(keys).enumerate() {
-                let (seen, later) = row.split_at_mut(keys + query + 1 - queries);
-                softmax(seen, scale);
-                later.fill(0.0);
-            }
+/// `gate sigmoid(gate) up`.
+pub fn swiglu<const D: usize>(gate: Tensor<D>, up: Tensor<D>) -> Tensor<D> {
+    let up = View::of(up);
+    let up = up.values();
+    let silu = Simd::here().silu;
+    in_place(gate, |gate| {
+        gate.par_chunks_mut(SHARE).zip(up.par_chunks(SHARE)).for_each(|(gate, up)| {
+            silu(gate);
+            gate.iter_mut().zip(up).for_each(|(gate, up)| *gate *= up);
         });
     })
 }

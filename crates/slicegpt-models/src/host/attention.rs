@@ -1,0 +1,144 @@
+//! Causal attention: scores, softmax and mixing of a few queries at a time, in memory that stays in the cache.
+
+use burn::backend::flex::FlexTensor;
+use burn::tensor::{Tensor, TensorData};
+use faer::linalg::matmul::matmul;
+use faer::{Accum, MatMut, MatRef, Par};
+use rayon::prelude::*;
+
+use super::simd::Simd;
+use super::view::held;
+
+/// Rows of scores at a time: queries of all heads that share keys.
+const ROWS: usize = 64;
+
+/// Causal attention of float32 tensors on the processor.
+///
+/// # Shapes
+/// - `query`: `[batch, heads, queries, head_dim]`, the last of the `seen` tokens
+/// - `key`, `value`: `[batch, kv_heads, seen, head_dim]`
+/// - output: `[batch, queries, heads, head_dim]`
+pub fn causal_attention(query: Tensor<4>, key: Tensor<4>, value: Tensor<4>) -> Tensor<4> {
+    let [batch, heads, queries, head_dim] = query.dims();
+    let [_, kv_heads, seen, _] = key.dims();
+    let device = query.device();
+    let [query, key, value] = [query, key, value].map(Heads::of);
+    let shared = heads / kv_heads;
+    let at_a_time = (ROWS / shared).clamp(1, queries);
+    let mut mixed = vec![0.0; batch * queries * heads * head_dim];
+    let width = heads * head_dim;
+
+    /// One key head, some queries of every query head that shares it.
+    struct Piece {
+        row: usize,
+        kv_head: usize,
+        start: usize,
+    }
+    let attend = |room: &mut Room, piece: Piece, out: &mut [f32], stride: usize| {
+        let Piece { row, kv_head, start } = piece;
+        let count = out.len().div_ceil(stride);
+        let visible = seen - queries + start + count;
+        let own = kv_head * shared..(kv_head + 1) * shared;
+        room.query.clear();
+        for head in own.clone() {
+            for position in start..start + count {
+                room.query.extend_from_slice(query.token(row, head, position));
+            }
+        }
+        let rows = shared * count;
+        let [key, value] = [&key, &value].map(|x| x.tokens(row, kv_head, visible));
+        let query = MatRef::from_row_major_slice(&room.query, rows, head_dim);
+        room.scores.resize(rows * visible, 0.0);
+        let scores = MatMut::from_row_major_slice_mut(&mut room.scores, rows, visible);
+        matmul(scores, Accum::Replace, query, key.transpose(), 1.0, Par::Seq);
+        let simd = Simd::here();
+        let scale = (head_dim as f32).sqrt().recip();
+        for (index, row) in room.scores.chunks_exact_mut(visible).enumerate() {
+            let (sees, later) = row.split_at_mut(visible - count + index % count + 1);
+            (simd.softmax)(sees, scale);
+            later.fill(0.0);
+        }
+        room.mixed.resize(rows * head_dim, 0.0);
+        let mixed = MatMut::from_row_major_slice_mut(&mut room.mixed, rows, head_dim);
+        let scores = MatRef::from_row_major_slice(&room.scores, rows, visible);
+        matmul(mixed, Accum::Replace, scores, value, 1.0, Par::Seq);
+        for (index, mixed) in room.mixed.chunks_exact(head_dim).enumerate() {
+            let (head, position) = (index / count, index % count);
+            let at = position * stride + head * head_dim;
+            out[at..at + head_dim].copy_from_slice(mixed);
+        }
+    };
+    if queries == 1 {
+        // A core for each head.
+        let size = shared * head_dim;
+        mixed.par_chunks_mut(size).enumerate().for_each_init(
+            Room::default,
+            |room, (index, out)| {
+                let piece = Piece { row: index / kv_heads, kv_head: index % kv_heads, start: 0 };
+                attend(room, piece, out, size);
+            },
+        );
+    } else {
+        // A core for some queries.
+        mixed.par_chunks_mut(queries * width).enumerate().for_each(|(row, mixed)| {
+            let pieces = mixed.par_chunks_mut(at_a_time * width).enumerate();
+            pieces.for_each_init(Room::default, |room, (index, mixed)| {
+                for kv_head in 0..kv_heads {
+                    let piece = Piece { row, kv_head, start: index * at_a_time };
+                    let out = &mut mixed[kv_head * shared * head_dim..];
+                    attend(room, piece, out, width);
+                }
+            });
+        });
+    }
+    Tensor::from_data(TensorData::new(mixed, [batch, queries, heads, head_dim]), &device)
+}
+
+/// What a core works in.
+#[derive(Default)]
+struct Room {
+    query: Vec<f32>,
+    scores: Vec<f32>,
+    mixed: Vec<f32>,
+}
+
+/// `[batch, heads, tokens, head_dim]`, of which the numbers of a token lie side by side.
+struct Heads {
+    tensor: FlexTensor,
+    strides: [usize; 3],
+    head_dim: usize,
+    start: usize,
+}
+
+impl Heads {
+    fn of(x: Tensor<4>) -> Self {
+        let [_, _, _, head_dim] = x.dims();
+        let mut tensor = held(x);
+        let lies = |tensor: &FlexTensor| {
+            let strides = tensor.layout().strides();
+            (strides[3] == 1 || head_dim == 1) && strides.iter().all(|stride| *stride >= 0)
+        };
+        if !lies(&tensor) {
+            tensor = tensor.to_contiguous();
+        }
+        let strides = std::array::from_fn(|dim| tensor.layout().strides()[dim] as usize);
+        let start = tensor.layout().start_offset();
+        Self { tensor, strides, head_dim, start }
+    }
+
+    fn token(&self, row: usize, head: usize, position: usize) -> &[f32] {
+        let at = [row, head, position];
+        let at =
+            self.start + at.iter().zip(self.strides).map(|(i, stride)| i * stride).sum::<usize>();
+        &self.tensor.storage()[at..at + self.head_dim]
+    }
+
+    /// The first tokens of a head, `[tokens, head_dim]`.
+    fn tokens(&self, row: usize, head: usize, tokens: usize) -> MatRef<'_, f32> {
+        let at = self.start + row * self.strides[0] + head * self.strides[1];
+        let values: &[f32] = &self.tensor.storage()[at..];
+        // Of one token, or none, it says nothing.
+        let stride = if tokens > 1 { self.strides[2] } else { self.head_dim };
+        MatRef::from_row_major_slice_with_stride(values, tokens, self.head_dim, stride)
+    }
+}
