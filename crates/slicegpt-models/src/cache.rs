@@ -5,6 +5,8 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use burn::tensor::Tensor;
 
+use crate::host;
+
 /// Room is made for so many tokens at a time, at least.
 const STEP: usize = 64;
 
@@ -87,7 +89,12 @@ impl Cache {
                 Some(old) if room >= seen => old,
                 old => grown(old),
             };
-            old.slice_assign([0..rows, 0..heads, start..start + tokens, 0..head_dim], new)
+            match host::takes(&new) {
+                true => host::written(old, start, new),
+                false => {
+                    old.slice_assign([0..rows, 0..heads, start..start + tokens, 0..head_dim], new)
+                }
+            }
         });
         let all = [&tensors[0], &tensors[1]].map(|x| x.clone().narrow(2, 0, seen));
         layers.insert(layer, Layer { tensors, seen });

@@ -141,15 +141,17 @@ impl Rope {
     /// each `[length, dim]`. The sign of the rotation is in the sine: its first half is negated.
     pub fn tables(&self, start: usize, length: usize, device: &Device) -> [Tensor<2>; 2] {
         let (frequencies, attention) = self.frequencies(start + length);
-        let half = self.dim / 2;
         let mut cos = Vec::with_capacity(length * self.dim);
         let mut sin = Vec::with_capacity(length * self.dim);
         for position in start..start + length {
-            for i in 0..self.dim {
-                let angle = position as f64 * frequencies[i % half];
-                let sign = if i < half { -1.0 } else { 1.0 };
-                cos.push((angle.cos() * attention) as f32);
-                sin.push((angle.sin() * attention * sign) as f32);
+            let angles = frequencies.iter().map(|frequency| position as f64 * frequency);
+            let of_half: Vec<[f32; 2]> = angles
+                .map(|angle| angle.sin_cos())
+                .map(|(sin, cos)| [(cos * attention) as f32, (sin * attention) as f32])
+                .collect();
+            for sign in [-1.0, 1.0] {
+                cos.extend(of_half.iter().map(|[cos, _]| cos));
+                sin.extend(of_half.iter().map(|[_, sin]| sign * sin));
             }
         }
         [cos, sin]

@@ -103,7 +103,7 @@ struct Room {
 }
 
 /// `[batch, heads, tokens, head_dim]`, of which the numbers of a token lie side by side.
-struct Heads {
+pub struct Heads {
     tensor: FlexTensor,
     strides: [usize; 3],
     head_dim: usize,
@@ -111,7 +111,8 @@ struct Heads {
 }
 
 impl Heads {
-    fn of(x: Tensor<4>) -> Self {
+    /// Of a tensor on the processor.
+    pub fn of(x: Tensor<4>) -> Self {
         let [_, _, _, head_dim] = x.dims();
         let mut tensor = held(x);
         let lies = |tensor: &FlexTensor| {
@@ -126,7 +127,8 @@ impl Heads {
         Self { tensor, strides, head_dim, start }
     }
 
-    fn token(&self, row: usize, head: usize, position: usize) -> &[f32] {
+    /// The numbers of a token.
+    pub fn token(&self, row: usize, head: usize, position: usize) -> &[f32] {
         let at = [row, head, position];
         let at =
             self.start + at.iter().zip(self.strides).map(|(i, stride)| i * stride).sum::<usize>();
@@ -140,5 +142,55 @@ impl Heads {
         // Of one token, or none, it says nothing.
         let stride = if tokens > 1 { self.strides[2] } else { self.head_dim };
         MatRef::from_row_major_slice_with_stride(values, tokens, self.head_dim, stride)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::module::attention;
+    use burn::tensor::ops::AttentionModuleOptions;
+    use burn::tensor::{Device, Distribution};
+
+    use super::*;
+
+    /// As a projection leaves it: tokens before heads.
+    fn some(batch: usize, heads: usize, tokens: usize, head_dim: usize) -> Tensor<4> {
+        let shape = [batch, tokens, heads, head_dim];
+        Tensor::random(shape, Distribution::Normal(0.0, 1.0), &Device::flex()).swap_dims(1, 2)
+    }
+
+    #[test]
+    fn it_is_attention_of_each_query_head() {
+        for (batch, heads, kv_heads) in [(1, 1, 1), (2, 6, 2), (1, 4, 4), (3, 8, 1)] {
+            for (queries, seen) in [(1, 1), (1, 9), (3, 3), (5, 12), (64, 64), (65, 200)] {
+                let query = some(batch, heads, queries, 12);
+                // The first tokens of a cache that has room for more.
+                let [key, value] =
+                    [(); 2].map(|()| some(batch, kv_heads, seen + 7, 12).narrow(2, 0, seen));
+                let found =
+                    causal_attention(query.clone(), key.clone(), value.clone()).swap_dims(1, 2);
+                let each = |x: Tensor<4>| {
+                    x.unsqueeze_dim::<5>(2)
+                        .expand([batch, kv_heads, heads / kv_heads, seen, 12])
+                        .reshape([batch, heads, seen, 12])
+                };
+                let options = AttentionModuleOptions { is_causal: true, ..Default::default() };
+                let exact = attention(query, each(key), each(value), None, None, options);
+                let error = (found - exact).abs().max().into_scalar::<f32>();
+                assert!(error < 2e-6, "{batch} x {heads}/{kv_heads}, {queries} of {seen}: {error}");
+            }
+        }
+    }
+
+    #[test]
+    fn later_tokens_are_not_seen_and_damage_is() {
+        let [query, key, value] = [(); 3].map(|()| some(1, 2, 70, 8));
+        let before = causal_attention(query.clone(), key.clone(), value.clone());
+        let bad = Tensor::full([1, 2, 1, 8], f32::NAN, &Device::flex());
+        let key = Tensor::cat(vec![key.narrow(2, 0, 69), bad], 2);
+        let after = causal_attention(query, key, value);
+        let same = |x: &Tensor<4>| x.clone().narrow(1, 0, 69).into_data();
+        assert_eq!(same(&before), same(&after));
+        assert!(after.narrow(1, 69, 1).is_nan().all().into_scalar::<bool>());
     }
 }

@@ -4,6 +4,7 @@
 //! exponential, and makes a tensor of every step. The loops here take many numbers at a time, on all cores.
 //! They take float32 tensors there and nothing else; all others are Burn's.
 
+mod append;
 mod attention;
 mod dots;
 mod few;
@@ -21,6 +22,7 @@ use burn::tensor::{DType, Tensor};
 use rayon::prelude::*;
 use slicegpt_core::precise::has_own_memory;
 
+pub use append::written;
 pub use attention::causal_attention;
 pub use norm::normalise;
 pub use project::{multiply, project, project_onto};

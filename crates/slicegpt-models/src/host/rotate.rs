@@ -3,11 +3,8 @@
 use burn::tensor::Tensor;
 use rayon::prelude::*;
 
-use super::in_place;
 use super::view::View;
-
-/// Numbers that a core is given at a time.
-const SHARE: usize = 1 << 14;
+use super::{SHARE, in_place};
 
 /// [`rotate`](crate::rope::rotate) of float32 numbers on the processor.
 ///
@@ -37,4 +34,40 @@ pub fn rotate(x: Tensor<4>, tables: &[Tensor<2>; 2]) -> Tensor<4> {
             }
         });
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::{Device, Distribution};
+
+    use super::*;
+    use crate::{Rope, Scaling};
+
+    #[test]
+    fn pairs_turn_by_their_angle_and_the_rest_stays() {
+        let device = Device::flex();
+        let shape @ [batch, tokens, heads, head_dim] = [2, 5, 3, 10];
+        for dim in [2, 6, 10] {
+            let rope = Rope { dim, theta: 100.0, scaling: Scaling::None };
+            let tables = rope.tables(4, tokens, &device);
+            let x = Tensor::<4>::random(shape, Distribution::Normal(0.0, 1.0), &device);
+            let before: Vec<f32> = x.clone().into_data().try_into_vec().unwrap();
+            let after: Vec<f32> = rotate(x, &tables).into_data().try_into_vec().unwrap();
+            let (frequencies, _) = rope.frequencies(4 + tokens);
+            for index in 0..batch * tokens * heads {
+                let position = 4 + index / heads % tokens;
+                let of_head = index * head_dim..(index + 1) * head_dim;
+                let (before, after) = (&before[of_head.clone()], &after[of_head]);
+                for (i, frequency) in frequencies.iter().enumerate() {
+                    let (sin, cos) = (position as f64 * frequency).sin_cos();
+                    let (a, b) = (f64::from(before[i]), f64::from(before[i + dim / 2]));
+                    let turned = [a * cos - b * sin, b * cos + a * sin];
+                    for (found, exact) in [after[i], after[i + dim / 2]].into_iter().zip(turned) {
+                        assert!((f64::from(found) - exact).abs() < 1e-6, "{found}, {exact}");
+                    }
+                }
+                assert_eq!(before[dim..], after[dim..]);
+            }
+        }
+    }
 }

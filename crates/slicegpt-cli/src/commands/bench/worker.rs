@@ -41,6 +41,15 @@ pub struct Hello {
     pub cache_bytes: usize,
 }
 
+/// What a process is told to do.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+struct Order {
+    #[serde(flatten)]
+    case: Case,
+    /// Whether memory is measured: what is set aside is then given back before, which takes time to get again.
+    memory: bool,
+}
+
 /// One measurement.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct Answer {
@@ -121,9 +130,9 @@ impl Worker {
         &self.hello
     }
 
-    /// Measures once.
-    pub fn measure(&mut self, case: &Case) -> Result<Answer> {
-        let order = serde_json::to_string(case)? + "\n";
+    /// Measures once: time, or `memory`.
+    pub fn measure(&mut self, case: Case, memory: bool) -> Result<Answer> {
+        let order = serde_json::to_string(&Order { case, memory })? + "\n";
         let orders = self.orders.as_mut().context("already stopped")?;
         // One that has ended says why, below.
         let _ = orders.write_all(order.as_bytes()).and_then(|()| orders.flush());
@@ -194,9 +203,9 @@ fn answer_all(model: &Path, holding: &Holding) -> Result<()> {
     }))?;
     let mut random = ChaCha8Rng::seed_from_u64(0);
     for line in std::io::stdin().lock().lines() {
-        let case: Case = serde_json::from_str(&line?)?;
-        target.doing(case.to_string());
-        let answer = target.run(|| measure(&engine, &target, case, &mut random))?;
+        let order: Order = serde_json::from_str(&line?)?;
+        target.doing(order.case.to_string());
+        let answer = target.run(|| measure(&engine, &target, order, &mut random))?;
         tell(&Reply::Measured(answer))?;
         progress::check()?;
     }
@@ -213,7 +222,7 @@ fn tell(reply: &Reply) -> Result<()> {
 fn measure(
     engine: &Engine<Checkpoint>,
     target: &Target,
-    case: Case,
+    Order { case, memory }: Order,
     random: &mut ChaCha8Rng,
 ) -> Result<Answer> {
     let Case { phase, context, tokens, batch } = case;
@@ -237,7 +246,9 @@ fn measure(
         Phase::Prefill => (0..batch).map(|_| some(tokens)).collect(),
         Phase::Decode => Vec::new(),
     };
-    reset_peak();
+    if memory {
+        reset_peak();
+    }
     let start = Instant::now();
     match phase {
         Phase::Prefill => drop(next(&prompts)?),
@@ -254,7 +265,8 @@ fn measure(
         true => None,
         false => target.device.memory_pool_usage().map(|usage| usage.bytes_reserved),
     };
-    Ok(Answer { seconds, peak_rss: peak_rss_bytes(), device_memory })
+    let peak_rss = if memory { peak_rss_bytes() } else { None };
+    Ok(Answer { seconds, peak_rss, device_memory })
 }
 
 /// The most likely token.
