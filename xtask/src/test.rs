@@ -79,7 +79,8 @@ fn steps(workspace: &Workspace, args: &Args) -> Vec<Step> {
 }
 
 /// Test targets that ask the environment variable `SLICEGPT_DEVICE` what to test.
-const DEVICE_TESTS: &[&str] = &["covariance", "device", "moments", "precise"];
+const DEVICE_TESTS: &[&str] =
+    &["bench", "covariance", "device", "generate", "moments", "precise", "serve", "tasks"];
 
 fn device_steps(workspace: &Workspace, args: &Args, device: &str) -> Result<Vec<Step>> {
     let feature = device.split(':').next().unwrap_or_default();

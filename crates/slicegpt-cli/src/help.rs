@@ -61,6 +61,7 @@ const EXAMPLES: &[(&str, &[&str])] = &[
         &[
             "slicegpt bench dense small --prefill 512 --batch 1,8",
             "slicegpt bench dense small --memory 24GB --format csv",
+            "slicegpt bench dense small --device cpu,cuda:0",
         ],
     ),
     ("import", &["slicegpt import sliced_models/ --base dense --out small"]),

@@ -26,9 +26,18 @@ fn text(path: &Path) -> &str {
     path.to_str().unwrap()
 }
 
+/// The device under test.
+fn device() -> String {
+    std::env::var("SLICEGPT_DEVICE").unwrap_or_else(|_| "cpu".into())
+}
+
 /// Measures quickly.
 fn bench(models: &[&Path], options: &[&str]) -> Output {
-    let mut args = vec!["bench", "--device", "cpu", "--repeat", "2"];
+    let device = device();
+    let mut args = vec!["bench", "--repeat", "2"];
+    if !options.contains(&"--device") {
+        args.extend(["--device", &device]);
+    }
     args.extend(models.iter().map(|model| text(model)));
     args.extend(options);
     let output = slicegpt(&args);
@@ -39,8 +48,10 @@ fn bench(models: &[&Path], options: &[&str]) -> Output {
 #[test]
 fn every_case_is_measured_on_every_model() {
     let (dense, other) = (model("llama2"), model("opt"));
+    // Not every device computes in half precision.
+    let (option, dtype) = if device() == "cpu" { ("f16", "float16") } else { ("f32", "float32") };
     let options =
-        ["--prefill", "8,24", "--decode", "4", "--batch", "1,3", "--weights", "f16", "--json"];
+        ["--prefill", "8,24", "--decode", "4", "--batch", "1,3", "--weights", option, "--json"];
     let output = bench(&[&dense, &other], &options);
     let json: Value = serde_json::from_slice(&output.stdout).unwrap();
     let rows = json["benchmarks"].as_array().unwrap();
@@ -57,7 +68,8 @@ fn every_case_is_measured_on_every_model() {
             _ => &row["weight_bytes_per_step"],
         };
         assert!(counted.as_f64().unwrap() > 0.0);
-        assert_eq!(row["weights"], "float16");
+        assert_eq!(row["weights"], dtype);
+        assert!(row["peak_memory_bytes"].as_u64().unwrap() > 0);
         if row["model"] == text(&dense) {
             assert_eq!(row["speed_up"], 1.0);
         }
@@ -89,6 +101,37 @@ fn csv_has_a_line_for_each_and_the_table_names_models_shortly() {
     assert!(table.contains("1 of 1.00 GB"), "{table}");
 }
 
+/// Each model on each device, compared with the first on that device.
+#[test]
+fn several_devices_are_measured_in_one_run() {
+    let device = device();
+    if device == "cpu" {
+        return; // There is one device: `bad_input_is_one_line` has what is said of naming it twice.
+    }
+    let (dense, other) = (model("llama2"), model("opt"));
+    let both = format!("cpu,{device}");
+    let options = ["--prefill", "8", "--decode", "2", "--batch", "1", "--device", &both];
+    let json = bench(&[&dense, &other], &[&options[..], &["--json"]].concat());
+    let json: Value = serde_json::from_slice(&json.stdout).unwrap();
+    let rows = json["benchmarks"].as_array().unwrap();
+    assert_eq!(rows.len(), 2 * 2 * 2);
+    for row in rows.iter().filter(|row| row["model"] == text(&dense)) {
+        assert_eq!(row["speed_up"], 1.0);
+    }
+    let on = |name: &str| {
+        let of_name = |row: &&Value| row["device"].as_str().unwrap().starts_with(name);
+        rows.iter().filter(of_name).count()
+    };
+    assert_eq!([on("cpu"), on(&device)], [4, 4]);
+    assert_eq!(json["capacity"].as_array().unwrap().len(), 4);
+    let table = bench(&[&dense, &other], &options);
+    let table = String::from_utf8(table.stdout).unwrap();
+    assert!(
+        table.contains(" llama2 on cpu ") && table.contains(&format!(" opt on {device}")),
+        "{table}"
+    );
+}
+
 /// Without an option, lengths that the context has no room for are left out.
 #[test]
 fn lengths_are_those_the_context_allows() {
@@ -110,6 +153,7 @@ fn bad_input_is_one_line() {
         (&["bench", dense, "--context", "60", "--decode", "5"], "65 tokens are more"),
         (&["bench", dense, "--prefill", "0", "--decode", "0"], "nothing is left"),
         (&["bench", dense, "--device", "cpu:7"], "cpu:7"),
+        (&["bench", dense, "--device", "cpu,cpu"], "--device: cpu is named twice"),
         // What only the process of the model finds out.
         (&["bench", text(broken.path())], "no weights found"),
     ] {

@@ -139,14 +139,6 @@ fn softmax(candidates: &[(u32, f32)]) -> Vec<f64> {
     weights.into_iter().map(|w| w / sum).collect()
 }
 
-/// The natural logarithm of the probability of each token.
-pub fn log_probabilities(logits: &[f32]) -> Vec<f32> {
-    let greatest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let sum: f64 = logits.iter().map(|x| f64::from(x - greatest).exp()).sum();
-    let log_sum = sum.ln();
-    logits.iter().map(|x| (f64::from(x - greatest) - log_sum) as f32).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -207,13 +199,5 @@ mod tests {
         // A negative logit is multiplied: less likely still.
         let negative = Sampler::new(Sampling { repetition_penalty: 2.0, ..plain });
         assert_eq!(negative.penalised(&[-1.0, 3.0], &[0, 1], &[]), [-2.0, 1.5]);
-    }
-
-    #[test]
-    fn log_probabilities_are_those_of_a_softmax() {
-        let found = log_probabilities(&[8f32.ln(), 4f32.ln(), 2f32.ln(), 2f32.ln()]);
-        for (found, p) in found.into_iter().zip([0.5f32, 0.25, 0.125, 0.125]) {
-            assert!((found - p.ln()).abs() < 1e-6);
-        }
     }
 }

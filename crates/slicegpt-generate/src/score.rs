@@ -1,5 +1,7 @@
 //! [`Score`]: how likely a token was, and which others were.
 
+use crate::log_softmax::LogSoftmax;
+
 /// How likely a token was, and the most likely ones.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Score {
@@ -18,10 +20,8 @@ impl Score {
     ///
     /// If there is no such logit.
     pub fn of(logits: &[f32], id: u32, most: usize) -> Self {
-        let greatest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-        let sum: f64 = logits.iter().map(|x| f64::from(x - greatest).exp()).sum();
-        let log_sum = sum.ln();
-        let log_probability = |x: f32| (f64::from(x - greatest) - log_sum) as f32;
+        let softmax = LogSoftmax::of(logits);
+        let log_probability = |x: f32| softmax.log_probability(x);
         // Few are asked for: nearly every logit fails the first comparison.
         let mut top: Vec<(u32, f32)> = Vec::with_capacity(most + 1);
         for (id, x) in logits.iter().enumerate() {

@@ -37,7 +37,7 @@ impl Server {
     /// Serves fixture model `name` with more `options`.
     pub fn of(name: &str, options: &[&str]) -> Self {
         let mut child = Command::new(assert_cmd::cargo::cargo_bin("slicegpt"))
-            .args(["serve", &directory(name), "--port", "0", "--device", "cpu"])
+            .args(["serve", &directory(name), "--port", "0", "--device", &device()])
             .args(options)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -105,4 +105,9 @@ impl Drop for Server {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// The device under test.
+fn device() -> String {
+    std::env::var("SLICEGPT_DEVICE").unwrap_or_else(|_| "cpu".into())
 }

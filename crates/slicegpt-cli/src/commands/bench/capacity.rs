@@ -11,6 +11,7 @@ const LEFT: f64 = 0.9;
 /// How much memory a model takes, and what that means for a device.
 pub struct Capacity {
     pub model: String,
+    pub device: String,
     /// Of one device, in bytes.
     pub memory: u64,
     /// Of all weights, in bytes.
@@ -27,7 +28,7 @@ pub struct Capacity {
 
 impl Capacity {
     /// Of `spec`, held as `hello` says, with sequences of `tokens` tokens, on devices of `memory` bytes or
-    /// of what this one has.
+    /// of what this one had.
     pub fn new(
         spec: &DecoderSpec,
         model: &str,
@@ -41,6 +42,7 @@ impl Capacity {
         let left = (memory as f64 * LEFT) as u64;
         Self {
             model: model.into(),
+            device: hello.device.clone(),
             memory,
             weights,
             sequence,
@@ -54,6 +56,7 @@ impl Capacity {
     pub fn to_json(&self) -> Value {
         json!({
             "model": self.model,
+            "device": self.device,
             "memory_bytes": self.memory,
             "usable_fraction": LEFT,
             "weight_bytes": self.weights,

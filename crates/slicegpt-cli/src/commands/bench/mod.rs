@@ -18,6 +18,7 @@ use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
 use serde_json::json;
 use slicegpt_device::Name;
+use slicegpt_models::DecoderSpec;
 
 use self::capacity::Capacity;
 use self::plan::{Case, Phase};
@@ -83,22 +84,36 @@ pub struct Args {
 #[command(next_help_heading = "Device")]
 pub struct Holding {
     /// Where to compute: cpu, wgpu[:i], vulkan[:i], metal[:i], cuda[:i], or auto, the best one there
-    /// is (see `slicegpt devices`)
-    #[arg(long, value_name = "DEVICE", env = "SLICEGPT_DEVICE", default_value = "auto", value_parser = Name::from_str)]
-    device: Name,
+    /// is (see `slicegpt devices`); several are measured in turn, each model on each
+    #[arg(long = "device", value_name = "DEVICE,..", env = "SLICEGPT_DEVICE", default_value = "auto", value_delimiter = ',', value_parser = Name::from_str)]
+    devices: Vec<Name>,
     /// Type weights are held in [default: as stored on the processor, float32 elsewhere]
     #[arg(long, value_enum, value_name = "TYPE")]
     weights: Option<DtypeName>,
 }
 
 impl Holding {
+    /// The same on each device.
+    fn each(&self) -> Result<Vec<Self>> {
+        let mut all: Vec<Self> = Vec::new();
+        for device in &self.devices {
+            if all.iter().any(|other| other.devices == [*device]) {
+                bail!("--device: {device} is named twice; name each device once");
+            }
+            all.push(Self { devices: vec![*device], weights: self.weights });
+        }
+        Ok(all)
+    }
+
+    /// On the first device.
     fn running(&self) -> Running {
-        Running::on(self.device)
+        Running::on(self.devices[0])
     }
 
     /// The options that say the same.
     fn words(&self) -> Vec<String> {
-        let mut words = vec!["--device".into(), self.device.to_string()];
+        let devices: Vec<String> = self.devices.iter().map(Name::to_string).collect();
+        let mut words = vec!["--device".into(), devices.join(",")];
         if let Some(value) = self.weights.and_then(|weights| weights.to_possible_value()) {
             words.extend(["--weights".into(), value.get_name().into()]);
         }
@@ -130,14 +145,23 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let described: Vec<Described> =
         args.models.iter().map(|model| Described::read(model)).collect::<Result<_>>()?;
     let cases = cases(&args, &described)?;
-    let mut workers = Vec::new();
-    for model in &args.models {
-        note(format!("loading {}", model.display()));
-        workers.push(Worker::start(model, &args.holding)?);
+    // What is measured, each with its shapes, if they are known here.
+    let mut workers: Vec<(Worker, Option<&DecoderSpec>)> = Vec::new();
+    for holding in args.holding.each()? {
+        let others = workers.len();
+        for (model, described) in args.models.iter().zip(&described) {
+            note(format!("loading {}", model.display()));
+            let worker = Worker::start(model, &holding)?;
+            let device = &worker.hello().device;
+            if workers[..others].iter().any(|(other, _)| other.hello().device == *device) {
+                bail!("--device: {} is {device}, which is named too", holding.devices[0]);
+            }
+            workers.push((worker, Some(&described.spec)));
+        }
     }
     for program in &args.beside {
         let (name, command) = program.split_once('=').context("--beside NAME=COMMAND")?;
-        workers.push(Worker::beside(name, command)?);
+        workers.push((Worker::beside(name, command)?, None));
     }
     let rounds = args.repeat + 1;
     let progress = Progress::start("measuring", cases.len() * workers.len() * rounds);
@@ -145,7 +169,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     for case in &cases {
         let mut all: Vec<Vec<worker::Answer>> = workers.iter().map(|_| Vec::new()).collect();
         for round in 0..rounds {
-            for (worker, answers) in workers.iter_mut().zip(&mut all) {
+            for ((worker, _), answers) in workers.iter_mut().zip(&mut all) {
                 progress.message(format!("{}: {case}", worker.name()));
                 // The first makes room and compiles what has to be: its time does not count.
                 answers.push(worker.measure(*case, round == 0)?);
@@ -153,19 +177,22 @@ pub fn run(args: Args) -> Result<ExitCode> {
                 progress::check()?;
             }
         }
-        let rows = workers.iter().zip(&all).enumerate();
-        measured.extend(rows.map(|(index, (worker, answers))| {
-            let spec = described.get(index).map(|described| &described.spec);
-            Measured::new(worker.name(), spec, worker.hello(), *case, answers)
+        measured.extend(workers.iter().zip(&all).map(|((worker, spec), answers)| {
+            Measured::new(worker.name(), *spec, worker.hello(), *case, answers)
         }));
     }
     progress.finish();
     let longest = cases.iter().map(Case::longest).max().unwrap_or(0);
-    let capacity = described.iter().zip(&workers).map(|(described, worker)| {
-        Capacity::new(&described.spec, worker.name(), worker.hello(), longest, args.memory)
+    let capacity = workers.iter().filter_map(|(worker, spec)| {
+        // What was there before the first of them took its share.
+        let same =
+            workers.iter().filter(|(other, _)| other.hello().device == worker.hello().device);
+        let memory =
+            args.memory.or(same.filter_map(|(other, _)| other.hello().device_memory).max());
+        Some(Capacity::new((*spec)?, worker.name(), worker.hello(), longest, memory))
     });
     let results = Results { measured, capacity: capacity.collect(), repeat: args.repeat };
-    for worker in workers {
+    for (worker, _) in workers {
         worker.stop()?;
     }
     let format = if args.json { Format::Json } else { args.format };

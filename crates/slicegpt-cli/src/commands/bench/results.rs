@@ -91,20 +91,44 @@ impl Measured {
 }
 
 impl Results {
-    /// What a model is called in a table: the last part of its name, if that is enough.
-    fn short<'a>(&'a self, name: &'a str) -> &'a str {
-        let last = |name: &'a str| name.trim_end_matches('/').rsplit('/').next().unwrap_or(name);
+    /// What a model is called in a table: the last part of its name, if that is enough; and where it ran,
+    /// if there are several devices.
+    fn short(&self, name: &str, device: &str) -> String {
+        fn last(name: &str) -> &str {
+            name.trim_end_matches('/').rsplit('/').next().unwrap_or(name)
+        }
         let own = last(name);
-        match self.capacity.iter().filter(|other| last(&other.model) == own).count() {
-            0 | 1 if !own.is_empty() => own,
+        let same = |other: &&Capacity| last(&other.model) == own && other.model != name;
+        let short = match self.capacity.iter().find(same) {
+            None if !own.is_empty() => own,
             _ => name,
+        };
+        match self.devices().len() {
+            1 => short.into(),
+            _ => format!("{short} on {device}"),
         }
     }
 
-    /// The same case of the first model.
-    fn first(&self, case: Case) -> &Measured {
-        let first = self.measured.iter().find(|row| row.case == case);
-        first.expect("every case is measured on the first model")
+    /// One measurement on each device.
+    fn devices(&self) -> Vec<&Hello> {
+        let mut found: Vec<&Hello> = Vec::new();
+        for row in &self.measured {
+            let known = found.iter().any(|hello| hello.device == row.hello.device);
+            if !known && row.operations.or(row.step_bytes).is_some() {
+                found.push(&row.hello);
+            }
+        }
+        found
+    }
+
+    /// The same case of the first model on the same device.
+    fn first(&self, row: &Measured) -> &Measured {
+        let same =
+            |other: &&Measured| other.case == row.case && other.hello.device == row.hello.device;
+        let any = |other: &&Measured| other.case == row.case;
+        let mut rows = self.measured.iter();
+        let first = rows.find(same).or_else(|| self.measured.iter().find(any));
+        first.expect("it is there itself")
     }
 
     /// For people: speeds, then what fits.
@@ -121,7 +145,7 @@ impl Results {
             "rate",
         ];
         let rows = self.measured.iter().map(|row| {
-            let first = self.first(row.case);
+            let first = self.first(row);
             let other = !std::ptr::eq(first, row);
             let saved = row.operations.zip(first.operations).map(|(own, of)| 1.0 - own / of);
             let saved =
@@ -135,7 +159,7 @@ impl Results {
                 (None, None) => String::new(),
             };
             vec![
-                self.short(&row.model).into(),
+                self.short(&row.model, &row.hello.device),
                 row.case.to_string(),
                 format!("{:.1}", row.throughput()),
                 format!("{:.2}", row.latency()),
@@ -154,17 +178,21 @@ impl Results {
             ]
         });
         let mut text = plain_table(&header, rows.collect(), 2).to_string();
-        let hello = &self.measured[0].hello;
+        let devices = self.devices().into_iter().map(|hello| {
+            format!("{} ({}), weights {}", hello.device, hello.device_model, hello.weights)
+        });
+        let devices: Vec<String> = devices.collect();
         let _ = write!(
             text,
-            "\nmedians of {}, interleaved; {} ({}), weights {}\nwork: operations of a prefill, bytes of weights \
-             of a decoding step, against the first model\n\n",
-            self.repeat, hello.device, hello.device_model, hello.weights
+            "\nmedians of {}, interleaved; {}\nspeed-up: against the first model on the same device\nwork: operations \
+             of a prefill, bytes of weights of a decoding step, against the first model\n\n",
+            self.repeat,
+            devices.join("; ")
         );
         let header = ["model", "weights", "cache", "largest batch", "devices"];
         let rows = self.capacity.iter().map(|fits| {
             vec![
-                self.short(&fits.model).into(),
+                self.short(&fits.model, &fits.device),
                 show_bytes(fits.weights),
                 format!("{} for {} tokens", show_bytes(fits.sequence), fits.tokens),
                 format!("{} of these on {}", fits.batch, show_bytes(fits.memory)),
@@ -232,7 +260,7 @@ impl Results {
     pub fn to_json(&self, machine: &Value) -> Value {
         let rows = self.measured.iter().map(|row| {
             let Case { context, tokens, batch, phase } = row.case;
-            let first = self.first(row.case);
+            let first = self.first(row);
             json!({
                 "model": row.model,
                 "device": row.hello.device,

@@ -2,11 +2,13 @@
 
 use burn::tensor::activation::log_softmax;
 use burn::tensor::{DType, Int, Tensor, TensorData};
+use rayon::prelude::*;
 use slicegpt_core::TensorSource;
 use slicegpt_core::precise::has_own_memory;
 use slicegpt_models::{Cache, Positions, Scaling, project};
 
 use crate::engine::{CHUNK, Engine, EngineError};
+use crate::log_softmax::LogSoftmax;
 
 /// Tokens run at a time on a device with memory of its own.
 const CHUNK_ELSEWHERE: usize = 8192;
@@ -58,8 +60,8 @@ where
         }
     }
 
-    /// The likelihood of each candidate of each sequence, in their order. Logits are reduced on the device:
-    /// two numbers of each candidate leave it.
+    /// The likelihood of each candidate of each sequence, in their order. Of a device with memory
+    /// of its own, two numbers of each candidate leave it.
     ///
     /// # Errors
     ///
@@ -150,36 +152,69 @@ where
         rows: &[Row],
         found: &mut [Vec<Likelihood>],
     ) -> Result<(), EngineError<S::Error>> {
-        let device = stream.device();
+        let places: Vec<i32> = rows.iter().map(|row| row.at as i32).collect();
         let count = rows.len();
-        let most = rows.iter().map(|row| row.wanted.len()).max().unwrap_or(0);
-        let whole = |values: Vec<i32>, shape: Vec<usize>| TensorData::new(values, shape);
-        let places = rows.iter().map(|row| row.at as i32).collect();
-        let places = Tensor::<1, Int>::from_data(whole(places, vec![count]), &device);
-        // The first token stands where a row has fewer candidates than another.
-        let tokens = rows.iter().flat_map(|row| {
-            (0..most).map(|i| row.wanted.get(i).map_or(0, |wanted| wanted.token as i32))
-        });
-        let tokens = whole(tokens.collect(), vec![1, count, most]);
-        let tokens = Tensor::<3, Int>::from_data(tokens, &device);
-        let stream = stream.select(1, places);
+        let places = TensorData::new(places, [count]);
+        let stream =
+            stream.clone().select(1, Tensor::<1, Int>::from_data(places, &stream.device()));
         let logits = project(&self.head.linear, self.head.norm.forward(stream)).cast(DType::F32);
-        let greatest = logits.clone().argmax(2).into_data();
-        let logs = log_softmax(logits, 2).gather(2, tokens).into_data_dtype(DType::F32);
-        let logs: Vec<f32> = logs.try_into_vec().expect("it was just made float32");
-        let greatest: Vec<i64> = greatest.iter::<i64>().collect();
-        for (index, row) in rows.iter().enumerate() {
-            for (i, Wanted { sequence, place, token }) in row.wanted.iter().enumerate() {
-                let log = logs[index * most + i];
-                if !log.is_finite() {
+        let found_of_rows = match has_own_memory(self.device()) {
+            true => on_device(logits, rows),
+            false => on_host(logits, rows),
+        };
+        for (row, likelihoods) in rows.iter().zip(found_of_rows) {
+            for (wanted, likelihood) in row.wanted.iter().zip(likelihoods) {
+                if !likelihood.log.is_finite() {
                     return Err(EngineError::NotFinite);
                 }
-                let greatest = greatest[index] == i64::from(*token);
-                found[*sequence][*place] = Likelihood { log, greatest };
+                found[wanted.sequence][wanted.place] = likelihood;
             }
         }
         Ok(())
     }
+}
+
+/// The likelihood of what is wanted after each row, from logits, `[1, rows, vocab_size]`, which stay where they
+/// are.
+fn on_device(logits: Tensor<3>, rows: &[Row]) -> Vec<Vec<Likelihood>> {
+    let device = logits.device();
+    let most = rows.iter().map(|row| row.wanted.len()).max().unwrap_or(0);
+    // The first token stands where a row has fewer candidates than another.
+    let tokens = rows.iter().flat_map(|row| {
+        (0..most).map(|i| row.wanted.get(i).map_or(0, |wanted| wanted.token as i32))
+    });
+    let tokens = TensorData::new(tokens.collect::<Vec<_>>(), [1, rows.len(), most]);
+    let tokens = Tensor::<3, Int>::from_data(tokens, &device);
+    let greatest = logits.clone().argmax(2).into_data();
+    let logs = log_softmax(logits, 2).gather(2, tokens).into_data_dtype(DType::F32);
+    let logs: Vec<f32> = logs.try_into_vec().expect("it was just made float32");
+    let greatest: Vec<i64> = greatest.iter::<i64>().collect();
+    let of_row = |(index, row): (usize, &Row)| {
+        let wanted = row.wanted.iter().enumerate();
+        let likelihoods = wanted.map(|(i, wanted)| Likelihood {
+            log: logs[index * most + i],
+            greatest: greatest[index] == i64::from(wanted.token),
+        });
+        likelihoods.collect()
+    };
+    rows.iter().enumerate().map(of_row).collect()
+}
+
+/// The same from logits in the memory of the processor, by all cores.
+fn on_host(logits: Tensor<3>, rows: &[Row]) -> Vec<Vec<Likelihood>> {
+    let [_, _, vocab_size] = logits.dims();
+    let logits: Vec<f32> = logits.into_data().try_into_vec().expect("it was made float32");
+    let of_row = |(logits, row): (&[f32], &Row)| {
+        let softmax = LogSoftmax::of(logits);
+        // Of equals the first is the greatest, as everywhere.
+        let greatest = logits.iter().position(|x| *x == softmax.greatest());
+        let likelihoods = row.wanted.iter().map(|wanted| Likelihood {
+            log: softmax.log_probability(logits[wanted.token as usize]),
+            greatest: greatest == Some(wanted.token as usize),
+        });
+        likelihoods.collect()
+    };
+    logits.par_chunks(vocab_size).zip(rows).map(of_row).collect()
 }
 
 /// A row of a stream that something comes after.
