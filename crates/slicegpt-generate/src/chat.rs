@@ -108,6 +108,7 @@ impl Template {
             jiff::fmt::strtime::format(&format, &ZonedDateTime::now())
                 .map_err(|error| Error::new(ErrorKind::InvalidOperation, error.to_string()))
         });
+        environment.add_filter("tojson", crate::json::tojson);
         environment.add_template_owned("chat", source).map_err(failed)?;
         Ok(Self { environment, bos, eos })
     }
@@ -166,6 +167,14 @@ mod tests {
         let expected = "<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\nHi!<|im_end|>\n\
                         <|im_start|>assistant\n";
         assert_eq!(template.prompt(&messages).unwrap().replace("\n\n", "\n"), expected);
+    }
+
+    #[test]
+    fn json_is_that_of_python() {
+        let source = "{{ messages[0] | tojson }}".to_string();
+        let template = Template::new(source, String::new(), String::new()).unwrap();
+        let prompt = template.prompt(&[Message::new("user", "1 < 2 & it's")]).unwrap();
+        assert_eq!(prompt, r#"{"role": "user", "content": "1 < 2 & it's"}"#);
     }
 
     #[test]

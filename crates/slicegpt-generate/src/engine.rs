@@ -97,7 +97,7 @@ where
     ///
     /// # Errors
     ///
-    /// If the embedding cannot be read, or the logits are not finite.
+    /// If the embedding cannot be read, or logits are not finite.
     ///
     /// # Panics
     ///
@@ -106,6 +106,24 @@ where
         &self,
         sequences: &[(&[u32], &Cache)],
     ) -> Result<Vec<Vec<f32>>, EngineError<S::Error>> {
+        let logits = self.next_of_each(sequences)?.into_iter();
+        logits.map(|logits| logits.ok_or(EngineError::NotFinite)).collect()
+    }
+
+    /// As [`Engine::next`]; `None` for a sequence whose logits are not finite, which is nothing to the
+    /// others.
+    ///
+    /// # Errors
+    ///
+    /// If the embedding cannot be read.
+    ///
+    /// # Panics
+    ///
+    /// As [`Engine::next`].
+    pub fn next_of_each(
+        &self,
+        sequences: &[(&[u32], &Cache)],
+    ) -> Result<Vec<Option<Vec<f32>>>, EngineError<S::Error>> {
         let mut tails = Vec::with_capacity(sequences.len());
         for (ids, cache) in sequences {
             let (beginning, tail) = ids.split_at((ids.len() - 1) / CHUNK * CHUNK);
@@ -127,7 +145,7 @@ where
                 end += ids.len();
                 stream.clone().narrow(1, end - 1, 1)
             });
-            logits.extend(self.logits(Tensor::cat(last.collect(), 1))?);
+            logits.extend(self.logits(Tensor::cat(last.collect(), 1)));
             rest = behind;
         }
         Ok(logits)
@@ -154,7 +172,9 @@ where
             let stream = self.run(&[(ids, cache)])?;
             for start in (0..ids.len()).step_by(ROWS) {
                 let rows = stream.clone().narrow(1, start, ROWS.min(ids.len() - start));
-                self.logits(rows)?.iter().for_each(|row| sink(row));
+                for row in self.logits(rows) {
+                    sink(&row.ok_or(EngineError::NotFinite)?);
+                }
             }
         }
         Ok(())
@@ -174,15 +194,13 @@ where
         })
     }
 
-    /// The logits of each token of a stream, `[1, tokens, width]`.
-    fn logits(&self, stream: Tensor<3>) -> Result<Vec<Vec<f32>>, EngineError<S::Error>> {
+    /// The logits of each token of a stream, `[1, tokens, width]`, where they are finite.
+    fn logits(&self, stream: Tensor<3>) -> Vec<Option<Vec<f32>>> {
         let logits = project(&self.head.linear, self.head.norm.forward(stream));
         let values: Vec<f32> =
             logits.into_data_dtype(DType::F32).try_into_vec().expect("it was just made float32");
-        if !values.iter().all(|x| x.is_finite()) {
-            return Err(EngineError::NotFinite);
-        }
-        Ok(values.chunks(self.spec().vocab_size).map(<[f32]>::to_vec).collect())
+        let row = |row: &[f32]| row.iter().all(|x| x.is_finite()).then(|| row.to_vec());
+        values.chunks(self.spec().vocab_size).map(row).collect()
     }
 }
 

@@ -11,12 +11,14 @@
 mod chat;
 mod defaults;
 mod engine;
+mod json;
 mod likelihood;
 mod log_softmax;
 mod sampling;
 mod score;
 mod sequence;
 mod stop;
+mod tail;
 mod writer;
 
 pub use chat::{Message, Template, TemplateError};
@@ -28,4 +30,5 @@ pub use sampling::{Sampler, Sampling};
 pub use score::Score;
 pub use sequence::{Ending, Finish, Piece, Sequence};
 pub use stop::Stops;
+pub use tail::tail;
 pub use writer::TextWriter;

@@ -67,7 +67,7 @@ impl Sampler {
             return most_likely(&logits);
         }
         let mut candidates: Vec<(u32, f32)> =
-            logits.iter().enumerate().map(|(id, x)| (id as u32, x / temperature)).collect();
+            logits.iter().enumerate().map(|(id, x)| (id as u32, *x)).collect();
         // The most likely first; of equals the first, so that the order is one.
         let order = |a: &(u32, f32), b: &(u32, f32)| {
             b.1.partial_cmp(&a.1).unwrap_or(Ordering::Equal).then(a.0.cmp(&b.0))
@@ -77,7 +77,7 @@ impl Sampler {
             candidates.truncate(k);
         }
         candidates.sort_unstable_by(order);
-        let mut weights = softmax(&candidates);
+        let mut weights = softmax(&candidates, temperature);
         if let Some(p) = self.sampling.top_p.filter(|p| *p < 1.0) {
             let mut sum = 0.0;
             // The one that reaches it is among them.
@@ -107,7 +107,9 @@ impl Sampler {
         if repetition_penalty != 1.0 {
             for id in prompt.iter().chain(generated).collect::<BTreeSet<_>>() {
                 let x = &mut logits[*id as usize];
-                *x = if *x > 0.0 { *x / repetition_penalty } else { *x * repetition_penalty };
+                let less = if *x > 0.0 { *x / repetition_penalty } else { *x * repetition_penalty };
+                // A penalty below 1 makes more likely, but of nothing an infinity.
+                *x = less.clamp(f32::MIN, f32::MAX);
             }
         }
         if presence_penalty != 0.0 || frequency_penalty != 0.0 {
@@ -131,10 +133,11 @@ fn most_likely(logits: &[f32]) -> u32 {
 }
 
 /// The probabilities of candidates, the greatest logit first.
-fn softmax(candidates: &[(u32, f32)]) -> Vec<f64> {
-    let greatest = f64::from(candidates[0].1);
-    let weights: Vec<f64> =
-        candidates.iter().map(|(_, x)| (f64::from(*x) - greatest).exp()).collect();
+fn softmax(candidates: &[(u32, f32)], temperature: f32) -> Vec<f64> {
+    let (greatest, temperature) = (f64::from(candidates[0].1), f64::from(temperature));
+    // Differences, so that nothing overflows however small the temperature is.
+    let weight = |x: f32| ((f64::from(x) - greatest) / temperature).exp();
+    let weights: Vec<f64> = candidates.iter().map(|(_, x)| weight(*x)).collect();
     let sum: f64 = weights.iter().sum();
     weights.into_iter().map(|w| w / sum).collect()
 }
@@ -172,6 +175,16 @@ mod tests {
         near(drawn(Sampling { top_p: Some(0.01), ..warm.clone() }), [1.0, 0.0, 0.0, 0.0]);
         near(drawn(Sampling { min_p: Some(0.4), ..warm.clone() }), [0.667, 0.333, 0.0, 0.0]);
         near(drawn(Sampling { top_k: Some(1), ..warm }), [1.0, 0.0, 0.0, 0.0]);
+    }
+
+    #[test]
+    fn a_very_small_temperature_takes_the_most_likely() {
+        for temperature in [1e-40, f32::MIN_POSITIVE, 1e-30] {
+            let mut sampler = Sampler::new(Sampling { temperature, ..Default::default() });
+            (0..50).for_each(|_| assert_eq!(sampler.choose(&[7.0, 9.0, 8.0], &[], &[]), 1));
+            // A difference is one, whatever the numbers are.
+            assert_eq!(sampler.choose(&[-9.0, -7.0, -8.0], &[], &[]), 1);
+        }
     }
 
     #[test]

@@ -1,30 +1,29 @@
 //! [`TextWriter`]: the text that tokens make, as they come.
 
-use slicegpt_corpus::Vocabulary;
+use slicegpt_corpus::{Result, Vocabulary};
 
-/// Tokens before the first that text is made of together with it, so that it is known whether a space
-/// stands between them.
-const BEFORE: usize = 6;
+use crate::tail::{FAR, OTHERS, UNFINISHED, tail};
 
-/// What stands for bytes that are no character yet.
-const UNFINISHED: char = '\u{FFFD}';
+/// Tokens that may wait for the rest of a character. More of them are none.
+const HELD: usize = 16;
 
 /// The text of tokens as they come: a character of several tokens appears with the last of them.
 #[derive(Clone, Debug)]
 pub struct TextWriter {
+    /// The end of what comes before, until the first token comes.
+    prompt: Option<Vec<u32>>,
+    /// Tokens that are decoded together with those that are new: a few whose text is known, and those
+    /// that wait.
     ids: Vec<u32>,
-    /// Tokens whose text is known.
+    /// How many of them have text that is known.
     written: usize,
-    /// From here on tokens are decoded together with those that are new.
-    start: usize,
 }
 
 impl TextWriter {
     /// For what follows `prompt`.
     pub fn after(prompt: &[u32]) -> Self {
-        let ids = prompt[prompt.len().saturating_sub(BEFORE)..].to_vec();
-        let written = ids.len();
-        Self { ids, written, start: 0 }
+        let prompt = prompt[prompt.len().saturating_sub(FAR)..].to_vec();
+        Self { prompt: Some(prompt), ids: Vec::new(), written: 0 }
     }
 
     /// The text that has become certain with token `id`; often none.
@@ -32,15 +31,23 @@ impl TextWriter {
     /// # Errors
     ///
     /// If the tokenizer fails.
-    pub fn push(&mut self, id: u32, vocabulary: &Vocabulary) -> slicegpt_corpus::Result<String> {
-        self.ids.push(id);
-        let (before, all) = self.texts(vocabulary)?;
-        if all.len() <= before.len() || all.ends_with(UNFINISHED) {
+    pub fn push(&mut self, id: u32, vocabulary: &Vocabulary) -> Result<String> {
+        self.begin(vocabulary)?;
+        if vocabulary.special(id).is_some() {
             return Ok(String::new());
         }
-        self.start = self.written;
+        self.ids.push(id);
+        let More { text, whole, joined } = self.more(vocabulary)?;
+        // What never becomes a character is not waited for: each token decodes all that wait.
+        if !whole && self.ids.len() - self.written < HELD {
+            return Ok(String::new());
+        }
+        // A character stays whole: the bytes of a part of one make others of the rest.
+        if !joined || self.ids.len() >= 2 * HELD {
+            self.ids.drain(..self.written);
+        }
         self.written = self.ids.len();
-        Ok(rest(&all, &before))
+        Ok(text)
     }
 
     /// What of the text is left when no more tokens come.
@@ -48,23 +55,130 @@ impl TextWriter {
     /// # Errors
     ///
     /// If the tokenizer fails.
-    pub fn finish(&mut self, vocabulary: &Vocabulary) -> slicegpt_corpus::Result<String> {
-        let (before, all) = self.texts(vocabulary)?;
+    pub fn finish(&mut self, vocabulary: &Vocabulary) -> Result<String> {
+        self.begin(vocabulary)?;
+        let more = self.more(vocabulary)?;
         self.written = self.ids.len();
-        Ok(rest(&all, &before))
+        Ok(more.text)
     }
 
-    fn texts(&self, vocabulary: &Vocabulary) -> slicegpt_corpus::Result<(String, String)> {
-        let before = vocabulary.decode(&self.ids[self.start..self.written])?;
-        Ok((before, vocabulary.decode(&self.ids[self.start..])?))
+    fn begin(&mut self, vocabulary: &Vocabulary) -> Result<()> {
+        if let Some(prompt) = self.prompt.take() {
+            self.ids = tail(&prompt, vocabulary)?;
+            self.written = self.ids.len();
+        }
+        Ok(())
+    }
+
+    fn more(&self, vocabulary: &Vocabulary) -> Result<More> {
+        let before = vocabulary.decode(&self.ids[..self.written])?;
+        let all = vocabulary.decode(&self.ids)?;
+        let joined = before.ends_with(UNFINISHED);
+        let text = match all.strip_prefix(&before) {
+            Some(more) => more.to_string(),
+            // The character that `before` ends in has become one.
+            None => {
+                let known = self.known(vocabulary)?;
+                all.chars().skip(known.chars().count()).collect()
+            }
+        };
+        let whole = !text.is_empty() && !all.ends_with(UNFINISHED);
+        Ok(More { text, whole, joined })
+    }
+
+    /// The text that is known, without the beginning of a character.
+    fn known(&self, vocabulary: &Vocabulary) -> Result<String> {
+        for written in (self.written.saturating_sub(OTHERS)..=self.written).rev() {
+            let known = vocabulary.decode(&self.ids[..written])?;
+            if !known.ends_with(UNFINISHED) {
+                return Ok(known);
+            }
+        }
+        let known = vocabulary.decode(&self.ids[..self.written])?;
+        Ok(known.trim_end_matches(UNFINISHED).into())
     }
 }
 
-/// What `all` has behind `before`.
-fn rest(all: &str, before: &str) -> String {
-    match all.strip_prefix(before) {
-        Some(rest) => rest.to_string(),
-        // An unfinished character at the end of `before` has become one.
-        None => all.chars().skip(before.trim_end_matches(UNFINISHED).chars().count()).collect(),
+/// The tokens that wait.
+struct More {
+    text: String,
+    /// It is whole characters.
+    whole: bool,
+    /// It may begin in the last character before.
+    joined: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use slicegpt_testkit::fixtures;
+
+    use super::*;
+
+    fn vocabulary(model: &str) -> Vocabulary {
+        Vocabulary::open(&fixtures().join("models").join(model)).unwrap()
+    }
+
+    /// The text of `ids` behind `prompt`, token by token.
+    fn run(prompt: &[u32], ids: &[u32], vocabulary: &Vocabulary) -> Vec<String> {
+        let mut writer = TextWriter::after(prompt);
+        let mut pieces: Vec<String> =
+            ids.iter().map(|id| writer.push(*id, vocabulary).unwrap()).collect();
+        pieces.push(writer.finish(vocabulary).unwrap());
+        pieces
+    }
+
+    #[test]
+    fn characters_come_whole_wherever_a_prompt_ends() {
+        for model in ["ts-phi3", "ts-llama3-gqa"] {
+            let vocabulary = vocabulary(model);
+            let text = "He said 😀😀😀 to 猫猫é her";
+            let ids = vocabulary.encode_inner(text).unwrap();
+            assert!(ids.len() > 20, "{model}: bytes are tokens");
+            for prompt in 0..ids.len() {
+                let (prompt, rest) = ids.split_at(prompt);
+                let found = run(prompt, rest, &vocabulary).concat();
+                // The tokens behind the prompt complete the character in which it may end.
+                let known = text.strip_suffix(&found);
+                let known = known.unwrap_or_else(|| panic!("{model}: {found:?} behind {prompt:?}"));
+                let tokens = |text: &str| vocabulary.encode_inner(text).unwrap().len();
+                let next = text[known.len()..].chars().next();
+                let more = next.map_or(usize::MAX, |next| tokens(&format!("{known}{next}")));
+                let all = (tokens(known)..more, prompt.len());
+                assert!(all.0.contains(&all.1), "{model}: {found:?}: {all:?}: {ids:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn special_tokens_have_no_text_and_hide_no_space() {
+        let vocabulary = vocabulary("ts-phi3");
+        let end = vocabulary.id_of("</s>").unwrap();
+        let ids = vocabulary.encode_inner("a dog").unwrap();
+        let (prompt, word) = ids.split_at(ids.len() - 1);
+        let prompt = [prompt, &[end; 20]].concat();
+        let found = run(&prompt, &[&[end; 20], word].concat(), &vocabulary).concat();
+        let all = vocabulary.decode(&ids).unwrap();
+        assert_eq!(found, all.strip_prefix(&vocabulary.decode(&prompt).unwrap()).unwrap());
+    }
+
+    #[test]
+    fn what_is_never_a_character_is_not_kept() {
+        for model in ["ts-phi3", "ts-llama3-gqa"] {
+            let vocabulary = vocabulary(model);
+            let special = if model == "ts-phi3" { "</s>" } else { "<|end_of_text|>" };
+            // The last byte of a character, alone.
+            let byte = *vocabulary.encode_inner("😀").unwrap().last().unwrap();
+            for id in [byte, vocabulary.id_of(special).unwrap(), 1_000_000] {
+                let mut writer = TextWriter::after(&[]);
+                let mut text = String::new();
+                for _ in 0..1000 {
+                    text.push_str(&writer.push(id, &vocabulary).unwrap());
+                    assert!(writer.ids.len() <= 2 * HELD, "{model}: {}", writer.ids.len());
+                }
+                text.push_str(&writer.finish(&vocabulary).unwrap());
+                let want = vocabulary.decode(&[id; 1000]).unwrap();
+                assert_eq!(text, want, "{model}: {id}");
+            }
+        }
     }
 }

@@ -3,15 +3,19 @@
 use std::sync::Arc;
 
 use axum::response::Response;
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::Value;
 use slicegpt_corpus::CorpusError;
-use slicegpt_generate::Finish;
+use slicegpt_generate::{Finish, Score};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::mpsc::Receiver;
+use tokio::task::spawn_blocking;
 use tokio::time::{Instant, timeout_at};
 
 use crate::app::App;
-use crate::error::{ApiError, json_response};
+use crate::error::ApiError;
 use crate::job::{Event, What};
+use crate::sliced::sliced;
 use crate::tokens::{Named, Namer};
 
 /// Something new of a text; or all of it, which is the sum of these.
@@ -39,10 +43,10 @@ pub trait Shape: Send + Sync + 'static {
     fn opening(&self, index: usize) -> Option<Value>;
 
     /// A choice of an answer.
-    fn whole(&self, text: &Delta) -> Value;
+    fn whole(&self, text: &Delta) -> impl Serialize;
 
     /// A choice of a part of a stream.
-    fn part(&self, delta: &Delta) -> Value;
+    fn part(&self, delta: &Delta) -> impl Serialize;
 }
 
 /// Why a text ended, in OpenAI's words.
@@ -56,8 +60,8 @@ pub fn finish_reason(delta: &Delta) -> Option<&'static str> {
 /// A text on its way.
 pub struct Text {
     /// The tokens and the text of the prompt.
-    pub prompt: Vec<u32>,
-    pub prompt_text: String,
+    pub prompt: Arc<[u32]>,
+    pub prompt_text: Arc<str>,
     /// Whether anything follows the prompt.
     pub goes_on: bool,
     pub namer: Namer,
@@ -78,6 +82,31 @@ pub struct Answer {
     pub completion_tokens: usize,
     pub deadline: Instant,
     pub id: u64,
+    /// When it was begun, in seconds since 1970.
+    pub created: u64,
+    /// Its share of the memory of all answers, given back when its last byte is out.
+    pub share: Option<OwnedSemaphorePermit>,
+}
+
+/// What is around choices.
+#[derive(Serialize)]
+pub struct Object<'a, C> {
+    id: String,
+    object: &'static str,
+    created: u64,
+    model: &'a str,
+    choices: Vec<C>,
+    /// Absent, null, or tokens.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    usage: Option<Option<Usage>>,
+}
+
+/// Tokens of a request.
+#[derive(Serialize)]
+pub struct Usage {
+    prompt_tokens: usize,
+    completion_tokens: usize,
+    total_tokens: usize,
 }
 
 impl Answer {
@@ -86,41 +115,35 @@ impl Answer {
         if self.left == 0 {
             return None;
         }
-        Some(match timeout_at(self.deadline, self.events.recv()).await {
-            Err(_) => Err(ApiError::took_too_long()),
-            Ok(None) => Err(ApiError::internal("the text was given up: its reader was too slow")),
-            Ok(Some(event)) => self.delta(event),
-        })
+        let deadline = self.deadline;
+        let next = async {
+            match self.events.recv().await {
+                None => Err(ApiError::internal("the text was given up: its reader was too slow")),
+                Some(event) => self.delta(event).await,
+            }
+        };
+        Some(timeout_at(deadline, next).await.unwrap_or_else(|_| Err(ApiError::took_too_long())))
     }
 
-    fn delta(&mut self, Event { index, what }: Event) -> Result<Delta, ApiError> {
-        let failed = |error: CorpusError| ApiError::internal(error.to_string());
-        let vocabulary = &self.app.language.vocabulary;
-        let text = &mut self.texts[index];
+    async fn delta(&mut self, Event { index, what }: Event) -> Result<Delta, ApiError> {
         let mut delta = Delta { index, text: String::new(), tokens: None, finish: None };
         delta.tokens = self.told.then(Vec::new);
         match what {
             What::Failed(message) => return Err(ApiError::internal(message)),
             What::Read(scores) => {
                 if self.echo {
-                    delta.text = std::mem::take(&mut text.prompt_text);
-                    if let Some(tokens) = &mut delta.tokens {
-                        let scores = std::iter::once(None).chain(scores.iter().map(Some));
-                        // A long prompt has many tokens to be named.
-                        *tokens = tokio::task::block_in_place(|| {
-                            let ids = text.prompt.iter().zip(scores);
-                            ids.map(|(id, score)| text.namer.name(*id, score, vocabulary))
-                                .collect::<Result<_, _>>()
-                                .map_err(failed)
-                        })?;
+                    delta.text = self.texts[index].prompt_text.to_string();
+                    if self.told {
+                        delta.tokens = Some(self.name_prompt(index, scores).await?);
                     }
                 }
-                delta.finish = (!text.goes_on).then_some(Finish::Length);
+                delta.finish = (!self.texts[index].goes_on).then_some(Finish::Length);
             }
             What::Token(piece, score) => {
                 self.completion_tokens += 1;
                 if let Some(tokens) = &mut delta.tokens {
-                    let named = text.namer.name(piece.id, score.as_ref(), vocabulary);
+                    let vocabulary = &self.app.language.vocabulary;
+                    let named = self.texts[index].namer.name(piece.id, score.as_ref(), vocabulary);
                     tokens.push(named.map_err(failed)?);
                 }
                 delta.text = piece.text;
@@ -133,8 +156,33 @@ impl Answer {
         Ok(delta)
     }
 
+    /// The tokens of a prompt with how likely they were, from the second one on.
+    async fn name_prompt(
+        &mut self,
+        index: usize,
+        scores: Vec<Score>,
+    ) -> Result<Vec<Named>, ApiError> {
+        let app = self.app.clone();
+        let text = &mut self.texts[index];
+        let prompt = text.prompt.clone();
+        let mut namer = Namer::of(text.prompt_text.clone());
+        // A long prompt has many tokens to be named: not where others wait.
+        let work = spawn_blocking(move || {
+            let scores = std::iter::once(None).chain(scores.iter().map(Some));
+            let tokens = prompt.iter().zip(scores);
+            let vocabulary = &app.language.vocabulary;
+            let tokens = tokens.map(|(id, score)| namer.name(*id, score, vocabulary));
+            let tokens = tokens.collect::<Result<Vec<_>, _>>()?;
+            namer.end_prompt(&prompt);
+            Ok((namer, tokens))
+        });
+        let (namer, tokens) = work.await.map_err(lost)?.map_err(failed)?;
+        text.namer = namer;
+        Ok(tokens)
+    }
+
     /// Waits for all of it.
-    pub async fn whole<S: Shape>(mut self, shape: &S) -> Result<Response, ApiError> {
+    pub async fn whole<S: Shape>(mut self, shape: S) -> Result<Response, ApiError> {
         let mut texts: Vec<Delta> = (0..self.texts.len())
             .map(|index| Delta {
                 index,
@@ -152,29 +200,55 @@ impl Answer {
                 all.extend(tokens);
             }
         }
-        let choices = texts.iter().map(|text| shape.whole(text)).collect();
-        let mut object = self.object::<S>(S::WHOLE, choices);
-        object["usage"] = self.usage();
-        Ok(json_response(&object))
+        let (share, deadline) = (self.share.take(), self.deadline);
+        let long = self.told;
+        let write = move || {
+            let choices = texts.iter().map(|text| shape.whole(text)).collect();
+            let usage = Some(Some(self.usage()));
+            serde_json::to_vec(&self.object::<S, _>(S::WHOLE, choices, usage))
+        };
+        let json = match long {
+            false => write(),
+            true => match timeout_at(deadline, spawn_blocking(write)).await {
+                Err(_) => return Err(ApiError::took_too_long()),
+                Ok(json) => json.map_err(lost)?,
+            },
+        };
+        Ok(sliced(json.map_err(|error| ApiError::internal(error.to_string()))?, share))
     }
 
     /// What is around choices.
-    pub fn object<S: Shape>(&self, object: &str, choices: Vec<Value>) -> Value {
-        json!({
-            "id": format!("{}-{:x}-{}", S::PREFIX, self.app.started, self.id),
-            "object": object,
-            "created": crate::app::now(),
-            "model": self.app.language.name,
-            "choices": choices,
-        })
+    pub fn object<S: Shape, C>(
+        &self,
+        object: &'static str,
+        choices: Vec<C>,
+        usage: Option<Option<Usage>>,
+    ) -> Object<'_, C> {
+        Object {
+            id: format!("{}-{:x}-{}", S::PREFIX, self.app.started, self.id),
+            object,
+            created: self.created,
+            model: &self.app.language.name,
+            choices,
+            usage,
+        }
     }
 
     /// Tokens so far.
-    pub fn usage(&self) -> Value {
-        json!({
-            "prompt_tokens": self.prompt_tokens,
-            "completion_tokens": self.completion_tokens,
-            "total_tokens": self.prompt_tokens + self.completion_tokens,
-        })
+    pub fn usage(&self) -> Usage {
+        Usage {
+            prompt_tokens: self.prompt_tokens,
+            completion_tokens: self.completion_tokens,
+            total_tokens: self.prompt_tokens + self.completion_tokens,
+        }
     }
+}
+
+fn failed(error: CorpusError) -> ApiError {
+    ApiError::internal(error.to_string())
+}
+
+/// Work elsewhere did not come to its end.
+fn lost(error: tokio::task::JoinError) -> ApiError {
+    ApiError::internal(format!("the answer was not made: {error}"))
 }

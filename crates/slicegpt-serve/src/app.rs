@@ -6,18 +6,19 @@ use std::sync::mpsc::Sender;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use axum::response::Response;
-use slicegpt_generate::Sampling;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError, mpsc};
+use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
 
 use crate::answer::{Answer, Shape, Text};
 use crate::asked::Asked;
+use crate::budget::Budget;
 use crate::error::ApiError;
 use crate::job::Job;
 use crate::language::Language;
 use crate::limits::Limits;
 use crate::metrics::Metrics;
-use crate::prompt::{Prompt, Tokenised};
+use crate::prompt::{Prompt, Reader, Tokenised};
 use crate::stream::stream;
 use crate::tokens::Namer;
 
@@ -41,6 +42,9 @@ pub struct App {
     jobs: Sender<Job>,
     /// Places of texts, waiting or run.
     places: Arc<Semaphore>,
+    /// Memory of answers.
+    budget: Budget,
+    reader: Reader,
     requests: AtomicU64,
     /// The seed of the next text that asks for none.
     seed: AtomicU64,
@@ -56,7 +60,6 @@ impl App {
         jobs: Sender<Job>,
     ) -> Self {
         Self {
-            language,
             api_key,
             context,
             jobs,
@@ -65,8 +68,11 @@ impl App {
             closing: AtomicBool::new(false),
             active: AtomicUsize::new(0),
             places: Arc::new(Semaphore::new(limits.sequences + limits.queue)),
+            budget: Budget::new(limits.answer_bytes),
+            reader: Reader::new(&language, context),
             requests: AtomicU64::new(0),
             seed: AtomicU64::new(seed),
+            language,
             limits,
         }
     }
@@ -90,11 +96,12 @@ impl App {
         let (places, prompts) = self.clone().tokenise(prompts, places, deadline).await?;
         let lengths = prompts.iter().map(|prompt| self.length(prompt, asked.most, most));
         let lengths = lengths.collect::<Result<Vec<_>, _>>()?;
+        let share = self.budget.share(&asked, &prompts, &lengths)?;
         let stream_usage = (asked.stream, asked.usage);
-        let answer = self.begin(asked, prompts, lengths, places, deadline)?;
+        let answer = self.begin(asked, prompts, lengths, (places, share), deadline)?;
         match stream_usage {
             (true, usage) => stream(answer, shape, usage).await,
-            (false, _) => answer.whole(&shape).await,
+            (false, _) => answer.whole(shape).await,
         }
     }
 
@@ -121,11 +128,20 @@ impl App {
         places: OwnedSemaphorePermit,
         deadline: Instant,
     ) -> Result<(OwnedSemaphorePermit, Vec<Tokenised>), ApiError> {
-        let work = tokio::task::spawn_blocking(move || {
-            let prompts = prompts.into_iter().map(|prompt| prompt.tokenise(&self.language));
-            Ok((places, prompts.collect::<Result<_, _>>()?))
-        });
-        match timeout_at(deadline, work).await {
+        let gone = Arc::new(AtomicBool::new(false));
+        let flag = gone.clone();
+        let mut work = Tokenising(
+            tokio::task::spawn_blocking(move || {
+                let prompts =
+                    prompts.into_iter().map(|prompt| match flag.load(Ordering::Relaxed) {
+                        true => Err(ApiError::took_too_long()),
+                        false => self.reader.tokenise(prompt, &self.language),
+                    });
+                Ok((places, prompts.collect::<Result<_, _>>()?))
+            }),
+            gone,
+        );
+        match timeout_at(deadline, &mut work.0).await {
             Err(_) => Err(ApiError::took_too_long()),
             Ok(Err(panic)) => Err(ApiError::internal(format!("the prompt was not read: {panic}"))),
             Ok(Ok(result)) => result,
@@ -160,34 +176,34 @@ impl App {
         asked: Asked,
         prompts: Vec<Tokenised>,
         lengths: Vec<usize>,
-        mut places: OwnedSemaphorePermit,
+        (mut places, share): (OwnedSemaphorePermit, OwnedSemaphorePermit),
         deadline: Instant,
     ) -> Result<Answer, ApiError> {
         let count = prompts.len() * asked.n;
         let (sender, events) = mpsc::channel(EVENTS.max(2 * count));
         let prompt_tokens = prompts.iter().map(|prompt| prompt.ids.len()).sum();
-        let next = || self.seed.fetch_add(asked.n as u64, Ordering::Relaxed);
         let mut texts = Vec::with_capacity(count);
-        for (prompt, most) in prompts.iter().zip(lengths) {
+        let (asked, stalled) = (Arc::new(asked), Arc::default());
+        let next = || self.seed.fetch_add(asked.n as u64, Ordering::Relaxed);
+        for (Tokenised { ids, text }, most) in prompts.into_iter().zip(lengths) {
+            let (prompt, prompt_text) = (Arc::<[u32]>::from(ids), Arc::<str>::from(text));
             let seed = asked.seed.unwrap_or_else(next);
             for nth in 0..asked.n {
-                let sampling =
-                    Sampling { seed: seed.wrapping_add(nth as u64), ..asked.sampling.clone() };
                 let job = Job {
                     index: texts.len(),
-                    prompt: prompt.ids.clone(),
-                    sampling,
-                    ending: asked.ending(most),
-                    score_prompt: asked.echo && asked.alternatives.is_some(),
-                    alternatives: asked.alternatives,
+                    prompt: prompt.clone(),
+                    asked: asked.clone(),
+                    seed: seed.wrapping_add(nth as u64),
+                    most,
                     events: sender.clone(),
+                    stalled: Arc::clone(&stalled),
                     place: places.split(1).expect("there is a place for each text"),
                 };
                 self.jobs.send(job).map_err(|_| ApiError::closing())?;
                 texts.push(Text {
-                    namer: Namer::after(if asked.echo { &[] } else { &prompt.ids }),
-                    prompt: prompt.ids.clone(),
-                    prompt_text: prompt.text.clone(),
+                    namer: Namer::after(&prompt),
+                    prompt: prompt.clone(),
+                    prompt_text: prompt_text.clone(),
                     goes_on: most > 0,
                 });
             }
@@ -202,8 +218,21 @@ impl App {
             completion_tokens: 0,
             deadline,
             id: self.requests.fetch_add(1, Ordering::Relaxed),
+            created: now(),
+            share: Some(share),
             app: self,
         })
+    }
+}
+
+/// Prompts that are being tokenised: no more of them where nobody waits any longer.
+struct Tokenising<T>(JoinHandle<T>, Arc<AtomicBool>);
+
+impl<T> Drop for Tokenising<T> {
+    fn drop(&mut self) {
+        self.1.store(true, Ordering::Relaxed);
+        // If it has not begun.
+        self.0.abort();
     }
 }
 

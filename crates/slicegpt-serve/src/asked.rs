@@ -12,6 +12,9 @@ const MOST_TEXTS: usize = 128;
 /// Strings that end a text, at most.
 const MOST_STOPS: usize = 64;
 
+/// Bytes of such a string, at most: every text is searched for it, token by token.
+const MOST_STOP_BYTES: usize = 1024;
+
 /// Alternatives that are told of a token, at most.
 pub const MOST_ALTERNATIVES: usize = 20;
 
@@ -84,6 +87,11 @@ impl Asked {
         let seed = fields.integer("seed", i64::MIN..=i64::MAX)?.map(|seed| seed as u64);
         let n = fields.count("n", 1, MOST_TEXTS)?.unwrap_or(1);
         let stops = fields.texts("stop", MOST_STOPS)?;
+        if let Some(long) = stops.iter().find(|stop| stop.len() > MOST_STOP_BYTES) {
+            let message =
+                format!("'stop' has a string of {} bytes; {MOST_STOP_BYTES} at most", long.len());
+            return Err(ApiError::invalid("stop", "invalid_value", message));
+        }
         let ends = if fields.flag("ignore_eos")? { Vec::new() } else { defaults.ends.clone() };
         fields.fixed("logit_bias", &[json!({})], "logits are taken as they are")?;
         fields.ignore(IGNORED);
@@ -94,6 +102,11 @@ impl Asked {
     /// When a text of `most` tokens ends.
     pub fn ending(&self, most: usize) -> Ending {
         Ending { most, ends: self.ends.clone(), stops: self.stops.clone() }
+    }
+
+    /// Whether the tokens of prompts are told how likely they were.
+    pub fn scores_prompts(&self) -> bool {
+        self.echo && self.alternatives.is_some()
     }
 }
 

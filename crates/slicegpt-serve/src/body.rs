@@ -10,8 +10,8 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::error::ApiError;
 
-/// How long a body that is too large is read on. Many clients read no answer before they have written
-/// everything.
+/// How long a body that is too large, or that is for nothing, is read on. Many clients read no answer
+/// before they have written everything.
 const DRAIN: Duration = Duration::from_secs(2);
 
 /// Bytes that are read on then, at most.
@@ -38,17 +38,25 @@ pub async fn read(request: Request, most: usize, deadline: Instant) -> Result<Ve
         }
     }
     drop(bytes);
-    let _ = timeout(DRAIN, drain(body)).await;
+    drain(body).await;
     Err(ApiError::too_large(most))
+}
+
+/// Reads the body of a request that is answered without it.
+pub async fn discard(request: Request) {
+    drain(request.into_body().into_data_stream()).await;
 }
 
 async fn drain(mut body: BodyDataStream) {
     let mut left = DRAINED;
     // What is more than that is not read: the connection ends with the answer.
-    while let Some(Ok(more)) = body.next().await {
-        left = left.saturating_sub(more.len());
-        if left == 0 {
-            break;
+    let drain = async {
+        while let Some(Ok(more)) = body.next().await {
+            left = left.saturating_sub(more.len());
+            if left == 0 {
+                break;
+            }
         }
-    }
+    };
+    let _ = timeout(DRAIN, drain).await;
 }

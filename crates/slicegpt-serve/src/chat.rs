@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::{Request, State};
 use axum::response::Response;
+use serde::Serialize;
 use serde_json::{Value, json};
 use slicegpt_generate::Message;
 
@@ -14,7 +15,7 @@ use crate::body;
 use crate::error::ApiError;
 use crate::fields::{Fields, wrong_type};
 use crate::prompt::Prompt;
-use crate::tokens::Named;
+use crate::tokens::{Each, Named};
 
 /// Answers a request.
 pub async fn chat(State(app): State<Arc<App>>, request: Request) -> Result<Response, ApiError> {
@@ -130,40 +131,86 @@ impl Shape for Chat {
         }))
     }
 
-    fn whole(&self, delta: &Delta) -> Value {
-        json!({
-            "index": delta.index,
-            "message": {"role": "assistant", "content": delta.text, "refusal": null},
-            "logprobs": delta.tokens.as_deref().map(logprobs),
-            "finish_reason": finish_reason(delta),
-        })
+    fn whole(&self, delta: &Delta) -> impl Serialize {
+        Choice {
+            index: delta.index,
+            message: Some(Said { role: "assistant", content: &delta.text, refusal: () }),
+            delta: None,
+            logprobs: delta.tokens.as_deref().map(logprobs),
+            finish_reason: finish_reason(delta),
+        }
     }
 
-    fn part(&self, delta: &Delta) -> Value {
-        let content = match delta.text.is_empty() {
-            true => json!({}),
-            false => json!({"content": delta.text}),
-        };
-        json!({
-            "index": delta.index,
-            "delta": content,
-            "logprobs": delta.tokens.as_deref().map(logprobs),
-            "finish_reason": finish_reason(delta),
-        })
+    fn part(&self, delta: &Delta) -> impl Serialize {
+        let content = (!delta.text.is_empty()).then_some(delta.text.as_str());
+        Choice {
+            index: delta.index,
+            message: None,
+            delta: Some(More { content }),
+            logprobs: delta.tokens.as_deref().map(logprobs),
+            finish_reason: finish_reason(delta),
+        }
     }
 }
 
-fn logprobs(tokens: &[Named]) -> Value {
-    let one = |text: &str, log_probability: Option<f32>| {
-        // Bytes that are no character by themselves have no text, and so no bytes that are known.
-        let bytes = (!text.contains('\u{FFFD}')).then_some(text.as_bytes());
-        json!({"token": text, "logprob": log_probability, "bytes": bytes})
-    };
-    let token = |token: &Named| {
-        let mut value = one(&token.text, token.log_probability);
-        let top = token.top.iter().map(|(text, x)| one(text, Some(*x))).collect::<Vec<_>>();
-        value["top_logprobs"] = json!(top);
-        value
-    };
-    json!({"content": tokens.iter().map(token).collect::<Vec<_>>(), "refusal": null})
+/// A choice of an answer has a message, one of a part a delta.
+#[derive(Serialize)]
+struct Choice<'a> {
+    index: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    message: Option<Said<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    delta: Option<More<'a>>,
+    logprobs: Option<Logprobs<'a>>,
+    finish_reason: Option<&'static str>,
+}
+
+#[derive(Serialize)]
+struct Said<'a> {
+    role: &'static str,
+    content: &'a str,
+    refusal: (),
+}
+
+#[derive(Serialize)]
+struct More<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    content: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct Logprobs<'a> {
+    content: Each<'a, Named, Token<'a>>,
+    refusal: (),
+}
+
+/// A token, and how likely it was.
+#[derive(Serialize)]
+struct One<'a> {
+    token: &'a str,
+    logprob: Option<f32>,
+    /// Bytes that are no character by themselves have no text, and so none that are known.
+    bytes: Option<&'a [u8]>,
+}
+
+#[derive(Serialize)]
+struct Token<'a> {
+    #[serde(flatten)]
+    one: One<'a>,
+    top_logprobs: Each<'a, (String, f32), One<'a>>,
+}
+
+fn logprobs(tokens: &[Named]) -> Logprobs<'_> {
+    Logprobs { content: Each(tokens, token), refusal: () }
+}
+
+fn token(token: &Named) -> Token<'_> {
+    Token {
+        one: one(&token.text, token.log_probability),
+        top_logprobs: Each(&token.top, |(text, x)| one(text, Some(*x))),
+    }
+}
+
+fn one(token: &str, logprob: Option<f32>) -> One<'_> {
+    One { token, logprob, bytes: (!token.contains('\u{FFFD}')).then_some(token.as_bytes()) }
 }

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use axum::extract::{Request, State};
 use axum::response::Response;
-use serde_json::{Map, Value, json};
+use serde::ser::SerializeStruct;
+use serde::{Serialize, Serializer};
+use serde_json::{Value, json};
 
 use crate::answer::{Delta, Shape, finish_reason};
 use crate::app::App;
@@ -13,7 +15,7 @@ use crate::body;
 use crate::error::ApiError;
 use crate::fields::Fields;
 use crate::prompt::Prompt;
-use crate::tokens::Named;
+use crate::tokens::{Each, Named};
 
 /// Tokens, where nothing is said: OpenAI's.
 const MOST: usize = 16;
@@ -59,36 +61,61 @@ impl Shape for Completion {
         None
     }
 
-    fn whole(&self, delta: &Delta) -> Value {
-        json!({
-            "index": delta.index,
-            "text": delta.text,
-            "logprobs": delta.tokens.as_deref().map(logprobs),
-            "finish_reason": finish_reason(delta),
-        })
+    fn whole(&self, delta: &Delta) -> impl Serialize {
+        Choice {
+            index: delta.index,
+            text: &delta.text,
+            logprobs: delta.tokens.as_deref().map(Logprobs),
+            finish_reason: finish_reason(delta),
+        }
     }
 
-    fn part(&self, delta: &Delta) -> Value {
+    fn part(&self, delta: &Delta) -> impl Serialize {
         self.whole(delta)
     }
 }
 
-fn logprobs(tokens: &[Named]) -> Value {
-    let top = |token: &Named| {
-        token.log_probability?;
-        let mut alternatives = Map::new();
-        for (text, log_probability) in &token.top {
-            // Two tokens may have one text: the more likely one came first.
-            alternatives.entry(text).or_insert_with(|| json!(log_probability));
+#[derive(Serialize)]
+struct Choice<'a> {
+    index: usize,
+    text: &'a str,
+    logprobs: Option<Logprobs<'a>>,
+    finish_reason: Option<&'static str>,
+}
+
+/// What is told of tokens.
+struct Logprobs<'a>(&'a [Named]);
+
+impl Serialize for Logprobs<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut fields = serializer.serialize_struct("logprobs", 4)?;
+        fields.serialize_field("text_offset", &Each(self.0, |token| token.offset))?;
+        fields.serialize_field("token_logprobs", &Each(self.0, |token| token.log_probability))?;
+        fields.serialize_field("tokens", &Each(self.0, |token| token.text.as_str()))?;
+        fields.serialize_field("top_logprobs", &Each(self.0, top))?;
+        fields.end()
+    }
+}
+
+/// The most likely tokens, where they are known.
+fn top(token: &Named) -> Option<Top<'_>> {
+    Some(Top(token, token.log_probability?))
+}
+
+/// The most likely tokens, and the token itself.
+struct Top<'a>(&'a Named, f32);
+
+impl Serialize for Top<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Self(token, log_probability) = self;
+        let mut fields = Vec::with_capacity(token.top.len() + 1);
+        let alternatives = token.top.iter().map(|(text, x)| (text.as_str(), *x));
+        // Two tokens may have one text: the more likely one came first.
+        for (text, x) in alternatives.chain([(token.text.as_str(), *log_probability)]) {
+            if fields.iter().all(|(other, _)| *other != text) {
+                fields.push((text, x));
+            }
         }
-        // The token itself is always among them.
-        alternatives.entry(&token.text).or_insert_with(|| json!(token.log_probability));
-        Some(alternatives)
-    };
-    json!({
-        "text_offset": tokens.iter().map(|token| token.offset).collect::<Vec<_>>(),
-        "token_logprobs": tokens.iter().map(|token| token.log_probability).collect::<Vec<_>>(),
-        "tokens": tokens.iter().map(|token| &token.text).collect::<Vec<_>>(),
-        "top_logprobs": tokens.iter().map(top).collect::<Vec<_>>(),
-    })
+        serializer.collect_map(fields)
+    }
 }

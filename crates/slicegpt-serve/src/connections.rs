@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use axum::Router;
 use hyper::server::conn::http1;
+use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
@@ -15,6 +16,7 @@ use tokio::time::{Instant, sleep, timeout};
 use tokio_io_timeout::TimeoutStream;
 
 use crate::app::App;
+use crate::expiry::{Expiry, expired};
 use crate::routes::router;
 
 /// Bytes of an answer that wait in the server where the connection takes no more.
@@ -69,18 +71,24 @@ async fn accept(listener: &TcpListener, app: &Arc<App>, connections: &GracefulSh
         let _ = stream.set_nodelay(true);
         let mut stream = TimeoutStream::new(stream);
         stream.set_write_timeout(Some(app.limits.stall));
+        let (expiry, deadline) = Expiry::new();
+        let router = TowerToHyperService::new(router.clone());
+        let service = service_fn(move |mut request: hyper::Request<_>| {
+            request.extensions_mut().insert(expiry.clone());
+            router.call(request)
+        });
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(HEAD)
             .max_buf_size(BUFFER)
-            .serve_connection(
-                TokioIo::new(Box::pin(stream)),
-                TowerToHyperService::new(router.clone()),
-            );
+            .serve_connection(TokioIo::new(Box::pin(stream)), service);
         let connection = connections.watch(connection);
         tokio::spawn(async move {
-            // What is wrong with a connection is its client's to know.
-            let _ = connection.await;
+            tokio::select! {
+                // What is wrong with a connection is its client's to know.
+                _ = connection => {}
+                () = expired(deadline) => {}
+            }
             drop(place);
         });
     }

@@ -1,7 +1,7 @@
 //! [`ApiError`]: what is wrong, in the form that OpenAI's clients read.
 
+use axum::http::StatusCode;
 use axum::http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
-use axum::http::{Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
@@ -76,13 +76,11 @@ impl ApiError {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal_error", message)
     }
 
-    pub async fn no_route(method: Method, uri: Uri) -> Self {
-        let message = format!("Invalid URL ({method} {})", uri.path());
+    pub fn no_route(message: String) -> Self {
         Self::new(StatusCode::NOT_FOUND, "unknown_url", message)
     }
 
-    pub async fn no_method(method: Method, uri: Uri) -> Self {
-        let message = format!("{} does not take {method}", uri.path());
+    pub fn no_method(message: String) -> Self {
         Self::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", message)
     }
 

@@ -6,10 +6,10 @@
 //!
 //! | what | where |
 //! |---|---|
-//! | sockets, routes, who may come in | `server`, `connections`, `routes`, `watch`, `body` |
+//! | sockets, routes, who may come in | `server`, `connections`, `expiry`, `routes`, `watch`, `body` |
 //! | what is asked | `fields`, `asked`, `prompt`, `completions`, `chat` |
-//! | what is answered | `answer`, `stream`, `tokens`, `error`, `metrics` |
-//! | between both and the model | `job`, `app`, `scheduler`, `running`, `forward` |
+//! | what is answered | `answer`, `stream`, `sliced`, `tokens`, `error`, `metrics` |
+//! | between both and the model | `job`, `app`, `budget`, `scheduler`, `running`, `forward` |
 //!
 //! This crate refuses to know files, the command line, and how a tensor is computed.
 
@@ -17,10 +17,12 @@ mod answer;
 mod app;
 mod asked;
 mod body;
+mod budget;
 mod chat;
 mod completions;
 mod connections;
 mod error;
+mod expiry;
 mod fields;
 mod forward;
 mod job;
@@ -32,11 +34,12 @@ mod routes;
 mod running;
 mod scheduler;
 mod server;
+mod sliced;
 mod stream;
 mod tokens;
 mod watch;
 
-pub use forward::Forward;
+pub use forward::{Forward, Logits};
 pub use language::Language;
 pub use limits::Limits;
 pub use server::{Options, Server};

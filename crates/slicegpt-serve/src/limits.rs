@@ -11,6 +11,8 @@ pub struct Limits {
     pub queue: usize,
     /// Bytes of all caches together.
     pub cache_bytes: u64,
+    /// Bytes of all answers together, from before they are made until they are read.
+    pub answer_bytes: u64,
     /// Bytes of the body of a request.
     pub body_bytes: usize,
     /// Open connections.
@@ -27,6 +29,7 @@ impl Default for Limits {
             sequences: 64,
             queue: 256,
             cache_bytes: 2 << 30,
+            answer_bytes: 256 << 20,
             body_bytes: 4 << 20,
             connections: 1024,
             request: Duration::from_secs(600),

@@ -4,15 +4,17 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use axum::Router;
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
-use axum::http::HeaderMap;
 use axum::http::header::{AUTHORIZATION, CONTENT_TYPE};
+use axum::http::{HeaderMap, Uri};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use serde_json::{Value, json};
 
 use crate::app::App;
+use crate::body::discard;
 use crate::chat::chat;
 use crate::completions::completions;
 use crate::error::{ApiError, json_response};
@@ -25,12 +27,12 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/v1/models/{*id}", get(model))
         .route("/v1/completions", post(completions))
         .route("/v1/chat/completions", post(chat))
-        .method_not_allowed_fallback(ApiError::no_method)
+        .method_not_allowed_fallback(no_method)
         .route_layer(from_fn_with_state(app.clone(), let_in));
     let open = Router::new().route("/health", get(health)).route("/metrics", get(metrics));
-    open.method_not_allowed_fallback(ApiError::no_method)
+    open.method_not_allowed_fallback(no_method)
         .merge(guarded)
-        .fallback(ApiError::no_route)
+        .fallback(no_route)
         .layer(from_fn_with_state(app.clone(), watch))
         .with_state(app)
 }
@@ -41,13 +43,13 @@ async fn let_in(
     request: Request,
     next: Next,
 ) -> Result<Response, ApiError> {
-    if app.api_key.as_ref().is_some_and(|key| !has_key(request.headers(), key)) {
-        return Err(ApiError::no_key());
-    }
-    if app.closing.load(Ordering::SeqCst) {
-        return Err(ApiError::closing());
-    }
-    Ok(next.run(request).await)
+    let error = match &app.api_key {
+        Some(key) if !has_key(request.headers(), key) => ApiError::no_key(),
+        _ if app.closing.load(Ordering::SeqCst) => ApiError::closing(),
+        _ => return Ok(next.run(request).await),
+    };
+    discard(request).await;
+    Err(error)
 }
 
 fn has_key(headers: &HeaderMap, key: &str) -> bool {
@@ -62,10 +64,16 @@ async fn models(State(app): State<Arc<App>>) -> Response {
     json_response(&json!({"object": "list", "data": [described(&app)]}))
 }
 
-async fn model(State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<Response, ApiError> {
-    match id == app.language.name {
-        true => Ok(json_response(&described(&app))),
-        false => Err(ApiError::no_model(&id)),
+async fn model(
+    State(app): State<Arc<App>>,
+    uri: Uri,
+    id: Result<Path<String>, PathRejection>,
+) -> Result<Response, ApiError> {
+    match id {
+        Ok(Path(id)) if id == app.language.name => Ok(json_response(&described(&app))),
+        Ok(Path(id)) => Err(ApiError::no_model(&id)),
+        // Bytes that are no text name no model.
+        Err(_) => Err(ApiError::no_model(uri.path().trim_start_matches("/v1/models/"))),
     }
 }
 
@@ -77,6 +85,18 @@ fn described(app: &App) -> Value {
         "owned_by": "slicegpt",
         "max_model_len": app.context,
     })
+}
+
+async fn no_route(request: Request) -> ApiError {
+    let message = format!("Invalid URL ({} {})", request.method(), request.uri().path());
+    discard(request).await;
+    ApiError::no_route(message)
+}
+
+async fn no_method(request: Request) -> ApiError {
+    let message = format!("{} does not take {}", request.uri().path(), request.method());
+    discard(request).await;
+    ApiError::no_method(message)
 }
 
 async fn health(State(app): State<Arc<App>>) -> Result<Response, ApiError> {

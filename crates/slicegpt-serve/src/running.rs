@@ -1,9 +1,10 @@
 //! [`Running`]: a text that is being made, and its reader.
 
 use std::collections::VecDeque;
+use std::sync::{MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use slicegpt_generate::{Score, Sequence};
+use slicegpt_generate::{Sampling, Score, Sequence};
 use slicegpt_models::Cache;
 use tokio::sync::mpsc::error::TrySendError;
 
@@ -40,30 +41,22 @@ pub struct Running {
     pub told_read: bool,
     /// What its reader has not taken yet.
     pending: VecDeque<Event>,
-    /// Since when its reader takes nothing.
-    stalled: Option<Instant>,
 }
 
 impl Running {
     /// Begins with `job`, whose cache takes `bytes`; the model sees `context` tokens.
-    pub fn new(mut job: Job, bytes: u64, context: usize) -> Self {
-        let work = match job.ending.most {
+    pub fn new(job: Job, bytes: u64, context: usize) -> Self {
+        let work = match job.most {
             0 => Work::Read(Cache::with_capacity(job.prompt.len())),
             most => {
                 let cache = Cache::with_capacity(job.prompt.len() + most);
-                let prompt = job.prompt.clone();
-                let ending = std::mem::take(&mut job.ending);
-                Work::Write(Box::new(Sequence::new(
-                    prompt,
-                    cache,
-                    job.sampling.clone(),
-                    ending,
-                    context,
-                )))
+                let sampling = Sampling { seed: job.seed, ..job.asked.sampling.clone() };
+                let (prompt, ending) = (job.prompt.to_vec(), job.asked.ending(most));
+                Work::Write(Box::new(Sequence::new(prompt, cache, sampling, ending, context)))
             }
         };
         let (scores, pending) = (Vec::new(), VecDeque::new());
-        Self { job, work: Some(work), scores, bytes, told_read: false, pending, stalled: None }
+        Self { job, work: Some(work), scores, bytes, told_read: false, pending }
     }
 
     /// What it has been given so far.
@@ -81,7 +74,7 @@ impl Running {
         // What follows the last token of a prompt is no token of it.
         let unscored = (self.job.prompt.len() - 1).saturating_sub(seen);
         Some(match work {
-            _ if self.job.score_prompt && unscored > 0 => Need::Scores(unscored),
+            _ if self.job.asked.scores_prompts() && unscored > 0 => Need::Scores(unscored),
             Work::Write(sequence) => Need::Token(sequence.next().0.len()),
             Work::Read(_) => Need::Nothing,
         })
@@ -110,10 +103,10 @@ impl Running {
     pub fn flush(&mut self) {
         while let Some(event) = self.pending.pop_front() {
             match self.job.events.try_send(event) {
-                Ok(()) => self.stalled = None,
+                Ok(()) => *self.stalled() = None,
                 Err(TrySendError::Full(event)) => {
                     self.pending.push_front(event);
-                    self.stalled.get_or_insert_with(Instant::now);
+                    self.stalled().get_or_insert_with(Instant::now);
                     return;
                 }
                 Err(TrySendError::Closed(_)) => self.pending.clear(),
@@ -121,9 +114,15 @@ impl Running {
         }
     }
 
-    /// Whether its reader has taken nothing for too long.
+    /// Whether it waits for its reader, who has taken nothing of any of the request's texts for too long.
     pub fn is_stalled(&self, most: Duration) -> bool {
-        self.stalled.is_some_and(|since| since.elapsed() > most)
+        let waits = !self.pending.is_empty();
+        waits && self.stalled().is_some_and(|since| since.elapsed() > most)
+    }
+
+    fn stalled(&self) -> MutexGuard<'_, Option<Instant>> {
+        // An instant is never half written.
+        self.job.stalled.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether there is nothing more to do for it.

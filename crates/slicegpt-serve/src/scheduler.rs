@@ -37,6 +37,8 @@ pub struct Scheduler<'a> {
     log: &'a dyn Fn(&str),
     waiting: VecDeque<Job>,
     running: Vec<Running>,
+    /// How often readers were given what waits for them.
+    rounds: usize,
 }
 
 impl<'a> Scheduler<'a> {
@@ -46,7 +48,8 @@ impl<'a> Scheduler<'a> {
         jobs: Receiver<Job>,
         log: &'a dyn Fn(&str),
     ) -> Self {
-        Self { app, forward, jobs, log, waiting: VecDeque::new(), running: Vec::new() }
+        let (waiting, running) = (VecDeque::new(), Vec::new());
+        Self { app, forward, jobs, log, waiting, running, rounds: 0 }
     }
 
     /// Runs what comes until it is `over`.
@@ -88,21 +91,32 @@ impl<'a> Scheduler<'a> {
         let before = self.waiting.len();
         self.waiting.retain(|job| !job.events.is_closed());
         count("gone", before - self.waiting.len());
-        self.running.iter_mut().for_each(Running::flush);
+        // Texts of one request share what its reader takes: each is the first in its turn.
+        let first = self.rounds % self.running.len().max(1);
+        self.rounds = self.rounds.wrapping_add(1);
+        let (behind, before) = self.running.split_at_mut(first);
+        before.iter_mut().chain(behind).for_each(Running::flush);
         self.running.retain(|running| !running.is_over());
-        let before = self.running.len();
-        self.running.retain(|running| !running.job.events.is_closed());
-        count("gone", before - self.running.len());
-        let (before, most) = (self.running.len(), self.app.limits.stall);
-        self.running.retain(|running| !running.is_stalled(most));
-        count("stalled", before - self.running.len());
+        // One whose last token only waits for its reader has ended already.
+        let mut lose = |reason, lost: &dyn Fn(&Running) -> bool| {
+            let mut ended = 0;
+            self.running.retain(|running| {
+                let lost = lost(running);
+                ended += usize::from(lost && running.work.is_some());
+                !lost
+            });
+            count(reason, ended);
+        };
+        let most = self.app.limits.stall;
+        lose("gone", &|running| running.job.events.is_closed());
+        lose("stalled", &|running| running.is_stalled(most));
     }
 
     /// Lets texts in that there is room for.
     fn join(&mut self) {
         let mut bytes: u64 = self.running.iter().map(|running| running.bytes).sum();
         while let Some(job) = self.waiting.front() {
-            let more = self.forward.cache_bytes(job.prompt.len() + job.ending.most);
+            let more = self.forward.cache_bytes(job.prompt.len() + job.most);
             let full = self.running.len() >= self.app.limits.sequences;
             if full || bytes + more > self.app.limits.cache_bytes {
                 break;
@@ -168,7 +182,7 @@ impl<'a> Scheduler<'a> {
         let running = &self.running[at];
         let (mut next, ids) = running.unseen(tokens);
         let Some(cache) = running.cache() else { return };
-        let most = running.job.alternatives.unwrap_or(0);
+        let most = running.job.asked.alternatives.unwrap_or(0);
         let mut scores = Vec::with_capacity(tokens);
         let result = guarded(|| {
             self.forward.each(ids, cache, &mut |logits| {
@@ -195,8 +209,13 @@ impl<'a> Scheduler<'a> {
         };
         self.app.metrics.steps.inc();
         for (at, logits) in together.iter().zip(logits) {
-            self.was_read(*at);
-            self.accept(*at, &logits);
+            match logits {
+                Ok(logits) => {
+                    self.was_read(*at);
+                    self.accept(*at, &logits);
+                }
+                Err(error) => self.fail(&[*at], &error),
+            }
         }
     }
 
@@ -209,7 +228,7 @@ impl<'a> Scheduler<'a> {
             Ok(piece) => piece,
             Err(error) => return self.fail(&[at], &error),
         };
-        let alternatives = running.job.alternatives;
+        let alternatives = running.job.asked.alternatives;
         let score = alternatives.map(|most| Score::of(logits, piece.id, most));
         // Whoever has the last token finds it counted.
         self.app.metrics.generated_tokens.inc();
@@ -257,4 +276,91 @@ fn guarded<T>(work: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
 fn said(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(ToString::to_string);
     text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::channel;
+
+    use slicegpt_corpus::Vocabulary;
+    use slicegpt_generate::Defaults;
+    use slicegpt_models::Cache;
+    use slicegpt_testkit::fixtures;
+    use tokio::sync::Semaphore;
+
+    use super::*;
+    use crate::asked::Asked;
+    use crate::fields::Fields;
+    use crate::forward::Logits;
+    use crate::job::Event;
+    use crate::language::Language;
+    use crate::limits::Limits;
+
+    /// Any token is as likely as any other.
+    struct Even;
+
+    impl Forward for Even {
+        fn read(&self, _: &[u32], _: &Cache) -> Result<(), String> {
+            Ok(())
+        }
+
+        fn each(&self, _: &[u32], _: &Cache, _: &mut dyn FnMut(&[f32])) -> Result<(), String> {
+            Ok(())
+        }
+
+        fn next(&self, sequences: &[(&[u32], &Cache)]) -> Result<Vec<Logits>, String> {
+            Ok(vec![Ok(vec![0.0; 2048]); sequences.len()])
+        }
+
+        fn cache_bytes(&self, _: usize) -> u64 {
+            1
+        }
+    }
+
+    fn app() -> Arc<App> {
+        let directory = fixtures().join("models/ts-llama3-gqa");
+        let language = Language {
+            name: "m".into(),
+            vocabulary: Arc::new(Vocabulary::open(&directory).unwrap()),
+            template: Err("none".into()),
+            defaults: Defaults::default(),
+            context_length: 512,
+            vocab_size: 2048,
+        };
+        let limits = Limits { stall: Duration::ZERO, ..Limits::default() };
+        Arc::new(App::new(language, limits, None, 512, 0, channel().0))
+    }
+
+    #[test]
+    fn a_text_ends_for_one_reason() {
+        let app = app();
+        let mut fields = Fields::parse(br#"{"model": "m"}"#).unwrap();
+        let asked = Arc::new(Asked::take(&mut fields, "m", &Defaults::default()).unwrap());
+        let (sender, jobs) = channel();
+        let places = Arc::new(Semaphore::new(2));
+        // There is room for the one's prompt, and nobody takes it.
+        let (events, _reader) = tokio::sync::mpsc::channel::<Event>(1);
+        for most in [1, 5] {
+            let job = Job {
+                index: 0,
+                prompt: vec![5].into(),
+                asked: asked.clone(),
+                seed: 0,
+                most,
+                events: events.clone(),
+                stalled: Arc::default(),
+                place: places.clone().try_acquire_owned().unwrap(),
+            };
+            sender.send(job).unwrap();
+        }
+        let mut scheduler = Scheduler::new(app.clone(), &Even, jobs, &|_| {});
+        scheduler.receive(None);
+        scheduler.join();
+        assert!(scheduler.step());
+        std::thread::sleep(Duration::from_millis(1));
+        scheduler.leave();
+        assert!(scheduler.running.is_empty());
+        let count = |reason| app.metrics.ended.get_or_create_owned(&Reason { reason }).get();
+        assert_eq!(["length", "stalled", "gone", "stop"].map(count), [1, 1, 0, 0]);
+    }
 }

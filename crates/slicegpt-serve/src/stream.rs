@@ -6,7 +6,7 @@ use axum::body::Body;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream::unfold;
-use serde_json::Value;
+use serde::Serialize;
 
 use crate::answer::{Answer, Delta, Shape};
 use crate::error::ApiError;
@@ -39,11 +39,11 @@ pub async fn stream<S: Shape>(
                 let mut text = String::new();
                 for index in 0..answer.texts.len() {
                     if let Some(choice) = shape.opening(index) {
-                        text.push_str(&part::<S>(&answer, choice, usage));
+                        text.push_str(&part::<S, _>(&answer, choice, usage));
                     }
                 }
                 if says_something(&first) {
-                    text.push_str(&part::<S>(&answer, shape.part(&first), usage));
+                    text.push_str(&part::<S, _>(&answer, shape.part(&first), usage));
                 }
                 (text, Left::Texts(answer, shape))
             }
@@ -60,7 +60,7 @@ async fn rest<S: Shape>(mut answer: Answer, shape: S, usage: bool) -> (String, L
     loop {
         match answer.next().await {
             Some(Ok(delta)) if says_something(&delta) => {
-                let text = part::<S>(&answer, shape.part(&delta), usage);
+                let text = part::<S, _>(&answer, shape.part(&delta), usage);
                 return (text, Left::Texts(answer, shape));
             }
             Some(Ok(_)) => {}
@@ -68,9 +68,8 @@ async fn rest<S: Shape>(mut answer: Answer, shape: S, usage: bool) -> (String, L
             None => {
                 let mut text = String::new();
                 if usage {
-                    let mut object = answer.object::<S>(S::PART, Vec::new());
-                    object["usage"] = answer.usage();
-                    text = event(&object);
+                    let usage = Some(Some(answer.usage()));
+                    text = event(&answer.object::<S, ()>(S::PART, Vec::new(), usage));
                 }
                 return (text + DONE, Left::Nothing);
             }
@@ -86,14 +85,12 @@ fn says_something(delta: &Delta) -> bool {
     !delta.text.is_empty() || tokens || delta.finish.is_some()
 }
 
-fn part<S: Shape>(answer: &Answer, choice: Value, usage: bool) -> String {
-    let mut object = answer.object::<S>(S::PART, vec![choice]);
-    if usage {
-        object["usage"] = Value::Null;
-    }
-    event(&object)
+fn part<S: Shape, C: Serialize>(answer: &Answer, choice: C, usage: bool) -> String {
+    event(&answer.object::<S, _>(S::PART, vec![choice], usage.then_some(None)))
 }
 
-fn event(value: &Value) -> String {
-    format!("data: {value}\n\n")
+fn event(value: &impl Serialize) -> String {
+    // A string takes everything, and keys are strings.
+    let json = serde_json::to_string(value).unwrap_or_default();
+    format!("data: {json}\n\n")
 }

@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::ops::ControlFlow;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use burn::tensor::DType;
@@ -11,7 +11,7 @@ use slicegpt_checkpoint::Checkpoint;
 use slicegpt_corpus::Vocabulary;
 use slicegpt_generate::{Defaults, Engine};
 use slicegpt_models::{Cache, Model};
-use slicegpt_serve::{Forward, Language, Options, Server};
+use slicegpt_serve::{Forward, Language, Logits, Options, Server};
 use slicegpt_testkit::{device, fixtures};
 
 /// The token at which it panics.
@@ -19,6 +19,9 @@ const PANICS: u32 = 1913;
 
 /// The token at which it fails.
 const FAILS: u32 = 1914;
+
+/// The token at which the logits of a sequence, and no other, are lost.
+const OVERFLOWS: u32 = 1915;
 
 struct Fragile(Engine<Checkpoint>);
 
@@ -40,9 +43,15 @@ impl Forward for Fragile {
         Forward::each(&self.0, ids, cache, sink)
     }
 
-    fn next(&self, sequences: &[(&[u32], &Cache)]) -> Result<Vec<Vec<f32>>, String> {
+    fn next(&self, sequences: &[(&[u32], &Cache)]) -> Result<Vec<Logits>, String> {
         sequences.iter().try_for_each(|(ids, _)| self.look(ids))?;
-        Forward::next(&self.0, sequences)
+        let mut logits = Forward::next(&self.0, sequences)?;
+        for (logits, (ids, _)) in logits.iter_mut().zip(sequences) {
+            if ids.contains(&OVERFLOWS) {
+                *logits = Err("the logits are lost".into());
+            }
+        }
+        Ok(logits)
     }
 
     fn cache_bytes(&self, tokens: usize) -> u64 {
@@ -54,6 +63,10 @@ impl Forward for Fragile {
 fn ask(address: &str, prompt: &str, more: &str) -> (u16, String) {
     let body =
         format!(r#"{{"model": "m", "prompt": {prompt}, "max_tokens": 3, "temperature": 0{more}}}"#);
+    post(address, &body)
+}
+
+fn post(address: &str, body: &str) -> (u16, String) {
     let mut stream = TcpStream::connect(address).unwrap();
     let head = "POST /v1/completions HTTP/1.1\r\nHost: x\r\nConnection: close\r\n";
     let length = format!("Content-Length: {}\r\n\r\n", body.len());
@@ -83,6 +96,7 @@ fn a_failure_is_told_and_the_server_lives_on() {
     let address = server.address().to_string();
     let stop = Arc::new(AtomicBool::new(false));
     let said = Mutex::new(Vec::new());
+    let lost = AtomicUsize::new(0);
     std::thread::scope(|scope| {
         let asking = scope.spawn(|| {
             let good = || assert_eq!(ask(&address, "[5, 6, 7]", "").0, 200);
@@ -99,17 +113,33 @@ fn a_failure_is_told_and_the_server_lives_on() {
                     good();
                 }
             }
+            // One that overflows is lost alone: the other is run with it all the while.
+            let long = r#"{"model": "m", "prompt": [5, 6], "max_tokens": 500, "temperature": 0, "ignore_eos": true}"#;
+            let other = std::thread::spawn({
+                let address = address.clone();
+                move || post(&address, long)
+            });
+            let mut lost = 0;
+            while !other.is_finished() {
+                let (status, reply) = ask(&address, "[5, 1915, 7]", "");
+                assert_eq!(status, 500, "{reply}");
+                assert!(reply.contains("the logits are lost"), "{reply}");
+                lost += 1;
+            }
+            let (status, reply) = other.join().unwrap();
+            assert!(status == 200 && lost > 3, "{lost}: {reply}");
+            lost
         });
-        let over = stop.clone();
+        let (over, lost) = (stop.clone(), &lost);
         scope.spawn(move || {
             let result = asking.join();
             // Also where it failed.
             over.store(true, Ordering::SeqCst);
-            result.unwrap();
+            lost.store(result.unwrap(), Ordering::SeqCst);
         });
         let log = |line: &str| said.lock().unwrap().push(line.to_string());
         let stop = move || stop.load(Ordering::SeqCst);
         server.run(language, &fragile, Options::default(), stop, &log);
     });
-    assert_eq!(said.into_inner().unwrap().len(), 6);
+    assert_eq!(said.into_inner().unwrap().len(), 6 + lost.into_inner());
 }

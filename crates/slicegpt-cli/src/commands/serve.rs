@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, anyhow, bail};
 use slicegpt_generate::EngineError;
 use slicegpt_models::Cache;
-use slicegpt_serve::{Forward, Language, Limits, Options, Server};
+use slicegpt_serve::{Forward, Language, Limits, Logits, Options, Server};
 
 use crate::generation::{Generator, Loading};
 use crate::options::positive;
@@ -56,6 +56,9 @@ struct Bounds {
     /// Memory of the caches of all texts that are run together [default: a quarter of the device's]
     #[arg(long, value_name = "SIZE", value_parser = parse_bytes)]
     cache_memory: Option<u64>,
+    /// Memory of all answers until they are read; those that do not fit are refused (400, 429)
+    #[arg(long, value_name = "SIZE", value_parser = parse_bytes, default_value = "256MB")]
+    answer_memory: u64,
     /// Size of a request; larger ones are refused (413)
     #[arg(long, value_name = "SIZE", value_parser = parse_bytes, default_value = "4MB")]
     max_body: u64,
@@ -157,6 +160,7 @@ impl Bounds {
             sequences: self.max_sequences,
             queue: self.max_queue,
             cache_bytes: cache_bytes.unwrap_or(default.cache_bytes),
+            answer_bytes: self.answer_memory,
             body_bytes: usize::try_from(self.max_body).unwrap_or(usize::MAX),
             connections: self.max_connections,
             request: seconds(self.request_timeout),
@@ -193,8 +197,12 @@ impl Forward for Generator {
         self.told(|| self.engine.each(ids, cache, sink))
     }
 
-    fn next(&self, sequences: &[(&[u32], &Cache)]) -> Result<Vec<Vec<f32>>, String> {
-        self.told(|| self.engine.next(sequences))
+    fn next(&self, sequences: &[(&[u32], &Cache)]) -> Result<Vec<Logits>, String> {
+        let logits = self.told(|| self.engine.next_of_each(sequences))?.into_iter();
+        let finite = |logits: Option<_>| {
+            logits.ok_or_else(|| self.engine_error(EngineError::NotFinite).to_string())
+        };
+        Ok(logits.map(finite).collect())
     }
 
     fn cache_bytes(&self, tokens: usize) -> u64 {

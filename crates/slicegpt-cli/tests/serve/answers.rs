@@ -52,7 +52,20 @@ fn a_prompt_is_text_or_tokens_or_several() {
     assert_eq!(tokens["choices"][0]["text"], *text);
     // What the tokenizer puts before a text may be written out.
     let written = ask(json!(format!("<|begin_of_text|>{PROMPT}")));
-    assert_eq!(written["choices"][0]["logprobs"], choice["logprobs"]);
+    let written = &written["choices"][0];
+    for list in ["tokens", "token_logprobs", "top_logprobs"] {
+        assert_eq!(written["logprobs"][list], choice["logprobs"][list], "{list}");
+    }
+    assert_eq!(written["text"], format!("<|begin_of_text|>{text}"));
+    // Then it has a place in the text.
+    let offsets = |choice: &Value| -> Vec<u64> {
+        let offsets = choice["logprobs"]["text_offset"].as_array().unwrap();
+        offsets.iter().map(|offset| offset.as_u64().unwrap()).collect()
+    };
+    let name = "<|begin_of_text|>".len() as u64;
+    let later: Vec<u64> = offsets(choice)[1..].iter().map(|offset| offset + name).collect();
+    assert_eq!(offsets(written)[1..], later);
+    assert_eq!(offsets(written)[0], 0);
     let alone = json!({"prompt": PROMPT, "max_tokens": 1, "add_special_tokens": false});
     assert_eq!(server.complete(alone).ok()["usage"]["prompt_tokens"], ids.len() - 1);
     for prompt in [json!([PROMPT, "A dog", PROMPT]), json!([ids, "A dog", ids])] {

@@ -60,3 +60,20 @@ fn a_model_may_have_another_name_and_a_key() {
     assert_eq!(get("/health", "").status, 200);
     assert_eq!(get("/metrics", "").status, 200);
 }
+
+/// Clients that write all before they read must find the answer, not a connection that broke.
+#[test]
+fn what_is_refused_unread_is_told_after_a_large_body() {
+    let server = Server::start(&["--api-key", "secret"]);
+    let body = vec![b' '; 20 << 20];
+    for (method, path, headers, status) in [
+        ("POST", "/v1/completions", "", 401),
+        ("POST", "/v1/nowhere", "", 404),
+        ("PUT", "/v1/completions", "Authorization: Bearer secret\r\n", 405),
+        ("POST", "/health", "", 405),
+    ] {
+        let reply = receive(send(&server.address, method, path, headers, &body));
+        assert_eq!(reply.status, status, "{method} {path}");
+        assert!(reply.json()["error"]["message"].is_string());
+    }
+}

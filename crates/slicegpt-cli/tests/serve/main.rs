@@ -8,6 +8,7 @@ mod chat;
 mod client;
 mod endpoints;
 mod limits;
+mod memory;
 mod scores;
 mod server;
 mod shutdown;

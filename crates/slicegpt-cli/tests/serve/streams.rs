@@ -1,8 +1,14 @@
 //! Streams: their parts make the text.
 
+use std::collections::BTreeSet;
+use std::io::Read;
+use std::thread::sleep;
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
-use crate::server::{PROMPT, Server};
+use crate::client::send;
+use crate::server::{MODEL, PROMPT, Server};
 
 /// The text of a choice, out of parts.
 fn joined(events: &[Value], index: usize, of: impl Fn(&Value) -> Option<&str>) -> String {
@@ -62,4 +68,31 @@ fn parts_of_completions_make_the_text() {
             assert!(events.len() > 20, "{} parts", events.len());
         }
     }
+}
+
+/// Its texts take turns: none of them waits until it is given up.
+#[test]
+fn a_slow_reader_that_goes_on_loses_no_text() {
+    let server = Server::start(&["--stall-timeout", "1"]);
+    let body = json!({"model": MODEL, "prompt": PROMPT, "max_tokens": 60, "ignore_eos": true, "n": 64,
+        "stream": true, "logprobs": 20});
+    let path = "/v1/completions";
+    let mut slow = send(&server.address, "POST", path, "", body.to_string().as_bytes());
+    let (mut all, mut some) = (Vec::new(), [0; 8192]);
+    loop {
+        match slow.read(&mut some).unwrap() {
+            0 => break,
+            more => all.extend(&some[..more]),
+        }
+        sleep(Duration::from_millis(10));
+    }
+    let all = String::from_utf8(all).unwrap();
+    assert!(all.ends_with("0\r\n\r\n"));
+    assert_eq!(all.matches("\"finish_reason\":\"length\"").count(), 64);
+    // It took seconds, and was begun in one of them.
+    let created = all.split("\"created\":").skip(1).map(|rest| rest.split(',').next().unwrap());
+    assert_eq!(created.collect::<BTreeSet<_>>().len(), 1);
+    let ended =
+        |reason| server.metric(&format!("slicegpt_sequences_ended_total{{reason=\"{reason}\"}}"));
+    assert_eq!(["length", "stalled", "gone"].map(ended), [64.0, 0.0, 0.0]);
 }

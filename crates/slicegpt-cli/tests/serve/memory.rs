@@ -1,0 +1,92 @@
+//! The memory of answers: bounded before they are made, and until they are read.
+
+use std::io::Read;
+use std::net::TcpStream;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::client::{receive, send};
+use crate::server::{MODEL, Server};
+
+const PATH: &str = "/v1/completions";
+
+/// The tokens of `n` texts of 400 tokens, each told with 20 alternatives: 1 MB of memory each.
+fn told(n: usize) -> Value {
+    let ids: Vec<u32> = (0..400).map(|i| 2 + (i * 37) % 2000).collect();
+    json!({"model": MODEL, "prompt": vec![ids; n], "echo": true, "logprobs": 20, "max_tokens": 0})
+}
+
+#[test]
+fn an_answer_that_would_take_too_much_is_not_begun() {
+    let server = Server::start(&["--answer-memory", "3MB"]);
+    let reply = server.post(PATH, &told(3));
+    let error = reply.json()["error"].clone();
+    assert_eq!((reply.status, &error["param"]), (400, &json!("logprobs")), "{error}");
+    assert_eq!(error["code"], "answer_too_large");
+    assert!(
+        error["message"].as_str().unwrap().contains("4 MB of memory; this server has 3"),
+        "{error}"
+    );
+    // So many texts take it too.
+    let ids: Vec<u32> = (0..100).collect();
+    let many = json!({"prompt": ids, "echo": true, "logprobs": 2, "max_tokens": 100, "n": 64});
+    assert_eq!(server.complete(many).json()["error"]["param"], "logprobs");
+    assert_eq!(server.metric("slicegpt_steps_total"), 0.0);
+    assert_eq!(server.metric("slicegpt_prompt_tokens_total"), 0.0);
+    // The default holds for what the queue would take.
+    let ample = Server::start(&[]);
+    assert_eq!(ample.post(PATH, &told(320)).status, 400);
+    for (server, n) in [(&server, 2), (&ample, 32)] {
+        assert_eq!(server.post(PATH, &told(n)).ok()["choices"].as_array().unwrap().len(), n);
+    }
+    server.assert_alive();
+}
+
+/// Reads some of an answer.
+fn read_some(stream: &mut TcpStream, bytes: usize) -> Vec<u8> {
+    let mut some = vec![0; bytes];
+    stream.read_exact(&mut some).unwrap();
+    some
+}
+
+#[test]
+fn an_answer_has_its_memory_until_it_is_read() {
+    let server = Server::start(&["--answer-memory", "5MB"]);
+    let mut slow = send(&server.address, "POST", PATH, "", told(4).to_string().as_bytes());
+    // It has been made: all of it waits for its reader.
+    let head = read_some(&mut slow, 100);
+    assert!(head.starts_with(b"HTTP/1.1 200"));
+    server.wait("slicegpt_sequences_running", |running| running == 0.0);
+    let reply = server.post(PATH, &told(4));
+    assert_eq!((reply.status, &reply.json()["error"]["code"]), (429, &json!("queue_full")));
+    let mut rest = Vec::new();
+    slow.read_to_end(&mut rest).unwrap();
+    assert!(rest.len() > 500_000 && rest.ends_with(b"}}"), "{}", rest.len());
+    server.assert_alive();
+    assert_eq!(server.post(PATH, &told(4)).status, 200);
+}
+
+#[test]
+fn an_answer_that_is_not_read_in_time_ends() {
+    let server = Server::start(&["--request-timeout", "3"]);
+    let mut slow = send(&server.address, "POST", PATH, "", told(16).to_string().as_bytes());
+    let start = Instant::now();
+    let mut found = 0;
+    // It takes something all the time, but would need minutes for all of it.
+    let mut some = [0; 4096];
+    loop {
+        match slow.read(&mut some) {
+            Ok(0) | Err(_) => break,
+            Ok(more) => found += more,
+        }
+        assert!(start.elapsed() < Duration::from_secs(60));
+        sleep(Duration::from_millis(50));
+    }
+    assert!(found > 4096 && found < 1_500_000, "{found} bytes were read");
+    server.wait("slicegpt_request_seconds_count{endpoint=\"/v1/completions\"}", |n| n == 1.0);
+    // Who reads gets all of it.
+    let all = receive(send(&server.address, "POST", PATH, "", told(16).to_string().as_bytes()));
+    assert!(all.body.len() > 2_000_000, "{}", all.body.len());
+}
