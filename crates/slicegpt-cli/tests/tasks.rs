@@ -94,6 +94,25 @@ fn json_has_the_names_of_the_harness_and_says_how_it_was_made() {
 }
 
 #[test]
+fn documents_that_name_no_subject_are_said_to_be_asked_otherwise() {
+    let data = tempfile::tempdir().unwrap();
+    let text = std::fs::read_to_string(fixtures().join("tasks/mmlu_test.jsonl")).unwrap();
+    let mut lines = String::new();
+    for line in text.lines() {
+        let mut document: Value = serde_json::from_str(line).unwrap();
+        document.as_object_mut().unwrap().remove("subject");
+        lines += &format!("{document}\n");
+    }
+    std::fs::write(data.path().join("mmlu_test.jsonl"), lines).unwrap();
+    let options = format!("--tasks mmlu --device cpu --data {}", data.path().display());
+    let mut command = Command::cargo_bin("slicegpt").unwrap();
+    command.args(["eval", "tasks"]).arg(&models()[0]).args(options.split_whitespace());
+    let said = command.assert().success().get_output().stderr.clone();
+    let said = String::from_utf8(said).unwrap();
+    assert!(said.contains("warning: mmlu: ") && said.contains("says no `subject`"), "{said}");
+}
+
+#[test]
 fn the_table_says_what_was_counted() {
     let (table, _) = slicegpt(&models()[3], "--tasks arc_easy,lambada_openai");
     for word in

@@ -50,6 +50,11 @@ impl OfTask {
         self.parts.iter().map(|part| part.questions.len()).sum()
     }
 
+    /// Whether it is a task of subjects whose documents name none.
+    pub fn lacks_subjects(&self) -> bool {
+        self.task.parted.is_some() && self.groups.is_empty()
+    }
+
     /// How many of them were longer than what the model sees.
     pub fn truncated(&self) -> usize {
         self.parts.iter().map(Asked::truncated).sum()

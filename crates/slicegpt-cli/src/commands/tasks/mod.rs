@@ -3,7 +3,7 @@
 mod ask;
 mod report;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::str::FromStr;
 
@@ -84,6 +84,20 @@ fn shots(text: &str) -> Result<usize, String> {
     number.ok_or_else(|| "a whole number from 0 to 1000 is needed".into())
 }
 
+/// Whether a file is in a directory, or would be.
+fn lies_in(file: &Path, directory: &Path) -> bool {
+    let beside = match file.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    // What is linked from elsewhere is what would be replaced, and it is read from here.
+    let within = |path: &Path| match (path.canonicalize(), directory.canonicalize()) {
+        (Ok(path), Ok(directory)) => path.starts_with(directory),
+        _ => false,
+    };
+    within(beside) || file.is_file() && within(file)
+}
+
 /// Runs it.
 pub fn run(args: Args) -> Result<ExitCode> {
     let mut tasks: Vec<&Task> = Vec::new();
@@ -97,6 +111,10 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let opened = Opened::open(&args.model)?;
     let directory = opened.directory();
     let staging = match &args.log_samples {
+        Some(path) if !path.is_dir() && lies_in(path, &args.data) => bail!(
+            "--log-samples: {} lies among the documents of --data; choose a file elsewhere",
+            path.display()
+        ),
         Some(path) => Some((path, Staging::for_file(path, &directory)?)),
         None => None,
     };
@@ -105,6 +123,14 @@ pub fn run(args: Args) -> Result<ExitCode> {
     // All files are read before the model: what is wrong with them is said at once.
     let read = |task: &&'static Task| ask::questions(task, &args, &encoder);
     let questions = tasks.iter().map(read).collect::<Result<Vec<_>>>()?;
+    for of_task in questions.iter().filter(|of_task| of_task.lacks_subjects()) {
+        warn(format!(
+            "{}: {} says no `subject`: asked without the line that names it, with examples of any, \
+             and not scored by subject; the harness does all three",
+            of_task.task.name,
+            of_task.files.0.display()
+        ));
+    }
     let target = args.running.open()?;
     let (engine, weights) = load_engine(opened, &target, args.weights)?;
     let mut answered = Vec::with_capacity(questions.len());
