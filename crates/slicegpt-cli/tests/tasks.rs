@@ -138,6 +138,37 @@ fn what_is_longer_than_the_model_sees_loses_its_beginning_and_is_counted() {
 }
 
 #[test]
+fn an_answer_longer_than_the_model_sees_is_an_error_or_left_out() {
+    let data = tempfile::tempdir().unwrap();
+    let text = std::fs::read_to_string(fixtures().join("tasks/piqa_validation.jsonl")).unwrap();
+    let long =
+        format!(r#"{{"goal": "g", "sol1": "{}", "sol2": "b", "label": 0}}"#, "a b ".repeat(600));
+    std::fs::write(data.path().join("piqa.jsonl"), format!("{long}\n{text}")).unwrap();
+    let log = data.path().with_extension("log");
+    let run = |options: &[&str]| {
+        let mut command = Command::cargo_bin("slicegpt").unwrap();
+        command.args(["eval", "tasks"]).arg(&models()[0]).args(["--tasks", "piqa", "--data"]);
+        command.arg(data.path()).arg("--log-samples").arg(&log).args(options);
+        let output = command.output().unwrap();
+        (output.status.code(), output.stdout, String::from_utf8(output.stderr).unwrap())
+    };
+    let (code, _, said) = run(&[]);
+    assert_eq!(code, Some(2));
+    assert!(said.contains("line 1: answer 0 has") && said.contains("--skip-too-long"), "{said}");
+    let (code, out, said) = run(&["--skip-too-long", "--json"]);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("warning: piqa: 1 documents are left out"), "{said}");
+    let found: Value = serde_json::from_slice(&out).unwrap();
+    let documents = text.lines().count();
+    assert_eq!(found["skipped"]["piqa"], 1);
+    assert_eq!(found["n-samples"]["piqa"]["original"], documents + 1);
+    assert_eq!(found["n-samples"]["piqa"]["effective"], documents);
+    let ids: Vec<_> = samples(&log).iter().map(|line| line["doc_id"].as_u64().unwrap()).collect();
+    assert_eq!(ids, (1..=documents as u64).collect::<Vec<_>>());
+    std::fs::remove_file(log).unwrap();
+}
+
+#[test]
 fn what_was_cut_is_scored_too() {
     let scratch = tempfile::tempdir().unwrap();
     for method in ["per-layer", "shared"] {

@@ -36,6 +36,10 @@ pub struct Args {
     /// Ask the first N documents of each task only, or this fraction of them, below 1
     #[arg(long, value_name = "N")]
     limit: Option<Limit>,
+    /// Leave out documents with an answer longer than the model sees, and say how many; without it the first
+    /// of them is an error
+    #[arg(long)]
+    skip_too_long: bool,
     #[command(flatten)]
     running: Running,
     /// Type weights are held in [default: as stored on the processor, float32 elsewhere]
@@ -138,6 +142,15 @@ pub fn run(args: Args) -> Result<ExitCode> {
         answered.push(ask::answer(of_task, &engine, &target, &directory)?);
     }
     for task in &answered {
+        if task.skipped() > 0 {
+            warn(format!(
+                "{}: {} documents are left out: an answer of theirs is longer than the {} tokens the model \
+                 sees",
+                task.task.name,
+                task.skipped(),
+                spec.context_length
+            ));
+        }
         let truncated = task.truncated();
         if truncated > 0 {
             warn(format!(
