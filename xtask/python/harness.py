@@ -144,7 +144,6 @@ def theirs(model, data, shots, limit):
         limit=limit,
         device="cpu",
         batch_size=8,
-        bootstrap_iters=100,
     )
     return found, time.time() - begin
 

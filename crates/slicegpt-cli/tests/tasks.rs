@@ -94,6 +94,25 @@ fn json_has_the_names_of_the_harness_and_says_how_it_was_made() {
 }
 
 #[test]
+fn documents_that_name_no_subject_are_said_to_be_asked_otherwise() {
+    let data = tempfile::tempdir().unwrap();
+    let text = std::fs::read_to_string(fixtures().join("tasks/mmlu_test.jsonl")).unwrap();
+    let mut lines = String::new();
+    for line in text.lines() {
+        let mut document: Value = serde_json::from_str(line).unwrap();
+        document.as_object_mut().unwrap().remove("subject");
+        lines += &format!("{document}\n");
+    }
+    std::fs::write(data.path().join("mmlu_test.jsonl"), lines).unwrap();
+    let options = format!("--tasks mmlu --device cpu --data {}", data.path().display());
+    let mut command = Command::cargo_bin("slicegpt").unwrap();
+    command.args(["eval", "tasks"]).arg(&models()[0]).args(options.split_whitespace());
+    let said = command.assert().success().get_output().stderr.clone();
+    let said = String::from_utf8(said).unwrap();
+    assert!(said.contains("warning: mmlu: ") && said.contains("says no `subject`"), "{said}");
+}
+
+#[test]
 fn the_table_says_what_was_counted() {
     let (table, _) = slicegpt(&models()[3], "--tasks arc_easy,lambada_openai");
     for word in
@@ -116,6 +135,37 @@ fn what_is_longer_than_the_model_sees_loses_its_beginning_and_is_counted() {
     let logged = samples(&log);
     assert!(logged.iter().all(|sample| sample["truncated"] == true));
     assert!(logged.iter().all(|sample| sample["resps"][0][0].as_f64().unwrap() < 0.0));
+}
+
+#[test]
+fn an_answer_longer_than_the_model_sees_is_an_error_or_left_out() {
+    let data = tempfile::tempdir().unwrap();
+    let text = std::fs::read_to_string(fixtures().join("tasks/piqa_validation.jsonl")).unwrap();
+    let long =
+        format!(r#"{{"goal": "g", "sol1": "{}", "sol2": "b", "label": 0}}"#, "a b ".repeat(600));
+    std::fs::write(data.path().join("piqa.jsonl"), format!("{long}\n{text}")).unwrap();
+    let log = data.path().with_extension("log");
+    let run = |options: &[&str]| {
+        let mut command = Command::cargo_bin("slicegpt").unwrap();
+        command.args(["eval", "tasks"]).arg(&models()[0]).args(["--tasks", "piqa", "--data"]);
+        command.arg(data.path()).arg("--log-samples").arg(&log).args(options);
+        let output = command.output().unwrap();
+        (output.status.code(), output.stdout, String::from_utf8(output.stderr).unwrap())
+    };
+    let (code, _, said) = run(&[]);
+    assert_eq!(code, Some(2));
+    assert!(said.contains("line 1: answer 0 has") && said.contains("--skip-too-long"), "{said}");
+    let (code, out, said) = run(&["--skip-too-long", "--json"]);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("warning: piqa: 1 documents are left out"), "{said}");
+    let found: Value = serde_json::from_slice(&out).unwrap();
+    let documents = text.lines().count();
+    assert_eq!(found["skipped"]["piqa"], 1);
+    assert_eq!(found["n-samples"]["piqa"]["original"], documents + 1);
+    assert_eq!(found["n-samples"]["piqa"]["effective"], documents);
+    let ids: Vec<_> = samples(&log).iter().map(|line| line["doc_id"].as_u64().unwrap()).collect();
+    assert_eq!(ids, (1..=documents as u64).collect::<Vec<_>>());
+    std::fs::remove_file(log).unwrap();
 }
 
 #[test]

@@ -93,7 +93,11 @@ impl Cache {
     pub fn keep(&self, path: &Path, bytes: &[u8]) -> Result<()> {
         let parent = path.parent().unwrap_or(path);
         fs::create_dir_all(parent).map_err(HubError::io(parent))?;
-        let mut file = tempfile::NamedTempFile::new_in(parent).map_err(HubError::io(parent))?;
+        let mut builder = tempfile::Builder::new();
+        // Others may share the cache: as every file, it is theirs to read if the umask says so.
+        #[cfg(unix)]
+        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+        let mut file = builder.tempfile_in(parent).map_err(HubError::io(parent))?;
         file.write_all(bytes).map_err(HubError::io(path))?;
         file.persist(path).map_err(|error| HubError::io(path)(error.error))?;
         Ok(())

@@ -113,6 +113,20 @@ impl Observer for Seen {
     }
 }
 
+/// Others may share a cache: what is kept in it is as readable as any file made there.
+#[cfg(unix)]
+#[test]
+fn what_is_kept_is_not_of_one_user_only() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let fixture = Fixture::single();
+    fixture.get_whole();
+    let folder = fixture.cache.path().join("models--org--name");
+    std::fs::write(folder.join("any"), "").unwrap();
+    let mode = |name: &str| folder.join(name).metadata().unwrap().permissions().mode();
+    assert_eq!(mode("refs/main"), mode("any"));
+}
+
 #[test]
 fn only_what_is_needed_comes_and_lies_as_huggingface_hub_has_it() {
     let fixture = Fixture::single();

@@ -1,7 +1,7 @@
 //! Models as columns: what is known of each, under names that are the same for all.
 
+use crate::names::{Names, recorded};
 use crate::numbers::{show_number, show_range};
-use crate::results::Text;
 use crate::{Report, Run, Score, show_percent};
 
 /// A model as a column: dense, or cut.
@@ -40,6 +40,7 @@ pub enum Kind {
 
 /// The dense models, then those that were cut.
 pub fn columns(report: &Report) -> Vec<Column<'_>> {
+    let names = Names::of(report);
     let mut columns: Vec<Column<'_>> = Vec::new();
     let mut dense_found: Vec<(String, u64)> = Vec::new();
     let mut cut = Vec::new();
@@ -76,17 +77,12 @@ pub fn columns(report: &Report) -> Vec<Column<'_>> {
         });
         let mut found = Vec::new();
         if let Some(known) = record.and_then(|record| record.perplexity.as_ref()) {
-            let text = Text {
-                name: Some(known.text.clone()),
-                samples: known.samples as u64,
-                seqlen: known.seqlen as u64,
-                protocol: known.protocol.clone(),
-            };
+            let text = recorded(known);
             let score = |value| Score::Perplexity { value, text: text.clone() };
-            add(&mut columns[dense].found, &score(known.before));
-            known.after.iter().for_each(|after| add(&mut found, &score(*after)));
+            add(&mut columns[dense].found, &score(known.before), &names);
+            known.after.iter().for_each(|after| add(&mut found, &score(*after), &names));
         }
-        run.scores.iter().for_each(|score| add(&mut found, score));
+        run.scores.iter().for_each(|score| add(&mut found, score, &names));
         cut.push(Column {
             name: run.model.name.clone(),
             reduction: manifest.real_reduction,
@@ -101,14 +97,14 @@ pub fn columns(report: &Report) -> Vec<Column<'_>> {
         });
     }
     if let (Some(base), Some(column)) = (&report.base, columns.first_mut()) {
-        base.scores.iter().for_each(|score| add(&mut column.found, score));
+        base.scores.iter().for_each(|score| add(&mut column.found, score, &names));
     }
     columns.extend(cut);
     columns
 }
 
 /// Adds what a score says; what is known already under that name stays.
-fn add(found: &mut Vec<Found>, score: &Score) {
+fn add(found: &mut Vec<Found>, score: &Score, names: &Names) {
     let mut push = |kind, label: String, value: f64, shown: String, protocol: &str| {
         if !found.iter().any(|known| known.kind == kind && known.label == label) {
             found.push(Found { kind, label, value, shown, protocol: protocol.into() });
@@ -116,12 +112,17 @@ fn add(found: &mut Vec<Found>, score: &Score) {
     };
     match score {
         Score::Perplexity { value, text } => {
-            push(Kind::Perplexity, on(text), *value, format!("{value:.3}"), &text.protocol);
+            let label = names.on(text);
+            push(Kind::Perplexity, label, *value, format!("{value:.3}"), &text.protocol);
         }
-        Score::Kl { mean, error, agreement, text } => {
+        Score::Kl { base, mean, error, agreement, text } => {
             let shown = format!("{mean:.4} ± {}", show_number(*error));
-            push(Kind::Kl, on(text), *mean, shown, &text.protocol);
-            push(Kind::Agreement, on(text), *agreement, show_percent(*agreement), "");
+            let label = match base {
+                Some(base) => format!("{base}, on {}", names.on(text)),
+                None => format!("the dense model, on {}", names.on(text)),
+            };
+            push(Kind::Kl, label.clone(), *mean, shown, &text.protocol);
+            push(Kind::Agreement, label, *agreement, show_percent(*agreement), "");
         }
         Score::Task { task, metric, value, error, shots, items } => {
             let error = error.map_or_else(String::new, |error| format!(" ± {}", percent(error)));
@@ -140,6 +141,7 @@ fn add(found: &mut Vec<Found>, score: &Score) {
         Score::Speed {
             phase,
             device,
+            weights,
             tokens,
             context,
             batch,
@@ -150,7 +152,9 @@ fn add(found: &mut Vec<Found>, score: &Score) {
                 0 => String::new(),
                 context => format!(" after {context}"),
             };
-            let label = format!("{phase}, {batch} × {tokens} tokens{after}, {device}");
+            let weights =
+                weights.as_ref().map_or_else(String::new, |weights| format!(", {weights}"));
+            let label = format!("{phase}, {batch} × {tokens} tokens{after}, {device}{weights}");
             let each =
                 milliseconds_per_token.map(|each| format!(" ({} ms each)", show_number(each)));
             let shown = show_number(*tokens_per_second) + &each.unwrap_or_default();
@@ -164,18 +168,13 @@ fn percent(part: f64) -> String {
     format!("{:.1}", 100.0 * part)
 }
 
-fn on(text: &Text) -> String {
-    let name = text.name.as_deref().unwrap_or("a text");
-    format!("{name}, {} × {} tokens", text.samples, text.seqlen)
-}
-
 impl Kind {
     /// What a row is called.
     pub fn name(self, label: &str) -> String {
         match self {
             Self::Perplexity => format!("perplexity on {label}"),
-            Self::Kl => format!("KL from the dense model, nats per token, on {label}"),
-            Self::Agreement => format!("same most likely token as the dense model, on {label}"),
+            Self::Kl => format!("KL from {label}, nats per token"),
+            Self::Agreement => format!("same most likely token as {label}"),
             Self::Task | Self::Speed => label.into(),
         }
     }

@@ -13,14 +13,8 @@ pub fn curves(columns: &[Column<'_>]) -> Result<Vec<Chart>, ReportError> {
     let all: fn(&str) -> bool = |_| true;
     let mut charts = vec![
         curve(columns, Kind::Perplexity, "Perplexity", "perplexity", all)?,
-        curve(columns, Kind::Kl, "Divergence from the dense model", "KL, nats per token", all)?,
-        curve(
-            columns,
-            Kind::Agreement,
-            "Same most likely token as the dense model",
-            "tokens, %",
-            all,
-        )?,
+        curve(columns, Kind::Kl, "Divergence", "KL, nats per token", all)?,
+        curve(columns, Kind::Agreement, "Same most likely token", "tokens, %", all)?,
         curve(columns, Kind::Task, "Tasks", "right answers, %", all)?,
     ];
     // Prefill is tens of times as fast as decoding: each has its axis.

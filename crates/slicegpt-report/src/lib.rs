@@ -11,6 +11,7 @@ mod compared;
 mod curves;
 mod error;
 mod figure;
+mod names;
 mod numbers;
 mod one;
 mod page;

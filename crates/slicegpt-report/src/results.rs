@@ -14,8 +14,10 @@ pub enum Score {
         /// On what.
         text: Text,
     },
-    /// Divergence from the dense model.
+    /// Divergence from another model.
     Kl {
+        /// That model, as it was given on the command line; the dense one if it is not said.
+        base: Option<String>,
         /// Mean KL divergence, in nats per token.
         mean: f64,
         /// Its standard error.
@@ -46,6 +48,8 @@ pub enum Score {
         phase: String,
         /// On which device.
         device: String,
+        /// The type its weights were held in, where it is said.
+        weights: Option<String>,
         /// Tokens of a sequence that are read or written.
         tokens: u64,
         /// Tokens that come before them.
@@ -64,6 +68,8 @@ pub enum Score {
 pub struct Text {
     /// Name of the file, where it is known.
     pub name: Option<String>,
+    /// The file as it was given, where that is known.
+    pub path: Option<String>,
     /// Sequences.
     pub samples: u64,
     /// Tokens per sequence.
@@ -98,6 +104,7 @@ pub fn scores(json: &Value) -> Result<Vec<Measured>, ReportError> {
     let measured = |score| Ok(vec![Measured { model: string(json, "model")?, score }]);
     if has("kl") {
         return measured(Score::Kl {
+            base: json.get("base").and_then(Value::as_str).map(str::to_string),
             mean: number(json, "kl")?,
             error: number(json, "kl_standard_error")?,
             agreement: number(json, "top1_agreement")?,
@@ -144,6 +151,7 @@ fn speed(row: &Value) -> Result<Measured, ReportError> {
     let score = Score::Speed {
         phase: string(row, "phase")?,
         device: string(row, "device")?,
+        weights: row.get("weights").and_then(Value::as_str).map(str::to_string),
         tokens: count("tokens")?,
         context: row.get("context").and_then(Value::as_u64).unwrap_or(0),
         batch: count("batch")?,
@@ -158,6 +166,7 @@ fn text(json: &Value) -> Result<Text, ReportError> {
     let path = json.get("text").and_then(Value::as_str);
     Ok(Text {
         name: path.map(|path| path.rsplit(['/', '\\']).next().unwrap_or(path).to_string()),
+        path: path.map(str::to_string),
         samples: count("samples")?,
         seqlen: count("seqlen")?,
         protocol: string(json, "protocol")?,

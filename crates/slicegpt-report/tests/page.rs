@@ -211,3 +211,49 @@ fn numbers_stand_where_they_belong() {
     assert!(row(">running the model<").contains("<td>1.00</td><td>50.0 %</td>"));
     assert_eq!(page.matches("KL it is").count(), 1);
 }
+
+/// What was measured otherwise stands in a row of its own.
+#[test]
+fn different_measurements_are_not_taken_for_one() {
+    let mut small = run("small", "shared", &[48; 5], 0.25);
+    let ppl = |text: &str, protocol: &str, value: f64| {
+        json!({
+            "model": "small", "text": text, "perplexity": value, "samples": 3, "seqlen": 64,
+            "protocol": protocol,
+        })
+    };
+    let kl = json!({
+        "model": "small", "base": "other", "text": "a/web.txt", "kl": 0.25, "kl_standard_error": 0.01,
+        "top1_agreement": 0.875, "samples": 3, "seqlen": 64, "protocol": "KL it is",
+    });
+    let speed = |weights: &str, speed: f64| {
+        json!({ "benchmarks": [{
+            "model": "small", "phase": "decode", "device": "cpu", "weights": weights, "tokens": 64,
+            "batch": 1, "tokens_per_second": speed,
+        }] })
+    };
+    for result in [
+        ppl("a/test.txt", "all labels", 3.0),
+        ppl("b/test.txt", "all labels", 5.0),
+        ppl("c/valid.txt", "all labels", 7.0),
+        ppl("c/valid.txt", "some labels", 8.0),
+        kl,
+        speed("float16", 100.0),
+        speed("float32", 50.0),
+    ] {
+        small.scores.extend(scores(&result).unwrap().into_iter().map(|found| found.score));
+    }
+    let page = report(vec![small]).to_html().unwrap().replace("&#x2f;", "/");
+    for row in [
+        "perplexity on a/test.txt, 3 × 64 tokens<",
+        "perplexity on b/test.txt, 3 × 64 tokens<",
+        "perplexity on valid.txt, 3 × 64 tokens (all labels)<",
+        "perplexity on valid.txt, 3 × 64 tokens (some labels)<",
+        "KL from other, on web.txt, 3 × 64 tokens, nats per token<",
+        "same most likely token as other, on web.txt, 3 × 64 tokens<",
+        "decode, 1 × 64 tokens, cpu, float16<",
+        "decode, 1 × 64 tokens, cpu, float32<",
+    ] {
+        assert!(page.contains(row), "{row}: {page}");
+    }
+}

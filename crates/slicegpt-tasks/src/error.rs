@@ -44,6 +44,11 @@ pub enum TaskError {
     FewExamples { path: PathBuf, task: String, have: usize, need: usize },
     #[error("{place}: {reason}")]
     Tokens { place: String, reason: String },
+    #[error(
+        "{place}: answer {answer} has {tokens} tokens, and the model sees {seen}; \
+         --skip-too-long leaves such documents out"
+    )]
+    TooLong { place: String, answer: usize, tokens: usize, seen: usize },
     #[error(transparent)]
     Corpus(#[from] CorpusError),
 }

@@ -1,10 +1,14 @@
 //! [`Metric`]: what is counted of the answers of a model, and [`Scores`] of many of them.
 
+use rayon::prelude::*;
+
 use crate::random::Random;
 use crate::{Item, Likelihood};
 
-/// How often the error of a perplexity is drawn anew: as often as the harness does.
-const DRAWS: usize = 100;
+/// How often the error of a perplexity is drawn anew: as often as the harness does, which begins anew, from
+/// another seed, after each thousand.
+const SEEDS: u32 = 100;
+const DRAWS: usize = 1000;
 
 /// What is counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -140,11 +144,13 @@ fn deviation(values: &[f64]) -> Option<f64> {
 
 /// The error of a perplexity whose items have these logarithms.
 fn bootstrap(logs: &[f64]) -> Option<f64> {
-    let mut random = Random::new(0);
-    let draw = |_| {
-        let drawn = random.choices(logs.len(), logs.len()).into_iter().map(|i| logs[i]);
-        (-mean(&drawn.collect::<Vec<_>>())).exp()
+    let draws = |seed| {
+        let mut random = Random::new(seed);
+        (0..DRAWS).map(move |_| {
+            let sum: f64 = random.choices(logs.len(), logs.len()).map(|i| logs[i]).sum();
+            (-sum / logs.len() as f64).exp()
+        })
     };
-    let perplexities: Vec<f64> = (0..DRAWS).map(draw).collect();
+    let perplexities: Vec<f64> = (0..SEEDS).into_par_iter().flat_map_iter(draws).collect();
     deviation(&perplexities).filter(|_| logs.len() > 1)
 }

@@ -55,8 +55,8 @@ impl Random {
     }
 
     /// `choices(range(n), k=k)`: `k` numbers below `n`, some of them the same.
-    pub fn choices(&mut self, n: usize, k: usize) -> Vec<usize> {
-        (0..k).map(|_| (self.float() * n as f64).floor() as usize).collect()
+    pub fn choices(&mut self, n: usize, k: usize) -> impl Iterator<Item = usize> {
+        (0..k).map(move |_| (self.float() * n as f64).floor() as usize)
     }
 }
 
@@ -79,7 +79,7 @@ mod tests {
         assert_eq!(random.sample(3000, 6), [2750, 2838, 343, 403, 1452, 969]);
         assert_eq!(random.sample(1 << 20, 2), [36549, 64621]);
         let mut random = Random::new(0);
-        assert_eq!(random.choices(1000, 5), [844, 757, 420, 258, 511]);
+        assert_eq!(random.choices(1000, 5).collect::<Vec<_>>(), [844, 757, 420, 258, 511]);
         assert_eq!(random.float(), 0.404_934_137_450_414_3);
     }
 }

@@ -72,11 +72,12 @@ impl Encoder {
                 return Err(wrong(format!("the {what} of answer {answer} has no tokens")));
             }
             if continuation.len() > self.context_length {
-                return Err(wrong(format!(
-                    "answer {answer} has {} tokens, and the model sees {}",
-                    continuation.len(),
-                    self.context_length
-                )));
+                return Err(TaskError::TooLong {
+                    place: place.into(),
+                    answer,
+                    tokens: continuation.len(),
+                    seen: self.context_length,
+                });
             }
             let mut input = [context, continuation.clone()].concat();
             if let Some(id) = input.iter().find(|id| **id as usize >= self.vocab_size) {

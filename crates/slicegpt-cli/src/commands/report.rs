@@ -1,5 +1,6 @@
 //! `slicegpt report`: what slicing did to models, as one page.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -150,7 +151,10 @@ fn add_results(report: &mut Report, file: &Path, args: &Args) -> Result<()> {
     let at = || format!("--results {}", file.display());
     let text = std::fs::read(file).with_context(at)?;
     let json: Value = serde_json::from_slice(&text).with_context(at)?;
-    for Measured { model, score } in scores(&json).with_context(at)? {
+    for Measured { model, mut score } in scores(&json).with_context(at)? {
+        if let Score::Kl { base, .. } = &mut score {
+            *base = base.take().filter(|base| !is_dense(report, base, file, args));
+        }
         let Some(found) = place(report, &model, file, args) else {
             bail!(
                 "{}: is about {model}, which is none of the models of this page; give its directory, or \
@@ -161,6 +165,24 @@ fn add_results(report: &mut Report, file: &Path, args: &Args) -> Result<()> {
         found.push(score);
     }
     Ok(())
+}
+
+/// Whether `model` is the dense model of this page: that of --base, or else the one the outputs say they were
+/// made of.
+fn is_dense(report: &Report, model: &str, file: &Path, args: &Args) -> bool {
+    let Some(base) = &args.base else {
+        let name = Path::new(model).file_name();
+        let records = report.runs.iter().filter_map(|run| run.record.as_ref());
+        return records.into_iter().any(|record| name == Some(OsStr::new(&record.dense.name)));
+    };
+    let beside = file.parent().unwrap_or(Path::new("")).join(model);
+    let real = base.canonicalize().ok();
+    let there = |path: &Path| real.is_some() && path.canonicalize().ok() == real;
+    let gone = !Path::new(model).exists() && !beside.exists();
+    base.as_os_str() == model
+        || there(Path::new(model))
+        || there(&beside)
+        || gone && Path::new(model).file_name() == base.file_name()
 }
 
 /// Where the scores of a model stand, by the path it was measured under: the same words, the same place (from

@@ -55,6 +55,8 @@ fn tasks_and_their_files_are_looked_for() {
         ("--tasks piqa --data good --limit 1.5", &["--limit", "between 0 and 1"]),
         ("--tasks piqa --data good --log-samples good", &["good", "directory"]),
         ("--tasks piqa --data good --log-samples dense/log.jsonl", &["dense"]),
+        ("--tasks piqa --data good --log-samples good/piqa.jsonl", &["among the documents"]),
+        ("--tasks piqa --data good --log-samples good/log.jsonl", &["among the documents"]),
         ("--tasks piqa", &["--data"]),
         ("--data good", &["--tasks"]),
     ];

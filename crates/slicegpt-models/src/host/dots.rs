@@ -87,18 +87,22 @@ pub fn from_bf16(bits: u16) -> f32 {
     f32::from_bits(u32::from(bits) << 16)
 }
 
-/// The bits of a float16, exactly, if it is finite: by selection, which vector units do many at a time.
+/// The bits of a float16, exactly: by selection, which vector units do many at a time.
 #[inline(always)]
 pub fn from_f16(bits: u16) -> f32 {
     /// What the exponents differ by, and the least number that is not subnormal.
     const BIAS: u32 = (127 - 15) << 23;
     const LEAST: u32 = 113 << 23;
+    /// The exponent of infinities and of what is no number, in float16 (shifted) and in float32.
+    const SPECIAL: u32 = 0x1f << 23;
+    const ALL: u32 = 0xff << 23;
     let bits = u32::from(bits);
     let number = (bits & 0x7fff) << 13;
     let sign = (bits & 0x8000) << 16;
     let normal = number + BIAS;
     let subnormal = (f32::from_bits(number + LEAST) - f32::from_bits(LEAST)).to_bits();
-    let magnitude = if number < (1 << 23) { subnormal } else { normal };
+    let finite = if number < (1 << 23) { subnormal } else { normal };
+    let magnitude = if number < SPECIAL { finite } else { number | ALL };
     f32::from_bits(magnitude | sign)
 }
 
@@ -110,8 +114,9 @@ mod tests {
     fn half_precision_is_widened_exactly() {
         for bits in 0..=u16::MAX {
             let (f16, bf16) = (half::f16::from_bits(bits), half::bf16::from_bits(bits));
-            if f16.is_finite() {
-                assert_eq!(from_f16(bits).to_bits(), f16.to_f32().to_bits(), "{bits:x}");
+            match f16.is_nan() {
+                true => assert!(from_f16(bits).is_nan(), "{bits:x}"),
+                false => assert_eq!(from_f16(bits).to_bits(), f16.to_f32().to_bits(), "{bits:x}"),
             }
             if !bf16.is_nan() {
                 assert_eq!(from_bf16(bits).to_bits(), bf16.to_f32().to_bits(), "{bits:x}");

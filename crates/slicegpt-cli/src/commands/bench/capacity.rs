@@ -1,7 +1,7 @@
 //! [`Capacity`]: what fits into the memory of a device, from shapes.
 
 use serde_json::{Value, json};
-use slicegpt_models::{DecoderSpec, Entry};
+use slicegpt_models::{Cache, DecoderSpec, Entry};
 
 use super::worker::Hello;
 
@@ -12,8 +12,8 @@ const LEFT: f64 = 0.9;
 pub struct Capacity {
     pub model: String,
     pub device: String,
-    /// Of one device, in bytes.
-    pub memory: u64,
+    /// Of one device, in bytes, if it is known.
+    pub memory: Option<u64>,
     /// Of all weights, in bytes.
     pub weights: u64,
     /// Of the cache of one sequence, in bytes.
@@ -21,7 +21,7 @@ pub struct Capacity {
     /// Tokens of that sequence.
     pub tokens: usize,
     /// Sequences that fit beside the weights on one device; none where these do not fit.
-    pub batch: u64,
+    pub batch: Option<u64>,
     /// Devices over which whole layers must be spread; none if one layer is too large.
     pub devices: Option<usize>,
 }
@@ -36,10 +36,10 @@ impl Capacity {
         tokens: usize,
         memory: Option<u64>,
     ) -> Self {
-        let memory = memory.or(hello.device_memory).unwrap_or(0);
+        let memory = memory.or(hello.device_memory);
         let weights = (spec.parameters() * hello.weight_bytes) as u64;
-        let sequence = (spec.cache_elements() * tokens * hello.cache_bytes) as u64;
-        let left = (memory as f64 * LEFT) as u64;
+        let sequence = (spec.cache_elements() * Cache::room(tokens) * hello.cache_bytes) as u64;
+        let left = memory.map(|memory| (memory as f64 * LEFT) as u64);
         Self {
             model: model.into(),
             device: hello.device.clone(),
@@ -47,8 +47,8 @@ impl Capacity {
             weights,
             sequence,
             tokens,
-            batch: left.saturating_sub(weights) / sequence.max(1),
-            devices: devices(spec, hello, tokens, left),
+            batch: left.map(|left| left.saturating_sub(weights) / sequence.max(1)),
+            devices: left.and_then(|left| devices(spec, hello, tokens, left)),
         }
     }
 
@@ -73,7 +73,8 @@ fn devices(spec: &DecoderSpec, hello: &Hello, tokens: usize, left: u64) -> Optio
     let bytes = |entries: Vec<Entry>| {
         (entries.iter().map(Entry::numel).sum::<usize>() * hello.weight_bytes) as u64
     };
-    let cache = (spec.cache_elements() / spec.layers * tokens * hello.cache_bytes) as u64;
+    let of_a_token = spec.cache_elements() / spec.layers * hello.cache_bytes;
+    let cache = (of_a_token * Cache::room(tokens)) as u64;
     let blocks = (0..spec.layers).map(|block| bytes(spec.block_entries(block)) + cache);
     let first = std::iter::once(spec.embedding_entry()).chain(spec.position_entry()).collect();
     let last = spec.norm_entries().into_iter().chain(spec.head_entries()).collect();
@@ -131,11 +132,22 @@ mod tests {
     fn sequences_share_what_weights_leave() {
         let (dense, hello) = large();
         let one = Capacity::new(&dense, "m", &hello, 2048, None);
-        assert_eq!((one.batch, one.memory), (0, 80_000_000_000));
+        assert_eq!((one.batch, one.memory), (Some(0), Some(80_000_000_000)));
         // 2 x 80 layers x 8 heads x 128 values of each token.
         assert_eq!(one.sequence, 2 * 80 * 8 * 128 * 2048 * 2);
         let two = Capacity::new(&dense, "m", &hello, 2048, Some(160_000_000_000));
-        assert_eq!(two.batch, (144_000_000_000 - two.weights) / two.sequence);
-        assert!(two.batch > 5);
+        assert_eq!(two.batch, Some((144_000_000_000 - two.weights) / two.sequence));
+        assert!(two.batch > Some(5));
+        // Room is made for some tokens at a time.
+        let longer = Capacity::new(&dense, "m", &hello, 2049, None);
+        assert_eq!(longer.sequence, one.sequence / 2048 * 2112);
+    }
+
+    #[test]
+    fn nothing_is_said_of_memory_that_is_not_known() {
+        let (dense, hello) = large();
+        let hello = Hello { device_memory: None, ..hello };
+        let unknown = Capacity::new(&dense, "m", &hello, 2048, None);
+        assert_eq!((unknown.memory, unknown.batch, unknown.devices), (None, None, None));
     }
 }

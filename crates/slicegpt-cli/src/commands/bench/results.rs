@@ -65,6 +65,11 @@ impl Measured {
         }
     }
 
+    /// Whether it is of a model, and not of another program.
+    fn is_ours(&self) -> bool {
+        self.operations.or(self.step_bytes).is_some()
+    }
+
     fn median(&self) -> f64 {
         let middle = self.seconds.len() / 2;
         match self.seconds.len() % 2 {
@@ -104,9 +109,20 @@ impl Results {
             _ => name,
         };
         match self.devices().len() {
-            1 => short.into(),
+            0 | 1 => short.into(),
             _ => format!("{short} on {device}"),
         }
+    }
+
+    /// The types that weights are held in on a device.
+    fn types(&self, device: &str) -> Vec<&str> {
+        let mut types: Vec<&str> = Vec::new();
+        for row in self.measured.iter().filter(|row| row.is_ours() && row.hello.device == device) {
+            if !types.contains(&row.hello.weights.as_str()) {
+                types.push(&row.hello.weights);
+            }
+        }
+        types
     }
 
     /// One measurement on each device.
@@ -114,7 +130,7 @@ impl Results {
         let mut found: Vec<&Hello> = Vec::new();
         for row in &self.measured {
             let known = found.iter().any(|hello| hello.device == row.hello.device);
-            if !known && row.operations.or(row.step_bytes).is_some() {
+            if !known && row.is_ours() {
                 found.push(&row.hello);
             }
         }
@@ -158,12 +174,20 @@ impl Results {
                 }
                 (None, None) => String::new(),
             };
+            // Said of each where they are not all the same.
+            let weights = match self.types(&row.hello.device).len() {
+                0 | 1 => String::new(),
+                _ => format!(", {}", row.hello.weights),
+            };
             vec![
-                self.short(&row.model, &row.hello.device),
+                self.short(&row.model, &row.hello.device) + &weights,
                 row.case.to_string(),
                 format!("{:.1}", row.throughput()),
                 format!("{:.2}", row.latency()),
-                format!("±{:.0} %", 100.0 * row.spread()),
+                match row.seconds.len() {
+                    1 => String::new(),
+                    _ => format!("±{:.0} %", 100.0 * row.spread()),
+                },
                 row.memory.map_or_else(String::new, show_bytes),
                 if other {
                     format!("{:.2}x", first.median() / row.median())
@@ -179,7 +203,8 @@ impl Results {
         });
         let mut text = plain_table(&header, rows.collect(), 2).to_string();
         let devices = self.devices().into_iter().map(|hello| {
-            format!("{} ({}), weights {}", hello.device, hello.device_model, hello.weights)
+            let types = self.types(&hello.device);
+            format!("{} ({}), weights {}", hello.device, hello.device_model, types.join(" and "))
         });
         let devices: Vec<String> = devices.collect();
         let _ = write!(
@@ -191,14 +216,20 @@ impl Results {
         );
         let header = ["model", "weights", "cache", "largest batch", "devices"];
         let rows = self.capacity.iter().map(|fits| {
+            let unknown = || "unknown; give --memory".to_string();
+            let memory = fits.memory.map(show_bytes);
+            let of_memory = |what: String, between: &str| match &memory {
+                Some(memory) => format!("{what} {between} {memory}"),
+                None => unknown(),
+            };
             vec![
                 self.short(&fits.model, &fits.device),
                 show_bytes(fits.weights),
                 format!("{} for {} tokens", show_bytes(fits.sequence), fits.tokens),
-                format!("{} of these on {}", fits.batch, show_bytes(fits.memory)),
+                of_memory(fits.batch.unwrap_or(0).to_string(), "of these on"),
                 match fits.devices {
-                    Some(count) => format!("{count} of {}", show_bytes(fits.memory)),
-                    None => format!("no layer fits on {}", show_bytes(fits.memory)),
+                    Some(count) => of_memory(count.to_string(), "of"),
+                    None => of_memory("no layer fits".into(), "on"),
                 },
             ]
         });

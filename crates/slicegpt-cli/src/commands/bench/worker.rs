@@ -17,6 +17,7 @@ use super::Holding;
 use super::plan::{Case, Phase};
 use crate::device::Target;
 use crate::generation::load_engine;
+use crate::hub::{WEIGHTS, located};
 use crate::memory::{peak_rss_bytes, reset_peak};
 use crate::model::Opened;
 use crate::progress::{self, Interrupted};
@@ -85,8 +86,10 @@ impl Worker {
     pub fn start(model: &Path, holding: &Holding) -> Result<Self> {
         let program =
             std::env::current_exe().context("cannot find this program to start it again")?;
+        // One of the Hub is fetched here: all processes run one commit, whose shapes this one has.
+        let directory = located(model, WEIGHTS)?;
         let mut command = Command::new(program);
-        command.args(["bench", "--worker"]).arg(model).args(holding.words());
+        command.args(["bench", "--worker"]).arg(directory).args(holding.words());
         Self::spawn(model.display().to_string(), command)
     }
 
@@ -230,6 +233,10 @@ fn measure(
     let mut some = |count: usize| -> Vec<u32> {
         (0..count).map(|_| random.random_range(0..vocab_size)).collect()
     };
+    if memory {
+        // What larger cases had set aside is not of this one.
+        target.device.memory_cleanup();
+    }
     let caches: Vec<Cache> = (0..batch).map(|_| Cache::with_capacity(case.longest())).collect();
     let next = |ids: &[Vec<u32>]| {
         let sequences: Vec<(&[u32], &Cache)> = ids.iter().map(Vec::as_slice).zip(&caches).collect();
@@ -261,7 +268,7 @@ fn measure(
         }
     }
     let seconds = start.elapsed().as_secs_f64();
-    let device_memory = match target.is_cpu() {
+    let device_memory = match target.is_cpu() || !memory {
         true => None,
         false => target.device.memory_pool_usage().map(|usage| usage.bytes_reserved),
     };

@@ -2,12 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use slicegpt_checkpoint::Checkpoint;
 use slicegpt_generate::Engine;
 use slicegpt_tasks::{
     Answers, Encoder, Group, Item, Likelihood, Part, Prompt, SEED, Scores, Sequence, Task,
-    documents, groups, parts, prompts, score, scores,
+    TaskError, documents, groups, parts, prompts, score, scores,
 };
 
 use super::{Args, Limit};
@@ -17,6 +17,8 @@ use crate::progress::{Interrupted, Progress};
 
 /// A document that is asked, or was.
 pub struct Question {
+    /// Which of the documents of its part.
+    pub document: usize,
     pub item: Item,
     pub prompt: Prompt,
     pub truncated: bool,
@@ -29,6 +31,8 @@ pub struct Asked {
     pub name: String,
     /// How many documents there would have been.
     pub original: usize,
+    /// How many were left out, with an answer longer than what the model sees.
+    pub skipped: usize,
     pub questions: Vec<Question>,
 }
 
@@ -48,6 +52,16 @@ impl OfTask {
     /// How many documents were asked.
     pub fn documents(&self) -> usize {
         self.parts.iter().map(|part| part.questions.len()).sum()
+    }
+
+    /// Whether it is a task of subjects whose documents name none.
+    pub fn lacks_subjects(&self) -> bool {
+        self.task.parted.is_some() && self.groups.is_empty()
+    }
+
+    /// How many more were left out, with an answer longer than what the model sees.
+    pub fn skipped(&self) -> usize {
+        self.parts.iter().map(|part| part.skipped).sum()
     }
 
     /// How many of them were longer than what the model sees.
@@ -89,7 +103,7 @@ pub fn questions(task: &'static Task, args: &Args, encoder: &Encoder) -> Result<
         let original = part.scored.len();
         part.scored.truncate(Limit::of(args.limit, original));
         let asked = prompts(task, &part, args.num_fewshot, SEED, &examples)?;
-        of_task.add(&part, original, asked, encoder)?;
+        of_task.add(&part, original, asked, encoder, args.skip_too_long)?;
     }
     Ok(of_task)
 }
@@ -101,18 +115,29 @@ impl OfTask {
         original: usize,
         asked: Vec<(Item, Prompt)>,
         encoder: &Encoder,
+        skip_too_long: bool,
     ) -> Result<()> {
         let mut questions = Vec::with_capacity(asked.len());
-        for ((item, prompt), document) in asked.into_iter().zip(&part.scored) {
-            let sequences = encoder.encode(&prompt, document.place())?;
+        let mut skipped = 0;
+        for (document, (item, prompt)) in asked.into_iter().enumerate() {
+            let sequences = match encoder.encode(&prompt, part.scored[document].place()) {
+                Err(TaskError::TooLong { .. }) if skip_too_long => {
+                    skipped += 1;
+                    continue;
+                }
+                sequences => sequences?,
+            };
             let truncated = sequences.iter().any(|sequence| sequence.truncated > 0);
             let place = (self.parts.len(), questions.len());
             self.places.extend(sequences.iter().map(|_| place));
             self.sequences.extend(sequences);
             let answers = Answers(vec![Likelihood { log: 0.0, greedy: false }; item.answers()]);
-            questions.push(Question { item, prompt, truncated, answers });
+            questions.push(Question { document, item, prompt, truncated, answers });
         }
-        self.parts.push(Asked { name: part.name.clone(), original, questions });
+        if questions.is_empty() {
+            bail!("{}: all {skipped} documents have answers longer than the model sees", part.name);
+        }
+        self.parts.push(Asked { name: part.name.clone(), original, skipped, questions });
         Ok(())
     }
 }

@@ -3,7 +3,7 @@
 mod ask;
 mod report;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::str::FromStr;
 
@@ -36,6 +36,10 @@ pub struct Args {
     /// Ask the first N documents of each task only, or this fraction of them, below 1
     #[arg(long, value_name = "N")]
     limit: Option<Limit>,
+    /// Leave out documents with an answer longer than the model sees, and say how many; without it the first
+    /// of them is an error
+    #[arg(long)]
+    skip_too_long: bool,
     #[command(flatten)]
     running: Running,
     /// Type weights are held in [default: as stored on the processor, float32 elsewhere]
@@ -84,6 +88,20 @@ fn shots(text: &str) -> Result<usize, String> {
     number.ok_or_else(|| "a whole number from 0 to 1000 is needed".into())
 }
 
+/// Whether a file is in a directory, or would be.
+fn lies_in(file: &Path, directory: &Path) -> bool {
+    let beside = match file.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    // What is linked from elsewhere is what would be replaced, and it is read from here.
+    let within = |path: &Path| match (path.canonicalize(), directory.canonicalize()) {
+        (Ok(path), Ok(directory)) => path.starts_with(directory),
+        _ => false,
+    };
+    within(beside) || file.is_file() && within(file)
+}
+
 /// Runs it.
 pub fn run(args: Args) -> Result<ExitCode> {
     let mut tasks: Vec<&Task> = Vec::new();
@@ -97,6 +115,10 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let opened = Opened::open(&args.model)?;
     let directory = opened.directory();
     let staging = match &args.log_samples {
+        Some(path) if !path.is_dir() && lies_in(path, &args.data) => bail!(
+            "--log-samples: {} lies among the documents of --data; choose a file elsewhere",
+            path.display()
+        ),
         Some(path) => Some((path, Staging::for_file(path, &directory)?)),
         None => None,
     };
@@ -105,6 +127,14 @@ pub fn run(args: Args) -> Result<ExitCode> {
     // All files are read before the model: what is wrong with them is said at once.
     let read = |task: &&'static Task| ask::questions(task, &args, &encoder);
     let questions = tasks.iter().map(read).collect::<Result<Vec<_>>>()?;
+    for of_task in questions.iter().filter(|of_task| of_task.lacks_subjects()) {
+        warn(format!(
+            "{}: {} says no `subject`: asked without the line that names it, with examples of any, \
+             and not scored by subject; the harness does all three",
+            of_task.task.name,
+            of_task.files.0.display()
+        ));
+    }
     let target = args.running.open()?;
     let (engine, weights) = load_engine(opened, &target, args.weights)?;
     let mut answered = Vec::with_capacity(questions.len());
@@ -112,6 +142,15 @@ pub fn run(args: Args) -> Result<ExitCode> {
         answered.push(ask::answer(of_task, &engine, &target, &directory)?);
     }
     for task in &answered {
+        if task.skipped() > 0 {
+            warn(format!(
+                "{}: {} documents are left out: an answer of theirs is longer than the {} tokens the model \
+                 sees",
+                task.task.name,
+                task.skipped(),
+                spec.context_length
+            ));
+        }
         let truncated = task.truncated();
         if truncated > 0 {
             warn(format!(

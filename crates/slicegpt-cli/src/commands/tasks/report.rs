@@ -30,10 +30,10 @@ pub fn report(
     weights: Dtype,
 ) -> (Vec<(String, Vec<String>)>, Value) {
     let mut rows = Vec::new();
-    let mut tables: [Map<String, Value>; 6] = Default::default();
-    let [results, versions, shots, samples, better, truncated] = &mut tables;
+    let mut tables: [Map<String, Value>; 7] = Default::default();
+    let [results, versions, shots, samples, better, truncated, skipped] = &mut tables;
     let mut add =
-        |task: &Task, name: &str, version: &str, scores: &Scores, cut: usize, all: usize| {
+        |task: &Task, name: &str, version: &str, scores: &Scores, [cut, out, all]: [usize; 3]| {
             results.insert(name.into(), result(name, scores));
             versions.insert(name.into(), version.parse::<f64>().map_or(Value::Null, Value::from));
             shots.insert(name.into(), args.num_fewshot.into());
@@ -42,6 +42,7 @@ pub fn report(
                 task.metrics.iter().map(|m| (m.name().into(), m.higher_is_better().into()));
             better.insert(name.into(), Value::Object(higher.collect()));
             truncated.insert(name.into(), cut.into());
+            skipped.insert(name.into(), out.into());
             for value in &scores.values {
                 let error = value.error.map_or("-".into(), |error| format!("{error:.4}"));
                 let metric = value.metric.name().to_string();
@@ -58,12 +59,14 @@ pub fn report(
             let members: Vec<&Scores> = group.parts.iter().map(|i| &scores[*i]).collect();
             let parts = || group.parts.iter().map(|i| &of_task.parts[*i]);
             let cut = parts().map(Asked::truncated).sum();
+            let out = parts().map(|part| part.skipped).sum();
             let all = parts().map(|part| part.original).sum();
-            add(task, &group.name, group.version, &Scores::pooled(&members), cut, all);
+            add(task, &group.name, group.version, &Scores::pooled(&members), [cut, out, all]);
             groups.push(group.name.clone());
         }
         for (part, scores) in of_task.parts.iter().zip(&scores) {
-            add(task, &part.name, task.version, scores, part.truncated(), part.original);
+            let counts = [part.truncated(), part.skipped, part.original];
+            add(task, &part.name, task.version, scores, counts);
         }
     }
     let files = answered.iter().map(|of_task| {
@@ -77,7 +80,7 @@ pub fn report(
     };
     let groups: Map<String, Value> =
         groups.into_iter().map(|name| (name.clone(), results[&name].clone())).collect();
-    let [results, versions, shots, samples, better, truncated] = tables;
+    let [results, versions, shots, samples, better, truncated, skipped] = tables;
     let json = json!({
         "results": results,
         "groups": groups,
@@ -86,6 +89,7 @@ pub fn report(
         "n-samples": samples,
         "higher_is_better": better,
         "truncated": truncated,
+        "skipped": skipped,
         "files": Value::Object(files.collect()),
         "config": {
             "model": args.model,
@@ -121,8 +125,8 @@ pub fn log(path: &Path, answered: &[OfTask]) -> Result<()> {
     let mut out = BufWriter::new(File::create(path).with_context(at)?);
     for of_task in answered {
         for part in &of_task.parts {
-            for (index, question) in part.questions.iter().enumerate() {
-                let line = sample(of_task.task, &part.name, index, question);
+            for question in &part.questions {
+                let line = sample(of_task.task, &part.name, question);
                 writeln!(out, "{line}").with_context(at)?;
             }
         }
@@ -130,7 +134,7 @@ pub fn log(path: &Path, answered: &[OfTask]) -> Result<()> {
     out.flush().with_context(at)
 }
 
-fn sample(task: &Task, name: &str, index: usize, question: &Question) -> Value {
+fn sample(task: &Task, name: &str, question: &Question) -> Value {
     let arguments: Vec<Value> = question
         .prompt
         .pairs()
@@ -144,7 +148,7 @@ fn sample(task: &Task, name: &str, index: usize, question: &Question) -> Value {
     };
     let mut line = json!({
         "task": name,
-        "doc_id": index,
+        "doc_id": question.document,
         "target": target,
         "arguments": arguments,
         "resps": answers,
