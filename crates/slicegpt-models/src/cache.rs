@@ -78,11 +78,12 @@ impl Cache {
                 let empty =
                     Tensor::zeros([rows, heads, capacity, head_dim], (&new.device(), new.dtype()));
                 match old {
-                    Some(old) => empty.slice_assign(
+                    Some(old) if start > 0 => empty.slice_assign(
                         [0..rows, 0..heads, 0..start, 0..head_dim],
                         old.narrow(2, 0, start),
                     ),
-                    None => empty,
+                    // Of no tokens there is no tensor.
+                    _ => empty,
                 }
             };
             let old = match old.next().flatten() {
@@ -132,6 +133,16 @@ mod tests {
             }
             assert_eq!(cache.seen(), 269);
         }
+    }
+
+    #[test]
+    fn what_forgot_all_grows_too() {
+        let cache = Cache::default();
+        cache.append(0, [some(7), some(7)]);
+        cache.truncate(0);
+        let long = some(200);
+        let [found, _] = cache.append(0, [long.clone(), some(200)]);
+        assert_eq!(found.into_data(), long.into_data());
     }
 
     #[test]
