@@ -149,6 +149,35 @@ mod tests {
         }
     }
 
+    /// Of a tokenizer whose tokens are bytes, whatever they are.
+    #[test]
+    fn any_tokens_have_the_text_that_they_have_at_once() {
+        for model in ["ts-llama3-gqa", "ts-opt", "ts-phi"] {
+            let vocabulary = vocabulary(model);
+            let mut id = 1u64;
+            let mut next = |most: u64| {
+                id = id
+                    .wrapping_mul(6_364_136_223_846_793_005)
+                    .wrapping_add(1_442_695_040_888_963_407);
+                ((id >> 33) % most) as u32
+            };
+            for _ in 0..300 {
+                // The first ids are bytes, most of them of no character.
+                let ids: Vec<u32> =
+                    (0..12).map(|_| if next(3) == 0 { next(2048) } else { next(260) }).collect();
+                for prompt in [0, 1, 4, 7] {
+                    let (prompt, rest) = ids.split_at(prompt);
+                    let all = vocabulary.decode(&ids).unwrap();
+                    let known = vocabulary.decode(prompt).unwrap();
+                    let text = known.trim_end_matches(UNFINISHED);
+                    let more = run(prompt, rest, &vocabulary).concat();
+                    let joined = all.starts_with(&known) && all == format!("{known}{more}");
+                    assert!(joined || all == format!("{text}{more}"), "{model}: {ids:?}: {more:?}");
+                }
+            }
+        }
+    }
+
     #[test]
     fn special_tokens_have_no_text_and_hide_no_space() {
         let vocabulary = vocabulary("ts-phi3");

@@ -94,6 +94,7 @@ impl App {
     ) -> Result<Response, ApiError> {
         let places = self.places(prompts.len() * asked.n)?;
         let (places, prompts) = self.clone().tokenise(prompts, places, deadline).await?;
+        let most = most.min(self.budget.room(&asked));
         let lengths = prompts.iter().map(|prompt| self.length(prompt, asked.most, most));
         let lengths = lengths.collect::<Result<Vec<_>, _>>()?;
         let share = self.budget.share(&asked, &prompts, &lengths)?;

@@ -30,6 +30,13 @@ impl Budget {
         Self { bytes, left: Arc::new(Semaphore::new(parts.min(Semaphore::MAX_PERMITS))) }
     }
 
+    /// Tokens of each text of an answer to `asked`, where it was not said how many: with so many it takes
+    /// a quarter of the memory.
+    pub fn room(&self, asked: &Asked) -> usize {
+        let tokens = self.bytes / 4 / (TEXT + told(asked)) / asked.n as u64;
+        usize::try_from(tokens).unwrap_or(usize::MAX)
+    }
+
     /// The share of an answer to `asked`, where each of `prompts` is followed by so many tokens.
     pub fn share(
         &self,
@@ -47,12 +54,8 @@ impl Budget {
                 megabytes(bytes),
                 self.bytes / 1_000_000
             );
-            let told = asked.alternatives.is_some();
-            return Err(ApiError::invalid(
-                if told { "logprobs" } else { "prompt" },
-                "answer_too_large",
-                message,
-            ));
+            let field = if asked.alternatives.is_some() { "logprobs" } else { "prompt" };
+            return Err(ApiError::invalid(field, "answer_too_large", message));
         }
         let parts = u32::try_from(bytes / PART).unwrap_or(u32::MAX);
         self.left.clone().try_acquire_many_owned(parts).map_err(|_| ApiError::full())
@@ -66,6 +69,10 @@ fn bytes(asked: &Asked, prompt: &Tokenised, most: usize) -> u64 {
         false => (0, 0),
     };
     let written = most as u64;
-    let told = asked.alternatives.map_or(0, |alternatives| TOLD * (alternatives as u64 + 1));
-    length + TEXT * written + told * (prompt + written)
+    length + TEXT * written + told(asked) * (prompt + written)
+}
+
+/// Bytes of a token with all that is told of it.
+fn told(asked: &Asked) -> u64 {
+    asked.alternatives.map_or(0, |alternatives| TOLD * (alternatives as u64 + 1))
 }

@@ -25,7 +25,7 @@ fn conversation(more: Value) -> Value {
 
 #[test]
 fn a_conversation_is_answered() {
-    let (server, _scratch) = server();
+    let (server, scratch) = server();
     let body = json!({"prompt": PROMPT, "max_tokens": 24, "temperature": 0, "logprobs": 2});
     let want = server.complete(body).ok();
     let found = server.chat(conversation(json!({"logprobs": true, "top_logprobs": 2}))).ok();
@@ -52,6 +52,13 @@ fn a_conversation_is_answered() {
     free.as_object_mut().unwrap().remove("max_tokens");
     let usage = server.chat(free).ok()["usage"].clone();
     assert_eq!(usage["total_tokens"], 512);
+    // As far as it may be kept: 128 bytes for each token and each of 20 alternatives.
+    let template = scratch.path().join("chat.jinja");
+    let template = template.to_str().unwrap();
+    let small = Server::start(&["--answer-memory", "1MB", "--chat-template", template]);
+    let mut free = conversation(json!({"ignore_eos": true, "logprobs": true, "top_logprobs": 20}));
+    free.as_object_mut().unwrap().remove("max_tokens");
+    assert_eq!(small.chat(free).ok()["usage"]["completion_tokens"], 250_000 / (4 + 21 * 128));
     let short = conversation(json!({"max_completion_tokens": 3}));
     assert_eq!(server.chat(short).ok()["usage"]["completion_tokens"], 3);
 }
