@@ -80,7 +80,7 @@ fn steps(workspace: &Workspace, args: &Args) -> Vec<Step> {
 
 /// Test targets that ask the environment variable `SLICEGPT_DEVICE` what to test.
 const DEVICE_TESTS: &[&str] =
-    &["bench", "covariance", "device", "generate", "moments", "precise", "serve", "tasks"];
+    &["bench", "covariance", "device", "device_serve", "generate", "moments", "precise", "tasks"];
 
 fn device_steps(workspace: &Workspace, args: &Args, device: &str) -> Result<Vec<Step>> {
     let feature = device.split(':').next().unwrap_or_default();
