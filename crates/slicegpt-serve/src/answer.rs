@@ -9,7 +9,6 @@ use slicegpt_corpus::CorpusError;
 use slicegpt_generate::{Finish, Score};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::mpsc::Receiver;
-use tokio::task::spawn_blocking;
 use tokio::time::{Instant, timeout_at};
 
 use crate::app::App;
@@ -17,6 +16,7 @@ use crate::error::ApiError;
 use crate::job::{Event, What};
 use crate::sliced::sliced;
 use crate::tokens::{Named, Namer};
+use crate::wanted::Wanted;
 
 /// Something new of a text; or all of it, which is the sum of these.
 #[derive(Debug)]
@@ -167,9 +167,9 @@ impl Answer {
         let prompt = text.prompt.clone();
         let mut namer = Namer::of(text.prompt_text.clone());
         // A long prompt has many tokens to be named: not where others wait.
-        let work = spawn_blocking(move || {
+        let work = Wanted::new(move |gone| {
             let scores = std::iter::once(None).chain(scores.iter().map(Some));
-            let tokens = prompt.iter().zip(scores);
+            let tokens = prompt.iter().zip(scores).take_while(|_| !gone());
             let vocabulary = &app.language.vocabulary;
             let tokens = tokens.map(|(id, score)| namer.name(*id, score, vocabulary));
             let tokens = tokens.collect::<Result<Vec<_>, _>>()?;
@@ -209,7 +209,7 @@ impl Answer {
         };
         let json = match long {
             false => write(),
-            true => match timeout_at(deadline, spawn_blocking(write)).await {
+            true => match timeout_at(deadline, Wanted::new(move |_| write())).await {
                 Err(_) => return Err(ApiError::took_too_long()),
                 Ok(json) => json.map_err(lost)?,
             },

@@ -7,7 +7,6 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use axum::response::Response;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError, mpsc};
-use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
 
 use crate::answer::{Answer, Shape, Text};
@@ -21,6 +20,7 @@ use crate::metrics::Metrics;
 use crate::prompt::{Prompt, Reader, Tokenised};
 use crate::stream::stream;
 use crate::tokens::Namer;
+use crate::wanted::Wanted;
 
 /// Events of a request that wait for its reader, at least.
 const EVENTS: usize = 32;
@@ -129,20 +129,14 @@ impl App {
         places: OwnedSemaphorePermit,
         deadline: Instant,
     ) -> Result<(OwnedSemaphorePermit, Vec<Tokenised>), ApiError> {
-        let gone = Arc::new(AtomicBool::new(false));
-        let flag = gone.clone();
-        let mut work = Tokenising(
-            tokio::task::spawn_blocking(move || {
-                let prompts =
-                    prompts.into_iter().map(|prompt| match flag.load(Ordering::Relaxed) {
-                        true => Err(ApiError::took_too_long()),
-                        false => self.reader.tokenise(prompt, &self.language),
-                    });
-                Ok((places, prompts.collect::<Result<_, _>>()?))
-            }),
-            gone,
-        );
-        match timeout_at(deadline, &mut work.0).await {
+        let work = Wanted::new(move |gone| {
+            let prompts = prompts.into_iter().map(|prompt| match gone() {
+                true => Err(ApiError::took_too_long()),
+                false => self.reader.tokenise(prompt, &self.language),
+            });
+            Ok((places, prompts.collect::<Result<_, _>>()?))
+        });
+        match timeout_at(deadline, work).await {
             Err(_) => Err(ApiError::took_too_long()),
             Ok(Err(panic)) => Err(ApiError::internal(format!("the prompt was not read: {panic}"))),
             Ok(Ok(result)) => result,
@@ -223,17 +217,6 @@ impl App {
             share: Some(share),
             app: self,
         })
-    }
-}
-
-/// Prompts that are being tokenised: no more of them where nobody waits any longer.
-struct Tokenising<T>(JoinHandle<T>, Arc<AtomicBool>);
-
-impl<T> Drop for Tokenising<T> {
-    fn drop(&mut self) {
-        self.1.store(true, Ordering::Relaxed);
-        // If it has not begun.
-        self.0.abort();
     }
 }
 

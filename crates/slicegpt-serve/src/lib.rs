@@ -9,7 +9,7 @@
 //! | sockets, routes, who may come in | `server`, `connections`, `expiry`, `routes`, `watch`, `body` |
 //! | what is asked | `fields`, `asked`, `prompt`, `completions`, `chat` |
 //! | what is answered | `answer`, `stream`, `sliced`, `tokens`, `error`, `metrics` |
-//! | between both and the model | `job`, `app`, `budget`, `scheduler`, `running`, `forward` |
+//! | between both and the model | `job`, `app`, `budget`, `wanted`, `scheduler`, `running`, `forward` |
 //!
 //! This crate refuses to know files, the command line, and how a tensor is computed.
 
@@ -37,6 +37,7 @@ mod server;
 mod sliced;
 mod stream;
 mod tokens;
+mod wanted;
 mod watch;
 
 pub use forward::{Forward, Logits};
