@@ -76,11 +76,13 @@ pub enum CheckpointError {
     )]
     OutputIsForeign(PathBuf, String),
     #[error(
-        "{}: cannot be put in place: {source}; the output is complete in {}, move it from there",
+        "{}: cannot be put in place: {reason}; the output is complete in {}, move it from there",
         path.display(),
         kept.display()
     )]
-    NotRenamed { path: PathBuf, kept: PathBuf, source: io::Error },
+    NotRenamed { path: PathBuf, kept: PathBuf, reason: String },
+    #[error("{}: is there and is no file; a file is written, choose another path", .0.display())]
+    OutputIsNoFile(PathBuf),
     #[error(
         "{}: the output may not be the input, or lie inside it, or hold it; choose another --out",
         .0.display()

@@ -14,8 +14,19 @@ use crate::{Manifest, Record};
 pub struct Staging {
     temporary: Option<TempDir>,
     out: PathBuf,
+    /// What may be there when it is put in place.
+    may_replace: Replaces,
     /// Directories made on the way, outermost first; removed again if nothing came of it.
     made: Vec<PathBuf>,
+}
+
+/// What an output may take the place of: hours may pass until it does, and others write too.
+#[derive(Clone, Copy)]
+enum Replaces {
+    /// Nothing but an empty directory; or a checkpoint, if that was wished.
+    Directory { force: bool },
+    /// No file; or that which was there.
+    File { was_there: bool },
 }
 
 impl Staging {
@@ -29,7 +40,7 @@ impl Staging {
     pub fn new(out: &Path, input: Option<&Path>, force: bool) -> Result<Self> {
         check_apart(out, input)?;
         check_free(out, force)?;
-        Self::beside(out)
+        Self::beside(out, Replaces::Directory { force })
     }
 
     /// The same for a single file, to be renamed out of the temporary directory by
@@ -37,25 +48,21 @@ impl Staging {
     ///
     /// # Errors
     ///
-    /// If the output is a directory or lies in the input, or its parent cannot be written.
+    /// If the output is there and no file, or lies in the input, or its parent cannot be written.
     pub fn for_file(out: &Path, input: &Path) -> Result<Self> {
-        if out.is_dir() {
-            return Err(CheckpointError::OutputIsDirectory(out.into()));
-        }
+        check_is_file(out)?;
         check_apart(out, Some(input))?;
-        Self::beside(out)
+        Self::beside(out, Replaces::File { was_there: out.exists() })
     }
 
-    /// Checks that a file may be written at `path`: not a directory, in a directory that exists,
+    /// Checks that a file may be written at `path`: a file or nothing is there, in a directory that exists,
     /// and not inside the checkpoint `model`, which need not exist.
     ///
     /// # Errors
     ///
     /// If it may not.
     pub fn check_file(path: &Path, model: &Path) -> Result<()> {
-        if path.is_dir() {
-            return Err(CheckpointError::OutputIsDirectory(path.into()));
-        }
+        check_is_file(path)?;
         let resolved = resolve(path)?;
         if resolved.starts_with(resolve(model)?) {
             return Err(CheckpointError::InsideModel(path.into()));
@@ -65,14 +72,14 @@ impl Staging {
         Ok(())
     }
 
-    fn beside(out: &Path) -> Result<Self> {
+    fn beside(out: &Path, may_replace: Replaces) -> Result<Self> {
         let absolute = resolve(out)?;
         let parent = absolute.parent().unwrap_or(&absolute).to_path_buf();
         let mut made: Vec<PathBuf> =
             parent.ancestors().take_while(|a| !a.exists()).map(Path::to_path_buf).collect();
         made.reverse();
         // From here on, dropping it cleans up.
-        let mut staging = Self { temporary: None, out: absolute.clone(), made };
+        let mut staging = Self { temporary: None, out: absolute.clone(), may_replace, made };
         fs::create_dir_all(&parent).map_err(CheckpointError::io(&parent))?;
         let name = absolute.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let temporary = tempfile::Builder::new()
@@ -96,9 +103,12 @@ impl Staging {
     ///
     /// # Errors
     ///
-    /// If the rename fails.
+    /// If something else is there now, or the rename fails; the file is then kept where the error says.
     pub fn commit_file(mut self, name: &str) -> Result<()> {
-        fs::rename(self.path().join(name), &self.out).map_err(CheckpointError::io(&self.out))?;
+        let put = self.check_still_free().and_then(|()| {
+            fs::rename(self.path().join(name), &self.out).map_err(CheckpointError::io(&self.out))
+        });
+        put.map_err(|error| self.kept(&error))?;
         self.made.clear();
         Ok(())
     }
@@ -108,9 +118,19 @@ impl Staging {
     ///
     /// # Errors
     ///
-    /// If a rename fails; what was there before is then still there.
+    /// If something else is there now, or a rename fails. What was there before is then still there, and the
+    /// output is kept where the error says.
     pub fn commit(mut self) -> Result<()> {
+        self.put_in_place().map_err(|error| self.kept(&error))?;
+        // Renamed away: there is nothing left to remove.
+        let _ = self.temporary.take().map(TempDir::keep);
+        self.made.clear();
+        Ok(())
+    }
+
+    fn put_in_place(&self) -> Result<()> {
         open_to_others(self.path())?;
+        self.check_still_free()?;
         let out = &self.out;
         let old = match out.symlink_metadata() {
             Ok(_) => {
@@ -124,21 +144,36 @@ impl Staging {
             }
             Err(_) => None,
         };
-        if let Err(source) = fs::rename(self.path(), out) {
+        fs::rename(self.path(), out).map_err(|source| {
             if let Some(aside) = old {
                 // Whatever goes wrong now, the user's directory is not deleted.
                 let aside = aside.keep();
                 let _ = fs::rename(aside.join("old"), out).and_then(|()| fs::remove_dir(&aside));
             }
-            // The work is done: it must not be lost for want of a name.
-            let kept = self.temporary.take().map(TempDir::keep).unwrap_or_default();
-            self.made.clear();
-            return Err(CheckpointError::NotRenamed { path: out.clone(), kept, source });
+            CheckpointError::io(out)(source)
+        })
+    }
+
+    /// Checks again what was checked at the beginning.
+    fn check_still_free(&self) -> Result<()> {
+        match self.may_replace {
+            Replaces::Directory { force } => check_free(&self.out, force),
+            Replaces::File { was_there: false } if self.out.exists() => {
+                Err(CheckpointError::OutputExists(self.out.clone()))
+            }
+            Replaces::File { .. } => check_is_file(&self.out),
         }
-        // Renamed away: there is nothing left to remove.
-        let _ = self.temporary.take().map(TempDir::keep);
+    }
+
+    /// The work is done: it must not be lost for want of a name.
+    fn kept(&mut self, why: &CheckpointError) -> CheckpointError {
+        let kept = self.temporary.take().map(TempDir::keep).unwrap_or_default();
         self.made.clear();
-        Ok(())
+        // It names the output itself.
+        let reason = why.to_string();
+        let out = format!("{}: ", self.out.display());
+        let reason = reason.strip_prefix(&out).unwrap_or(&reason).to_string();
+        CheckpointError::NotRenamed { path: self.out.clone(), kept, reason }
     }
 }
 
@@ -201,6 +236,15 @@ fn check_apart(out: &Path, input: Option<&Path>) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Refuses to put a file in the place of anything else: a directory, a device, a pipe.
+fn check_is_file(out: &Path) -> Result<()> {
+    match out.metadata() {
+        Ok(there) if there.is_dir() => Err(CheckpointError::OutputIsDirectory(out.into())),
+        Ok(there) if !there.is_file() => Err(CheckpointError::OutputIsNoFile(out.into())),
+        _ => Ok(()),
+    }
 }
 
 /// Refuses an output directory that may not be replaced.
@@ -285,6 +329,43 @@ mod tests {
             Staging::new(&out, None, true),
             Err(CheckpointError::OutputIsForeign(..))
         ));
+    }
+
+    /// While the work was done, someone else made something of that name.
+    #[test]
+    fn what_came_meanwhile_stays_and_so_does_the_work() {
+        let (parent, out) = parent();
+        let staging = Staging::new(&out, None, true).unwrap();
+        fs::write(staging.path().join("config.json"), "{}").unwrap();
+        fs::create_dir(&out).unwrap();
+        fs::write(out.join("thesis.tex"), "").unwrap();
+        let error = staging.commit().unwrap_err();
+        let CheckpointError::NotRenamed { kept, .. } = &error else { panic!("{error}") };
+        assert!(kept.join("config.json").is_file() && out.join("thesis.tex").is_file());
+        assert!(error.to_string().contains("move it from there"), "{error}");
+
+        let file = parent.path().join("file");
+        let staging = Staging::for_file(&file, &out).unwrap();
+        fs::write(staging.path().join("new"), "new").unwrap();
+        fs::write(&file, "other").unwrap();
+        let error = staging.commit_file("new").unwrap_err();
+        let CheckpointError::NotRenamed { kept, .. } = &error else { panic!("{error}") };
+        assert_eq!(fs::read_to_string(kept.join("new")).unwrap(), "new");
+        assert_eq!(fs::read_to_string(&file).unwrap(), "other");
+        // What was there when it began is replaced.
+        let staging = Staging::for_file(&file, &out).unwrap();
+        fs::write(staging.path().join("new"), "new").unwrap();
+        staging.commit_file("new").unwrap();
+        assert_eq!(fs::read_to_string(&file).unwrap(), "new");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_pipe_is_not_replaced() {
+        let (_parent, input) = parent();
+        fs::create_dir(&input).unwrap();
+        let refused = Staging::for_file(Path::new("/dev/null"), &input);
+        assert!(matches!(refused, Err(CheckpointError::OutputIsNoFile(_))));
     }
 
     #[test]

@@ -189,6 +189,11 @@ impl Cut {
         Ok(Some(most))
     }
 
+    /// Whether no more is to be kept than was asked for.
+    fn is_bound(&self) -> bool {
+        self.target_params.is_some() || self.target_bytes.is_some()
+    }
+
     fn per_layer(&self, spec: &DecoderSpec, dtype: Dtype) -> Result<Widths> {
         let constant = |sparsity: f64| Schedule::Linear {
             start: sparsity,
@@ -211,12 +216,14 @@ impl Cut {
         for width in (step..=spec.hidden_size).step_by(step) {
             let widths = kept(width)?;
             let count = spec.sliced(widths.clone()).parameters() as u64;
-            if best.as_ref().is_none_or(|(other, _)| count.abs_diff(most) < other.abs_diff(most)) {
+            // What is above a bound is only named, where nothing is below.
+            let miss = |count: u64| (self.is_bound() && count > most, count.abs_diff(most));
+            if best.as_ref().is_none_or(|(other, _)| miss(count) < miss(*other)) {
                 best = Some((count, widths));
             }
         }
         let (count, widths) = best.context("--round-to is larger than the hidden size")?;
-        check_size(spec, most, count, "--round-to")?;
+        self.check_size(spec, most, count, "--round-to")?;
         Ok(widths)
     }
 
@@ -281,12 +288,39 @@ impl Cut {
         let slack = (SLACK * before as f64) as u64;
         let widest = self.widest(full)?;
         let grid = Grid { full: widest, step: Split { width: round_to, intermediate: inner } };
-        let splits = grid.of_size(most, slack, count);
+        let mut splits = grid.of_size(most, slack, count);
         if splits.is_empty() {
-            let nearest = count(grid.nearest(most, count));
-            check_size(spec, most, nearest, "--round-to or --align")?;
+            let nearest = grid.nearest(most, count);
+            self.check_size(spec, most, count(nearest), "--round-to or --align")?;
+            // A hair above what was asked for, which is near enough.
+            splits.push(nearest);
         }
         Ok(Wanted::Shared { splits, tied, free })
+    }
+
+    /// Refuses a size that misses what was asked for. Targets are bounds, a part to be kept is a wish.
+    fn check_size(&self, spec: &DecoderSpec, asked: u64, nearest: u64, option: &str) -> Result<()> {
+        let before = spec.parameters() as f64;
+        let miss = asked.abs_diff(nearest) as f64 / before;
+        if miss <= SLACK && !(self.is_bound() && nearest > asked) {
+            return Ok(());
+        }
+        let reduction = |count: u64| show_percent(1.0 - count as f64 / before);
+        let untied = match spec.tied {
+            true => {
+                " (an untied head adds a matrix as large as the embedding, so that small cuts grow \
+                     the model)"
+            }
+            false => "",
+        };
+        bail!(
+            "no widths keep {} parameters, a reduction of {}; the nearest possible is {}, a reduction of \
+             {}{untied}; ask for that, or change {option}",
+            show_count(asked),
+            reduction(asked),
+            show_count(nearest),
+            reduction(nearest)
+        )
     }
 }
 
@@ -314,31 +348,6 @@ fn inner_step(full: Split, before: u64, count: impl Fn(Split) -> u64) -> usize {
         .take_while(|step| *step > 1)
         .find(|step| step * 1000 * one as usize <= before as usize)
         .unwrap_or(1)
-}
-
-/// Refuses a size that misses what was asked for.
-fn check_size(spec: &DecoderSpec, asked: u64, nearest: u64, option: &str) -> Result<()> {
-    let before = spec.parameters() as f64;
-    let miss = asked.abs_diff(nearest) as f64 / before;
-    if miss <= SLACK {
-        return Ok(());
-    }
-    let reduction = |count: u64| show_percent(1.0 - count as f64 / before);
-    let untied = match spec.tied {
-        true => {
-            " (an untied head adds a matrix as large as the embedding, so that small cuts grow \
-                 the model)"
-        }
-        false => "",
-    };
-    bail!(
-        "no widths keep {} parameters, a reduction of {}; the nearest possible is {}, a reduction of \
-         {}{untied}; ask for that, or change {option}",
-        show_count(asked),
-        reduction(asked),
-        show_count(nearest),
-        reduction(nearest)
-    )
 }
 
 fn lcm(a: usize, b: usize) -> usize {

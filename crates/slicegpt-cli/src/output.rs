@@ -52,20 +52,36 @@ pub fn check_free(
     ours: impl FnOnce(&[u8]) -> bool,
     what: &str,
 ) -> Result<()> {
-    if !out.is_file() {
+    if out.is_file() && !force {
+        bail!("{}: exists; choose another --out, or pass --force to replace it", out.display());
+    }
+    check_ours("--out", out, ours, what)
+}
+
+/// Refuses to replace a file that is no `what`, which `ours` tells by its first bytes: it may be one that is
+/// read, and in any case it is not one that can be made again by the same words.
+pub fn check_ours(
+    option: &str,
+    path: &Path,
+    ours: impl FnOnce(&[u8]) -> bool,
+    what: &str,
+) -> Result<()> {
+    if !path.is_file() {
         return Ok(());
     }
-    let at = out.display();
-    if !force {
-        bail!("{at}: exists; choose another --out, or pass --force to replace it");
-    }
+    let at = path.display();
     let mut start = Vec::new();
-    let file = File::open(out).with_context(|| at.to_string())?;
+    let file = File::open(path).with_context(|| at.to_string())?;
     file.take(1024).read_to_end(&mut start).with_context(|| at.to_string())?;
-    if !ours(&start) {
-        bail!("{at}: not replaced, because it is no {what}; choose another --out");
+    if !start.is_empty() && !ours(&start) {
+        bail!("{at}: not replaced, because it is no {what}; choose another {option}");
     }
     Ok(())
+}
+
+/// Whether `words` stand among some bytes.
+pub fn says(bytes: &[u8], words: &str) -> bool {
+    bytes.windows(words.len()).any(|window| window == words.as_bytes())
 }
 
 fn table(rows: &[(&str, Vec<String>)], header: &[&str]) -> Table {

@@ -11,11 +11,13 @@ use anyhow::{Context, Result, bail};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
 use slicegpt_checkpoint::Calibration;
+use slicegpt_models::DecoderSpec;
 use slicegpt_slice::{Arithmetic, Covariance, Stages, Survey};
 
 use crate::commands::compress::Computing;
 use crate::device::Target;
 use crate::model::Opened;
+use crate::output::says;
 
 /// What statistics are of: the same model, text and options give the same.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -56,6 +58,11 @@ const FORMAT: u32 = 1;
 /// The key of the metadata that holds the [`Origin`], as JSON.
 const KEY: &str = "slicegpt";
 
+/// Whether a file that begins with these bytes is one of statistics.
+pub fn is_ours(start: &[u8]) -> bool {
+    says(start, "\"__metadata__\"") && says(start, "\"slicegpt\"")
+}
+
 /// Writes `survey` to `path`.
 pub fn write(path: &Path, survey: &Survey, origin: &Origin) -> Result<()> {
     let width = survey.covariance.width();
@@ -88,9 +95,8 @@ pub fn write(path: &Path, survey: &Survey, origin: &Origin) -> Result<()> {
         .with_context(|| path.display().to_string())
 }
 
-/// Reads the statistics in `path`, which must be those of `origin`, of a model of `depth` sublayers per
-/// block.
-pub fn read(path: &Path, origin: &Origin) -> Result<Survey> {
+/// Reads the statistics in `path`, which must be those of `origin`, of the model that `spec` describes.
+pub fn read(path: &Path, origin: &Origin, spec: &DecoderSpec) -> Result<Survey> {
     let at = || path.display().to_string();
     let file = std::fs::read(path).with_context(at)?;
     let foreign = || format!("{}: these are no statistics of `slicegpt calibrate`", at());
@@ -136,12 +142,35 @@ pub fn read(path: &Path, origin: &Origin) -> Result<Survey> {
         sublayers.resize_with(sublayers.len().max((sublayer + 1).min(8)), Vec::new);
         sublayers.get_mut(sublayer).with_context(foreign)?.push(found);
     }
-    Ok(Survey {
+    let survey = Survey {
         covariance: square("covariance", count("tokens")?)?,
         readers: square("readers", count("outputs")?)?,
         importance,
         stages: Stages::default(),
-    })
+    };
+    if !fits(&survey, spec) {
+        bail!(
+            "{}: is damaged: its tensors do not fit the model; run `slicegpt calibrate` again",
+            at()
+        );
+    }
+    Ok(survey)
+}
+
+/// Whether statistics have the shapes of a model: one inner layer, of as many channels, in the last sublayer of
+/// each block and in no other.
+fn fits(survey: &Survey, spec: &DecoderSpec) -> bool {
+    let widths = [&survey.covariance, &survey.readers].map(Covariance::width);
+    let of_block = |(block, sublayers): (usize, &Vec<Vec<Vec<f64>>>)| {
+        let mut inner = sublayers.iter().enumerate().flat_map(|(sublayer, inner)| {
+            inner.iter().map(move |channels| (sublayer, channels.len()))
+        });
+        inner.next() == Some((spec.depth() - 1, spec.intermediate_size(block)))
+            && inner.next().is_none()
+    };
+    widths == [spec.hidden_size; 2]
+        && survey.importance.len() == spec.layers
+        && survey.importance.iter().enumerate().all(of_block)
 }
 
 /// Says what differs.

@@ -48,6 +48,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let described = Described::read(&args.model)?;
     refuse_sliced(&described)?;
     let staging = Staging::for_file(&args.out, &described.directory)?;
+    output::check_ours("--out", &args.out, stats::is_ours, "file of statistics")?;
     let opened = Opened::open(&args.model)?;
     let target = args.running.open()?;
     let computing = args.computing.settings(&target)?;
@@ -68,7 +69,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let seconds = start.elapsed().as_secs_f64();
     let peak = peak_rss_bytes();
     let json = json!({
-        "out": args.out,
+        "out": args.out.to_string_lossy(),
         "bytes": bytes,
         "model_digest": origin.model,
         "calibration": origin.calibration,

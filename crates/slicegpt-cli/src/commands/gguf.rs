@@ -111,7 +111,7 @@ fn report(
         export.types().into_iter().map(|(ty, (tensors, values))| (ty, tensors, values)).collect();
     let fallbacks = export.fallbacks();
     let json = json!({
-        "out": args.out,
+        "out": args.out.to_string_lossy(),
         "bytes": bytes,
         "type": file_type.name(),
         "architecture": export.architecture(),

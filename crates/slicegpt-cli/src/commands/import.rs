@@ -114,9 +114,9 @@ pub fn run(args: Args) -> Result<ExitCode> {
     staging.commit()?;
 
     let json = json!({
-        "out": args.out,
+        "out": args.out.to_string_lossy(),
         "reference": reference.weights,
-        "base": args.base,
+        "base": args.base.to_string_lossy(),
         "method": manifest.method,
         "nominal_sparsity": manifest.nominal_sparsity,
         "real_reduction": manifest.real_reduction,

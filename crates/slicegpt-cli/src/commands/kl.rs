@@ -80,8 +80,8 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let protocol = "KL(base || model) of the distributions over the next token, at every token of every \
                     sequence; mean over sequences, with its standard error over sequences.";
     let json = json!({
-        "model": args.model,
-        "base": args.base,
+        "model": args.model.to_string_lossy(),
+        "base": args.base.to_string_lossy(),
         "text": text.map(Path::to_string_lossy).or(tokens.map(Into::into)),
         "kl": found.mean,
         "kl_standard_error": found.standard_error,

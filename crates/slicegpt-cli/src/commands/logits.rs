@@ -10,6 +10,7 @@ use slicegpt_eval::{EvalError, logits};
 use crate::commands::ppl::eval_error;
 use crate::device::{Batches, Running};
 use crate::model::Opened;
+use crate::output::{self, says};
 use crate::progress::{Progress, note};
 use crate::text::Cutting;
 
@@ -41,6 +42,8 @@ pub fn run(args: Args) -> Result<ExitCode> {
         bail!("{}: holds the tokens; choose another --out", args.out.display());
     }
     let staging = Staging::for_file(&args.out, &opened.directory())?;
+    let ours = |start: &[u8]| says(start, "\"logits\":");
+    output::check_ours("--out", &args.out, ours, "file of logits")?;
     let shape = vec![samples.count(), samples.seqlen(), opened.spec.vocab_size];
     let tensors = vec![("logits".to_string(), shape)];
     let mut writer = Writer::create(staging.path(), tensors, Dtype::F32, u64::MAX)?;

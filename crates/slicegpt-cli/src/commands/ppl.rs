@@ -55,7 +55,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let result = score(&opened, &samples, &target, args.ignore_token_id)?;
     let protocol = protocol(args.text.as_deref(), args.ignore_token_id);
     let json = json!({
-        "model": args.model,
+        "model": args.model.to_string_lossy(),
         "text": args.text.as_deref().map(Path::to_string_lossy).or(args.tokens.as_deref().map(Into::into)),
         "perplexity": result.perplexity,
         "nll": result.nll,

@@ -86,6 +86,49 @@ fn what_is_there_stays_there() {
     check_commands(&sandbox, &commands);
 }
 
+/// Files that are none of ours are not replaced, whichever option names them; those that are read least of all.
+#[test]
+fn a_file_of_the_users_stays_there() {
+    let sandbox = Sandbox::new("models/ts-llama3-gqa");
+    sandbox.create_dir("data");
+    let piqa = r#"{"goal": "g", "sol1": "a", "sol2": "b", "label": 0}"#;
+    sandbox.write("data/piqa.jsonl", piqa);
+    for file in ["mine.txt", "mine.json"] {
+        sandbox.write(file, "Once upon a time there was a file. ".repeat(40));
+    }
+    let text = "--calibration mine.txt --samples 2 --seqlen 32";
+    let kept = "not replaced, because it is no";
+    check_commands(
+        &sandbox,
+        &[
+            (format!("calibrate dense --out mine.txt {text}"), &["mine.txt", kept, "--out"][..]),
+            (format!("compress dense --out out --spectra mine.json {text}"), &["mine.json", kept]),
+            (
+                "logits dense --tokens tokens.safetensors --out mine.json".into(),
+                &["mine.json", kept],
+            ),
+            (
+                "eval tasks dense --tasks piqa --data data --log-samples mine.json".into(),
+                &["mine.json", kept, "--log-samples"],
+            ),
+        ],
+    );
+}
+
+/// A name that is no UTF-8 is a name.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_name_in_another_encoding_is_a_name() {
+    use std::os::unix::ffi::OsStrExt;
+
+    let sandbox = Sandbox::new("families/llama2");
+    let name = std::ffi::OsStr::from_bytes(b"mod\xe8le");
+    std::fs::rename(sandbox.path("dense"), sandbox.path(".").join(name)).unwrap();
+    let mut command = assert_cmd::Command::cargo_bin("slicegpt").unwrap();
+    command.current_dir(sandbox.path(".")).args(["eval", "ppl"]).arg(name);
+    command.args(["--tokens", "tokens.safetensors", "--json"]).assert().success();
+}
+
 #[cfg(unix)]
 #[test]
 fn a_link_is_not_replaced() {

@@ -37,6 +37,35 @@ fn counts_and_bytes_are_upper_bounds() {
     assert_eq!(result["bytes_after"], 2 * after);
 }
 
+/// The smallest model there is may be a hair larger than a part that was asked for, and no larger than a bound.
+#[test]
+fn just_below_the_smallest_is_the_smallest_or_an_error() {
+    for model in [TRAINED, "models/ts-opt"] {
+        let workshop = Workshop::new(model);
+        let least = workshop.run("plan MODEL --target-params 1");
+        assert_eq!(least.status.code(), Some(2), "{}", errors(&least));
+        let before = workshop.json("inspect MODEL")["params"].as_u64().unwrap();
+        let keep = (1..1000).map(|i| f64::from(i) / 1000.0);
+        let mut fitting = keep.filter(|keep| {
+            workshop.run(&format!("plan MODEL --keep-params {keep}")).status.success()
+        });
+        let keep = fitting.next().unwrap();
+        let plan = workshop.json(&format!("plan MODEL --keep-params {keep}"));
+        let smallest = plan["params_after"].as_u64().unwrap();
+        assert!(smallest as f64 > keep * before as f64, "{model}: {smallest} of {keep}");
+        let command = format!("compress MODEL --out out {SAMPLES} --keep-params {keep}");
+        assert_eq!(workshop.json(&command)["params_after"], smallest, "{model}");
+        for method in ["shared", "per-layer --round-to 1"] {
+            let options = format!("--target-params {} --method {method}", smallest - 1);
+            let plan = workshop.run(&format!("plan MODEL {options} --json"));
+            if plan.status.success() {
+                let plan: serde_json::Value = serde_json::from_slice(&plan.stdout).unwrap();
+                assert!(plan["params_after"].as_u64().unwrap() < smallest, "{model} {method}");
+            }
+        }
+    }
+}
+
 /// The plan is the same without weights: exact where the split is given, else all splits there are.
 #[test]
 fn plans_are_what_is_written() {

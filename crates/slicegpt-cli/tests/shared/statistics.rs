@@ -30,6 +30,15 @@ fn statistics_of_something_else_are_refused() {
     workshop.json(&format!("calibrate MODEL --out stats {TEXT}"));
     workshop.write("torn", &std::fs::read(workshop.path("stats")).unwrap()[..3000]);
     workshop.write("empty", "");
+    // As a bit that turned in the header.
+    let whole = std::fs::read(workshop.path("stats")).unwrap();
+    let name = b"importance.3.1.0";
+    let at = whole.windows(name.len()).position(|window| window == name).unwrap();
+    for (file, instead) in [("turned", b"importance.3.0.0"), ("lacking", b"jmportance.3.1.0")] {
+        let mut damaged = whole.clone();
+        damaged[at..at + name.len()].copy_from_slice(instead);
+        workshop.write(file, damaged);
+    }
     let other = "FIXTURES/models/ts-phi3";
     for (command, words) in [
         (
@@ -40,6 +49,8 @@ fn statistics_of_something_else_are_refused() {
         (format!("MODEL --stats stats {TEXT} --compute-dtype bf16"), &["--compute-dtype f32"]),
         (format!("MODEL --stats stats {TEXT} --covariance split-f32"), &["--covariance f64"]),
         (format!("{other} --stats stats {TEXT}"), &["stats", "another model"]),
+        (format!("MODEL --stats turned {TEXT}"), &["turned", "damaged", "slicegpt calibrate"]),
+        (format!("MODEL --stats lacking {TEXT}"), &["lacking", "damaged", "slicegpt calibrate"]),
         (format!("MODEL --stats torn {TEXT}"), &["torn", "slicegpt calibrate"]),
         (format!("MODEL --stats empty {TEXT}"), &["empty", "slicegpt calibrate"]),
         (format!("MODEL --stats nowhere {TEXT}"), &["nowhere"]),

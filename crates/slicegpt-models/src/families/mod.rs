@@ -148,6 +148,9 @@ fn llama_like(config: Config<'_>, model_type: &'static str) -> Result<DecoderSpe
     llama_like_with(config, model_type, Ok)
 }
 
+/// The widest attention may be inside, as every width: see [`Config::count`].
+const MOST: usize = 1 << 24;
+
 /// Heads without biases, norms and windows.
 fn heads(config: Config<'_>, layers: usize) -> Result<AttentionSpec> {
     let hidden_size = config.count("hidden_size")?;
@@ -163,6 +166,11 @@ fn heads(config: Config<'_>, layers: usize) -> Result<AttentionSpec> {
             )));
         }
     };
+    if heads.checked_mul(head_dim).is_none_or(|width| width > MOST) {
+        return Err(ConfigError::Refused(format!(
+            "num_attention_heads {heads} of head_dim {head_dim} are wider together than {MOST}"
+        )));
+    }
     if !heads.is_multiple_of(kv_heads) {
         return Err(ConfigError::Refused(format!(
             "num_attention_heads {heads} is not a multiple of num_key_value_heads {kv_heads}"

@@ -11,12 +11,15 @@ use slicegpt_models::portable;
 use super::config;
 use crate::card;
 use crate::model::Described;
+use crate::output::{check_ours, says};
 
 /// What the file of eigenvalues is called until it is put in place.
 pub const SPECTRA: &str = "spectra.json";
 
 /// Prepares the file of eigenvalues, which may be no part of `model` or of what is written to `out`.
 pub fn stage_spectra(path: &Path, model: &Path, out: &Path) -> Result<Staging> {
+    let ours = |start: &[u8]| start.starts_with(b"[") && says(start, "\"eigenvalues\":");
+    check_ours("--spectra", path, ours, "file of spectra")?;
     let staged = Staging::check_file(path, model)
         .and_then(|()| Staging::check_file(path, out))
         .and_then(|()| Staging::for_file(path, model));
@@ -78,6 +81,9 @@ pub fn amend(
             [name.to_string(), format!(".{name}.partial")].map(|name| out.join(name));
         let written =
             std::fs::write(&partial, text).and_then(|()| std::fs::rename(&partial, &path));
+        if written.is_err() {
+            let _ = std::fs::remove_file(&partial);
+        }
         written.with_context(|| path.display().to_string())?;
     }
     Ok(())

@@ -196,7 +196,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
                 anyhow::Ok(Settings { lanes: lanes.clone(), ..settings })
             };
             let survey = match &args.stats {
-                Some(path) => stats::read(path, &origin()?)?,
+                Some(path) => stats::read(path, &origin()?, &opened.spec)?,
                 None => pass.survey(&batches.batches, settings(&batches.lanes)?)?,
             };
             let directions = match args.basis.unwrap_or(BasisName::Read) {
@@ -281,7 +281,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     }
     let stages = record.stages.iter().map(|(name, seconds)| (name.clone(), json!(seconds)));
     let json = json!({
-        "out": args.out,
+        "out": args.out.to_string_lossy(),
         "method": manifest.method,
         "stock": manifest.stock,
         "nominal_sparsity": manifest.nominal_sparsity,

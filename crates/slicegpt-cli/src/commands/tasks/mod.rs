@@ -119,7 +119,12 @@ pub fn run(args: Args) -> Result<ExitCode> {
             "--log-samples: {} lies among the documents of --data; choose a file elsewhere",
             path.display()
         ),
-        Some(path) => Some((path, Staging::for_file(path, &directory)?)),
+        Some(path) => {
+            let ours =
+                |start: &[u8]| start.starts_with(b"{") && output::says(start, "\"arguments\":");
+            output::check_ours("--log-samples", path, ours, "log of samples")?;
+            Some((path, Staging::for_file(path, &directory)?))
+        }
         None => None,
     };
     let spec = opened.spec.clone();

@@ -71,7 +71,10 @@ pub fn report(
     }
     let files = answered.iter().map(|of_task| {
         let (documents, examples) = &of_task.files;
-        (of_task.task.name.to_string(), json!({"documents": documents, "examples": examples}))
+        (of_task.task.name.to_string(), {
+            let examples = examples.as_ref().map(|path| path.to_string_lossy());
+            json!({"documents": documents.to_string_lossy(), "examples": examples})
+        })
     });
     let limit = match args.limit {
         Some(Limit::First(count)) => json!(count),
@@ -92,7 +95,7 @@ pub fn report(
         "skipped": skipped,
         "files": Value::Object(files.collect()),
         "config": {
-            "model": args.model,
+            "model": args.model.to_string_lossy(),
             "limit": limit,
             "num_fewshot": args.num_fewshot,
             "fewshot_seed": SEED,
