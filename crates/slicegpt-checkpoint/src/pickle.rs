@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::io::{BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
+use std::rc::Rc;
 
 use zip::ZipArchive;
 
@@ -73,8 +74,10 @@ enum Ended {
 /// What a walk remembers: the texts, of which a name may be made.
 #[derive(Default)]
 struct Walk {
-    texts: Vec<String>,
-    memo: HashMap<u64, String>,
+    texts: Vec<Rc<str>>,
+    /// How many of these were the last things pushed.
+    fresh: usize,
+    memo: HashMap<u64, Rc<str>>,
     /// Entries of the memo, where they are not numbered.
     memoized: u64,
 }
@@ -83,43 +86,55 @@ impl Walk {
     /// Walks to the end of one pickle.
     fn pickle(&mut self, bytes: &mut impl Read) -> std::result::Result<(), Ended> {
         loop {
-            match take(bytes, 1)?[0] {
+            let instruction = take(bytes, 1)?[0];
+            let fresh = std::mem::take(&mut self.fresh);
+            match instruction {
                 b'.' => return Ok(()),
                 b'c' | b'i' => {
                     let [module, name] = [line(bytes)?, line(bytes)?];
                     known(&module, &name)?;
                 }
-                // Two texts before it are a module and a name.
+                // Two texts right before it are a module and a name; of anything else it could be said to name
+                // what it does not.
                 0x93 => match self.texts.as_slice() {
-                    [.., module, name] => known(module, name)?,
+                    [.., module, name] if fresh >= 2 => known(module, name)?,
                     _ => return Err(Ended::Foreign("a name that it makes up".into())),
                 },
                 // Names of a registry that only Python has.
                 0x82..=0x84 => return Err(Ended::Foreign("an extension of pickle".into())),
                 // Objects of a class pushed before it.
                 b'o' => return Err(Ended::Foreign("an object of a class".into())),
-                b'V' => self.text(line(bytes)?.into_bytes()),
-                b'X' | b'T' => self.counted(bytes, 4)?,
-                0x8c | b'U' => self.counted(bytes, 1)?,
-                0x8d => self.counted(bytes, 8)?,
-                b'p' => self.keep(line(bytes)?.parse().unwrap_or(u64::MAX)),
-                b'q' => self.keep(number(&take(bytes, 1)?)),
-                b'r' => self.keep(number(&take(bytes, 4)?)),
+                b'V' => self.text(&line(bytes)?, fresh),
+                b'X' | b'T' => self.counted(bytes, 4, fresh)?,
+                0x8c | b'U' => self.counted(bytes, 1, fresh)?,
+                0x8d => self.counted(bytes, 8, fresh)?,
+                b'p' => self.keep(line(bytes)?.parse().unwrap_or(u64::MAX), fresh),
+                b'q' => self.keep(number(&take(bytes, 1)?), fresh),
+                b'r' => self.keep(number(&take(bytes, 4)?), fresh),
                 0x94 => {
                     self.memoized += 1;
-                    self.keep(self.memoized - 1);
+                    self.keep(self.memoized - 1, fresh);
                 }
-                b'g' => self.recall(line(bytes)?.parse().unwrap_or(u64::MAX)),
-                b'h' => self.recall(number(&take(bytes, 1)?)),
-                b'j' => self.recall(number(&take(bytes, 4)?)),
+                b'g' => self.recall(line(bytes)?.parse().unwrap_or(u64::MAX), fresh),
+                b'h' => self.recall(number(&take(bytes, 1)?), fresh),
+                b'j' => self.recall(number(&take(bytes, 4)?), fresh),
                 b'C' | 0x8a => skip(bytes, 1)?,
                 b'B' | 0x8b => skip(bytes, 4)?,
                 0x8e | 0x96 => skip(bytes, 8)?,
                 b'I' | b'L' | b'F' | b'S' | b'P' => drop(line(bytes)?),
-                b'K' | 0x80 => drop(take(bytes, 1)?),
+                // A version and the length of a frame push nothing.
+                0x80 => {
+                    take(bytes, 1)?;
+                    self.fresh = fresh;
+                }
+                0x95 => {
+                    take(bytes, 8)?;
+                    self.fresh = fresh;
+                }
+                b'K' => drop(take(bytes, 1)?),
                 b'M' => drop(take(bytes, 2)?),
                 b'J' => drop(take(bytes, 4)?),
-                b'G' | 0x95 => drop(take(bytes, 8)?),
+                b'G' => drop(take(bytes, 8)?),
                 b'('
                 | b'0'
                 | b'1'
@@ -148,26 +163,37 @@ impl Walk {
         }
     }
 
-    fn counted(&mut self, bytes: &mut impl Read, size: usize) -> std::result::Result<(), Ended> {
+    fn counted(
+        &mut self,
+        bytes: &mut impl Read,
+        size: usize,
+        fresh: usize,
+    ) -> std::result::Result<(), Ended> {
         let length = number(&take(bytes, size)?);
         let text = take(bytes, usize::try_from(length).map_err(|_| Ended::NoPickle)?)?;
-        self.text(text);
+        self.text(&String::from_utf8_lossy(&text), fresh);
         Ok(())
     }
 
-    fn text(&mut self, text: Vec<u8>) {
-        self.texts.push(String::from_utf8_lossy(&text).into_owned());
+    fn text(&mut self, text: &str, fresh: usize) {
+        self.texts.push(text.into());
+        self.fresh = fresh + 1;
     }
 
-    fn keep(&mut self, index: u64) {
-        if let Some(text) = self.texts.last() {
-            self.memo.insert(index, text.clone());
-        }
+    /// Keeps what was pushed last, of which only texts are of interest.
+    fn keep(&mut self, index: u64, fresh: usize) {
+        match self.texts.last().filter(|_| fresh > 0) {
+            Some(text) => self.memo.insert(index, Rc::clone(text)),
+            None => self.memo.remove(&index),
+        };
+        self.fresh = fresh;
     }
 
-    fn recall(&mut self, index: u64) {
+    fn recall(&mut self, index: u64, fresh: usize) {
         if let Some(text) = self.memo.get(&index) {
-            self.texts.push(text.clone());
+            // Recalled thousands of times, it is held once.
+            self.texts.push(Rc::clone(text));
+            self.fresh = fresh + 1;
         }
     }
 }
@@ -258,6 +284,15 @@ mod tests {
             (&b"cposix\nsystem\n(S'touch pwned'\ntR."[..], "posix.system"),
             (b"\x80\x02ctorch\nload\n.", "torch.load"),
             (b"\x80\x02cbuiltins\neval\n0}.", "builtins.eval"),
+            // Two good texts are popped again: what is named is below them, or what was kept of a tuple.
+            (
+                b"\x80\x04\x8c\x02os\x8c\x06system\x8c\x0bcollections\x8c\x0bOrderedDict00\x93.",
+                "a name that it makes up",
+            ),
+            (
+                b"\x80\x04\x8c\x0bcollections)q\x01h\x01\x8c\x0bOrderedDict\x93.",
+                "a name that it makes up",
+            ),
             (b"\x80\x04\x8c\x02os\x94\x8c\x06system\x93.", "os.system"),
             // The name lies in the memo, harmless texts behind it.
             (b"\x80\x04\x8c\x02os\x94\x8c\x06system\x94\x8c\x01ah\x00h\x01\x93.", "os.system"),
