@@ -112,14 +112,14 @@ fn add(found: &mut Vec<Found>, score: &Score, names: &Names) {
     };
     match score {
         Score::Perplexity { value, text } => {
-            let label = names.on(text);
+            let label = names.on(Kind::Perplexity, text);
             push(Kind::Perplexity, label, *value, format!("{value:.3}"), &text.protocol);
         }
         Score::Kl { base, mean, error, agreement, text } => {
             let shown = format!("{mean:.4} ± {}", show_number(*error));
             let label = match base {
-                Some(base) => format!("{base}, on {}", names.on(text)),
-                None => format!("the dense model, on {}", names.on(text)),
+                Some(base) => format!("{base}, on {}", names.on(Kind::Kl, text)),
+                None => format!("the dense model, on {}", names.on(Kind::Kl, text)),
             };
             push(Kind::Kl, label.clone(), *mean, shown, &text.protocol);
             push(Kind::Agreement, label, *agreement, show_percent(*agreement), "");

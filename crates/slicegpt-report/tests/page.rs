@@ -233,6 +233,8 @@ fn different_measurements_are_not_taken_for_one() {
         }] })
     };
     for result in [
+        // Another measurement on a text is no other text, whatever its protocol says.
+        ppl("a/web.txt", "all labels", 4.0),
         ppl("a/test.txt", "all labels", 3.0),
         ppl("b/test.txt", "all labels", 5.0),
         ppl("c/valid.txt", "all labels", 7.0),
@@ -245,6 +247,7 @@ fn different_measurements_are_not_taken_for_one() {
     }
     let page = report(vec![small]).to_html().unwrap().replace("&#x2f;", "/");
     for row in [
+        "perplexity on web.txt, 3 × 64 tokens<",
         "perplexity on a/test.txt, 3 × 64 tokens<",
         "perplexity on b/test.txt, 3 × 64 tokens<",
         "perplexity on valid.txt, 3 × 64 tokens (all labels)<",
