@@ -12,6 +12,9 @@ use super::view::held;
 /// Rows of scores at a time: queries of all heads that share keys.
 const ROWS: usize = 64;
 
+/// Queries at a time, at least, if there are as many.
+const LEAST: usize = 16;
+
 /// Causal attention of float32 tensors on the processor.
 ///
 /// # Shapes
@@ -24,7 +27,9 @@ pub fn causal_attention(query: Tensor<4>, key: Tensor<4>, value: Tensor<4>) -> T
     let device = query.device();
     let [query, key, value] = [query, key, value].map(Heads::of);
     let shared = heads / kv_heads;
-    let at_a_time = (ROWS / shared).clamp(1, queries);
+    // Later queries see more: pieces enough for cores to end together.
+    let pieces = 4 * rayon::current_num_threads();
+    let at_a_time = (ROWS / shared).min(queries.div_ceil(pieces)).max(LEAST).min(queries);
     let mut mixed = vec![0.0; batch * queries * heads * head_dim];
     let width = heads * head_dim;
 
