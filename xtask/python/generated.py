@@ -19,6 +19,7 @@ import transformers
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from command import run
+from models import asked
 
 PROMPTS = ["Once upon a time", "The little dog was sad because", "Lily and Tom went to the park."]
 NEW = 48
@@ -48,11 +49,7 @@ def check(slicegpt, directory, name):
 
 
 def main():
-    slicegpt, *models = sys.argv[1:]
-    if not models:
-        sys.exit(__doc__)
-    transformers.utils.logging.disable_progress_bar()
-    transformers.utils.logging.set_verbosity_error()
+    slicegpt, *models = asked(__doc__)
     print(f"transformers {transformers.__version__}: greedy text, {len(PROMPTS)} prompts, {NEW} tokens")
     with tempfile.TemporaryDirectory() as scratch:
         for model in map(Path, models):

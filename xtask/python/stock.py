@@ -21,8 +21,8 @@ from safetensors.numpy import load_file, save_file
 from transformers import AutoModelForCausalLM
 
 from command import run
+from models import asked, check_close
 
-TOLERANCE = 1e-3
 TOKENS = 24
 
 
@@ -67,16 +67,11 @@ def check(slicegpt, model, scratch):
 
 
 def main():
-    slicegpt, *models = sys.argv[1:]
-    if not models:
-        sys.exit(__doc__)
-    transformers.utils.logging.disable_progress_bar()
-    transformers.utils.logging.set_verbosity_error()
+    slicegpt, *models = asked(__doc__)
     print(f"transformers {transformers.__version__}, torch {torch.__version__}")
     with tempfile.TemporaryDirectory() as scratch:
         worst = np.max([check(slicegpt, Path(model), Path(scratch)) for model in models])
-    if not worst <= TOLERANCE:
-        sys.exit(f"logits differ by {worst:.1e}, more than {TOLERANCE:.0e}")
+    check_close(worst)
 
 
 if __name__ == "__main__":

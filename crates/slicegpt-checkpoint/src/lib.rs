@@ -26,5 +26,5 @@ pub use error::CheckpointError;
 pub use manifest::{Calibration, Manifest, TriedSplit};
 pub use record::{Dense, Machine, PerplexityRecord, Record, SpectrumRecord};
 pub use reference::{Reference, Sizes};
-pub use staging::Staging;
+pub use staging::{Staging, lies_in};
 pub use writer::{Writer, Written};

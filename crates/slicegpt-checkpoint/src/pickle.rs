@@ -74,9 +74,8 @@ enum Ended {
 /// What a walk remembers: the texts, of which a name may be made.
 #[derive(Default)]
 struct Walk {
+    /// Those that were pushed last, with nothing else after them.
     texts: Vec<Rc<str>>,
-    /// How many of these were the last things pushed.
-    fresh: usize,
     memo: HashMap<u64, Rc<str>>,
     /// Entries of the memo, where they are not numbered.
     memoized: u64,
@@ -87,7 +86,9 @@ impl Walk {
     fn pickle(&mut self, bytes: &mut impl Read) -> std::result::Result<(), Ended> {
         loop {
             let instruction = take(bytes, 1)?[0];
-            let fresh = std::mem::take(&mut self.fresh);
+            if self.text(instruction, bytes)? {
+                continue;
+            }
             match instruction {
                 b'.' => return Ok(()),
                 b'c' | b'i' => {
@@ -97,40 +98,17 @@ impl Walk {
                 // Two texts right before it are a module and a name; of anything else it could be said to name
                 // what it does not.
                 0x93 => match self.texts.as_slice() {
-                    [.., module, name] if fresh >= 2 => known(module, name)?,
+                    [.., module, name] => known(module, name)?,
                     _ => return Err(Ended::Foreign("a name that it makes up".into())),
                 },
                 // Names of a registry that only Python has.
                 0x82..=0x84 => return Err(Ended::Foreign("an extension of pickle".into())),
                 // Objects of a class pushed before it.
                 b'o' => return Err(Ended::Foreign("an object of a class".into())),
-                b'V' => self.text(&line(bytes)?, fresh),
-                b'X' | b'T' => self.counted(bytes, 4, fresh)?,
-                0x8c | b'U' => self.counted(bytes, 1, fresh)?,
-                0x8d => self.counted(bytes, 8, fresh)?,
-                b'p' => self.keep(line(bytes)?.parse().unwrap_or(u64::MAX), fresh),
-                b'q' => self.keep(number(&take(bytes, 1)?), fresh),
-                b'r' => self.keep(number(&take(bytes, 4)?), fresh),
-                0x94 => {
-                    self.memoized += 1;
-                    self.keep(self.memoized - 1, fresh);
-                }
-                b'g' => self.recall(line(bytes)?.parse().unwrap_or(u64::MAX), fresh),
-                b'h' => self.recall(number(&take(bytes, 1)?), fresh),
-                b'j' => self.recall(number(&take(bytes, 4)?), fresh),
                 b'C' | 0x8a => skip(bytes, 1)?,
                 b'B' | 0x8b => skip(bytes, 4)?,
                 0x8e | 0x96 => skip(bytes, 8)?,
                 b'I' | b'L' | b'F' | b'S' | b'P' => drop(line(bytes)?),
-                // A version and the length of a frame push nothing.
-                0x80 => {
-                    take(bytes, 1)?;
-                    self.fresh = fresh;
-                }
-                0x95 => {
-                    take(bytes, 8)?;
-                    self.fresh = fresh;
-                }
                 b'K' => drop(take(bytes, 1)?),
                 b'M' => drop(take(bytes, 2)?),
                 b'J' => drop(take(bytes, 4)?),
@@ -160,40 +138,56 @@ impl Walk {
                 | 0x98 => {}
                 _ => return Err(Ended::NoPickle),
             }
+            // What was pushed or popped since is no text.
+            self.texts.clear();
         }
     }
 
-    fn counted(
-        &mut self,
-        bytes: &mut impl Read,
-        size: usize,
-        fresh: usize,
-    ) -> std::result::Result<(), Ended> {
+    /// Does `instruction` if all it does is push a text, keep what was pushed last, or nothing.
+    fn text(&mut self, instruction: u8, bytes: &mut impl Read) -> std::result::Result<bool, Ended> {
+        match instruction {
+            b'V' => self.texts.push(line(bytes)?.into()),
+            b'X' | b'T' => self.counted(bytes, 4)?,
+            0x8c | b'U' => self.counted(bytes, 1)?,
+            0x8d => self.counted(bytes, 8)?,
+            b'p' => self.keep(line(bytes)?.parse().unwrap_or(u64::MAX)),
+            b'q' => self.keep(number(&take(bytes, 1)?)),
+            b'r' => self.keep(number(&take(bytes, 4)?)),
+            0x94 => {
+                self.memoized += 1;
+                self.keep(self.memoized - 1);
+            }
+            b'g' => self.recall(line(bytes)?.parse().unwrap_or(u64::MAX)),
+            b'h' => self.recall(number(&take(bytes, 1)?)),
+            b'j' => self.recall(number(&take(bytes, 4)?)),
+            // A version, and the length of a frame.
+            0x80 => drop(take(bytes, 1)?),
+            0x95 => drop(take(bytes, 8)?),
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    fn counted(&mut self, bytes: &mut impl Read, size: usize) -> std::result::Result<(), Ended> {
         let length = number(&take(bytes, size)?);
         let text = take(bytes, usize::try_from(length).map_err(|_| Ended::NoPickle)?)?;
-        self.text(&String::from_utf8_lossy(&text), fresh);
+        self.texts.push(String::from_utf8_lossy(&text).into());
         Ok(())
     }
 
-    fn text(&mut self, text: &str, fresh: usize) {
-        self.texts.push(text.into());
-        self.fresh = fresh + 1;
-    }
-
     /// Keeps what was pushed last, of which only texts are of interest.
-    fn keep(&mut self, index: u64, fresh: usize) {
-        match self.texts.last().filter(|_| fresh > 0) {
+    fn keep(&mut self, index: u64) {
+        match self.texts.last() {
             Some(text) => self.memo.insert(index, Rc::clone(text)),
             None => self.memo.remove(&index),
         };
-        self.fresh = fresh;
     }
 
-    fn recall(&mut self, index: u64, fresh: usize) {
-        if let Some(text) = self.memo.get(&index) {
+    fn recall(&mut self, index: u64) {
+        match self.memo.get(&index) {
             // Recalled thousands of times, it is held once.
-            self.texts.push(Rc::clone(text));
-            self.fresh = fresh + 1;
+            Some(text) => self.texts.push(Rc::clone(text)),
+            None => self.texts.clear(),
         }
     }
 }

@@ -63,10 +63,10 @@ impl Staging {
     /// If it may not.
     pub fn check_file(path: &Path, model: &Path) -> Result<()> {
         check_is_file(path)?;
-        let resolved = resolve(path)?;
-        if resolved.starts_with(resolve(model)?) {
+        if lies_in(path, model)? {
             return Err(CheckpointError::InsideModel(path.into()));
         }
+        let resolved = resolve(path)?;
         let parent = resolved.parent().unwrap_or(&resolved);
         fs::read_dir(parent).map_err(CheckpointError::io(path))?;
         Ok(())
@@ -205,6 +205,15 @@ fn open_to_others(path: &Path) -> Result<()> {
     #[cfg(not(unix))]
     let _ = path;
     Ok(())
+}
+
+/// Whether `path` leads into `directory`, or to it; neither need exist.
+///
+/// # Errors
+///
+/// If the current directory is not known.
+pub fn lies_in(path: &Path, directory: &Path) -> Result<bool> {
+    Ok(resolve(path)?.starts_with(resolve(directory)?))
 }
 
 /// `path` without `.`, `..` and links, also where its end does not exist yet.

@@ -73,15 +73,12 @@ impl Cache {
         };
         let mut old = old.map(|old| old.tensors.map(Some)).unwrap_or_default().into_iter();
         let tensors = new.map(|new| {
-            let [rows, heads, tokens, head_dim] = new.dims();
+            let [rows, heads, _, head_dim] = new.dims();
             let grown = |old: Option<Tensor<4>>| {
                 let empty =
                     Tensor::zeros([rows, heads, capacity, head_dim], (&new.device(), new.dtype()));
                 match old {
-                    Some(old) if start > 0 => empty.slice_assign(
-                        [0..rows, 0..heads, 0..start, 0..head_dim],
-                        old.narrow(2, 0, start),
-                    ),
+                    Some(old) if start > 0 => put(empty, 0, old.narrow(2, 0, start)),
                     // Of no tokens there is no tensor.
                     _ => empty,
                 }
@@ -90,12 +87,7 @@ impl Cache {
                 Some(old) if room >= seen => old,
                 old => grown(old),
             };
-            match host::takes(&new) {
-                true => host::written(old, start, new),
-                false => {
-                    old.slice_assign([0..rows, 0..heads, start..start + tokens, 0..head_dim], new)
-                }
-            }
+            put(old, start, new)
         });
         let all = [&tensors[0], &tensors[1]].map(|x| x.clone().narrow(2, 0, seen));
         layers.insert(layer, Layer { tensors, seen });
@@ -105,6 +97,15 @@ impl Cache {
     fn lock(&self) -> MutexGuard<'_, BTreeMap<usize, Layer>> {
         self.layers.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
+}
+
+/// `all`, `[rows, kv_heads, capacity, head_dim]`, in which tokens `start..` are `new`.
+fn put(all: Tensor<4>, start: usize, new: Tensor<4>) -> Tensor<4> {
+    if host::takes(&new) {
+        return host::written(all, start, new);
+    }
+    let [rows, heads, tokens, head_dim] = new.dims();
+    all.slice_assign([0..rows, 0..heads, start..start + tokens, 0..head_dim], new)
 }
 
 #[cfg(test)]

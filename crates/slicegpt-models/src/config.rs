@@ -41,6 +41,9 @@ pub(crate) type Result<T> = std::result::Result<T, ConfigError>;
 #[derive(Clone, Copy)]
 pub(crate) struct Config<'a>(&'a Map<String, Value>);
 
+/// The largest width or count there may be: sizes multiply without overflow.
+pub(crate) const LARGEST: usize = 1 << 24;
+
 impl<'a> Config<'a> {
     pub fn new(value: &'a Value) -> Result<Self> {
         value.as_object().map(Self).ok_or_else(|| ConfigError::Invalid {
@@ -91,7 +94,7 @@ impl<'a> Config<'a> {
     }
 
     pub fn count_or_none(&self, field: &str) -> Result<Option<usize>> {
-        self.up_to(field, 1 << 24)
+        self.up_to(field, LARGEST as u64)
     }
 
     pub fn count(&self, field: &str) -> Result<usize> {

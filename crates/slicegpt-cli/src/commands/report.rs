@@ -167,26 +167,56 @@ fn add_results(report: &mut Report, file: &Path, args: &Args) -> Result<()> {
     Ok(())
 }
 
+/// A model as results name it.
+struct Named<'a> {
+    words: &'a OsStr,
+    /// Where it lies, from here and from where the results lie, if anything is there now.
+    places: [Option<PathBuf>; 2],
+}
+
+impl<'a> Named<'a> {
+    /// Of the words in `file`.
+    fn new(model: &'a str, file: &Path) -> Self {
+        let beside = file.parent().unwrap_or(Path::new("")).join(model);
+        let places = [Path::new(model), &beside].map(|path| path.canonicalize().ok());
+        Self { words: OsStr::new(model), places }
+    }
+
+    /// Whether `path` is in the same words.
+    fn says(&self, path: &Path) -> bool {
+        path.as_os_str() == self.words
+    }
+
+    /// Whether `path` is the same place.
+    fn is_at(&self, path: &Path) -> bool {
+        path.canonicalize().is_ok_and(|real| self.places.contains(&Some(real)))
+    }
+
+    /// Whether it is nowhere now, and `path` ends alike.
+    fn may_be(&self, path: &Path) -> bool {
+        self.places.iter().all(Option::is_none) && self.ends_in(path.file_name())
+    }
+
+    fn ends_in(&self, name: Option<&OsStr>) -> bool {
+        Path::new(self.words).file_name() == name
+    }
+}
+
 /// Whether `model` is the dense model of this page: that of --base, or else the one the outputs say they were
 /// made of.
 fn is_dense(report: &Report, model: &str, file: &Path, args: &Args) -> bool {
-    let Some(base) = &args.base else {
-        let name = Path::new(model).file_name();
-        let records = report.runs.iter().filter_map(|run| run.record.as_ref());
-        return records.into_iter().any(|record| name == Some(OsStr::new(&record.dense.name)));
-    };
-    let beside = file.parent().unwrap_or(Path::new("")).join(model);
-    let real = base.canonicalize().ok();
-    let there = |path: &Path| real.is_some() && path.canonicalize().ok() == real;
-    let gone = !Path::new(model).exists() && !beside.exists();
-    base.as_os_str() == model
-        || there(Path::new(model))
-        || there(&beside)
-        || gone && Path::new(model).file_name() == base.file_name()
+    let named = Named::new(model, file);
+    match &args.base {
+        Some(base) => named.says(base) || named.is_at(base) || named.may_be(base),
+        None => {
+            let mut records = report.runs.iter().filter_map(|run| run.record.as_ref());
+            records.any(|record| named.ends_in(Some(OsStr::new(&record.dense.name))))
+        }
+    }
 }
 
-/// Where the scores of a model stand, by the path it was measured under: the same words, the same place (from
-/// here, or from where the results lie), or, if that is nowhere now, the only one whose name ends alike.
+/// Where the scores of a model stand, by the path it was measured under: the same words, the same place, or, if
+/// that is nowhere now, the only one whose name ends alike.
 fn place<'a>(
     report: &'a mut Report,
     model: &str,
@@ -195,20 +225,15 @@ fn place<'a>(
 ) -> Option<&'a mut Vec<Score>> {
     let paths: Vec<&Path> =
         args.directories.iter().chain(&args.base).map(PathBuf::as_path).collect();
-    let real = |path: &Path| path.canonicalize().ok();
-    let beside = file.parent().unwrap_or(Path::new("")).join(model);
-    let places = [real(Path::new(model)), real(&beside)];
-    let same = |path: &&Path| path.as_os_str() == model;
-    let there = |path: &&Path| real(path).is_some_and(|real| places.contains(&Some(real)));
-    let alike = |path: &&Path| path.file_name() == Path::new(model).file_name();
+    let named = Named::new(model, file);
+    let first = |test: &dyn Fn(&Path) -> bool| paths.iter().position(|path| test(path));
     let only = || {
-        let mut found = paths.iter().enumerate().filter(|(_, path)| alike(path));
+        let mut found = paths.iter().enumerate().filter(|(_, path)| named.may_be(path));
         let (index, _) = found.next()?;
         found.next().is_none().then_some(index)
     };
-    let first = |test: &dyn Fn(&&Path) -> bool| paths.iter().position(test);
-    let index = first(&same).or_else(|| first(&there));
-    let index = index.or_else(|| places.iter().all(Option::is_none).then(only).flatten())?;
+    let index = first(&|path| named.says(path)).or_else(|| first(&|path| named.is_at(path)));
+    let index = index.or_else(only)?;
     match report.runs.get_mut(index) {
         Some(run) => Some(&mut run.scores),
         None => report.base.as_mut().map(|base| &mut base.scores),

@@ -11,7 +11,7 @@ mod qwen3;
 
 use serde_json::Value;
 
-use crate::config::{Config, ConfigError, Result};
+use crate::config::{Config, ConfigError, LARGEST, Result};
 use crate::layout::{Names, Part};
 use crate::portable::ARCHITECTURE;
 use crate::{Activation, AttentionSpec, DecoderSpec, MlpSpec, NormSpec, Positions, Topology};
@@ -148,9 +148,6 @@ fn llama_like(config: Config<'_>, model_type: &'static str) -> Result<DecoderSpe
     llama_like_with(config, model_type, Ok)
 }
 
-/// The widest attention may be inside, as every width: see [`Config::count`].
-const MOST: usize = 1 << 24;
-
 /// Heads without biases, norms and windows.
 fn heads(config: Config<'_>, layers: usize) -> Result<AttentionSpec> {
     let hidden_size = config.count("hidden_size")?;
@@ -166,9 +163,9 @@ fn heads(config: Config<'_>, layers: usize) -> Result<AttentionSpec> {
             )));
         }
     };
-    if heads.checked_mul(head_dim).is_none_or(|width| width > MOST) {
+    if heads.checked_mul(head_dim).is_none_or(|width| width > LARGEST) {
         return Err(ConfigError::Refused(format!(
-            "num_attention_heads {heads} of head_dim {head_dim} are wider together than {MOST}"
+            "num_attention_heads {heads} of head_dim {head_dim} are wider together than {LARGEST}"
         )));
     }
     if !heads.is_multiple_of(kv_heads) {

@@ -4,8 +4,7 @@ use burn::backend::Flex;
 use burn::tensor::Tensor;
 use rayon::prelude::*;
 
-use super::attention::Heads;
-use super::view::held;
+use super::view::{Heads, held};
 
 /// `all`, in which tokens `start..` are `new`; in place if nobody else has it.
 ///

@@ -1,13 +1,12 @@
 //! Causal attention: scores, softmax and mixing of a few queries at a time, in memory that stays in the cache.
 
-use burn::backend::flex::FlexTensor;
 use burn::tensor::{Tensor, TensorData};
 use faer::linalg::matmul::matmul;
 use faer::{Accum, MatMut, MatRef, Par};
 use rayon::prelude::*;
 
 use super::simd::Simd;
-use super::view::held;
+use super::view::Heads;
 
 /// Rows of scores at a time: queries of all heads that share keys.
 const ROWS: usize = 64;
@@ -43,9 +42,8 @@ pub fn causal_attention(query: Tensor<4>, key: Tensor<4>, value: Tensor<4>) -> T
         let Piece { row, kv_head, start } = piece;
         let count = out.len().div_ceil(stride);
         let visible = seen - queries + start + count;
-        let own = kv_head * shared..(kv_head + 1) * shared;
         room.query.clear();
-        for head in own.clone() {
+        for head in kv_head * shared..(kv_head + 1) * shared {
             for position in start..start + count {
                 room.query.extend_from_slice(query.token(row, head, position));
             }
@@ -105,49 +103,6 @@ struct Room {
     query: Vec<f32>,
     scores: Vec<f32>,
     mixed: Vec<f32>,
-}
-
-/// `[batch, heads, tokens, head_dim]`, of which the numbers of a token lie side by side.
-pub struct Heads {
-    tensor: FlexTensor,
-    strides: [usize; 3],
-    head_dim: usize,
-    start: usize,
-}
-
-impl Heads {
-    /// Of a tensor on the processor.
-    pub fn of(x: Tensor<4>) -> Self {
-        let [_, _, _, head_dim] = x.dims();
-        let mut tensor = held(x);
-        let lies = |tensor: &FlexTensor| {
-            let strides = tensor.layout().strides();
-            (strides[3] == 1 || head_dim == 1) && strides.iter().all(|stride| *stride >= 0)
-        };
-        if !lies(&tensor) {
-            tensor = tensor.to_contiguous();
-        }
-        let strides = std::array::from_fn(|dim| tensor.layout().strides()[dim] as usize);
-        let start = tensor.layout().start_offset();
-        Self { tensor, strides, head_dim, start }
-    }
-
-    /// The numbers of a token.
-    pub fn token(&self, row: usize, head: usize, position: usize) -> &[f32] {
-        let at = [row, head, position];
-        let at =
-            self.start + at.iter().zip(self.strides).map(|(i, stride)| i * stride).sum::<usize>();
-        &self.tensor.storage()[at..at + self.head_dim]
-    }
-
-    /// The first tokens of a head, `[tokens, head_dim]`.
-    fn tokens(&self, row: usize, head: usize, tokens: usize) -> MatRef<'_, f32> {
-        let at = self.start + row * self.strides[0] + head * self.strides[1];
-        let values: &[f32] = &self.tensor.storage()[at..];
-        // Of one token, or none, it says nothing.
-        let stride = if tokens > 1 { self.strides[2] } else { self.head_dim };
-        MatRef::from_row_major_slice_with_stride(values, tokens, self.head_dim, stride)
-    }
 }
 
 #[cfg(test)]

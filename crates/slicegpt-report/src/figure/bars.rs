@@ -2,7 +2,7 @@
 
 use plotters::prelude::*;
 
-use super::{FAINT, GRID, INK, SIZE, colour, font, show_tick};
+use super::{FAINT, SIZE, colour, framed, show_tick, styled};
 use crate::ReportError;
 
 /// What is drawn.
@@ -25,30 +25,17 @@ pub fn bars(chart: &Bars<'_>) -> Result<String, ReportError> {
     let top = if greatest > 0.0 { greatest * 1.08 } else { 1.0 };
     let mut svg = String::new();
     let canvas = SVGBackend::with_string(&mut svg, SIZE).into_drawing_area();
-    let mut area = ChartBuilder::on(&canvas)
-        .margin(8)
-        .margin_right(16)
-        .x_label_area_size(46)
-        .y_label_area_size(66)
+    let mut area = framed(&canvas)
         .build_cartesian_2d(first - 0.6..last + 0.6, 0.0..top)
         .map_err(super::failed)?;
-    area.configure_mesh()
-        .disable_x_mesh()
-        .max_light_lines(0)
-        .bold_line_style(GRID)
-        .axis_style(FAINT)
-        .label_style(font().color(&INK))
-        .axis_desc_style(font().color(&INK))
+    styled(&mut area.configure_mesh(), chart.across, chart.up)
         .x_labels(chart.values.len().min(8))
-        .y_labels(6)
         // Between two bars there is nothing.
         .x_label_formatter(&|x| match x.fract() == 0.0 {
             true => x.to_string(),
             false => String::new(),
         })
         .y_label_formatter(&|y| show_tick(*y))
-        .x_desc(chart.across)
-        .y_desc(chart.up)
         .draw()
         .map_err(super::failed)?;
     let bars = chart.values.iter().enumerate().map(|(index, value)| {

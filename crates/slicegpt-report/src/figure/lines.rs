@@ -6,7 +6,7 @@ use plotters::coord::combinators::IntoLogRange;
 use plotters::coord::ranged1d::{AsRangedCoord, Ranged, ValueFormatter};
 use plotters::prelude::*;
 
-use super::{FAINT, GRID, INK, SIZE, font, show_tick};
+use super::{FAINT, SIZE, framed, show_tick, styled};
 use crate::ReportError;
 
 /// What is drawn.
@@ -72,26 +72,11 @@ where
 {
     let room = if chart.is_marked { (across.end - across.start) * 0.04 } else { 0.0 };
     let across = across.start - room..across.end + room;
-    let mut area = ChartBuilder::on(canvas)
-        .margin(8)
-        .margin_right(16)
-        .x_label_area_size(46)
-        .y_label_area_size(66)
-        .build_cartesian_2d(across, up)
-        .map_err(super::failed)?;
-    area.configure_mesh()
-        .disable_x_mesh()
-        .max_light_lines(0)
-        .bold_line_style(GRID)
-        .axis_style(FAINT)
-        .label_style(font().color(&INK))
-        .axis_desc_style(font().color(&INK))
+    let mut area = framed(canvas).build_cartesian_2d(across, up).map_err(super::failed)?;
+    styled(&mut area.configure_mesh(), chart.across, chart.up)
         .x_labels(6)
-        .y_labels(6)
         .x_label_formatter(&|x| show_tick(*x))
         .y_label_formatter(&|y| show_tick(*y))
-        .x_desc(chart.across)
-        .y_desc(chart.up)
         .draw()
         .map_err(super::failed)?;
     let vertical = area.plotting_area().get_y_range();

@@ -6,6 +6,9 @@ mod lines;
 pub use bars::{Bars, bars};
 pub use lines::{Line, Lines, lines};
 
+use plotters::chart::MeshStyle;
+use plotters::coord::Shift;
+use plotters::coord::ranged1d::{Ranged, ValueFormatter};
 use plotters::prelude::*;
 use plotters::style::FontDesc;
 
@@ -61,6 +64,37 @@ fn show_tick(value: f64) -> String {
 
 fn font() -> FontDesc<'static> {
     ("sans-serif", TEXT).into_font()
+}
+
+/// A chart with room for what stands at its axes.
+fn framed<'a, 'b>(
+    canvas: &'a DrawingArea<SVGBackend<'b>, Shift>,
+) -> ChartBuilder<'a, 'b, SVGBackend<'b>> {
+    let mut chart = ChartBuilder::on(canvas);
+    chart.margin(8).margin_right(16).x_label_area_size(46).y_label_area_size(66);
+    chart
+}
+
+/// Axes with their names, and lines across only.
+fn styled<'m, 'a, 'b, X, Y, DB>(
+    mesh: &'m mut MeshStyle<'a, 'b, X, Y, DB>,
+    across: &str,
+    up: &str,
+) -> &'m mut MeshStyle<'a, 'b, X, Y, DB>
+where
+    X: Ranged<ValueType = f64> + ValueFormatter<f64>,
+    Y: Ranged<ValueType = f64> + ValueFormatter<f64>,
+    DB: DrawingBackend,
+{
+    mesh.disable_x_mesh()
+        .max_light_lines(0)
+        .bold_line_style(GRID)
+        .axis_style(FAINT)
+        .label_style(font().color(&INK))
+        .axis_desc_style(font().color(&INK))
+        .y_labels(6)
+        .x_desc(across)
+        .y_desc(up)
 }
 
 fn failed(error: impl std::fmt::Display) -> ReportError {

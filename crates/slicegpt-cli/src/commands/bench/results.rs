@@ -216,21 +216,22 @@ impl Results {
         );
         let header = ["model", "weights", "cache", "largest batch", "devices"];
         let rows = self.capacity.iter().map(|fits| {
-            let unknown = || "unknown; give --memory".to_string();
-            let memory = fits.memory.map(show_bytes);
-            let of_memory = |what: String, between: &str| match &memory {
-                Some(memory) => format!("{what} {between} {memory}"),
-                None => unknown(),
+            let [batch, devices] = match (fits.memory.map(show_bytes), fits.batch) {
+                (Some(memory), Some(batch)) => [
+                    format!("{batch} of these on {memory}"),
+                    match fits.devices {
+                        Some(count) => format!("{count} of {memory}"),
+                        None => format!("no layer fits on {memory}"),
+                    },
+                ],
+                _ => [(); 2].map(|()| "unknown; give --memory".into()),
             };
             vec![
                 self.short(&fits.model, &fits.device),
                 show_bytes(fits.weights),
                 format!("{} for {} tokens", show_bytes(fits.sequence), fits.tokens),
-                of_memory(fits.batch.unwrap_or(0).to_string(), "of these on"),
-                match fits.devices {
-                    Some(count) => of_memory(count.to_string(), "of"),
-                    None => of_memory("no layer fits".into(), "on"),
-                },
+                batch,
+                devices,
             ]
         });
         let _ = writeln!(text, "{}", plain_table(&header, rows.collect(), 1));

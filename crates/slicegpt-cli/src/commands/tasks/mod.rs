@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use std::str::FromStr;
 
 use anyhow::{Result, bail};
-use slicegpt_checkpoint::Staging;
+use slicegpt_checkpoint::{Staging, lies_in};
 use slicegpt_tasks::{Encoder, Task, find};
 
 use crate::device::Running;
@@ -88,18 +88,21 @@ fn shots(text: &str) -> Result<usize, String> {
     number.ok_or_else(|| "a whole number from 0 to 1000 is needed".into())
 }
 
-/// Whether a file is in a directory, or would be.
-fn lies_in(file: &Path, directory: &Path) -> bool {
-    let beside = match file.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
-    // What is linked from elsewhere is what would be replaced, and it is read from here.
-    let within = |path: &Path| match (path.canonicalize(), directory.canonicalize()) {
-        (Ok(path), Ok(directory)) => path.starts_with(directory),
-        _ => false,
-    };
-    within(beside) || file.is_file() && within(file)
+/// Prepares the log of what was asked, which takes the place of no document and of nothing that is no log.
+fn stage_log(path: &Path, model: &Path, data: &Path) -> Result<Staging> {
+    let staging = Staging::for_file(path, model)?;
+    let absolute = std::path::absolute(path)?;
+    // A link among the documents is one, wherever it leads.
+    let folder = absolute.parent().unwrap_or(&absolute);
+    if lies_in(path, data)? || lies_in(folder, data)? {
+        bail!(
+            "--log-samples: {} lies among the documents of --data; choose a file elsewhere",
+            path.display()
+        );
+    }
+    let ours = |start: &[u8]| start.starts_with(b"{") && output::says(start, "\"arguments\":");
+    output::check_ours("--log-samples", path, ours, "log of samples")?;
+    Ok(staging)
 }
 
 /// Runs it.
@@ -115,16 +118,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let opened = Opened::open(&args.model)?;
     let directory = opened.directory();
     let staging = match &args.log_samples {
-        Some(path) if !path.is_dir() && lies_in(path, &args.data) => bail!(
-            "--log-samples: {} lies among the documents of --data; choose a file elsewhere",
-            path.display()
-        ),
-        Some(path) => {
-            let ours =
-                |start: &[u8]| start.starts_with(b"{") && output::says(start, "\"arguments\":");
-            output::check_ours("--log-samples", path, ours, "log of samples")?;
-            Some((path, Staging::for_file(path, &directory)?))
-        }
+        Some(path) => Some((path, stage_log(path, &directory, &args.data)?)),
         None => None,
     };
     let spec = opened.spec.clone();

@@ -71,10 +71,9 @@ pub fn report(
     }
     let files = answered.iter().map(|of_task| {
         let (documents, examples) = &of_task.files;
-        (of_task.task.name.to_string(), {
-            let examples = examples.as_ref().map(|path| path.to_string_lossy());
-            json!({"documents": documents.to_string_lossy(), "examples": examples})
-        })
+        let examples = examples.as_ref().map(|path| path.to_string_lossy());
+        let files = json!({"documents": documents.to_string_lossy(), "examples": examples});
+        (of_task.task.name.to_string(), files)
     });
     let limit = match args.limit {
         Some(Limit::First(count)) => json!(count),
