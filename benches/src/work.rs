@@ -92,6 +92,11 @@ impl Grade {
         }
     }
 
+    /// Whether float32 products round their operands, as those in TF32 do.
+    pub fn rounds_operands(self) -> bool {
+        matches!(self, Self::Pieces(Fineness::Reduced))
+    }
+
     /// `[m, k]` times `[k, n]`, as weights are edited.
     pub fn product(self, m: usize, k: usize, n: usize) -> Work {
         let once = product(m, k, n);

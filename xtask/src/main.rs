@@ -8,6 +8,7 @@ mod bench;
 mod canvas;
 mod compress;
 mod fixtures;
+mod gpu;
 mod harness;
 mod interop;
 mod llama_cpp;
@@ -46,6 +47,8 @@ enum Command {
     #[command(subcommand)]
     Bench(bench::Command),
     Study(study::Args),
+    GpuKit(gpu::KitArgs),
+    GpuPage(gpu::PageArgs),
     Interop(interop::Args),
     LlamaCpp(llama_cpp::Args),
     ServeClients(serve_clients::Args),
@@ -72,6 +75,8 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::RandomModel(args) => random_model::run(&workspace, args),
         Command::Bench(command) => bench::run(&workspace, command),
         Command::Study(args) => study::run(&workspace, &args),
+        Command::GpuKit(args) => gpu::kit(&workspace, &args),
+        Command::GpuPage(args) => gpu::page(&workspace, &args),
         Command::Interop(args) => interop::run(&workspace, &args),
         Command::LlamaCpp(args) => llama_cpp::run(&workspace, &args),
         Command::ServeClients(args) => serve_clients::run(&workspace, args),

@@ -5,10 +5,12 @@
 use std::path::{Path, PathBuf};
 
 use std::sync::LazyLock;
+use std::time::Duration;
 
 use assert_cmd::Command;
 use serde_json::Value;
-use slicegpt_testkit::{Tensors, fixtures, largest_difference, reference, relative};
+use slicegpt_gpu_kit::{Agreement, Check, HALVES, METHODS, Program};
+use slicegpt_testkit::{fixtures, reference, relative};
 use tempfile::TempDir;
 
 const TRAINED: [&str; 4] = ["ts-llama3-gqa", "ts-opt", "ts-phi", "ts-phi3"];
@@ -76,27 +78,44 @@ fn weights(scratch: &TempDir) -> Vec<u8> {
     std::fs::read(scratch.path().join("out/model.safetensors")).unwrap()
 }
 
+/// The checks that the GPU kit runs too.
+fn agreement() -> Agreement {
+    Agreement {
+        program: Program::at(assert_cmd::cargo::cargo_bin("slicegpt")),
+        device: device().into(),
+        text: fixtures().join("text/valid.txt"),
+        limit: Duration::from_secs(600),
+    }
+}
+
+/// Every check was made, and its difference is within its tolerance.
+fn assert_passed(checks: impl IntoIterator<Item = Check>) {
+    let mut count = 0;
+    for check in checks {
+        assert!(check.passed, "{check:?}");
+        count += 1;
+    }
+    assert!(count > 0);
+}
+
 #[test]
 fn slicing_gives_the_perplexity_that_the_processor_gives() {
-    let methods = [
-        ["--method", "per-layer", "--sparsity", "0.25"],
-        ["--method", "shared", "--sparsity", "0.25"],
-    ];
-    let each = |model: PathBuf| methods.iter().map(move |method| (model.clone(), method));
-    for (model, method) in trained_by_all().into_iter().flat_map(each) {
-        // Directions found with fewer tokens depend on the last digit of each.
-        let enough = [&method[..], &["--samples", "24"]].concat();
-        let run = |options: &[&str]| compress(&model, &[options, &enough].concat()).1;
-        let expected = run(&["--device", "cpu", "--covariance", "f64"]);
-        // What every other device does by itself.
-        let found = run(&["--device", device(), "--covariance", "split-f32"]);
-        assert!(found["device"].as_str().unwrap().starts_with(device()), "{}", found["device"]);
-        assert_eq!(found["covariance"], "split-f32");
-        for (found, expected) in perplexities(&found).into_iter().zip(perplexities(&expected)) {
-            let off = relative(found, expected);
-            assert!(off < 1e-3, "{} {method:?}: {found}, not {expected}", model.display());
+    for model in trained_by_all() {
+        let methods = METHODS.into_iter().filter(|(_, options)| !options.contains(&"none"));
+        for method in methods.filter(|(name, _)| *name != "per-layer, refit") {
+            assert_passed(agreement().method(&model, method).unwrap());
         }
     }
+}
+
+/// What the kit asks for beside the methods of the test above.
+#[test]
+fn other_methods_and_text_agree_with_the_processor() {
+    let model = &trained()[1];
+    for method in [METHODS[1], METHODS[3]] {
+        assert_passed(agreement().method(model, method).unwrap());
+    }
+    assert_passed([agreement().text(model, "Once upon a time").unwrap()]);
 }
 
 #[test]
@@ -114,13 +133,9 @@ fn covariances_in_float64_on_the_host_serve_every_device() {
 fn rotated_is_dense() {
     for entry in std::fs::read_dir(fixtures().join("families")).unwrap() {
         let case = entry.unwrap().path();
-        if !case.join("expected.safetensors").is_file() {
-            continue;
+        if case.join("expected.safetensors").is_file() {
+            assert_passed([agreement().rotation(&case).unwrap()]);
         }
-        let options = ["--max-samples", "1", "--seqlen", "16", "--json"];
-        let args = [&["verify", text(&case), "--device", device()][..], &options].concat();
-        let difference = json(&args)["max_rel_logit_diff"].as_f64().unwrap();
-        assert!(difference < 1e-4, "{}: {difference}", case.display());
     }
 }
 
@@ -129,27 +144,7 @@ fn rotated_is_dense() {
 fn logits_are_those_of_transformers() {
     let families = ["llama2", "llama31", "opt", "phi", "phi3", "qwen3", "mistral"];
     for case in families.map(|family| fixtures().join("families").join(family)) {
-        let expected = Tensors::read(&case.join("expected.safetensors"));
-        for (tokens, name) in [("input_ids", "logits"), ("padded_input_ids", "padded_logits")] {
-            let Some((shape, want)) = expected.get(name) else { continue };
-            let scratch = tempfile::tempdir().unwrap();
-            let out = scratch.path().join("logits.safetensors");
-            let tokens = format!("{}:{tokens}", text(&case.join("expected.safetensors")));
-            let files = ["--tokens", &tokens, "--out", text(&out)];
-            let args = [&["logits", text(&case), "--device", device()][..], &files].concat();
-            let output = slicegpt(&args);
-            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-            let mut found = Tensors::read(&out).values("logits").to_vec();
-            if let Some((_, mask)) =
-                expected.get("padded_attention_mask").filter(|_| name == "padded_logits")
-            {
-                for (row, keep) in found.chunks_mut(shape[2]).zip(mask) {
-                    row.iter_mut().for_each(|x| *x *= keep);
-                }
-            }
-            let difference = largest_difference(&found, want);
-            assert!(difference < 1e-3, "{}: {name} differ by {difference}", case.display());
-        }
+        assert_passed(agreement().logits(&case).unwrap());
     }
 }
 
@@ -164,7 +159,7 @@ fn computes_in(dtype: &str) -> bool {
 
 #[test]
 fn half_precision_costs_little() {
-    for (option, dtype) in [("f16", "float16"), ("bf16", "bfloat16")] {
+    for (option, dtype) in HALVES {
         let options = ["--device", device(), "--compute-dtype", option];
         if !computes_in(dtype) {
             let model = &trained()[0];
@@ -178,14 +173,7 @@ fn half_precision_costs_little() {
             continue;
         }
         for model in trained() {
-            let (_scratch, full) = compress(&model, &["--device", device()]);
-            let (_scratch, half) = compress(&model, &options);
-            assert_eq!(half["compute_dtype"], option);
-            let ([_, full], [_, half]) = (perplexities(&full), perplexities(&half));
-            let off = relative(half, full);
-            assert!(off < 5e-3, "{} in {option}: {half}, not {full}", model.display());
-            // It was computed otherwise.
-            assert_ne!(half, full, "{} in {option}", model.display());
+            assert_passed([agreement().half(&model, option).unwrap()]);
         }
     }
 }

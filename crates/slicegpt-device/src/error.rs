@@ -33,6 +33,17 @@ pub enum DeviceError {
         /// How many there are.
         found: usize,
     },
+    /// A library that its driver brings cannot be loaded.
+    #[error(
+        "device {kind}: the library {library} cannot be loaded; install the driver that brings it, \
+         or name its folder in LD_LIBRARY_PATH"
+    )]
+    Library {
+        /// Through what.
+        kind: Kind,
+        /// Its file name.
+        library: String,
+    },
     /// Burn could not start it.
     #[error("device {kind} cannot be started: {reason}")]
     Start {

@@ -27,6 +27,10 @@ pub(crate) fn said(panic: &(dyn Any + Send)) -> String {
 
 /// The error that a message of cubecl, of wgpu or of a driver tells of.
 fn recognise(message: &str) -> Option<DeviceError> {
+    if let Some(library) = unloaded(message) {
+        let reason = format!("the library lib{library}.so cannot be loaded");
+        return Some(DeviceError::Failed { reason });
+    }
     let lower = message.to_lowercase();
     let memory = ["out of device memory", "outofmemory", "out of memory", "out-of-memory"];
     let large = ["can't allocate buffer", "buffertoobig", "buffer size", "max_buffer_size"];
@@ -55,6 +59,12 @@ fn recognise(message: &str) -> Option<DeviceError> {
     ];
     let reason = || message.lines().next().unwrap_or_default().trim().to_string();
     lost.iter().any(|words| lower.contains(words)).then(|| DeviceError::Failed { reason: reason() })
+}
+
+/// The library that CUDA's bindings could not load when they needed it.
+fn unloaded(message: &str) -> Option<&str> {
+    let rest = message.split_once("Unable to dynamically load the \"")?.1;
+    Some(rest.split_once('"')?.0)
 }
 
 /// The number before the word `bytes`, or after `size: `.
@@ -89,6 +99,11 @@ mod tests {
             (
                 "Device lost: driver gone\nmore",
                 DeviceError::Failed { reason: "Device lost: driver gone".into() },
+            ),
+            (
+                "Unable to dynamically load the \"nvrtc\" shared library - searched for library \
+                 names: [\"libnvrtc.so\"]. Ensure that `LD_LIBRARY_PATH` has the correct path",
+                DeviceError::Failed { reason: "the library libnvrtc.so cannot be loaded".into() },
             ),
         ] {
             let found = guard(|| -> () { panic!("{message}") });

@@ -9,6 +9,7 @@
 //! backend features, so that the binary, the benches and the tests choose devices in one way.
 
 mod backend;
+mod driver;
 mod error;
 mod guard;
 mod host;
@@ -16,6 +17,7 @@ mod memory;
 mod name;
 
 pub use backend::{Backend, Info, backends};
+pub use driver::driver;
 pub use error::DeviceError;
 pub use guard::guard;
 pub use host::Host;
@@ -81,6 +83,9 @@ pub fn open(name: Name) -> Result<Opened, DeviceError> {
             // Without a number, hardware is meant if there is any.
             let hardware = devices.iter().position(|(_, info)| !info.software).unwrap_or(0);
             let index = index.unwrap_or(hardware);
+            if let Some(library) = driver::missing_library(kind) {
+                return Err(DeviceError::Library { kind, library: library.into() });
+            }
             if index >= found {
                 return Err(DeviceError::Absent { kind, index, found });
             }

@@ -42,11 +42,7 @@ fn cuda(_: usize) -> Option<u64> {
 fn graphics(model: &str) -> Option<u64> {
     use burn::tensor::wgpu::wgpu;
 
-    let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
-    descriptor.backends = wgpu::Backends::VULKAN;
-    let instance = wgpu::Instance::new(descriptor);
-    let adapters = ready(instance.enumerate_adapters(wgpu::Backends::VULKAN))?;
-    let adapter = adapters.into_iter().find(|adapter| adapter.get_info().name == model)?;
+    let adapter = vulkan_adapter(model)?;
     // SAFETY: nothing is done with the handles but to ask for properties, while both live.
     let heaps = unsafe {
         let adapter = adapter.as_hal::<wgpu::hal::api::Vulkan>()?;
@@ -55,6 +51,18 @@ fn graphics(model: &str) -> Option<u64> {
     };
     let heaps = &heaps.memory_heaps[..heaps.memory_heap_count as usize];
     heaps.iter().map(|heap| heap.size).max()
+}
+
+/// The Vulkan device that calls itself `model`.
+#[cfg(all(feature = "wgpu", any(target_os = "linux", target_os = "windows")))]
+pub(crate) fn vulkan_adapter(model: &str) -> Option<burn::tensor::wgpu::wgpu::Adapter> {
+    use burn::tensor::wgpu::wgpu;
+
+    let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
+    descriptor.backends = wgpu::Backends::VULKAN;
+    let instance = wgpu::Instance::new(descriptor);
+    let adapters = ready(instance.enumerate_adapters(wgpu::Backends::VULKAN))?;
+    adapters.into_iter().find(|adapter| adapter.get_info().name == model)
 }
 
 #[cfg(not(all(feature = "wgpu", any(target_os = "linux", target_os = "windows"))))]

@@ -1,5 +1,5 @@
 //! What the tests of SliceGPT share: where fixtures are, tensors out of files, error metrics, toy
-//! decoders, a Hub on this machine, examples in the documents.
+//! decoders, checkpoints with random weights, a Hub on this machine, examples in the documents.
 //!
 //! A development dependency only. It refuses to know the command line.
 
@@ -9,6 +9,7 @@ mod gguf;
 mod hub;
 mod metrics;
 mod pages;
+mod random_model;
 mod toy;
 
 pub use device::device;
@@ -17,4 +18,5 @@ pub use gguf::{Gguf, GgufTensor};
 pub use hub::{Access, Faults, HubServer, Model, Request, State};
 pub use metrics::{largest_difference, relative};
 pub use pages::{Example, commands, examples, is_printed, pages};
+pub use random_model::RandomModel;
 pub use toy::{ToySource, spec};

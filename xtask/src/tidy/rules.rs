@@ -39,6 +39,17 @@ const MEASURED: &[&str] = &[
     "slicegpt-testkit",
 ];
 
+/// What the GPU kit checks, with the kernels and the models that it measures.
+const KIT: &[&str] = &[
+    "slicegpt-benches",
+    "slicegpt-calibrate",
+    "slicegpt-checkpoint",
+    "slicegpt-core",
+    "slicegpt-device",
+    "slicegpt-models",
+    "slicegpt-testkit",
+];
+
 pub const CRATES: &[CrateRule] = &[
     CrateRule {
         name: "slicegpt-core",
@@ -90,6 +101,7 @@ pub const CRATES: &[CrateRule] = &[
     CrateRule { name: "slicegpt-cli", siblings: LIBRARIES, forbidden: &[] },
     CrateRule { name: "slicegpt-testkit", siblings: LIBRARIES, forbidden: &[] },
     CrateRule { name: "slicegpt-benches", siblings: MEASURED, forbidden: &[] },
+    CrateRule { name: "slicegpt-gpu-kit", siblings: KIT, forbidden: &["tokenizers"] },
     CrateRule { name: "xtask", siblings: &[], forbidden: &["burn"] },
 ];
 

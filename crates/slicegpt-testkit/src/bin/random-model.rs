@@ -1,20 +1,12 @@
 //! `cargo xtask random-model`: a checkpoint of any size with random weights, for benchmarks.
-//!
-//! Weights are drawn piece by piece and written as they come: memory does not grow with the model.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::Parser;
-use rand::{Rng, SeedableRng};
-use rand_chacha::ChaCha8Rng;
-use rand_distr::StandardNormal;
-use rayon::prelude::*;
-use safetensors::Dtype as FileType;
-use safetensors::tensor::TensorView;
-use serde_json::json;
-use slicegpt_checkpoint::{Dtype, Staging, Writer};
-use slicegpt_models::{Entry, SUPPORTED};
+use slicegpt_checkpoint::Dtype;
+use slicegpt_models::SUPPORTED;
+use slicegpt_testkit::RandomModel;
 
 /// Writes a random checkpoint of any size.
 ///
@@ -61,12 +53,6 @@ struct Args {
     tokens: Option<(usize, usize)>,
 }
 
-/// Elements drawn by one thread at a time.
-const PIECE: usize = 1 << 18;
-
-/// Largest weights file.
-const SHARD: u64 = 5_000_000_000;
-
 fn main() -> Result<()> {
     let args = Args::parse();
     let dtype = match args.dtype.as_str() {
@@ -74,93 +60,21 @@ fn main() -> Result<()> {
         "bf16" => Dtype::Bf16,
         _ => Dtype::F32,
     };
-    let config = config(&args, dtype);
-    let spec = slicegpt_models::parse(&config)?;
-    let staging = Staging::new(&args.out, None, false)?;
-    let entries = spec.entries();
-    let tensors = entries.iter().map(|entry| (entry.name.clone(), entry.shape.clone())).collect();
-    let mut writer = Writer::create(staging.path(), tensors, dtype, SHARD)?;
-    for (number, entry) in entries.iter().enumerate() {
-        write(&mut writer, entry, args.seed.wrapping_add((number as u64) << 32))?;
-    }
-    writer.finish()?;
-    if let Some((samples, length)) = args.tokens {
-        let path = staging.path().join("tokens.safetensors");
-        write_tokens(&path, samples, length, spec.vocab_size, args.seed)?;
-    }
-    let text = serde_json::to_string_pretty(&config)? + "\n";
-    std::fs::write(staging.path().join("config.json"), text)
-        .with_context(|| args.out.display().to_string())?;
-    staging.commit()?;
-    println!("{} parameters in {}", spec.parameters(), args.out.display());
-    Ok(())
-}
-
-/// A config of every family at once: each reads the fields it knows.
-fn config(args: &Args, dtype: Dtype) -> serde_json::Value {
-    json!({
-        "model_type": args.family,
-        "hidden_size": args.hidden_size,
-        "num_hidden_layers": args.layers,
-        "num_attention_heads": args.heads,
-        "num_key_value_heads": args.kv_heads.unwrap_or(args.heads),
-        "head_dim": args.hidden_size / args.heads,
-        "intermediate_size": args.intermediate_size,
-        "ffn_dim": args.intermediate_size,
-        "vocab_size": args.vocab_size,
-        "max_position_embeddings": args.context,
-        "bos_token_id": 1,
-        "eos_token_id": 2,
-        "rms_norm_eps": 1e-5,
-        "rope_theta": 10000.0,
-        "torch_dtype": dtype.torch_name(),
-    })
-}
-
-fn write(writer: &mut Writer, entry: &Entry, seed: u64) -> Result<()> {
-    let constant = match (entry.shape.len(), entry.name.ends_with("weight")) {
-        (1, true) => Some(1.0),
-        (1, false) => Some(0.0),
-        _ => None,
+    let model = RandomModel {
+        family: args.family,
+        hidden_size: args.hidden_size,
+        layers: args.layers,
+        heads: args.heads,
+        kv_heads: args.kv_heads.unwrap_or(args.heads),
+        intermediate_size: args.intermediate_size,
+        vocab_size: args.vocab_size,
+        context: args.context,
+        dtype,
+        out: args.out,
+        seed: args.seed,
+        tokens: args.tokens,
     };
-    let starts: Vec<usize> = (0..entry.numel()).step_by(PIECE).collect();
-    for group in starts.chunks(rayon::current_num_threads() * 4) {
-        let pieces: Vec<Vec<f32>> = group
-            .par_iter()
-            .map(|start| {
-                let length = PIECE.min(entry.numel() - start);
-                match constant {
-                    Some(value) => vec![value; length],
-                    None => {
-                        let rng = ChaCha8Rng::seed_from_u64(seed.wrapping_add(*start as u64));
-                        rng.sample_iter(StandardNormal)
-                            .take(length)
-                            .map(|x: f32| 0.02 * x)
-                            .collect()
-                    }
-                }
-            })
-            .collect();
-        for piece in pieces {
-            writer.write(&entry.name, &piece)?;
-        }
-    }
-    Ok(())
-}
-
-fn write_tokens(
-    path: &Path,
-    samples: usize,
-    length: usize,
-    vocab_size: usize,
-    seed: u64,
-) -> Result<()> {
-    let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    let bytes: Vec<u8> = (0..samples * length)
-        .flat_map(|_| rng.random_range(0..vocab_size as i32).to_le_bytes())
-        .collect();
-    let view = TensorView::new(FileType::I32, vec![samples, length], &bytes)?;
-    safetensors::serialize_to_file([("input_ids", view)], None, path)?;
+    println!("{} parameters in {}", model.write()?, model.out.display());
     Ok(())
 }
 

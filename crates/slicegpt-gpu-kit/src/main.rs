@@ -1,0 +1,189 @@
+//! `slicegpt-gpu-kit`: the stages of the GPU kit, one process each, and the pages made of their results.
+//! `run.sh` calls it; it refuses to know more than one stage at a time.
+
+use std::io::{self, Write as _};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail, ensure};
+use clap::{Parser, Subcommand};
+use serde_json::Value;
+use slicegpt_gpu_kit::stages::{self, Context};
+use slicegpt_gpu_kit::{
+    Deadline, Log, Program, Results, SCHEMA, STAGES, limit_seconds, page, write_whole,
+};
+
+// What the binary that users run allocates with: fresh pages cost as much here as there.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Checks and measures a GPU, stage by stage
+#[derive(Parser)]
+#[command(name = "slicegpt-gpu-kit", version)]
+struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Print the stages: name, seconds each may take, seconds it needs at least
+    Plan {
+        /// Minutes of the whole run
+        #[arg(long, default_value_t = 6.0)]
+        minutes: f64,
+    },
+    /// Print the device to test: the best in hardware, else a program that stands in for one
+    Pick {
+        /// The binary `slicegpt` [default: beside this one]
+        #[arg(long)]
+        slicegpt: Option<PathBuf>,
+    },
+    /// Run one stage; each result is one JSON line on stdout
+    Stage {
+        /// Its name, as `plan` prints it
+        name: String,
+        /// Device to test, as `slicegpt devices` names it
+        #[arg(long)]
+        device: String,
+        /// Seconds after which it stops by itself
+        #[arg(long)]
+        seconds: u64,
+        /// Folder with families, models and text
+        #[arg(long)]
+        fixtures: PathBuf,
+        /// Folder for models that are made and cut
+        #[arg(long)]
+        scratch: PathBuf,
+        /// The binary `slicegpt` [default: beside this one]
+        #[arg(long)]
+        slicegpt: Option<PathBuf>,
+    },
+    /// Put results.json and results.md together from what the stages wrote
+    Assemble {
+        /// Folder with the files of the stages, where the results are written too
+        folder: PathBuf,
+        /// Device that was tested
+        #[arg(long, default_value = "")]
+        device: String,
+        /// When the run began
+        #[arg(long, default_value = "")]
+        started: String,
+        /// Minutes of the whole run
+        #[arg(long, default_value_t = 6.0)]
+        minutes: f64,
+        /// File that says what the kit is made of
+        #[arg(long)]
+        kit: Option<PathBuf>,
+    },
+    /// Make a page for each device, and the table of devices in docs/devices.md
+    Page {
+        /// What runs of the kit wrote
+        #[arg(required = true)]
+        results: Vec<PathBuf>,
+        /// Folder of the documents
+        #[arg(long)]
+        docs: PathBuf,
+    },
+}
+
+fn main() -> ExitCode {
+    // SAFETY: nothing has run yet.
+    unsafe { slicegpt_device::quiet_without_screen() };
+    match run(Args::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Where it cannot be said, the exit code says it.
+            let _ = writeln!(io::stderr().lock(), "error: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn run(command: Command) -> Result<()> {
+    let mut stdout = io::stdout();
+    match command {
+        Command::Plan { minutes } => {
+            ensure!(minutes > 0.0, "--minutes {minutes}: a run takes some time");
+            for stage in STAGES {
+                let limit = limit_seconds(stage, minutes);
+                writeln!(stdout, "{} {limit} {}", stage.name, stage.least)?;
+            }
+            Ok(())
+        }
+        Command::Pick { slicegpt } => {
+            let device = stages::pick(&program(slicegpt)?, Duration::from_secs(30))?;
+            Ok(writeln!(stdout, "{device}")?)
+        }
+        Command::Stage { name, device, seconds, fixtures, scratch, slicegpt } => {
+            end_with_parent();
+            let limit = Duration::from_secs(seconds);
+            end_after(limit + Duration::from_secs(1));
+            std::fs::create_dir_all(&scratch)
+                .with_context(|| format!("cannot make {}", scratch.display()))?;
+            let context = Context {
+                program: program(slicegpt)?,
+                device,
+                fixtures,
+                scratch,
+                deadline: Deadline::after(limit),
+            };
+            stages::run(&name, &context, &mut Log::stdout())
+        }
+        Command::Assemble { folder, device, started, minutes, kit } => {
+            let kit = match kit {
+                Some(path) => serde_json::from_str(
+                    &std::fs::read_to_string(&path)
+                        .with_context(|| format!("cannot read {}", path.display()))?,
+                )?,
+                None => Value::Null,
+            };
+            let stages = Vec::new();
+            let mut results = Results { schema: SCHEMA, kit, device, started, minutes, stages };
+            results.collect(&folder)?;
+            results.write(&folder.join("results.json"))?;
+            write_whole(&folder.join("results.md"), &page::markdown(&results))
+        }
+        Command::Page { results, docs } => {
+            for path in page::publish(&results, &docs)? {
+                writeln!(stdout, "wrote {}", path.display())?;
+            }
+            Ok(())
+        }
+    }
+}
+
+/// The binary `slicegpt`, at `path` or beside this one.
+fn program(path: Option<PathBuf>) -> Result<Program> {
+    let path = match path {
+        Some(path) => path,
+        None => {
+            let here = std::env::current_exe().context("cannot find this program")?;
+            here.with_file_name(format!("slicegpt{}", std::env::consts::EXE_SUFFIX))
+        }
+    };
+    if !path.is_file() {
+        bail!("{}: no such program; name it with --slicegpt", path.display());
+    }
+    Ok(Program::at(path))
+}
+
+/// Ends this process after `limit`, whatever it waits for: a driver that hangs must not hold up a run.
+fn end_after(limit: Duration) {
+    std::thread::spawn(move || {
+        std::thread::sleep(limit);
+        let _ = writeln!(io::stderr().lock(), "error: stopped at the time limit");
+        // What `timeout` ends with. Programs that this one started end with it.
+        std::process::exit(124);
+    });
+}
+
+/// Ends this process when the script that started it is gone, where the system can do that.
+fn end_with_parent() {
+    #[cfg(target_os = "linux")]
+    // SAFETY: a system call with numbers.
+    unsafe {
+        libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
+    }
+}

@@ -1,0 +1,142 @@
+//! Whether the device computes what the CPU computes: checks by group, and what happens at faults.
+
+use super::figures::cell;
+use crate::{Check, Fault, Line, Results};
+
+fn all(results: &Results) -> Vec<&Check> {
+    let check = |line| match line {
+        Line::Check(check) => Some(check),
+        _ => None,
+    };
+    results.lines().filter_map(check).collect()
+}
+
+fn faults_of(results: &Results) -> Vec<&Fault> {
+    let fault = |line| match line {
+        Line::Fault(fault) => Some(fault),
+        _ => None,
+    };
+    results.lines().filter_map(fault).collect()
+}
+
+fn failures(results: &Results) -> Vec<(&str, &str)> {
+    let failed = |line| match line {
+        Line::Failed { name, reason } => Some((name.as_str(), reason.as_str())),
+        _ => None,
+    };
+    results.lines().filter_map(failed).collect()
+}
+
+/// Checks that passed, and all there were.
+pub fn counts(results: &Results) -> [usize; 2] {
+    let checks = all(results);
+    [checks.iter().filter(|check| check.passed).count(), checks.len()]
+}
+
+/// One sentence, and what did not pass.
+pub fn summary(results: &Results) -> String {
+    let [passed, count] = counts(results);
+    let mut text = match count {
+        0 => "Agreement with the CPU was not checked.".to_owned(),
+        _ if passed == count => format!("All {count} checks against the CPU passed."),
+        _ => format!("**{} of {count} checks against the CPU did not pass.**", count - passed),
+    };
+    let failures = failures(results);
+    if !failures.is_empty() {
+        text.push_str(&format!("\n\n**{} failed:**\n", failures.len()));
+        for (name, reason) in failures {
+            text.push_str(&format!("\n- {}: {}", cell(name), cell(reason)));
+        }
+    }
+    let unexpected: Vec<_> = faults_of(results).into_iter().filter(|it| !it.passed).collect();
+    if !unexpected.is_empty() {
+        text.push_str(&format!(
+            "\n\n**{} faults were not met as they must be.**",
+            unexpected.len()
+        ));
+    }
+    text
+}
+
+/// A row for each group, the largest difference beside its tolerance; then what did not pass.
+pub fn checks(results: &Results) -> String {
+    let checks = all(results);
+    if checks.is_empty() {
+        return String::new();
+    }
+    let mut groups: Vec<&str> = Vec::new();
+    for check in &checks {
+        if !groups.contains(&check.group.as_str()) {
+            groups.push(&check.group);
+        }
+    }
+    let mut text = String::from(
+        "## Agreement\n\nThe largest difference of each kind. *Covariance*, *directions* and *moments*: from \
+         float64 on the CPU; *product*: in units of what rounding to float32 may change; *logits*: from \
+         transformers; *rotation*: from the dense model; *perplexity* and *spectrum*: relative to the CPU; \
+         *half precision*: relative to float32 on the device; *text*: 1 where it is not that of the CPU.\n\n\
+         | kind | checks | passed | largest difference | tolerance | where |\n|---|---:|---:|---:|---:|---|\n",
+    );
+    for group in groups {
+        let members: Vec<_> = checks.iter().filter(|check| check.group == group).collect();
+        let passed = members.iter().filter(|check| check.passed).count();
+        let size = |check: &Check| check.difference.unwrap_or(f64::INFINITY) / check.tolerance;
+        let worst = members.iter().max_by(|a, b| size(a).total_cmp(&size(b)));
+        let Some(worst) = worst else { continue };
+        text.push_str(&format!(
+            "| {group} | {} | {passed} | {} | {} | {} |\n",
+            members.len(),
+            difference(worst),
+            small(worst.tolerance),
+            cell(&worst.name),
+        ));
+    }
+    let wrong: Vec<_> = checks.iter().filter(|check| !check.passed).collect();
+    if !wrong.is_empty() {
+        text.push_str("\nNot passed:\n");
+        for check in wrong {
+            text.push_str(&format!(
+                "\n- {}, {}: {}, and {} is allowed",
+                check.group,
+                cell(&check.name),
+                difference(check),
+                small(check.tolerance)
+            ));
+        }
+    }
+    text.trim_end().to_owned()
+}
+
+fn difference(check: &Check) -> String {
+    check.difference.map_or_else(|| "not a number".into(), small)
+}
+
+fn small(value: f64) -> String {
+    if value == 0.0 || (0.01..1000.0).contains(&value) {
+        format!("{value}").chars().take(6).collect()
+    } else {
+        format!("{value:.1e}")
+    }
+}
+
+/// What was asked for and cannot be done.
+pub fn faults(results: &Results) -> String {
+    let faults = faults_of(results);
+    if faults.is_empty() {
+        return String::new();
+    }
+    let mut text = String::from(
+        "## Faults\n\n| asked for | must be | status | said | |\n|---|---|---:|---|---|\n",
+    );
+    for fault in faults {
+        let status = fault.status.map_or_else(|| "-".into(), |status| status.to_string());
+        let verdict = if fault.passed { "as it must be" } else { "**not so**" };
+        text.push_str(&format!(
+            "| {} | {} | {status} | {} | {verdict} |\n",
+            cell(&fault.name),
+            cell(&fault.expected),
+            cell(&fault.said)
+        ));
+    }
+    text.trim_end().to_owned()
+}

@@ -1,0 +1,248 @@
+//! [`Results`]: all that a run found, as one JSON file with a version, put together from the files of
+//! its stages.
+
+use std::fs;
+use std::io::Write;
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::{Line, STAGES};
+
+/// The version of the file's layout. A later layout that this one cannot be read as counts up.
+pub const SCHEMA: u64 = 1;
+
+/// All that a run found.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Results {
+    /// [`SCHEMA`].
+    pub schema: u64,
+    /// What the archive holds: version, commit, features, as it says itself.
+    #[serde(default)]
+    pub kit: Value,
+    /// The device that was tested, as the options name it.
+    #[serde(default)]
+    pub device: String,
+    /// When the run began, in UTC.
+    #[serde(default)]
+    pub started: String,
+    /// The minutes it was given.
+    #[serde(default)]
+    pub minutes: f64,
+    /// The stages, in the order of [`STAGES`]; some may be missing.
+    #[serde(default)]
+    pub stages: Vec<StageResult>,
+}
+
+/// What one stage found.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StageResult {
+    /// Its name.
+    pub name: String,
+    /// What became of it.
+    pub status: Status,
+    /// Seconds it took, if it ended.
+    #[serde(default)]
+    pub seconds: Option<f64>,
+    /// Why it was skipped, or failed.
+    #[serde(default)]
+    pub reason: Option<String>,
+    /// What it found.
+    #[serde(default)]
+    pub lines: Vec<Line>,
+}
+
+/// What became of a stage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Status {
+    /// It ended by itself.
+    Done,
+    /// It ended with an error.
+    Failed,
+    /// It was stopped at its time limit.
+    TimedOut,
+    /// The run ended while it ran.
+    CutOff,
+    /// It was not begun.
+    Skipped,
+}
+
+impl Results {
+    /// Reads a file that [`Results::write`] wrote.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be read, or has another version.
+    pub fn read(path: &Path) -> Result<Self> {
+        let shown = path.display();
+        let text = fs::read_to_string(path).with_context(|| format!("cannot read {shown}"))?;
+        let value: Value =
+            serde_json::from_str(&text).with_context(|| format!("{shown} is no JSON"))?;
+        match value["schema"].as_u64() {
+            Some(SCHEMA) => {}
+            Some(other) => bail!(
+                "{shown}: results of schema {other}; this version reads schema {SCHEMA}: use the \
+                 version that made the kit"
+            ),
+            None => bail!("{shown}: no field `schema`: these are no results of the GPU kit"),
+        }
+        serde_json::from_value(value).with_context(|| format!("{shown}: damaged results"))
+    }
+
+    /// Puts together what the files of the stages in `folder` say.
+    ///
+    /// A stage's lines are in `NAME.jsonl`, or in `NAME.part` while it runs; how it ended is in
+    /// `NAME.end`, as `STATUS SECONDS REASON`.
+    ///
+    /// # Errors
+    ///
+    /// If a file is there and cannot be read.
+    pub fn collect(&mut self, folder: &Path) -> Result<()> {
+        self.stages.clear();
+        for stage in STAGES {
+            let text = |suffix: &str| read(&folder.join(format!("{}.{suffix}", stage.name)));
+            let (end, whole, part) = (text("end")?, text("jsonl")?, text("part")?);
+            if end.is_none() && whole.is_none() && part.is_none() {
+                continue;
+            }
+            let (status, seconds, reason) =
+                end.as_deref().map_or((Status::CutOff, None, None), ended);
+            // The last line may have been cut in the middle.
+            let lines = whole.or(part).unwrap_or_default();
+            let lines = lines.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+            let name = stage.name.to_owned();
+            self.stages.push(StageResult { name, status, seconds, reason, lines });
+        }
+        Ok(())
+    }
+
+    /// Writes it, whole or not at all.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be written.
+    pub fn write(&self, path: &Path) -> Result<()> {
+        write_whole(path, &(serde_json::to_string_pretty(self)? + "\n"))
+    }
+
+    /// All lines of all stages.
+    pub fn lines(&self) -> impl Iterator<Item = &Line> {
+        self.stages.iter().flat_map(|stage| &stage.lines)
+    }
+
+    /// The value of a fact.
+    pub fn fact(&self, name: &str) -> Option<&Value> {
+        self.lines().find_map(|line| match line {
+            Line::Fact { name: found, value } if found == name => Some(value),
+            _ => None,
+        })
+    }
+}
+
+/// Writes a file beside its place, has it on disk, and moves it there.
+///
+/// # Errors
+///
+/// If it cannot be written.
+pub fn write_whole(path: &Path, text: &str) -> Result<()> {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".new");
+    let new = Path::new(&name);
+    let write = || -> std::io::Result<()> {
+        let mut file = fs::File::create(new)?;
+        file.write_all(text.as_bytes())?;
+        file.sync_all()?;
+        fs::rename(new, path)
+    };
+    write().with_context(|| format!("cannot write {}", path.display()))
+}
+
+fn read(path: &Path) -> Result<Option<String>> {
+    match fs::read(path) {
+        Ok(bytes) => Ok(Some(String::from_utf8_lossy(&bytes).into_owned())),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
+    }
+}
+
+fn ended(text: &str) -> (Status, Option<f64>, Option<String>) {
+    let mut words = text.trim().splitn(3, ' ');
+    let status = match words.next() {
+        Some("done") => Status::Done,
+        Some("failed") => Status::Failed,
+        Some("timed-out") => Status::TimedOut,
+        Some("skipped") => Status::Skipped,
+        _ => Status::CutOff,
+    };
+    let seconds = words.next().and_then(|word| word.parse().ok());
+    (status, seconds, words.next().map(str::to_owned))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn empty() -> Results {
+        Results {
+            schema: SCHEMA,
+            kit: Value::Null,
+            device: "wgpu:0".into(),
+            started: "2026-01-01T00:00:00Z".into(),
+            minutes: 6.0,
+            stages: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn stages_are_collected_as_far_as_they_came() {
+        let folder = tempfile::tempdir().unwrap();
+        let put = |name: &str, text: &str| fs::write(folder.path().join(name), text).unwrap();
+        let fact = "{\"kind\":\"fact\",\"name\":\"driver\",\"value\":\"1.2\"}\n";
+        put("devices.jsonl", fact);
+        put("devices.end", "done 2\n");
+        put("precision.part", &format!("{fact}{{\"kind\":\"fact\",\"na"));
+        put("families.end", "skipped 0 3 s are left\n");
+        put("methods.jsonl", "{\"kind\":\"of-tomorrow\",\"x\":1}\n");
+        put("methods.end", "timed-out 90\n");
+        let mut results = empty();
+        results.collect(folder.path()).unwrap();
+        let found: Vec<_> =
+            results.stages.iter().map(|it| (it.name.as_str(), it.status, it.lines.len())).collect();
+        assert_eq!(
+            found,
+            [
+                ("devices", Status::Done, 1),
+                ("precision", Status::CutOff, 1),
+                ("families", Status::Skipped, 0),
+                ("methods", Status::TimedOut, 1),
+            ]
+        );
+        assert_eq!(results.stages[2].reason.as_deref(), Some("3 s are left"));
+        assert_eq!(results.stages[3].lines, [Line::Unknown]);
+        assert_eq!(results.fact("driver"), Some(&Value::from("1.2")));
+        let path = folder.path().join("results.json");
+        results.write(&path).unwrap();
+        assert_eq!(Results::read(&path).unwrap(), results);
+    }
+
+    #[test]
+    fn other_versions_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("results.json");
+        for (text, words) in [
+            ("{\"schema\": 2}", "schema 2; this version reads schema 1"),
+            ("{}", "no field `schema`"),
+            ("[", "is no JSON"),
+            ("{\"schema\": 1, \"stages\": 3}", "damaged"),
+        ] {
+            fs::write(&path, text).unwrap();
+            let error = format!("{:#}", Results::read(&path).unwrap_err());
+            assert!(error.contains(words), "{error}");
+        }
+        fs::write(&path, "{\"schema\": 1}").unwrap();
+        assert!(Results::read(&path).unwrap().stages.is_empty());
+    }
+}

@@ -1,0 +1,87 @@
+//! The machine, its devices and their drivers, as facts.
+
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, anyhow, bail};
+use serde_json::{Value, json};
+use slicegpt_device::Host;
+
+use super::Context;
+use crate::{Line, Log, Program};
+
+/// What `nvidia-smi` is asked.
+const NVIDIA: &str = "name,driver_version,memory.total,compute_cap,power.limit,clocks.max.sm,\
+     clocks.max.memory,pcie.link.gen.current,pcie.link.width.current,ecc.mode.current";
+
+pub fn run(context: &Context, log: &mut Log<'_>) -> Result<()> {
+    let mut fact = |name: &str, value: Value| log.put(&Line::Fact { name: name.into(), value });
+    let Host { processor, cores, memory_bytes, system } = Host::this();
+    fact(
+        "host",
+        json!({
+            "processor": processor, "cores": cores, "memory_bytes": memory_bytes, "system": system,
+        }),
+    )?;
+    fact("devices", listed(&context.program, context.deadline.left())?)?;
+    if let Some(driver) = slicegpt_device::driver(context.device.parse()?) {
+        fact("driver", driver.into())?;
+    }
+    let query = format!("--query-gpu={NVIDIA}");
+    if let Some(text) = output("nvidia-smi", &[&query, "--format=csv,noheader"]) {
+        let names = NVIDIA.split(',').map(str::trim);
+        let rows = text.lines().map(|line| {
+            let values = line.split(',').map(|value| Value::from(value.trim()));
+            names.clone().map(str::to_owned).zip(values).collect::<serde_json::Map<_, _>>()
+        });
+        fact("nvidia-smi", rows.map(Value::Object).collect())?;
+    }
+    if let Some(text) = output("vulkaninfo", &["--summary"]) {
+        fact("vulkaninfo", text.into())?;
+    }
+    Ok(())
+}
+
+/// What `slicegpt devices --json` prints.
+pub fn listed(program: &Program, limit: Duration) -> Result<Value> {
+    let finished = program.run(&["devices", "--json"], limit)?;
+    finished.json().map_err(|reason| anyhow!("slicegpt devices: {reason}"))
+}
+
+/// The device to test: the best one in hardware, else one that a program stands in for.
+///
+/// # Errors
+///
+/// If the machine shows no device that the binary was built for; with what it shows instead.
+pub fn pick(program: &Program, limit: Duration) -> Result<String> {
+    let listed = listed(program, limit)?;
+    if let Some(auto) = listed["auto"].as_str().filter(|auto| !auto.starts_with("cpu")) {
+        return Ok(auto.to_owned());
+    }
+    let backends = listed["backends"].as_array().context("no list of backends")?;
+    let others = || backends.iter().filter(|backend| backend["name"] != "cpu");
+    let mut devices = others().filter_map(|backend| backend["devices"][0]["name"].as_str());
+    if let Some(device) = devices.next() {
+        return Ok(device.to_owned());
+    }
+    let compiled = others().filter(|backend| backend["compiled"] == true);
+    let shown = compiled.map(|backend| {
+        let name = backend["name"].as_str().unwrap_or_default();
+        match backend["problem"].as_str() {
+            Some(problem) => format!("{name}: {problem}"),
+            None => format!("{name}: no device"),
+        }
+    });
+    let shown: Vec<String> = shown.collect();
+    match shown.is_empty() {
+        true => bail!("this kit was built for no GPU; make it with --features"),
+        false => bail!("no GPU to test: {}; is the driver installed?", shown.join("; ")),
+    }
+}
+
+/// What a program prints, if it is there and succeeds.
+fn output(program: &str, args: &[&str]) -> Option<String> {
+    let output = Command::new(program).args(args).stdin(Stdio::null()).output().ok()?;
+    let text = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+    (output.status.success() && !text.is_empty()).then_some(text)
+}
