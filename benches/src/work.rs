@@ -94,7 +94,7 @@ impl Grade {
 
     /// Whether float32 products round their operands, as those in TF32 do.
     pub fn rounds_operands(self) -> bool {
-        matches!(self, Self::Pieces(Fineness::Reduced))
+        matches!(self, Self::Pieces(OperandPrecision::Tf32))
     }
 
     /// `[m, k]` times `[k, n]`, as weights are edited.

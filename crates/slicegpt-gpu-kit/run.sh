@@ -60,24 +60,27 @@ elapsed() {
 
 # Runs a command for at most $1 seconds; status 124 if it was stopped. `timeout` may not be there.
 limited() {
-    limit=$1
+    patience=$1
     shift
     "$@" &
     running=$!
     (
-        sleeping=
-        trap 'kill "$sleeping" 2>/dev/null; exit 0' TERM
-        sleep "$limit" &
-        sleeping=$!
-        wait "$sleeping"
+        # Short sleeps: the last of them outlives a watcher that is ended. It ends with the run, too.
+        while [ "$patience" -gt 0 ]; do
+            sleep 1
+            kill -0 "$$" 2>/dev/null || exit 0
+            patience=$((patience - 1))
+        done
         kill -TERM "$running" 2>/dev/null && sleep 2 && kill -KILL "$running" 2>/dev/null
     ) >/dev/null 2>&1 &
     watching=$!
     wait "$running"
     status=$?
     running=
-    kill "$watching" 2>/dev/null
+    # Not TERM: a shell that was just forked may lose it to the trap of its parent.
+    kill -KILL "$watching" 2>/dev/null
     wait "$watching" 2>/dev/null
+    watching=
     # Stopped by a signal: 128 and its number.
     [ "$status" -lt 128 ] || status=124
     return "$status"
@@ -97,14 +100,16 @@ assemble() {
 stopped() {
     trap '' INT TERM HUP
     [ -z "${running:-}" ] || kill -KILL "$running" 2>/dev/null
-    [ -z "${watching:-}" ] || kill "$watching" 2>/dev/null
+    [ -z "${watching:-}" ] || kill -KILL "$watching" 2>/dev/null
     assemble
     rm -rf "$scratch"
-    echo "stopped; what had ended is in $out" >&2
+    echo "stopped; what had ended is in $out" >&3
     exit 130
 }
 running=
 watching=
+# The messages of a stage go to a file; those of the run do not.
+exec 3>&2
 trap stopped INT TERM HUP
 
 if [ -z "$device" ]; then

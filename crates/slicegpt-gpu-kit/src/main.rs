@@ -119,7 +119,6 @@ fn run(command: Command) -> Result<()> {
         Command::Stage { name, device, seconds, fixtures, scratch, slicegpt } => {
             end_with_parent();
             let limit = Duration::from_secs(seconds);
-            end_after(limit + Duration::from_secs(1));
             std::fs::create_dir_all(&scratch)
                 .with_context(|| format!("cannot make {}", scratch.display()))?;
             let context = Context {
@@ -167,16 +166,6 @@ fn program(path: Option<PathBuf>) -> Result<Program> {
         bail!("{}: no such program; name it with --slicegpt", path.display());
     }
     Ok(Program::at(path))
-}
-
-/// Ends this process after `limit`, whatever it waits for: a driver that hangs must not hold up a run.
-fn end_after(limit: Duration) {
-    std::thread::spawn(move || {
-        std::thread::sleep(limit);
-        let _ = writeln!(io::stderr().lock(), "error: stopped at the time limit");
-        // What `timeout` ends with. Programs that this one started end with it.
-        std::process::exit(124);
-    });
 }
 
 /// Ends this process when the script that started it is gone, where the system can do that.

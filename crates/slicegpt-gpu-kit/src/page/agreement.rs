@@ -3,33 +3,30 @@
 use super::figures::cell;
 use crate::{Check, Fault, Line, Results};
 
-fn all(results: &Results) -> Vec<&Check> {
-    let check = |line| match line {
+fn check(line: &Line) -> Option<&Check> {
+    match line {
         Line::Check(check) => Some(check),
         _ => None,
-    };
-    results.lines().filter_map(check).collect()
+    }
 }
 
-fn faults_of(results: &Results) -> Vec<&Fault> {
-    let fault = |line| match line {
+fn fault(line: &Line) -> Option<&Fault> {
+    match line {
         Line::Fault(fault) => Some(fault),
         _ => None,
-    };
-    results.lines().filter_map(fault).collect()
+    }
 }
 
-fn failures(results: &Results) -> Vec<(&str, &str)> {
-    let failed = |line| match line {
-        Line::Failed { name, reason } => Some((name.as_str(), reason.as_str())),
+fn failure(line: &Line) -> Option<(&str, &str)> {
+    match line {
+        Line::Failed { name, reason } => Some((name, reason)),
         _ => None,
-    };
-    results.lines().filter_map(failed).collect()
+    }
 }
 
 /// Checks that passed, and all there were.
 pub fn counts(results: &Results) -> [usize; 2] {
-    let checks = all(results);
+    let checks: Vec<_> = results.lines().filter_map(check).collect();
     [checks.iter().filter(|check| check.passed).count(), checks.len()]
 }
 
@@ -41,14 +38,15 @@ pub fn summary(results: &Results) -> String {
         _ if passed == count => format!("All {count} checks against the CPU passed."),
         _ => format!("**{} of {count} checks against the CPU did not pass.**", count - passed),
     };
-    let failures = failures(results);
+    let failures: Vec<_> = results.lines().filter_map(failure).collect();
     if !failures.is_empty() {
         text.push_str(&format!("\n\n**{} failed:**\n", failures.len()));
         for (name, reason) in failures {
             text.push_str(&format!("\n- {}: {}", cell(name), cell(reason)));
         }
     }
-    let unexpected: Vec<_> = faults_of(results).into_iter().filter(|it| !it.passed).collect();
+    let faults = results.lines().filter_map(fault);
+    let unexpected = faults.filter(|fault| !fault.passed).count();
     if !unexpected.is_empty() {
         text.push_str(&format!(
             "\n\n**{} faults were not met as they must be.**",
@@ -60,7 +58,7 @@ pub fn summary(results: &Results) -> String {
 
 /// A row for each group, the largest difference beside its tolerance; then what did not pass.
 pub fn checks(results: &Results) -> String {
-    let checks = all(results);
+    let checks: Vec<_> = results.lines().filter_map(check).collect();
     if checks.is_empty() {
         return String::new();
     }
@@ -121,7 +119,7 @@ fn small(value: f64) -> String {
 
 /// What was asked for and cannot be done.
 pub fn faults(results: &Results) -> String {
-    let faults = faults_of(results);
+    let faults: Vec<_> = results.lines().filter_map(fault).collect();
     if faults.is_empty() {
         return String::new();
     }

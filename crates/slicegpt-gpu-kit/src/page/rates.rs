@@ -3,28 +3,23 @@
 use super::figures::{cell, percent, rate, seconds};
 use crate::{Line, Rate, Results};
 
-fn all(results: &Results) -> Vec<&Rate> {
-    let rate = |line| match line {
+fn measured(line: &Line) -> Option<&Rate> {
+    match line {
         Line::Rate(rate) => Some(rate),
         _ => None,
-    };
-    results.lines().filter_map(rate).collect()
+    }
 }
 
 /// The fastest matrix product in a type, such as `float32`.
 pub fn best_product<'a>(results: &'a Results, name: &str) -> Option<&'a Rate> {
-    let products = all(results).into_iter().filter(|it| it.group == "product" && it.name == name);
+    let all = results.lines().filter_map(measured);
+    let products = all.filter(|it| it.group == "product" && it.name == name);
     products.max_by(|a, b| a.achieved.total_cmp(&b.achieved))
-}
-
-/// The largest kernel of a group, such as `prefill`.
-pub fn kernel<'a>(results: &'a Results, name: &str) -> Option<&'a Rate> {
-    all(results).into_iter().find(|rate| rate.group == "kernel" && rate.name == name)
 }
 
 /// Tables of products, moves and kernels.
 pub fn rates(results: &Results) -> String {
-    let all = all(results);
+    let all: Vec<_> = results.lines().filter_map(measured).collect();
     if all.is_empty() {
         return String::new();
     }

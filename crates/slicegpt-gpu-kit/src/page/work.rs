@@ -3,22 +3,28 @@
 use super::figures::{bytes, digits, percent};
 use crate::{Compress, Line, Results, Speed};
 
-fn compressed(results: &Results) -> Vec<&Compress> {
-    let compress = |line| match line {
-        Line::Compress(compress) => Some(&**compress),
+fn compressed(line: &Line) -> Option<&Compress> {
+    match line {
+        Line::Compress(compress) => Some(compress),
         _ => None,
-    };
-    results.lines().filter_map(compress).collect()
+    }
+}
+
+fn speed(line: &Line) -> Option<&Speed> {
+    match line {
+        Line::Speed(speed) => Some(speed),
+        _ => None,
+    }
 }
 
 /// Seconds of a method on a shape, and the blocks they are for.
 pub fn compression<'a>(results: &'a Results, shape: &str, method: &str) -> Option<&'a Compress> {
-    compressed(results).into_iter().find(|it| it.shape == shape && it.method == method)
+    results.lines().filter_map(compressed).find(|it| it.shape == shape && it.method == method)
 }
 
 /// Tables of seconds and of what they are spent on.
 pub fn compressions(results: &Results) -> String {
-    let all = compressed(results);
+    let all: Vec<_> = results.lines().filter_map(compressed).collect();
     if all.is_empty() {
         return String::new();
     }
@@ -94,10 +100,6 @@ pub fn compressions(results: &Results) -> String {
 
 /// Tokens per second, dense and cut.
 pub fn speeds(results: &Results) -> String {
-    let speed = |line| match line {
-        Line::Speed(speed) => Some(speed),
-        _ => None,
-    };
     let all: Vec<&Speed> = results.lines().filter_map(speed).collect();
     if all.is_empty() {
         return String::new();
