@@ -159,3 +159,4 @@ done
 assemble
 rm -rf "$scratch"
 echo "done after $(elapsed) s: $out/results.md and $out/results.json"
+"$kit" verdict "$out/results.json"

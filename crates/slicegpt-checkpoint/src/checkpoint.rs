@@ -143,6 +143,12 @@ impl TensorSource for Checkpoint {
         let spans = indices.iter().map(|index| (*index as usize * width, width));
         self.shard(name)?.read(name, &shape, spans)
     }
+
+    fn will_read(&self, name: &str) {
+        if let Ok(shard) = self.shard(name) {
+            shard.will_read(name);
+        }
+    }
 }
 
 fn read_json(path: &Path) -> Result<Value> {

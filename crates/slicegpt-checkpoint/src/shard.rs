@@ -115,6 +115,14 @@ impl Shard {
         })
     }
 
+    /// Begins to read tensor `name` into the page cache, where it is mapped.
+    pub fn will_read(&self, name: &str) {
+        let Contents::Mapped(map) = &self.contents else { return };
+        if let Some(Tensor { shape, dtype: Ok(dtype), offset }) = self.tensors.get(name) {
+            read_ahead(map, *offset, shape.iter().product::<usize>() * dtype.size());
+        }
+    }
+
     /// Elements `start..start + length` of tensor `name`, for each of `spans`, one after another.
     pub fn read(
         &self,
@@ -182,6 +190,18 @@ impl Shard {
             false => Err(CheckpointError::NotFinite { path: self.path.clone(), name: name.into() }),
         }
     }
+}
+
+/// Has the system read a part of a map into its page cache, which is no memory of this process,
+/// without waiting for it.
+fn read_ahead(map: &Mmap, offset: usize, length: usize) {
+    #[cfg(unix)]
+    if length > 0 {
+        // Without it the part is read when it is asked for.
+        let _ = map.advise_range(memmap2::Advice::WillNeed, offset, length);
+    }
+    #[cfg(not(unix))]
+    let _ = (map, offset, length);
 }
 
 /// Pages of a map count as memory of this process once touched: give them back. They stay in the

@@ -43,6 +43,12 @@ pub trait TensorSource {
         shape: [usize; 2],
         indices: &[u32],
     ) -> Result<Vec<f32>, Self::Error>;
+
+    /// A hint that tensor `name` will be read soon: a source on disk may begin to read it while
+    /// something else is computed. It changes no result; by default nothing is done.
+    fn will_read(&self, name: &str) {
+        let _ = name;
+    }
 }
 
 /// What lends tensors may be lent itself.
@@ -73,5 +79,9 @@ impl<T: TensorSource> TensorSource for &T {
         indices: &[u32],
     ) -> Result<Vec<f32>, Self::Error> {
         (**self).gather(name, shape, indices)
+    }
+
+    fn will_read(&self, name: &str) {
+        (**self).will_read(name);
     }
 }

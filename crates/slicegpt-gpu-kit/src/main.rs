@@ -77,6 +77,11 @@ enum Command {
         #[arg(long)]
         kit: Option<PathBuf>,
     },
+    /// Say what is wrong in results.json; the exit code is 2 if anything is
+    Verdict {
+        /// What `assemble` wrote
+        results: PathBuf,
+    },
     /// Make a page for each device, and the table of devices in docs/devices.md
     Page {
         /// What runs of the kit wrote
@@ -143,6 +148,15 @@ fn run(command: Command) -> Result<()> {
             results.collect(&folder)?;
             results.write(&folder.join("results.json"))?;
             write_whole(&folder.join("results.md"), &page::markdown(&results))
+        }
+        Command::Verdict { results } => {
+            let problems = Results::read(&results)?.problems();
+            problems.iter().try_for_each(|problem| writeln!(stdout, "- {problem}"))?;
+            match problems.len() {
+                0 => Ok(writeln!(stdout, "every check that was made passed")?),
+                1 => bail!("1 problem"),
+                count => bail!("{count} problems"),
+            }
         }
         Command::Page { results, docs } => {
             for path in page::publish(&results, &docs)? {

@@ -128,6 +128,31 @@ impl Results {
         write_whole(path, &(serde_json::to_string_pretty(self)? + "\n"))
     }
 
+    /// What is wrong, a line each: stages that failed or were stopped, checks that did not pass, faults
+    /// that were not met as they must be. What was skipped is not wrong.
+    pub fn problems(&self) -> Vec<String> {
+        let mut problems = Vec::new();
+        for StageResult { name, status, reason, .. } in &self.stages {
+            if matches!(status, Status::Failed | Status::TimedOut | Status::CutOff) {
+                problems.push(format!("{name}: {}", reason.as_deref().unwrap_or("cut off")));
+            }
+        }
+        for line in self.lines() {
+            problems.extend(match line {
+                Line::Check(check) if !check.passed => Some(format!(
+                    "{}, {}: {:?}, and {:e} is allowed",
+                    check.group, check.name, check.difference, check.tolerance
+                )),
+                Line::Fault(fault) if !fault.passed => {
+                    Some(format!("{}: status {:?}, {}", fault.name, fault.status, fault.said))
+                }
+                Line::Failed { name, reason } => Some(format!("{name}: {reason}")),
+                _ => None,
+            });
+        }
+        problems
+    }
+
     /// All lines of all stages.
     pub fn lines(&self) -> impl Iterator<Item = &Line> {
         self.stages.iter().flat_map(|stage| &stage.lines)
@@ -223,6 +248,7 @@ mod tests {
         assert_eq!(results.stages[2].reason.as_deref(), Some("3 s are left"));
         assert_eq!(results.stages[3].lines, [Line::Unknown]);
         assert_eq!(results.fact("driver"), Some(&Value::from("1.2")));
+        assert_eq!(results.problems().len(), 2, "{:?}", results.problems());
         let path = folder.path().join("results.json");
         results.write(&path).unwrap();
         assert_eq!(Results::read(&path).unwrap(), results);

@@ -57,15 +57,24 @@ fn statuses(results: &Results) -> Vec<(&str, Status)> {
     results.stages.iter().map(|stage| (stage.name.as_str(), stage.status)).collect()
 }
 
+#[track_caller]
 fn assert_ran(output: &Output) {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// It ended by itself, and says that something is wrong.
+#[track_caller]
+fn assert_found_problems(output: &Output) {
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{errors}");
+    assert!(errors.contains("problem"), "{errors}");
 }
 
 #[test]
 fn stages_that_fail_or_hang_do_not_end_a_run() {
     let kit = kit();
     let began = Instant::now();
-    assert_ran(&command(kit.path(), "60", &["--minutes", "1"]).output().unwrap());
+    assert_found_problems(&command(kit.path(), "60", &["--minutes", "1"]).output().unwrap());
     assert!(began.elapsed() < Duration::from_secs(40), "{:?}", began.elapsed());
     let results = results(kit.path());
     assert_eq!(
@@ -90,7 +99,7 @@ fn stages_that_fail_or_hang_do_not_end_a_run() {
 #[test]
 fn a_short_run_skips_what_does_not_fit() {
     let kit = kit();
-    assert_ran(&command(kit.path(), "60", &["--minutes", "0.12"]).output().unwrap());
+    assert_found_problems(&command(kit.path(), "60", &["--minutes", "0.12"]).output().unwrap());
     let results = results(kit.path());
     let last = results.stages.last().unwrap();
     assert_eq!(last.status, Status::Skipped, "{:?}", statuses(&results));

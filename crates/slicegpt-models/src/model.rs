@@ -170,7 +170,14 @@ impl<S: TensorSource> Decoder for Model<S> {
 
     fn block(&self, index: usize) -> Result<DecoderBlock, S::Error> {
         let rename = |name: &str| self.stored_name(name);
-        DecoderBlock::load(&self.spec, index, &self.source, rename, &self.device)
+        let block = DecoderBlock::load(&self.spec, index, &self.source, rename, &self.device)?;
+        // The next one comes from disk while this one is worked on.
+        if index + 1 < self.spec.layers {
+            for entry in self.spec.block_entries(index + 1) {
+                self.source.will_read(&self.stored_name(&entry.name));
+            }
+        }
+        Ok(block)
     }
 
     fn norm(&self) -> Result<Norm, S::Error> {

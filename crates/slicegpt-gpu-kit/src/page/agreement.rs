@@ -47,11 +47,8 @@ pub fn summary(results: &Results) -> String {
     }
     let faults = results.lines().filter_map(fault);
     let unexpected = faults.filter(|fault| !fault.passed).count();
-    if !unexpected.is_empty() {
-        text.push_str(&format!(
-            "\n\n**{} faults were not met as they must be.**",
-            unexpected.len()
-        ));
+    if unexpected > 0 {
+        text.push_str(&format!("\n\n**{unexpected} faults were not met as they must be.**"));
     }
     text
 }

@@ -133,10 +133,9 @@ fn moments(device: &Device, size: &Size) -> Result<Vec<Check>> {
         let mut moments = Moments::new(inputs, targets);
         moments.add(on(device, &x, inputs), on(device, &y, targets), None, None);
         let [gram, cross] = moments.sums()?;
-        let gram = (0..inputs).flat_map(|i| (0..=i).map(move |j| (i, j)));
+        let gram_at = (0..inputs).flat_map(|i| (0..=i).map(move |j| (i, j)));
         let cross_at = (0..inputs).flat_map(|i| (0..targets).map(move |j| (i, j)));
-        let [lower, _] = moments.sums()?;
-        Ok([gram.map(|at| lower[at]).collect(), cross_at.map(|at| cross[at]).collect()])
+        Ok([gram_at.map(|at| gram[at]).collect(), cross_at.map(|at| cross[at]).collect()])
     };
     let [found, wanted] = [sums(device)?, sums(&Device::flex())?];
     let lengths = |values: &[f32], width: usize| -> Vec<f64> {
