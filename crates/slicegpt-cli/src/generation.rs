@@ -1,4 +1,4 @@
-//! A model that makes text: loaded whole, with its tokenizer and what it says about itself.
+//! A model for text generation: loaded whole, with its tokenizer and generation settings.
 
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -9,7 +9,7 @@ use burn::tensor::DType;
 use clap::Args;
 use slicegpt_checkpoint::{Checkpoint, CheckpointError, Dtype};
 use slicegpt_corpus::Vocabulary;
-use slicegpt_generate::{Defaults, Ending, Engine, EngineError, Sampling, Template};
+use slicegpt_generate::{Engine, EngineError, GenerationConfig, Sampling, StopCriteria, Template};
 
 use crate::device::{Running, Target};
 use crate::model::Opened;
@@ -56,8 +56,8 @@ fn number(least: f32, most: f32) -> impl Fn(&str) -> Result<f32, String> + Clone
 }
 
 impl Choosing {
-    /// How tokens are chosen of a model that says `defaults`.
-    pub fn sampling(&self, defaults: &Defaults) -> Sampling {
+    /// How tokens are chosen, for a model with `defaults`.
+    pub fn sampling(&self, defaults: &GenerationConfig) -> Sampling {
         let default = &defaults.sampling;
         // Options that only mean something where tokens are drawn ask for drawing.
         let asked = self.top_k.is_some() || self.top_p.is_some() || self.min_p.is_some();
@@ -77,10 +77,10 @@ impl Choosing {
         }
     }
 
-    /// When text ends, after `most` tokens at the latest.
-    pub fn ending(&self, defaults: &Defaults, most: usize) -> Ending {
-        let ends = if self.ignore_eos { Vec::new() } else { defaults.ends.clone() };
-        Ending { most, ends, stops: self.stop.clone() }
+    /// When generation ends, after `max_tokens` tokens at the latest.
+    pub fn stop_criteria(&self, defaults: &GenerationConfig, max_tokens: usize) -> StopCriteria {
+        let eos = if self.ignore_eos { Vec::new() } else { defaults.eos.clone() };
+        StopCriteria { max_tokens, eos, stop_strings: self.stop.clone() }
     }
 }
 
@@ -104,8 +104,8 @@ impl Loading {
     }
 }
 
-/// Loads a whole model on a device, its weights as they are asked for, or else as stored on the processor
-/// and in float32 elsewhere; and says as what they are held.
+/// Loads a whole model on a device, its weights as they are asked for, or else as stored on the
+/// processor and in float32 elsewhere; and says as what they are held.
 pub fn load_engine(
     opened: Opened,
     target: &Target,
@@ -144,7 +144,7 @@ pub fn load_engine(
 pub struct Generator {
     pub engine: Engine<Checkpoint>,
     pub vocabulary: Arc<Vocabulary>,
-    pub defaults: Defaults,
+    pub defaults: GenerationConfig,
     pub target: Target,
     /// The name of the type its weights are in.
     pub weights: Dtype,
@@ -159,7 +159,7 @@ impl Generator {
         let directory = opened.directory();
         let vocabulary = Vocabulary::open(&directory)?;
         let generation = opened.checkpoint.generation_config()?;
-        let defaults = Defaults::read(generation.as_ref(), opened.checkpoint.config());
+        let defaults = GenerationConfig::read(generation.as_ref(), opened.checkpoint.config());
         let target = loading.running.open()?;
         let (engine, weights) = load_engine(opened, &target, loading.weights)?;
         Ok(Self {
@@ -197,8 +197,8 @@ impl Generator {
         let vocab_size = self.engine.spec().vocab_size;
         if let Some(id) = ids.iter().find(|id| **id as usize >= vocab_size) {
             bail!(
-                "the tokenizer gives token {id}, but the model has {vocab_size} only: they do not belong \
-                 together"
+                "the tokenizer gives token {id}, but the model has {vocab_size} only: they do not \
+                 belong together"
             );
         }
         match ids.len() {

@@ -1,6 +1,5 @@
-//! Against tokens of the reference implementation, if `SLICEGPT_REFERENCE` names a folder that has
-//! them (`golden/`), the models they were made with (`models/`) and the texts (`corpora/`). Without
-//! it nothing is tested here.
+//! Comparison with tokens of the reference implementation, if `SLICEGPT_REFERENCE` names a folder
+//! with these tokens (`golden/`), the models (`models/`) and the texts (`corpora/`).
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -46,7 +45,7 @@ fn evaluation_tokens_are_those_of_the_reference() {
 }
 
 #[test]
-fn calibration_samples_begin_like_those_of_the_reference() {
+fn calibration_samples_begin_as_in_the_reference() {
     let Some(folder) = reference() else { return };
     let text = Text::read(&folder.join("corpora/tinystories/train.plain.txt"), None).unwrap();
     for model in MODELS {
@@ -56,7 +55,7 @@ fn calibration_samples_begin_like_those_of_the_reference() {
         assert_eq!(ours.count(), 128);
         let first =
             |samples: &Samples| -> Vec<u32> { samples.batches(1).map(|(ids, _)| ids[0]).collect() };
-        // With the beginning-of-text token where the tokenizer adds one; any word where not.
+        // The first token is the beginning-of-sequence token if the tokenizer adds one, else any.
         let (golden, ours) = (first(&golden), first(&ours));
         match golden.iter().all(|id| *id == golden[0]) {
             true => assert_eq!(ours, golden, "{model}"),
@@ -66,7 +65,7 @@ fn calibration_samples_begin_like_those_of_the_reference() {
 }
 
 #[test]
-fn a_long_document_is_tokenised_in_seconds_and_comes_back() {
+fn a_long_document_is_tokenised_in_seconds_and_decodes_to_itself() {
     let Some(folder) = reference() else { return };
     let text = Text::read(&folder.join("corpora/wikitext2/wiki.test.raw"), None).unwrap();
     let document = text.rows().join("\n\n");

@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use slicegpt_generate::{Message, Sequence};
 use slicegpt_models::Cache;
 
-use crate::commands::generate::{answer, show};
+use crate::commands::generate::{generate, show};
 use crate::generation::{Choosing, Generator, Loading};
 use crate::options::positive;
 use crate::progress::{check, note, warn};
@@ -16,7 +16,8 @@ use crate::progress::{check, note, warn};
 /// Arguments of `slicegpt chat`.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Chat model, dense or sliced: Hugging Face checkpoint directory, or org/name[@revision] on the Hub
+    /// Chat model, dense or sliced: Hugging Face checkpoint directory, or org/name[@revision] on
+    /// the Hub
     model: PathBuf,
     /// What the system says before the conversation
     #[arg(long, value_name = "TEXT")]
@@ -37,7 +38,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let beginning: Vec<Message> =
         args.system.iter().map(|text| Message::new("system", text)).collect();
     let mut messages = beginning.clone();
-    let mut seen: Vec<u32> = Vec::new();
+    let mut cached: Vec<u32> = Vec::new();
     let cache = Cache::default();
     note("a line is a turn; /clear begins anew, /exit or Ctrl-D ends");
     let mut lines = std::io::stdin().lock().lines();
@@ -60,16 +61,16 @@ pub fn run(args: Args) -> Result<ExitCode> {
             messages.pop();
             continue;
         }
-        // What the model has seen of the conversation it need not see again; the last token it must.
-        let known = seen.iter().zip(&ids).take_while(|(old, new)| old == new).count();
+        // The cached part of the conversation is not run again, except for the last token.
+        let known = cached.iter().zip(&ids).take_while(|(old, new)| old == new).count();
         cache.truncate(known.min(ids.len() - 1));
-        let ending = args.choosing.ending(&generator.defaults, args.max_tokens);
+        let stop = args.choosing.stop_criteria(&generator.defaults, args.max_tokens);
         let sampling = args.choosing.sampling(&generator.defaults);
         let context = generator.context_length();
-        let mut sequence = Sequence::new(ids, cache.clone(), sampling, ending, context);
-        let answer = answer(&generator, &mut sequence, &mut |text| show(text))?;
+        let mut sequence = Sequence::new(ids, cache.clone(), sampling, stop, context);
+        let answer = generate(&generator, &mut sequence, &mut |text| show(text))?;
         show("\n")?;
-        seen = sequence.ids()[..cache.seen()].to_vec();
+        cached = sequence.ids()[..cache.seen()].to_vec();
         messages.push(Message::new("assistant", answer.text));
     }
     Ok(ExitCode::SUCCESS)

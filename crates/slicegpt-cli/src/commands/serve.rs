@@ -43,7 +43,7 @@ pub struct Args {
     loading: Loading,
 }
 
-/// How much a server takes upon itself.
+/// Resource limits.
 #[derive(clap::Args)]
 #[command(next_help_heading = "Limits")]
 struct Bounds {
@@ -177,8 +177,8 @@ impl Bounds {
         }
         if limits.cache_bytes < all {
             warn(format!(
-                "a text of {context} tokens, all that the model sees, takes {} of --cache-memory; there are \
-                 {}, and longer requests are refused",
+                "a text of {context} tokens, all that the model sees, takes {} of --cache-memory; there \
+                 are {}, and longer requests are refused",
                 show_bytes(all),
                 show_bytes(limits.cache_bytes)
             ));
@@ -187,18 +187,23 @@ impl Bounds {
     }
 }
 
-/// A device whose memory is full, or that is lost, is an error of those that are run.
+/// Errors of the device, such as full memory, are errors of the batch that runs.
 impl Forward for Generator {
-    fn read(&self, ids: &[u32], cache: &Cache) -> Result<(), String> {
-        self.told(|| self.engine.read(ids, cache))
+    fn prefill(&self, ids: &[u32], cache: &Cache) -> Result<(), String> {
+        self.run(|| self.engine.prefill(ids, cache))
     }
 
-    fn each(&self, ids: &[u32], cache: &Cache, sink: &mut dyn FnMut(&[f32])) -> Result<(), String> {
-        self.told(|| self.engine.each(ids, cache, sink))
+    fn prompt_logits(
+        &self,
+        ids: &[u32],
+        cache: &Cache,
+        sink: &mut dyn FnMut(&[f32]),
+    ) -> Result<(), String> {
+        self.run(|| self.engine.logits_of_each(ids, cache, sink))
     }
 
-    fn next(&self, sequences: &[(&[u32], &Cache)]) -> Result<Vec<Logits>, String> {
-        let logits = self.told(|| self.engine.next_of_each(sequences))?.into_iter();
+    fn decode(&self, batch: &[(&[u32], &Cache)]) -> Result<Vec<Logits>, String> {
+        let logits = self.run(|| self.engine.next_finite_logits(batch))?.into_iter();
         let finite = |logits: Option<_>| {
             logits.ok_or_else(|| self.engine_error(EngineError::NotFinite).to_string())
         };
@@ -211,7 +216,8 @@ impl Forward for Generator {
 }
 
 impl Generator {
-    fn told<T>(
+    /// Runs `work` on the device; errors become messages for clients.
+    fn run<T>(
         &self,
         work: impl FnOnce() -> Result<T, EngineError<slicegpt_checkpoint::CheckpointError>>,
     ) -> Result<T, String> {

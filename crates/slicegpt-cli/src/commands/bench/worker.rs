@@ -240,7 +240,7 @@ fn measure(
     let caches: Vec<Cache> = (0..batch).map(|_| Cache::with_capacity(case.longest())).collect();
     let next = |ids: &[Vec<u32>]| {
         let sequences: Vec<(&[u32], &Cache)> = ids.iter().map(Vec::as_slice).zip(&caches).collect();
-        engine.next(&sequences)
+        engine.next_logits(&sequences)
     };
     let before = match phase {
         Phase::Prefill => Vec::new(),

@@ -1,4 +1,4 @@
-//! What was scored, as a table, as JSON, and document by document.
+//! The scores as a table and as JSON, and the log of every document.
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
@@ -7,24 +7,25 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use serde_json::{Map, Value, json};
 use slicegpt_checkpoint::Dtype;
-use slicegpt_tasks::{Answer, HARNESS, SEED, Scores, Task};
+use slicegpt_tasks::{HARNESS, ItemForm, SEED, Scores, Task};
 
-use super::ask::{Asked, OfTask, Question};
+use super::ask::{Question, SubtaskRun, TaskRun};
 use super::{Args, Limit};
 use crate::device::Target;
 
 /// What the numbers mean.
 pub fn protocol() -> String {
     format!(
-        "Prompts and metrics of lm-evaluation-harness {HARNESS}: acc by the sum of log-likelihoods of an \
-         answer's tokens, acc_norm by that sum over the answer's characters; lambada_openai: acc where the \
-         word is the greedy one, perplexity per word. stderr: of the mean; of a perplexity by bootstrap."
+        "Prompts and metrics of lm-evaluation-harness {HARNESS}: acc by the sum of log-likelihoods of \
+         an answer's tokens, acc_norm by that sum over the answer's characters; lambada_openai: acc \
+         where the word is the greedy one, perplexity per word. stderr: of the mean; of a perplexity \
+         by bootstrap."
     )
 }
 
 /// Rows of a table, by the first cell, and the JSON object.
 pub fn report(
-    answered: &[OfTask],
+    answered: &[TaskRun],
     args: &Args,
     target: &Target,
     weights: Dtype,
@@ -52,28 +53,28 @@ pub fn report(
             }
         };
     let mut groups = Vec::new();
-    for of_task in answered {
-        let task = of_task.task;
-        let scores: Vec<Scores> = of_task.parts.iter().map(|part| part.scores(task)).collect();
-        for group in &of_task.groups {
-            let members: Vec<&Scores> = group.parts.iter().map(|i| &scores[*i]).collect();
-            let parts = || group.parts.iter().map(|i| &of_task.parts[*i]);
-            let cut = parts().map(Asked::truncated).sum();
-            let out = parts().map(|part| part.skipped).sum();
-            let all = parts().map(|part| part.original).sum();
+    for run in answered {
+        let task = run.task;
+        let scores: Vec<Scores> = run.subtasks.iter().map(|run| run.scores(task)).collect();
+        for group in &run.groups {
+            let members: Vec<&Scores> = group.subtasks.iter().map(|i| &scores[*i]).collect();
+            let subtasks = || group.subtasks.iter().map(|i| &run.subtasks[*i]);
+            let cut = subtasks().map(SubtaskRun::truncated).sum();
+            let out = subtasks().map(|subtask| subtask.skipped).sum();
+            let all = subtasks().map(|subtask| subtask.original).sum();
             add(task, &group.name, group.version, &Scores::pooled(&members), [cut, out, all]);
             groups.push(group.name.clone());
         }
-        for (part, scores) in of_task.parts.iter().zip(&scores) {
-            let counts = [part.truncated(), part.skipped, part.original];
-            add(task, &part.name, task.version, scores, counts);
+        for (subtask, scores) in run.subtasks.iter().zip(&scores) {
+            let counts = [subtask.truncated(), subtask.skipped, subtask.original];
+            add(task, &subtask.name, task.version, scores, counts);
         }
     }
-    let files = answered.iter().map(|of_task| {
-        let (documents, examples) = &of_task.files;
+    let files = answered.iter().map(|run| {
+        let (documents, examples) = &run.files;
         let examples = examples.as_ref().map(|path| path.to_string_lossy());
         let files = json!({"documents": documents.to_string_lossy(), "examples": examples});
-        (of_task.task.name.to_string(), files)
+        (run.task.name.to_string(), files)
     });
     let limit = match args.limit {
         Some(Limit::First(count)) => json!(count),
@@ -121,14 +122,14 @@ fn result(name: &str, scores: &Scores) -> Value {
     Value::Object(result)
 }
 
-/// Writes what was asked and answered, a line for each document.
-pub fn log(path: &Path, answered: &[OfTask]) -> Result<()> {
+/// Writes one line per document: its prompts, and the likelihoods of its answers.
+pub fn log(path: &Path, answered: &[TaskRun]) -> Result<()> {
     let at = || path.display().to_string();
     let mut out = BufWriter::new(File::create(path).with_context(at)?);
-    for of_task in answered {
-        for part in &of_task.parts {
-            for question in &part.questions {
-                let line = sample(of_task.task, &part.name, question);
+    for run in answered {
+        for subtask in &run.subtasks {
+            for question in &subtask.questions {
+                let line = sample(run.task, &subtask.name, question);
                 writeln!(out, "{line}").with_context(at)?;
             }
         }
@@ -142,10 +143,11 @@ fn sample(task: &Task, name: &str, question: &Question) -> Value {
         .pairs()
         .map(|(context, continuation)| json!([context, continuation]))
         .collect();
+    let likelihoods = question.likelihoods.0.iter();
     let answers: Vec<Value> =
-        question.answers.0.iter().map(|answer| json!([answer.log, answer.greedy])).collect();
-    let target = match &question.item.answer {
-        Answer::Word { word, .. } => json!(word),
+        likelihoods.map(|answer| json!([answer.logprob, answer.is_greedy])).collect();
+    let target = match &question.item.form {
+        ItemForm::LastWord { word, .. } => json!(word),
         _ => json!(question.item.gold),
     };
     let mut line = json!({
@@ -157,7 +159,7 @@ fn sample(task: &Task, name: &str, question: &Question) -> Value {
         "truncated": question.truncated,
     });
     for metric in task.metrics {
-        line[metric.name()] = metric.of(&question.item, &question.answers).into();
+        line[metric.name()] = metric.of(&question.item, &question.likelihoods).into();
     }
     line
 }
