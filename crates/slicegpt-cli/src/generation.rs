@@ -16,33 +16,32 @@ use crate::model::Opened;
 use crate::options::{DtypeName, positive};
 use crate::progress::{Interrupted, Progress};
 
-/// How tokens are chosen, and when to end.
+/// How tokens are chosen, and when generation ends.
 #[derive(Args, Clone)]
 #[command(next_help_heading = "Sampling")]
 pub struct Choosing {
-    /// What logits are divided by; 0 takes the most likely token [default: as the model's
-    /// generation_config.json says, else 0]
+    /// Divisor of the logits; 0 is greedy [default: from the model's generation_config.json, else 0]
     #[arg(long, value_name = "T", value_parser = number(0.0, 100.0))]
     temperature: Option<f32>,
-    /// Draw from the N most likely tokens only
+    /// Sample from the N most likely tokens only
     #[arg(long, value_name = "N", value_parser = positive)]
     top_k: Option<usize>,
-    /// Draw from the most likely tokens only that have probability P together
+    /// Sample from the most likely tokens with total probability P only
     #[arg(long, value_name = "P", value_parser = number(0.0, 1.0))]
     top_p: Option<f32>,
-    /// Draw from tokens only that have P times the greatest probability, at least
+    /// Sample only from tokens with at least P times the greatest probability
     #[arg(long, value_name = "P", value_parser = number(0.0, 1.0))]
     min_p: Option<f32>,
-    /// Make tokens that were there already less likely; 1 is none
+    /// Make tokens that already occurred less likely; 1 has no effect
     #[arg(long, value_name = "X", value_parser = number(0.01, 100.0))]
     repetition_penalty: Option<f32>,
-    /// Of the random numbers
+    /// Seed of the random number generator
     #[arg(long, value_name = "N", default_value_t = 42)]
     seed: u64,
     /// End before this text; may be given several times
     #[arg(long, value_name = "TEXT")]
     stop: Vec<String>,
-    /// Go on after a token that ends the text
+    /// Continue after an end-of-sequence token
     #[arg(long)]
     ignore_eos: bool,
 }
@@ -59,11 +58,11 @@ impl Choosing {
     /// How tokens are chosen, for a model with `defaults`.
     pub fn sampling(&self, defaults: &GenerationConfig) -> Sampling {
         let default = &defaults.sampling;
-        // Options that only mean something where tokens are drawn ask for drawing.
-        let asked = self.top_k.is_some() || self.top_p.is_some() || self.min_p.is_some();
+        // Options that only have an effect on sampling turn it on.
+        let samples = self.top_k.is_some() || self.top_p.is_some() || self.min_p.is_some();
         let temperature = match self.temperature {
             Some(temperature) => temperature,
-            None if asked && default.temperature == 0.0 => 1.0,
+            None if samples && default.temperature == 0.0 => 1.0,
             None => default.temperature,
         };
         Sampling {
@@ -84,28 +83,28 @@ impl Choosing {
     }
 }
 
-/// In what weights are held.
+/// How a model is loaded.
 #[derive(Args, Clone)]
 pub struct Loading {
     #[command(flatten)]
     pub running: Running,
-    /// Type weights are held in [default: as stored on the processor, float32 elsewhere]
+    /// Type of the weights in memory [default: as stored on the CPU, float32 on accelerators]
     #[arg(long, value_enum, value_name = "TYPE", help_heading = "Device")]
     weights: Option<DtypeName>,
-    /// Chat template in place of the checkpoint's (Jinja)
+    /// File with a Jinja chat template, in place of the checkpoint's
     #[arg(long, value_name = "FILE", help_heading = "Chat")]
     chat_template: Option<PathBuf>,
 }
 
 impl Loading {
-    /// Whether a template was given.
+    /// Whether a template was given on the command line.
     pub fn has_template(&self) -> bool {
         self.chat_template.is_some()
     }
 }
 
-/// Loads a whole model on a device, its weights as they are asked for, or else as stored on the
-/// processor and in float32 elsewhere; and says as what they are held.
+/// Loads a whole model on a device, and returns the type of its weights: `weights`, or else the
+/// stored type on the CPU and float32 on an accelerator.
 pub fn load_engine(
     opened: Opened,
     target: &Target,
@@ -140,13 +139,13 @@ pub fn load_engine(
     Ok((engine?.ok_or(Interrupted)?, weights))
 }
 
-/// A model that makes text.
+/// A model for text generation.
 pub struct Generator {
     pub engine: Engine<Checkpoint>,
     pub vocabulary: Arc<Vocabulary>,
     pub defaults: GenerationConfig,
     pub target: Target,
-    /// The name of the type its weights are in.
+    /// The type of its weights in memory.
     pub weights: Dtype,
     directory: PathBuf,
     template: Option<PathBuf>,
@@ -173,7 +172,7 @@ impl Generator {
         })
     }
 
-    /// What makes prompts of conversations.
+    /// The chat template.
     pub fn template(&self) -> Result<Template> {
         let source = match &self.template {
             Some(path) => {
@@ -186,12 +185,12 @@ impl Generator {
             .map_err(|error| anyhow!("{error}; see --chat-template"))
     }
 
-    /// Tokens the model sees.
+    /// Maximum sequence length, in tokens.
     pub fn context_length(&self) -> usize {
         self.engine.spec().context_length
     }
 
-    /// Checks that a prompt leaves room for an answer.
+    /// Checks that a prompt is valid and leaves room for generated tokens.
     pub fn check_prompt(&self, ids: &[u32]) -> Result<()> {
         let most = self.context_length();
         let vocab_size = self.engine.spec().vocab_size;
@@ -213,13 +212,13 @@ impl Generator {
         }
     }
 
-    /// What is wrong with a forward, as an error of the command.
+    /// The error of a forward pass, as an error of the command.
     pub fn engine_error(&self, error: EngineError<CheckpointError>) -> anyhow::Error {
         engine_error(error, &self.directory)
     }
 }
 
-/// What is wrong with a forward of the model in `directory`.
+/// The error of a forward pass of the model in `directory`.
 pub fn engine_error(error: EngineError<CheckpointError>, directory: &Path) -> anyhow::Error {
     match error {
         EngineError::NotFinite => anyhow!("{}: {error}", directory.display()),

@@ -114,7 +114,7 @@ pub struct Calibration {
     samples: Option<usize>,
     #[command(flatten)]
     pub cutting: Cutting,
-    /// Of the choice of text, of --calibration self and of --orientation random
+    /// Seed for the choice of text, for --calibration self and for --orientation random
     #[arg(long, value_name = "N", default_value_t = 42)]
     pub seed: u64,
 }
@@ -159,7 +159,7 @@ impl Calibration {
         if count < wanted {
             let message =
                 format!("{count} calibration samples instead of {wanted}: there is no more text");
-            // What nobody asked for is no reason to be alarmed.
+            // Only a number or a text that the user gave is worth a warning.
             if self.samples.is_some() || self.calibration.is_some() {
                 warn(message);
             } else {

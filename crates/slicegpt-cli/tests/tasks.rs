@@ -109,7 +109,7 @@ fn documents_that_name_no_subject_are_said_to_be_asked_otherwise() {
     command.args(["eval", "tasks"]).arg(&models()[0]).args(options.split_whitespace());
     let said = command.assert().success().get_output().stderr.clone();
     let said = String::from_utf8(said).unwrap();
-    assert!(said.contains("warning: mmlu: ") && said.contains("says no `subject`"), "{said}");
+    assert!(said.contains("warning: mmlu: ") && said.contains("has no field `subject`"), "{said}");
 }
 
 #[test]

@@ -57,9 +57,10 @@ fn calibration_samples_begin_as_in_the_reference() {
             |samples: &Samples| -> Vec<u32> { samples.batches(1).map(|(ids, _)| ids[0]).collect() };
         // The first token is the beginning-of-sequence token if the tokenizer adds one, else any.
         let (golden, ours) = (first(&golden), first(&ours));
-        match golden.iter().all(|id| *id == golden[0]) {
-            true => assert_eq!(ours, golden, "{model}"),
-            false => assert!(ours.iter().any(|id| *id != ours[0]), "{model}"),
+        if golden.iter().all(|id| *id == golden[0]) {
+            assert_eq!(ours, golden, "{model}");
+        } else {
+            assert!(ours.iter().any(|id| *id != ours[0]), "{model}");
         }
     }
 }

@@ -136,7 +136,7 @@ where
                 tokens += ids.len();
                 tokens <= CHUNK
             };
-            let (group, behind) = rest.split_at(rest.iter().take_while(fits).count());
+            let (group, remaining) = rest.split_at(rest.iter().take_while(fits).count());
             let stream = self.run(group)?;
             let mut end = 0;
             let last = group.iter().map(|(ids, _)| {
@@ -144,7 +144,7 @@ where
                 stream.clone().narrow(1, end - 1, 1)
             });
             logits.extend(self.logits(Tensor::cat(last.collect(), 1)));
-            rest = behind;
+            rest = remaining;
         }
         Ok(logits)
     }

@@ -100,9 +100,9 @@ where
                 tokens <= chunk_size
             };
             let count = rest.iter().take_while(fits).count().max(1);
-            let (group, behind) = rest.split_at(count);
+            let (group, remaining) = rest.split_at(count);
             self.score_chunks(group, usize::MAX, &mut found)?;
-            rest = behind;
+            rest = remaining;
         }
         Ok(found)
     }

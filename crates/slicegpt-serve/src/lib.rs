@@ -1,4 +1,4 @@
-//! A model behind an HTTP server that speaks OpenAI's API.
+//! An HTTP server for a model, with OpenAI's API.
 //!
 //! A [`Server`] accepts requests on its own threads; the thread that calls [`Server::run`] runs the
 //! model. Requests are served by continuous batching: between two forward passes new sequences join
@@ -13,7 +13,7 @@
 //! | which sequences the model runs next, and their memory | `schedule` |
 //!
 //! The folders depend on each other in one direction: `http` uses `response`, that uses `schedule`,
-//! and that uses `request`. The files beside this one are shared by all four.
+//! and that uses `request`. The modules at the top level are shared by all four.
 //!
 //! This crate refuses to know files, the command line, and how a tensor is computed: the model is a
 //! [`Forward`].

@@ -157,8 +157,8 @@ where
     let sums = leaves.iter().zip(tokens).map(|(leaf, tokens)| {
         let mut rest = &tokens[..];
         let continuations = leaf.prompt.continuations.iter().map(|(_, continuation)| {
-            let (own, behind) = rest.split_at(continuation.len());
-            rest = behind;
+            let (own, remaining) = rest.split_at(continuation.len());
+            rest = remaining;
             Likelihood {
                 logprob: own.iter().map(|token| f64::from(token.logprob)).sum(),
                 is_greedy: own.iter().all(|token| token.is_greedy),

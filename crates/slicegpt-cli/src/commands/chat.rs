@@ -19,10 +19,10 @@ pub struct Args {
     /// Chat model, dense or sliced: Hugging Face checkpoint directory, or org/name[@revision] on
     /// the Hub
     model: PathBuf,
-    /// What the system says before the conversation
+    /// System message of the conversation
     #[arg(long, value_name = "TEXT")]
     system: Option<String>,
-    /// Tokens of an answer, at most
+    /// Maximum number of tokens per response
     #[arg(long, short = 'n', value_name = "N", value_parser = positive, default_value_t = 512)]
     max_tokens: usize,
     #[command(flatten)]
@@ -31,7 +31,7 @@ pub struct Args {
     loading: Loading,
 }
 
-/// Runs it: a line of stdin is a turn, until its end, `/exit`, or Ctrl-C.
+/// Runs the command: each line of stdin is a turn, until its end, `/exit`, or Ctrl-C.
 pub fn run(args: Args) -> Result<ExitCode> {
     let generator = Generator::load(&args.model, &args.loading)?;
     let template = generator.template()?;
@@ -40,10 +40,10 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let mut messages = beginning.clone();
     let mut cached: Vec<u32> = Vec::new();
     let cache = Cache::default();
-    note("a line is a turn; /clear begins anew, /exit or Ctrl-D ends");
+    note("each line is a turn; /clear starts over, /exit or Ctrl-D ends");
     let mut lines = std::io::stdin().lock().lines();
     loop {
-        ask()?;
+        show_input_prompt()?;
         check()?;
         let Some(line) = lines.next() else { break };
         match line.context("stdin")?.trim() {
@@ -57,7 +57,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
         }
         let ids = generator.vocabulary.encode_inner(&template.prompt(&messages)?)?;
         if let Err(error) = generator.check_prompt(&ids) {
-            warn(format!("{error}, or say /clear"));
+            warn(format!("{error}, or enter /clear"));
             messages.pop();
             continue;
         }
@@ -76,8 +76,8 @@ pub fn run(args: Args) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Asks a person for the next turn.
-fn ask() -> Result<()> {
+/// Prints the input prompt on a terminal.
+fn show_input_prompt() -> Result<()> {
     if std::io::stdin().is_terminal() {
         eprint!("> ");
         std::io::stderr().flush().context("stderr")?;

@@ -1,4 +1,4 @@
-//! `slicegpt generate`: text that follows a prompt.
+//! `slicegpt generate`: continues a prompt.
 
 use std::io::{Read, Write};
 use std::path::PathBuf;
@@ -16,8 +16,8 @@ use crate::options::positive;
 use crate::output;
 use crate::progress::{check, note};
 
-/// Tokens, where nothing is asked for.
-const MOST: usize = 128;
+/// Default of `--max-tokens`.
+const MAX_TOKENS: usize = 128;
 
 /// Arguments of `slicegpt generate`.
 #[derive(clap::Args)]
@@ -25,19 +25,19 @@ const MOST: usize = 128;
 pub struct Args {
     /// Hugging Face checkpoint directory, or org/name[@revision] on the Hub; dense or sliced
     model: PathBuf,
-    /// What comes before; `-` reads it from stdin
+    /// Prompt; `-` reads it from stdin
     #[arg(long, short, value_name = "TEXT", allow_hyphen_values = true)]
     prompt: Option<String>,
-    /// A file with what comes before
+    /// File with the prompt
     #[arg(long, short = 'f', value_name = "FILE")]
     prompt_file: Option<PathBuf>,
-    /// Tokens to generate, at most
-    #[arg(long, short = 'n', value_name = "N", value_parser = positive, default_value_t = MOST)]
+    /// Maximum number of tokens to generate
+    #[arg(long, short = 'n', value_name = "N", value_parser = positive, default_value_t = MAX_TOKENS)]
     max_tokens: usize,
-    /// The prompt is what a user says: put it in the model's chat template
+    /// Apply the model's chat template, with the prompt as the user's message
     #[arg(long, help_heading = "Chat")]
     chat: bool,
-    /// What the system says before, in the chat template
+    /// System message for the chat template
     #[arg(long, value_name = "TEXT", requires = "chat", help_heading = "Chat")]
     system: Option<String>,
     /// Print the prompt too
@@ -47,12 +47,12 @@ pub struct Args {
     choosing: Choosing,
     #[command(flatten)]
     loading: Loading,
-    /// Print one JSON object at the end instead of text as it comes
+    /// Print one JSON object at the end instead of streaming the text
     #[arg(long)]
     json: bool,
 }
 
-/// Runs it.
+/// Runs the command.
 pub fn run(args: Args) -> Result<ExitCode> {
     let prompt = args.prompt_text()?;
     let generator = Generator::load(&args.model, &args.loading)?;

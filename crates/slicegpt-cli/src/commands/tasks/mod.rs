@@ -1,4 +1,4 @@
-//! `slicegpt eval tasks`: tasks with right answers, as lm-evaluation-harness asks and scores them.
+//! `slicegpt eval tasks`: benchmark tasks, scored as in lm-evaluation-harness.
 
 mod ask;
 mod report;
@@ -34,22 +34,22 @@ pub struct Args {
     /// Directory with the data: TASK.jsonl or TASK_SPLIT.jsonl (or .json) for each task
     #[arg(long, value_name = "DIR")]
     data: PathBuf,
-    /// Solved examples before each question
+    /// Number of few-shot examples before each question
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = shots)]
     num_fewshot: usize,
-    /// Ask the first N documents of each task only, or this fraction of them, below 1
+    /// Score only the first N documents of each task, or this fraction of them, below 1
     #[arg(long, value_name = "N")]
     limit: Option<Limit>,
-    /// Leave out documents with an answer longer than the model sees, and say how many; without it
-    /// the first of them is an error
+    /// Leave out documents with an answer longer than the model's context, and report how many;
+    /// without it the first of them is an error
     #[arg(long)]
     skip_too_long: bool,
     #[command(flatten)]
     running: Running,
-    /// Type weights are held in [default: as stored on the processor, float32 elsewhere]
+    /// Type of the weights in memory [default: as stored on the CPU, float32 on accelerators]
     #[arg(long, value_enum, value_name = "TYPE", help_heading = "Device")]
     weights: Option<DtypeName>,
-    /// Write what was asked and answered, one JSON object per document
+    /// Write prompts and likelihoods, one JSON object per document
     #[arg(long, value_name = "FILE.jsonl")]
     log_samples: Option<PathBuf>,
     /// Print one JSON object, with the names of lm-evaluation-harness
@@ -57,7 +57,7 @@ pub struct Args {
     json: bool,
 }
 
-/// How many documents are asked.
+/// How many documents of a task are scored.
 #[derive(Clone, Copy, Debug)]
 pub enum Limit {
     First(usize),
@@ -77,7 +77,7 @@ impl FromStr for Limit {
 }
 
 impl Limit {
-    /// How many of `count` documents are asked.
+    /// How many of `count` documents are scored.
     fn of(limit: Option<Self>, count: usize) -> usize {
         match limit {
             Some(Self::First(most)) => most.min(count),
@@ -92,16 +92,15 @@ fn shots(text: &str) -> Result<usize, String> {
     number.ok_or_else(|| "a whole number from 0 to 1000 is needed".into())
 }
 
-/// Prepares the log of what was asked, which takes the place of no document and of nothing that is
-/// no log.
+/// Prepares the file of `--log-samples`, which may replace an older log but no other file.
 fn stage_log(path: &Path, model: &Path, data: &Path) -> Result<Staging> {
     let staging = Staging::for_file(path, model)?;
     let absolute = std::path::absolute(path)?;
-    // A link among the documents is one, wherever it leads.
+    // A symbolic link inside the data directory counts as part of it, wherever it leads.
     let folder = absolute.parent().unwrap_or(&absolute);
     if lies_in(path, data)? || lies_in(folder, data)? {
         bail!(
-            "--log-samples: {} lies among the documents of --data; choose a file elsewhere",
+            "--log-samples: {} is inside the directory of --data; choose another place",
             path.display()
         );
     }
@@ -121,13 +120,13 @@ fn tokenizer_config(directory: &Path) -> Result<Value> {
     }
 }
 
-/// Runs it.
+/// Runs the command.
 pub fn run(args: Args) -> Result<ExitCode> {
     let mut tasks: Vec<&Task> = Vec::new();
     for name in &args.tasks {
         let task = find(name.trim())?;
         if tasks.iter().any(|other| other.name == task.name) {
-            bail!("--tasks: {name} is there twice");
+            bail!("--tasks: {name} is given twice");
         }
         tasks.push(task);
     }
