@@ -96,7 +96,9 @@ pub fn run(args: Args) -> Result<ExitCode> {
     })?;
     let address = server.address();
     if !address.ip().is_loopback() && args.api_key.is_none() {
-        warn(format!("{address} is open to other machines; --api-key admits only clients that know the key"));
+        warn(format!(
+            "{address} is open to other machines; --api-key admits only clients that know the key"
+        ));
     }
 
     let generator = Generator::load(&args.model, &args.loading)?;
@@ -144,9 +146,9 @@ fn name_of(model: &Path) -> Result<String> {
         let text = model.to_string_lossy();
         return Ok(text.split('@').next().unwrap_or_default().to_string());
     };
-    let name = path.file_name().with_context(|| {
-        format!("{}: has no name; set one with --model-name", model.display())
-    })?;
+    let name = path
+        .file_name()
+        .with_context(|| format!("{}: has no name; set one with --model-name", model.display()))?;
     Ok(name.to_string_lossy().into_owned())
 }
 

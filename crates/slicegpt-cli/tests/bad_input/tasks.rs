@@ -49,14 +49,23 @@ fn tasks_and_their_files_are_looked_for() {
         ("--tasks piqa --data other", &["line 1", "not a document of task piqa", "`text`"]),
         ("--tasks piqa --data form", &["`gold` is 1", "from 0 to 0"]),
         ("--tasks lambada_openai --data word", &["`continuation` is a number"]),
-        ("--tasks piqa --data good --num-fewshot 1", &["good", "piqa_train.jsonl", "--num-fewshot 0"]),
+        (
+            "--tasks piqa --data good --num-fewshot 1",
+            &["good", "piqa_train.jsonl", "--num-fewshot 0"],
+        ),
         ("--tasks piqa --data good --num-fewshot 5000", &["--num-fewshot", "0 to 1000"]),
         ("--tasks piqa --data good --limit 0", &["--limit", "above 0"]),
         ("--tasks piqa --data good --limit 1.5", &["--limit", "between 0 and 1"]),
         ("--tasks piqa --data good --log-samples good", &["good", "directory"]),
         ("--tasks piqa --data good --log-samples dense/log.jsonl", &["dense"]),
-        ("--tasks piqa --data good --log-samples good/piqa.jsonl", &["inside the directory of --data"]),
-        ("--tasks piqa --data good --log-samples good/log.jsonl", &["inside the directory of --data"]),
+        (
+            "--tasks piqa --data good --log-samples good/piqa.jsonl",
+            &["inside the directory of --data"],
+        ),
+        (
+            "--tasks piqa --data good --log-samples good/log.jsonl",
+            &["inside the directory of --data"],
+        ),
         ("--tasks piqa", &["--data"]),
         ("--data good", &["--tasks"]),
     ];
