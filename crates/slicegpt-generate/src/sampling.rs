@@ -23,7 +23,7 @@ pub struct Sampling {
     pub repetition_penalty: f32,
     /// Subtracted from the logit of every token that was generated before.
     pub presence_penalty: f32,
-    /// Subtracted from it once per occurrence.
+    /// Subtracted from that logit once per occurrence.
     pub frequency_penalty: f32,
     /// Seed of the random number generator.
     pub seed: u64,
