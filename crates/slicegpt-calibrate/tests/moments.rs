@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
-use slicegpt_calibrate::{Moments, NotFinite, Ridge, RidgeError};
+use slicegpt_calibrate::{AnalysisError, Moments, NotFinite, Ridge, RidgeError};
 use slicegpt_testkit::device;
 
 /// Rows of a signal whose dimensions differ by up to `decades` decades.
@@ -120,6 +120,6 @@ fn damage_is_seen() {
         assert_eq!(moments.sums().err(), Some(NotFinite));
         let prior = Mat::zeros(2, 1);
         let error = Ridge::default().solve(&moments, prior.as_ref(), None).err();
-        assert_eq!(error, Some(RidgeError::NotFinite(NotFinite)));
+        assert_eq!(error, Some(RidgeError::Analysis(AnalysisError::ActivationsNotFinite)));
     }
 }

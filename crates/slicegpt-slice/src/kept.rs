@@ -2,7 +2,7 @@
 
 use slicegpt_core::{Block, PrunableChannels};
 
-use crate::narrow;
+use crate::channels::narrow;
 
 /// The channels that stay in a decoder, block after block.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

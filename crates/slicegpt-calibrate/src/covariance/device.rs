@@ -6,7 +6,7 @@ use rayon::prelude::*;
 use slicegpt_core::host_vec;
 use slicegpt_core::precise::{Gram, LOW, OperandPrecision, Split};
 
-use super::NotFinite;
+use crate::error::NotFinite;
 
 /// Rows added before the sums come to the host: 128 sums below 2^24 fit into an `i32`.
 const ROWS: usize = 128 * slicegpt_core::precise::CHUNK;

@@ -16,6 +16,8 @@ use faer::{Mat, MatRef};
 use slicegpt_core::host_vec;
 use slicegpt_core::precise::has_own_memory;
 
+use crate::error::NotFinite;
+
 /// `H = sum over kept tokens of x^T x`, un-normalised, `[width, width]`, in float64 on the host.
 /// Only the lower triangle is computed.
 pub struct Covariance {
@@ -70,11 +72,6 @@ pub(crate) fn rows_on(rows: Vec<f32>, width: usize, device: &Device) -> Tensor<3
     let shape = [1, rows.len() / width, width];
     Tensor::from_data(TensorData::new(rows, shape), (device, DType::F32))
 }
-
-/// The signal held a NaN or an infinity.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the activations hold a NaN or an infinity")]
-pub struct NotFinite;
 
 impl Covariance {
     /// Of nothing yet, for signals of `width`.

@@ -5,8 +5,8 @@ use faer::Mat;
 use slicegpt_core::host_vec;
 use slicegpt_core::precise::{CHUNK, LOW, OperandPrecision, Split, Sums};
 
-use crate::NotFinite;
 use crate::covariance::zero_padding;
+use crate::error::NotFinite;
 
 /// Rows added before the sums come to the host: 64 sums below 2^25 fit into an `i32`.
 const ROWS: usize = 64 * CHUNK;

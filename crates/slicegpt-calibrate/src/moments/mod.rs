@@ -8,8 +8,8 @@ use faer::{Mat, MatRef};
 use slicegpt_core::precise::has_own_memory;
 use slicegpt_core::{Basis, host_vec};
 
-use crate::NotFinite;
 use crate::covariance::rows_on;
+use crate::error::NotFinite;
 
 /// Sums over kept tokens of `x^T x` and `x^T y`, un-normalised, for inputs `x` and targets `y`; with
 /// one more input that is always 1, last, so that sums of each are there too. In float64 on the host.
