@@ -8,7 +8,7 @@ use serde_json::Value;
 use slicegpt_checkpoint::Dtype;
 use slicegpt_core::Widths;
 use slicegpt_models::DecoderSpec;
-use slicegpt_slice::{Grid, Schedule, Split};
+use slicegpt_slice::{Grid, PlanError, Schedule, Split};
 
 use crate::options::positive;
 use crate::size::{parse_bytes, parse_count, show_count, show_percent};
@@ -208,7 +208,11 @@ impl Cut {
             return widths(plan).with_context(|| path.display().to_string());
         }
         let Some(most) = self.most(spec, dtype)? else {
-            return Ok(widths(constant(self.sparsity.unwrap_or(1.0 - KEEP)))?);
+            return widths(constant(self.sparsity.unwrap_or(1.0 - KEEP))).map_err(|error| {
+                let nothing = matches!(error, PlanError::Nothing { .. });
+                let error = anyhow::Error::from(error);
+                if nothing { error.context("lower --sparsity or --round-to") } else { error }
+            });
         };
         let step = self.round_to.unwrap_or(ROUND_TO).max(1);
         let kept = |width: usize| widths(constant(1.0 - width as f64 / spec.hidden_size as f64));

@@ -157,8 +157,8 @@ impl<C: Sync> Run<C> {
         let work = |[stream]: [Tensor<3>; 1], context: &C| {
             let normed = block.normed(index, stream.clone());
             let inputs = block.writer_inputs(index, normed.clone(), context);
-            let of_group = |group| -> Tensor<3> { inputs[group].clone() };
-            let pruned: Vec<_> = groups.iter().map(|group| of_group(group.writer)).collect();
+            let pruned: Vec<Tensor<3>> =
+                groups.iter().map(|group| inputs[group.writer].clone()).collect();
             let after = block.write(index, stream, inputs);
             let weights = inverse_rms(&after);
             let pruned: Vec<_> = pruned.into_iter().map(|x| x * weights.clone()).collect();

@@ -93,11 +93,12 @@ impl<C> Stream<C> {
     /// If one cannot be read from where it is stored.
     pub fn into_signals(self) -> Result<Vec<Tensor<3>>, SliceError> {
         let Self { mut carried, projection, .. } = self;
-        let signal = |number| {
+        let batches = 0..carried.len();
+        let signals = batches.map(|number| {
             let [signal] = carried.take(number)?;
             Ok(projection.apply(signal))
-        };
-        (0..carried.len()).map(signal).collect()
+        });
+        signals.collect()
     }
 
     /// The basis, on the device.

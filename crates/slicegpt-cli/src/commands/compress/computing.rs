@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Result, bail};
 use burn::tensor::DType;
 use clap::{Args, ValueEnum};
-use slicegpt_slice::{Arithmetic, Memory, Settings, Shelf, SliceError};
+use slicegpt_slice::{AnalysisError, Arithmetic, Memory, Settings, Shelf, SliceError};
 
 use crate::device::Target;
 use crate::options::DtypeName;
@@ -73,12 +73,17 @@ impl Computing {
         })
     }
 
-    /// Adds to an overflow in half precision what to do about it.
+    /// Adds to an overflow in half precision, and to a refit without a solution, what to do about it.
     pub fn advise(&self, error: anyhow::Error) -> anyhow::Error {
-        let overflow = matches!(
-            error.downcast_ref(),
-            Some(SliceError::NotFinite { .. } | SliceError::Embedding(_))
-        );
+        let overflow = match error.downcast_ref() {
+            Some(SliceError::Sublayer { source, .. } | SliceError::Embedding(source)) => {
+                *source == AnalysisError::ActivationsNotFinite
+            }
+            Some(SliceError::Singular { .. }) => {
+                return error.context("raise the lambda of --refit");
+            }
+            _ => matches!(error.downcast_ref(), Some(AnalysisError::ActivationsNotFinite)),
+        };
         let half = |dtype: Option<DtypeName>| dtype == Some(DtypeName::F16);
         let option = match (half(Some(self.compute_dtype)), half(self.stream_dtype)) {
             (true, _) => "--compute-dtype f16",
