@@ -54,8 +54,8 @@ impl Directions {
     ///
     /// # Errors
     ///
-    /// If the covariance of the signal or that of the weights is not finite, or the eigensolver does
-    /// not converge.
+    /// If the covariance of the signal or that of the weights is not finite, or the eigensolver
+    /// does not converge.
     ///
     /// # Panics
     ///
@@ -84,8 +84,8 @@ impl Directions {
         Ok(Self { ordered: &vectors * &back, losses, spectrum })
     }
 
-    /// An orthonormal basis of the span of the first `rank` directions. With [`Orientation::Pca`] the
-    /// directions are orthogonalised in their order. If `rank` is the full width the basis is
+    /// An orthonormal basis of the span of the first `rank` directions. With [`Orientation::Pca`]
+    /// the directions are orthogonalised in their order. If `rank` is the full width the basis is
     /// [`Basis::axes`], whatever the orientation: nothing is cut, so nothing needs to be rotated.
     ///
     /// # Panics

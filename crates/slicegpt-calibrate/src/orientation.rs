@@ -6,9 +6,9 @@ use rand_chacha::ChaCha20Rng;
 use rand_distr::{Distribution, StandardNormal};
 use slicegpt_core::Basis;
 
-/// Which orthonormal basis of the kept subspace is used. The function of the model does not depend on
-/// the choice. The magnitudes of single coordinates do, and with them the rounding errors of half
-/// precision and of quantisation.
+/// Which orthonormal basis of the kept subspace is used. The function of the model does not depend
+/// on the choice. The magnitudes of single coordinates do, and with them the rounding errors of
+/// half precision and of quantisation.
 #[derive(Clone, Debug)]
 pub enum Orientation {
     /// The eigenvectors, or the ordered directions, themselves.

@@ -14,8 +14,8 @@ use crate::moments::Moments;
 /// ```
 ///
 /// `r` is [`Ridge::strength`] times the mean of the diagonal of `x^T x`: `lambda`, plus a term that
-/// grows as there are fewer tokens for each input. If a constant is fitted too, the means of `x` and
-/// `y` are subtracted first, and the constant has its own prior of the same strength.
+/// grows as there are fewer tokens for each input. If a constant is fitted too, the means of `x`
+/// and `y` are subtracted first, and the constant has its own prior of the same strength.
 ///
 /// # Example
 ///
@@ -55,24 +55,24 @@ pub struct Affine {
     pub shift: Option<Vec<f64>>,
 }
 
-/// What is added to the strength of a ridge if there are as many tokens as inputs. Measured on small
-/// models, from a quarter of a token for each input to a hundred: `docs/quality.md`.
+/// What is added to the strength of a ridge if there are as many tokens as inputs. Measured on
+/// small models, from a quarter of a token for each input to a hundred: `docs/quality.md`.
 const SCARCITY: f64 = 24.0;
 
 impl Ridge {
     /// The penalty relative to the mean of the diagonal of `x^T x`, for a fit of `inputs` inputs to
     /// `tokens` tokens: `lambda + 24 (inputs / tokens)^2`.
     ///
-    /// With fewer tokens than inputs the regression is underdetermined, and with slightly more it is
-    /// dominated by noise. The prior then weighs more.
+    /// With fewer tokens than inputs the regression is underdetermined, and with slightly more it
+    /// is dominated by noise. The prior then weighs more.
     pub fn strength(&self, inputs: usize, tokens: u64) -> f64 {
         let scarcity = inputs as f64 / tokens.max(1) as f64;
         self.lambda + SCARCITY * scarcity.powi(2)
     }
 
-    /// Solves for the map, with `prior`, `[inputs, targets]`, as its prior and, if a constant is to be
-    /// fitted, `shift`, `[targets]`, as the prior of that constant. Without a token the result is the
-    /// prior.
+    /// Solves for the map, with `prior`, `[inputs, targets]`, as its prior and, if a constant is to
+    /// be fitted, `shift`, `[targets]`, as the prior of that constant. Without a token the result
+    /// is the prior.
     ///
     /// # Errors
     ///
@@ -95,7 +95,8 @@ impl Ridge {
         }
         let constant = shift.is_some();
         let strength = self.strength(inputs, moments.tokens());
-        // The last row holds the sums of each column, and in the corner the total weight of all tokens.
+        // The last row holds the sums of each column, and in the corner the total weight of all
+        // tokens.
         let tokens = gram[(inputs, inputs)].max(f64::MIN_POSITIVE);
         let mean = |i: usize| if constant { gram[(inputs, i)] / tokens } else { 0.0 };
         let target_mean = |j: usize| if constant { cross[(inputs, j)] / tokens } else { 0.0 };
@@ -108,7 +109,8 @@ impl Ridge {
             }
         }
         let diagonal = (0..inputs).map(|i| normal[(i, i)]).sum::<f64>() / inputs as f64;
-        // If all inputs are zero every weight fits equally well; the penalty then selects the prior.
+        // If all inputs are zero every weight fits equally well; the penalty then selects the
+        // prior.
         let penalty = strength * diagonal.max(f64::MIN_POSITIVE);
         (0..inputs).for_each(|i| normal[(i, i)] += penalty);
         let right = Mat::from_fn(inputs, targets, |i, j| {

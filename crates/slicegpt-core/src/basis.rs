@@ -7,8 +7,8 @@ use crate::precise::PreciseMatrix;
 /// Orthonormal directions of the stream, one per column, the most important first:
 /// `[hidden_size, rank]` in float64, on the host.
 ///
-/// It is stored on the host because weights are rotated in float64 (SliceGPT, section 3.4), which not
-/// every device supports. [`Basis::on`] gives a form that a device can multiply by.
+/// It is stored on the host because weights are rotated in float64 (SliceGPT, section 3.4), which
+/// not every device supports. [`Basis::on`] gives a form that a device can multiply by.
 ///
 /// # Example
 ///
@@ -42,8 +42,8 @@ impl Basis {
         Self { values, hidden_size, rank, identity: false }
     }
 
-    /// The first `rank` coordinate axes: a basis that drops the other coordinates and changes nothing
-    /// else.
+    /// The first `rank` coordinate axes: a basis that drops the other coordinates and changes
+    /// nothing else.
     pub fn axes(hidden_size: usize, rank: usize) -> Self {
         let mut values = vec![0.0; hidden_size * rank];
         (0..rank).for_each(|i| values[i * rank + i] = 1.0);

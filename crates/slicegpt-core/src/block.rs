@@ -13,8 +13,8 @@ use crate::{Norm, Shortcut};
 /// [`Block::sublayer_mut`]), and how the normalised stream becomes the input of each writer
 /// ([`Block::writer_inputs`]). The residual update is the same for every block and is provided.
 ///
-/// Every linear that reads the stream must be among the readers, and everything that is added to the
-/// stream must come out of one of the writers.
+/// Every linear that reads the stream must be among the readers, and everything that is added to
+/// the stream must come out of one of the writers.
 ///
 /// # Example
 ///
@@ -78,8 +78,8 @@ use crate::{Norm, Shortcut};
 /// With `slicegpt-invariance` and `slicegpt-slice` the same block is fused, calibrated and sliced
 /// in three calls: see `slice_block` there, and `examples/custom_block.rs` of this crate.
 ///
-/// Several batches may run through a block at the same time: hence [`Sync`], which every Burn module
-/// is.
+/// Several batches may run through a block at the same time: hence [`Sync`], which every Burn
+/// module is.
 pub trait Block: Sync {
     /// What a forward pass needs in addition to the stream: positions, masks, a KV cache. Passes
     /// carry it along and do not interpret it. `()` if nothing is needed.
@@ -106,15 +106,15 @@ pub trait Block: Sync {
     /// The weights of sublayer `index`, by role, for rewriting.
     fn sublayer_mut(&mut self, index: usize) -> SublayerMut<'_>;
 
-    /// The groups of channels inside sublayer `index` that can be removed without changing the shape
-    /// of anything outside. None by default.
+    /// The groups of channels inside sublayer `index` that can be removed without changing the
+    /// shape of anything outside. None by default.
     fn prunable(&self, index: usize) -> Vec<PrunableChannels> {
         let _ = index;
         Vec::new()
     }
 
-    /// The stream, normalised for sublayer `index`. Passes normalise through this method only, so that
-    /// an implementation may override it with a faster kernel.
+    /// The stream, normalised for sublayer `index`. Passes normalise through this method only, so
+    /// that an implementation may override it with a faster kernel.
     ///
     /// # Shapes
     /// - `stream` and output: `[batch, tokens, width]`
@@ -159,10 +159,10 @@ pub trait Block: Sync {
     }
 }
 
-/// A group of channels inside a sublayer that are independent of each other: channel `c` of the input
-/// of a writer depends on output `c` of the listed readers, and on no other output. Any channel can
-/// be removed: row `c` of the writer, and column `c` of those readers. The hidden layer of an MLP is
-/// such a group; the heads of attention are not.
+/// A group of channels inside a sublayer that are independent of each other: channel `c` of the
+/// input of a writer depends on output `c` of the listed readers, and on no other output. Any
+/// channel can be removed: row `c` of the writer, and column `c` of those readers. The hidden layer
+/// of an MLP is such a group; the heads of attention are not.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PrunableChannels {
     /// Index among [`Sublayer::writers`].

@@ -65,8 +65,8 @@ pub struct Head {
 }
 
 impl Head {
-    /// A head from the rows of a table, row-major, `shape` being `[vocab_size, width]`, and the bias
-    /// of each row, `[vocab_size]`.
+    /// A head from the rows of a table, row-major, `shape` being `[vocab_size, width]`, and the
+    /// bias of each row, `[vocab_size]`.
     ///
     /// # Panics
     ///

@@ -43,8 +43,8 @@ impl Lanes {
         self.pools.len().max(1)
     }
 
-    /// Runs `work` on every item at the same time, one item per lane, and returns the results in the
-    /// order of the items. A single item runs on every core.
+    /// Runs `work` on every item at the same time, one item per lane, and returns the results in
+    /// the order of the items. A single item runs on every core.
     ///
     /// # Panics
     ///

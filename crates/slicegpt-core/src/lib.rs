@@ -40,8 +40,9 @@
 //! Weights are `[input, output]` and act on row vectors, `y = x W + b`, as in [`burn::nn::Linear`].
 //! A stream is `[batch, tokens, width]`.
 //!
-//! This crate refuses to know files, formats, tokenizers, model families and eigenvectors. It depends
-//! on Burn and rayon only, does no IO, and nothing in it fails for a reason outside the program.
+//! This crate refuses to know files, formats, tokenizers, model families and eigenvectors. It
+//! depends on Burn and rayon only, does no IO, and nothing in it fails for a reason outside the
+//! program.
 
 mod basis;
 mod block;

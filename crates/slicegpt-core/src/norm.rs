@@ -38,8 +38,8 @@ pub struct Norm {
     pub weight: Option<Param<Tensor<1>>>,
     /// `[width]`; `None` for an RMSNorm and after fusing.
     pub bias: Option<Param<Tensor<1>>>,
-    /// The width over which the mean square is taken: that of the stream *before* slicing. Directions
-    /// that were cut count as zeros (SliceGPT, section 3.3).
+    /// The width over which the mean square is taken: that of the stream *before* slicing.
+    /// Directions that were cut count as zeros (SliceGPT, section 3.3).
     pub hidden_size: usize,
     /// Is added to the mean square.
     pub eps: f64,
@@ -51,8 +51,8 @@ impl Norm {
         Self { centers: false, weight: None, bias: None, hidden_size, eps }
     }
 
-    /// A LayerNorm of Burn as a [`Norm`]. Its epsilon is an argument because Burn does not expose it:
-    /// give that of the `LayerNormConfig` it was made from.
+    /// A LayerNorm of Burn as a [`Norm`]. Its epsilon is an argument because Burn does not expose
+    /// it: give that of the `LayerNormConfig` it was made from.
     pub fn from_layer_norm(norm: LayerNorm, eps: f64) -> Self {
         let LayerNorm { gamma, beta, .. } = norm;
         let [hidden_size] = gamma.dims();

@@ -1,10 +1,10 @@
 //! [`Widths`]: the width of the stream at every cut.
 
-/// The width of the stream at every cut, in the order of the stream: first after the embedding, then
-/// after every sublayer.
+/// The width of the stream at every cut, in the order of the stream: first after the embedding,
+/// then after every sublayer.
 ///
-/// A model of `L` blocks with `k` sublayers each has `1 + L k` cuts. The head reads the stream at the
-/// last one.
+/// A model of `L` blocks with `k` sublayers each has `1 + L k` cuts. The head reads the stream at
+/// the last one.
 ///
 /// # Example
 ///
@@ -86,8 +86,8 @@ impl Widths {
         *self.0.last().expect("at least the cut after the embedding")
     }
 
-    /// The widths around block `index`, if every block has `sublayers` sublayers: the width it reads,
-    /// then the width each of its sublayers writes (`sublayers + 1` numbers).
+    /// The widths around block `index`, if every block has `sublayers` sublayers: the width it
+    /// reads, then the width each of its sublayers writes (`sublayers + 1` numbers).
     pub fn block(&self, index: usize, sublayers: usize) -> &[usize] {
         &self.0[index * sublayers..=(index + 1) * sublayers]
     }

@@ -6,7 +6,8 @@ use burn::tensor::{DType, Device, Tensor, TensorData};
 use slicegpt_core::precise::PreciseMatrix;
 use slicegpt_core::{Basis, Norm, host_vec};
 
-/// How the rows of a table change: `row <- center(row) diag(g) B`, with centring and scaling optional.
+/// How the rows of a table change: `row <- center(row) diag(g) B`, with centring and scaling
+/// optional.
 ///
 /// All of it is one matrix, computed on the host in float64. If `B` is the identity, centring and
 /// scaling are applied to each element instead.
@@ -34,8 +35,8 @@ impl TableEdit {
         Self { matrix, center, scale: None, shift: None, device: device.clone() }
     }
 
-    /// For a table whose rows read the stream through `norm` (a head): the norm is folded into them,
-    /// then they are expressed in `basis`.
+    /// For a table whose rows read the stream through `norm` (a head): the norm is folded into
+    /// them, then they are expressed in `basis`.
     pub fn reader(norm: &Norm, basis: &Basis, device: &Device) -> Self {
         let scale = norm.weight.as_ref().map(|g| host_vec(g.val()));
         let shift = norm.bias.as_ref().map(|beta| {
@@ -52,8 +53,8 @@ impl TableEdit {
     }
 
     /// For a table whose rows read the stream through `norm` and are refitted (a head): the norm is
-    /// folded into them, then they are multiplied by `matrix`, `[hidden_size, rank]` row-major. Their
-    /// products with `shift`, `[hidden_size]`, are added to the biases of the outputs.
+    /// folded into them, then they are multiplied by `matrix`, `[hidden_size, rank]` row-major.
+    /// Their products with `shift`, `[hidden_size]`, are added to the biases of the outputs.
     ///
     /// # Panics
     ///
@@ -86,8 +87,8 @@ impl TableEdit {
         Self { matrix: None, center: false, scale: None, shift, device: device.clone() }
     }
 
-    /// Rewrites `rows` (row-major, `[n, hidden_size]`). Gives the new rows, `[n, rank]`, and, if there
-    /// is a shift, what is added to the bias of each row's output, `[n]`.
+    /// Rewrites `rows` (row-major, `[n, hidden_size]`). Gives the new rows, `[n, rank]`, and, if
+    /// there is a shift, what is added to the bias of each row's output, `[n]`.
     ///
     /// # Panics
     ///

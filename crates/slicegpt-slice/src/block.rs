@@ -19,8 +19,8 @@ pub struct SlicedBlock<B: Block> {
     pub spectra: Vec<Spectrum>,
 }
 
-/// Slices `block`, number `number` of its model, to `widths` (the width it reads, then the width each
-/// sublayer writes), and carries `stream` through it. Each sublayer runs once per batch:
+/// Slices `block`, number `number` of its model, to `widths` (the width it reads, then the width
+/// each sublayer writes), and carries `stream` through it. Each sublayer runs once per batch:
 ///
 /// ```text
 /// readers <- B^T W          shortcut <- B^T               read sliced, write at full width
@@ -100,8 +100,8 @@ pub struct SlicedBlock<B: Block> {
 ///
 /// # Panics
 ///
-/// If `widths` does not have one entry more than the block has sublayers, or does not begin with the
-/// width of the stream.
+/// If `widths` does not have one entry more than the block has sublayers, or does not begin with
+/// the width of the stream.
 pub fn slice_block<B: Block>(
     block: Fused<B>,
     number: usize,

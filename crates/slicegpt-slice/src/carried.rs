@@ -48,7 +48,8 @@ impl<C, const N: usize> Carried<C, N> {
         &self.device
     }
 
-    /// What blocks need of batch `number` in addition to its signals, and which of its tokens count.
+    /// What blocks need of batch `number` in addition to its signals, and which of its tokens
+    /// count.
     pub fn batch(&self, number: usize) -> (&C, Option<&[bool]>) {
         let (context, keep) = &self.batches[number];
         (context, keep.as_deref())
@@ -89,8 +90,8 @@ impl<C, const N: usize> Carried<C, N> {
     }
 
     /// Replaces the signals of every batch by what `work` makes of them: the signals after the
-    /// sublayer at `place`. What `work` gives in addition goes to `sink`, in the order of the batches,
-    /// with the mask of the batch.
+    /// sublayer at `place`. What `work` gives in addition goes to `sink`, in the order of the
+    /// batches, with the mask of the batch.
     ///
     /// As many batches run at the same time as there are lanes. While an accelerator computes, the
     /// host fetches the next batch.

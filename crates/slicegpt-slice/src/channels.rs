@@ -22,9 +22,9 @@ pub fn most_important(importance: &[f64], width: usize) -> Vec<usize> {
     order
 }
 
-/// The indices of the most important channels of several groups together, `total` of them, ascending
-/// in each group. Channels are allocated to groups in portions of `step`, the most important portion
-/// first; each group gets at least one portion.
+/// The indices of the most important channels of several groups together, `total` of them,
+/// ascending in each group. Channels are allocated to groups in portions of `step`, the most
+/// important portion first; each group gets at least one portion.
 ///
 /// # Panics
 ///
@@ -40,7 +40,8 @@ pub fn allocate_channels(groups: &[&[f64]], total: usize, step: usize) -> Vec<Ve
         // Every group has its first portion anyway.
         all.extend(portions(group).into_iter().skip(1).map(|importance| (importance, number)));
     }
-    // Within a group the portions descend, and the sort is stable: a group's portions stay in order.
+    // Within a group the portions descend, and the sort is stable: a group's portions stay in
+    // order.
     all.sort_by(|a, b| b.0.total_cmp(&a.0));
     let mut widths: Vec<usize> = groups.iter().map(|group| step.min(group.len())).collect();
     let mut remaining = total.saturating_sub(widths.iter().sum());
@@ -79,9 +80,9 @@ pub fn narrow<B: Block>(block: &mut B, index: usize, group: &PrunableChannels, k
     }
 }
 
-/// The weight of each token where errors in the stream are measured: the reciprocal of its root mean
-/// square. The next norm divides by that length, so that only relative errors matter. Without the
-/// weight a few tokens that are a thousand times longer than the others would dominate.
+/// The weight of each token where errors in the stream are measured: the reciprocal of its root
+/// mean square. The next norm divides by that length, so that only relative errors matter. Without
+/// the weight a few tokens that are a thousand times longer than the others would dominate.
 ///
 /// # Shapes
 /// - `stream`: `[batch, tokens, width]`

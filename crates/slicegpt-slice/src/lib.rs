@@ -3,16 +3,17 @@
 //! Blocks are anything that implements [`slicegpt_core::Block`], fused by `slicegpt-invariance`.
 //! There are two methods:
 //!
-//! - **One basis per cut**, as in the paper: [`Stream`] holds the calibration signal, [`run`] slices
-//!   block after block and hands each to a closure, with one block in memory at a time.
+//! - **One basis per cut**, as in the paper: [`Stream`] holds the calibration signal, [`run`]
+//!   slices block after block and hands each to a closure, with one block in memory at a time.
 //!   [`slice_block`] slices a single block. Start here.
-//! - **One basis for all cuts**, without shortcut matrices: [`profile`] runs the dense decoder once.
-//!   [`Directions`] orders the directions of its stream, [`Profile::most_important`] chooses the
-//!   channels that stay, and [`PairedPass`] slices the blocks while it refits them to the dense ones.
+//! - **One basis for all cuts**, without shortcut matrices: [`profile`] runs the dense decoder
+//!   once. [`Directions`] orders the directions of its stream, [`Profile::most_important`] chooses
+//!   the channels that stay, and [`PairedPass`] slices the blocks while it refits them to the dense
+//!   ones.
 //!
-//! [`Schedule`] turns a sparsity, or a list, into [`slicegpt_core::Widths`]; [`search`] looks for the
-//! best [`Split`] of a size between the stream and the MLPs. [`Settings`] say how a calibration is
-//! computed, where signals wait, and who observes progress or cancels.
+//! [`Schedule`] turns a sparsity, or a list, into [`slicegpt_core::Widths`]; [`search`] looks for
+//! the best [`Split`] of a size between the stream and the MLPs. [`Settings`] say how a calibration
+//! is computed, where signals wait, and who observes progress or cancels.
 //!
 //! ```
 //! use slicegpt_slice::Schedule;

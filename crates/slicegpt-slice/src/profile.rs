@@ -15,14 +15,15 @@ use crate::stages::{Stages, timed};
 
 /// Statistics of a dense decoder on calibration text, valid for every size it may be cut to.
 pub struct Profile {
-    /// Covariance of the normalised stream, as the readers see it, summed over all cuts: the embedding
-    /// output and the output of every sublayer. All tokens and all cuts have the same weight.
+    /// Covariance of the normalised stream, as the readers see it, summed over all cuts: the
+    /// embedding output and the output of every sublayer. All tokens and all cuts have the same
+    /// weight.
     pub covariance: Covariance,
     /// Covariance of the weights that read the normalised stream, one token per output, summed over
     /// the readers of all blocks. The caller adds the head, which is a reader too.
     pub readers: Covariance,
-    /// By block, sublayer and group of [`slicegpt_core::PrunableChannels`]. All tokens have the same
-    /// weight, however long their vectors are.
+    /// By block, sublayer and group of [`slicegpt_core::PrunableChannels`]. All tokens have the
+    /// same weight, however long their vectors are.
     pub importance: Vec<Vec<Vec<Importance>>>,
     /// Where the time was spent.
     pub stages: Stages,
@@ -63,9 +64,9 @@ impl Profile {
         blocks.map(|block| BlockChannels::new(block.iter().map(&mut sublayer).collect())).collect()
     }
 
-    /// Predicts the loss of a split between stream and MLPs from these statistics alone: the loss of
-    /// keeping `width` of `directions`, plus that of keeping the channels in `kept`. The number only
-    /// ranks splits of the same size; it has no unit.
+    /// Predicts the loss of a split between stream and MLPs from these statistics alone: the loss
+    /// of keeping `width` of `directions`, plus that of keeping the channels in `kept`. The number
+    /// only ranks splits of the same size; it has no unit.
     ///
     /// # Panics
     ///
@@ -77,8 +78,8 @@ impl Profile {
             let kept: f64 = kept.iter().map(|channel| importance[*channel]).sum();
             importance.iter().sum::<f64>() - kept
         });
-        // Directions that are cut are missing at every cut, channels in one MLP only. The factor was
-        // measured: `docs/quality.md`.
+        // Directions that are cut are missing at every cut, channels in one MLP only. The factor
+        // was measured: `docs/quality.md`.
         2.0 * sites * directions.lost(width) + lost.sum::<f64>() / (all / sites)
     }
 }
@@ -129,8 +130,8 @@ struct Run<C> {
     compute: DType,
     covariance: Covariance,
     readers: Covariance,
-    /// The sublayer whose output the next one reads. A signal that is not finite is found where it is
-    /// read, and reported where it was written.
+    /// The sublayer whose output the next one reads. A signal that is not finite is found where it
+    /// is read, and reported where it was written.
     written: Option<Place>,
 }
 
@@ -202,8 +203,8 @@ impl<C: Sync> Run<C> {
     }
 }
 
-/// For each channel of a signal, `[batch, tokens, channels]`, the sum of its squares over the tokens
-/// that count.
+/// For each channel of a signal, `[batch, tokens, channels]`, the sum of its squares over the
+/// tokens that count.
 fn squared_columns(signal: Tensor<3>, keep: Option<&[bool]>) -> Vec<f64> {
     let [batch, tokens, _] = signal.dims();
     let shape = signal.dims();

@@ -30,8 +30,8 @@ pub struct Settings {
     /// The type that sublayers are run in; `None`: that of the signals. Weights are edited, and
     /// covariances summed, to double-precision accuracy in any case.
     pub compute: Option<DType>,
-    /// Where signals are stored between sublayers, and in which type; `None`: on the device, as they
-    /// are.
+    /// Where signals are stored between sublayers, and in which type; `None`: on the device, as
+    /// they are.
     pub shelf: Option<(Box<dyn Shelf>, DType)>,
     /// How many batches run at the same time.
     pub lanes: Lanes,

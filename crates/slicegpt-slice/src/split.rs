@@ -20,9 +20,9 @@ pub struct Grid {
 }
 
 impl Grid {
-    /// For every width of the stream, the split with the widest MLP whose `count` is at most `limit`;
-    /// the widest stream first. `count` must grow with both widths. A width is left out if even the
-    /// narrowest MLP is above the limit, or if the split is more than `slack` below it.
+    /// For every width of the stream, the split with the widest MLP whose `count` is at most
+    /// `limit`; the widest stream first. `count` must grow with both widths. A width is left out if
+    /// even the narrowest MLP is above the limit, or if the split is more than `slack` below it.
     pub fn of_size(&self, limit: u64, slack: u64, count: impl Fn(Split) -> u64) -> Vec<Split> {
         self.widths()
             .filter_map(|width| {
@@ -32,8 +32,8 @@ impl Grid {
             .collect()
     }
 
-    /// The split with the largest `count` that is at most `limit`, or, if there is none, the smallest
-    /// split.
+    /// The split with the largest `count` that is at most `limit`, or, if there is none, the
+    /// smallest split.
     pub fn nearest(&self, limit: u64, count: impl Fn(Split) -> u64) -> Split {
         let within = self.widths().filter_map(|width| self.widest(width, limit, &count));
         let best = within.max_by_key(|split| count(*split));
@@ -79,9 +79,9 @@ pub struct Trial {
 /// The number of splits on the coarse grid.
 const COARSE: usize = 5;
 
-/// Searches `candidates`, ordered by width, for the split with the lowest loss: on a coarse grid over
-/// all of them, then by golden section around the best point of the grid. Gives all splits that were
-/// measured, the best first.
+/// Searches `candidates`, ordered by width, for the split with the lowest loss: on a coarse grid
+/// over all of them, then by golden section around the best point of the grid. Gives all splits
+/// that were measured, the best first.
 ///
 /// # Errors
 ///

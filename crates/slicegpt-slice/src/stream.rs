@@ -111,8 +111,8 @@ impl<C> Stream<C> {
         self.compute
     }
 
-    /// Runs `step` on every batch and changes to the `rank` principal directions of what it gives, at
-    /// full width.
+    /// Runs `step` on every batch and changes to the `rank` principal directions of what it gives,
+    /// at full width.
     pub(crate) fn advance(
         &mut self,
         rank: usize,

@@ -58,7 +58,8 @@ impl PreciseMatrix {
         Self { arithmetic: Arithmetic::Float64(matrix), identity: false }
     }
 
-    /// [`PreciseMatrix::from_f64`] as a [`Split`], for a device that rounds operands to `precision`.
+    /// [`PreciseMatrix::from_f64`] as a [`Split`], for a device that rounds operands to
+    /// `precision`.
     pub fn split(
         values: &[f64],
         shape: [usize; 2],

@@ -1,13 +1,13 @@
 //! Matrix products to double-precision accuracy on any device.
 //!
 //! "PCA in single precision ruins Llama" (SliceGPT, table 4), and rotated weights are computed in
-//! float64 too (section 3.4). A CPU has float64; WebGPU does not, and consumer GPUs run it at 1/64 of
-//! the speed of float32. There the same accuracy comes from float32 products: every operand is split
-//! into small integers on a power-of-two grid and a remainder ([`Split`]). Products of the integers
-//! are exact in float32, whatever the order of summation; the remainder is so small that ordinary
-//! rounding of its products does not matter. This is the scheme of Ozaki, Ogita, Oishi and Rump
-//! (Numerical Algorithms 59, 2012), in base 2^8 and 2^9. The integers are exact in bfloat16 and TF32
-//! too, so that matrix units which round their operands change nothing.
+//! float64 too (section 3.4). A CPU has float64; WebGPU does not, and consumer GPUs run it at 1/64
+//! of the speed of float32. There the same accuracy comes from float32 products: every operand is
+//! split into small integers on a power-of-two grid and a remainder ([`Split`]). Products of the
+//! integers are exact in float32, whatever the order of summation; the remainder is so small that
+//! ordinary rounding of its products does not matter. This is the scheme of Ozaki, Ogita, Oishi and
+//! Rump (Numerical Algorithms 59, 2012), in base 2^8 and 2^9. The integers are exact in bfloat16
+//! and TF32 too, so that matrix units which round their operands change nothing.
 //!
 //! Start with [`PreciseMatrix`], or with [`product`] for a single product.
 
@@ -31,8 +31,8 @@ pub fn has_own_memory(device: &Device) -> bool {
 }
 
 /// `tensor` in the most precise type that its device computes in at full speed: float64 on the CPU,
-/// float32 on an accelerator. Sums and differences are taken in it. Float32 is enough there, because
-/// the mean of float32 numbers is as accurate in float32 as its terms are.
+/// float32 on an accelerator. Sums and differences are taken in it. Float32 is enough there,
+/// because the mean of float32 numbers is as accurate in float32 as its terms are.
 pub fn widen<const D: usize>(tensor: Tensor<D>) -> Tensor<D> {
     let dtype = if has_own_memory(&tensor.device()) { DType::F32 } else { DType::F64 };
     tensor.cast(dtype)

@@ -91,8 +91,8 @@ impl Pieces {
         Tensor::cat(left, 0).transpose().matmul(Tensor::cat(right, 0))
     }
 
-    /// The matrix `h` for which `h + h^T` is 512 times the remainder of `a^T a` after the products of
-    /// `high` with `high` and with `low`.
+    /// The matrix `h` for which `h + h^T` is 512 times the remainder of `a^T a` after the products
+    /// of `high` with `high` and with `low`.
     fn half_of_rest(&self) -> Tensor<2> {
         let half = |piece: &Tensor<2>| piece.clone().div_scalar(2.0 * LOW);
         let (left, right) = match self.rest.as_slice() {
@@ -131,8 +131,8 @@ fn unit(largest: f64) -> Option<f64> {
 }
 
 impl Split {
-    /// Splits a tensor, `[rows, columns]`, of any float type, on its device. `None` if it holds a NaN
-    /// or an infinity.
+    /// Splits a tensor, `[rows, columns]`, of any float type, on its device. `None` if it holds a
+    /// NaN or an infinity.
     pub fn new(values: Tensor<2>, precision: OperandPrecision) -> Option<Self> {
         let values = values.cast(DType::F32);
         let device = values.device();
@@ -159,8 +159,8 @@ impl Split {
         Some(Self { chunks: chunks.collect(), units })
     }
 
-    /// Splits row-major float64 values, `[rows, columns]`, for `device`. The remainder is rounded to
-    /// float32, which is an error of 2^-42 of the largest value of its column.
+    /// Splits row-major float64 values, `[rows, columns]`, for `device`. The remainder is rounded
+    /// to float32, which is an error of 2^-42 of the largest value of its column.
     ///
     /// # Panics
     ///
@@ -202,13 +202,13 @@ impl Split {
         &self.units
     }
 
-    /// `A^T B`, `[columns of a, columns of b]`, in float32, correct in all places but the last. Where
-    /// terms cancel, the error is 2^-32 of the product of the norms of the two columns:
+    /// `A^T B`, `[columns of a, columns of b]`, in float32, correct in all places but the last.
+    /// Where terms cancel, the error is 2^-32 of the product of the norms of the two columns:
     ///
     /// ```text
     /// sum over chunks of  a.high^T b.high                             exact, in integers
     ///                   + (a.high^T b.low + a.low^T b.high) / 512     exact, in integers
-    ///                   + everything else / 512                       rounded, but 2^17 times smaller
+    ///                   + everything else / 512                       rounded, 2^17 times smaller
     /// ```
     ///
     /// # Panics
@@ -310,7 +310,8 @@ fn add<T: std::ops::Add<Output = T>>(sum: &mut Option<T>, term: T) {
     });
 }
 
-/// A remainder of at most 1/2, in pieces that the device multiplies without losing bits that matter.
+/// A remainder of at most 1/2, in pieces that the device multiplies without losing bits that
+/// matter.
 fn fine_pieces(rest: Tensor<2>, precision: OperandPrecision) -> Vec<Tensor<2>> {
     match precision {
         OperandPrecision::Float32 => vec![rest],
@@ -361,8 +362,8 @@ mod tests {
         }
     }
 
-    /// A matrix unit that keeps 11 bits (TF32) multiplies all pieces but the last exactly, and loses
-    /// 2^-41 of the largest number in the last.
+    /// A matrix unit that keeps 11 bits (TF32) multiplies all pieces but the last exactly, and
+    /// loses 2^-41 of the largest number in the last.
     #[test]
     fn pieces_survive_reduced_operands() {
         let (_, split) = split(OperandPrecision::Tf32);

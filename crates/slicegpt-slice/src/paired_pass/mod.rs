@@ -21,14 +21,14 @@ use crate::settings::{Batch, Defaults, Settings};
 use crate::stages::{Stages, timed};
 use crate::stream::Projection;
 
-/// The streams of a dense decoder and of the same decoder, sliced, carried from sublayer to sublayer
-/// together. With both at hand, the linears of the sliced decoder are refitted to the dense one by
-/// ridge regression.
+/// The streams of a dense decoder and of the same decoder, sliced, carried from sublayer to
+/// sublayer together. With both at hand, the linears of the sliced decoder are refitted to the
+/// dense one by ridge regression.
 ///
-/// [`PairedPass::block`] slices a block to one basis for all cuts, [`PairedPass::block_per_cut`] to a
-/// basis per cut. With a refit the dense decoder runs once and the sliced one twice: the writers of a
-/// sublayer are fitted to their inputs before the output of the sublayer can be computed. Without a
-/// refit both run once.
+/// [`PairedPass::block`] slices a block to one basis for all cuts, [`PairedPass::block_per_cut`] to
+/// a basis per cut. With a refit the dense decoder runs once and the sliced one twice: the writers
+/// of a sublayer are fitted to their inputs before the output of the sublayer can be computed.
+/// Without a refit both run once.
 pub struct PairedPass<C> {
     /// The dense signal of every batch, then the sliced one.
     streams: Carried<C, 2>,
@@ -50,9 +50,9 @@ enum Dense {
 }
 
 impl<C: Sync> PairedPass<C> {
-    /// Begins with `batches` of the embedding output, at full width and, if the norms of the decoder
-    /// centre the stream, centred. `norm` is the bare norm of the decoder. Without a `ridge` nothing
-    /// is refitted.
+    /// Begins with `batches` of the embedding output, at full width and, if the norms of the
+    /// decoder centre the stream, centred. `norm` is the bare norm of the decoder. Without a
+    /// `ridge` nothing is refitted.
     ///
     /// # Errors
     ///
@@ -151,8 +151,8 @@ impl<C: Sync> PairedPass<C> {
         self.step(dense, sliced, place, Dense::After)
     }
 
-    /// Refits the readers, or only expresses them in the basis. The linears of the dense sublayer are
-    /// cast for good, because the dense block is dropped afterwards.
+    /// Refits the readers, or only expresses them in the basis. The linears of the dense sublayer
+    /// are cast for good, because the dense block is dropped afterwards.
     fn fit_readers<B: Block<Context = C>>(
         &mut self,
         dense: &mut B,
@@ -172,8 +172,8 @@ impl<C: Sync> PairedPass<C> {
         fitted.map_err(|error| place.refit(error))
     }
 
-    /// Carries both streams through a sublayer whose weights are final, and sums the moments that the
-    /// next readers need. The dense stream may be there already.
+    /// Carries both streams through a sublayer whose weights are final, and sums the moments that
+    /// the next readers need. The dense stream may be there already.
     fn step<B: Block<Context = C>>(
         &mut self,
         dense: &B,
@@ -211,8 +211,8 @@ impl<C: Sync> PairedPass<C> {
         &self.basis
     }
 
-    /// Moments of the normalised sliced stream on the normalised dense one, at the current cut. After
-    /// the last block they are what a refit of the head needs.
+    /// Moments of the normalised sliced stream on the normalised dense one, at the current cut.
+    /// After the last block they are what a refit of the head needs.
     pub fn moments(&self) -> &Moments {
         &self.here
     }

@@ -13,7 +13,8 @@ use crate::refit::refit_writers;
 use crate::stages::timed;
 use crate::stream::Projection;
 
-/// A sublayer whose output has been analysed. The pass is in the basis after it; its writers are not.
+/// A sublayer whose output has been analysed. The pass is in the basis after it; its writers are
+/// not.
 struct Analysed {
     /// The basis before it.
     from: PreciseMatrix,
@@ -25,9 +26,9 @@ struct Analysed {
 
 impl<C: Sync> PairedPass<C> {
     /// Slices and refits `dense`, block `number` of the model, with one basis per cut: to `widths`
-    /// (the width it reads, then the width each sublayer writes). Each basis consists of the principal
-    /// directions of what the sliced model writes at that cut, and the shortcuts change from one basis
-    /// to the next. Gives the spectra too.
+    /// (the width it reads, then the width each sublayer writes). Each basis consists of the
+    /// principal directions of what the sliced model writes at that cut, and the shortcuts change
+    /// from one basis to the next. Gives the spectra too.
     ///
     /// # Errors
     ///
@@ -35,8 +36,8 @@ impl<C: Sync> PairedPass<C> {
     ///
     /// # Panics
     ///
-    /// If `widths` does not have one entry more than the block has sublayers, or does not begin with
-    /// the width of the stream.
+    /// If `widths` does not have one entry more than the block has sublayers, or does not begin
+    /// with the width of the stream.
     pub fn block_per_cut<B: Block<Context = C> + Clone>(
         &mut self,
         dense: Fused<B>,
@@ -71,8 +72,8 @@ impl<C: Sync> PairedPass<C> {
         Ok((sliced, spectra))
     }
 
-    /// Runs a sublayer whose readers are final and whose writers write at full width, and changes to
-    /// the principal directions of its output.
+    /// Runs a sublayer whose readers are final and whose writers write at full width, and changes
+    /// to the principal directions of its output.
     fn analyse<B: Block<Context = C>>(
         &mut self,
         dense: &B,

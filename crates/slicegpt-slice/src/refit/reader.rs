@@ -7,8 +7,8 @@ use slicegpt_calibrate::{Affine, Moments, Ridge, RidgeError};
 use slicegpt_core::precise::{PreciseMatrix, widen};
 use slicegpt_core::{Basis, replace_param};
 
-/// The best prediction of the normalised dense stream `x` from the normalised sliced one `x'`:
-/// `x ~ x' M + c`. A reader `W, b` of the dense stream becomes the reader `M W, b + c W` of the sliced
+/// The best prediction of the normalised dense stream `x` from the normalised sliced one `x'`: `x ~
+/// x' M + c`. A reader `W, b` of the dense stream becomes the reader `M W, b + c W` of the sliced
 /// one.
 pub struct ReaderFit {
     /// `M^T`, row-major, `[hidden_size, rank]`.
@@ -18,8 +18,8 @@ pub struct ReaderFit {
 }
 
 impl ReaderFit {
-    /// A fit from moments of the normalised sliced stream on the normalised dense one, with `B^T` as
-    /// the prior of `M`. `bias` says whether the readers have a bias that can absorb `c`.
+    /// A fit from moments of the normalised sliced stream on the normalised dense one, with `B^T`
+    /// as the prior of `M`. `bias` says whether the readers have a bias that can absorb `c`.
     ///
     /// # Errors
     ///

@@ -1,16 +1,17 @@
 //! [`TiedHead`]: a head that stays the embedding after slicing, and the weight of the last norm.
 //!
-//! A tied head computes `norm(x) diag(g) E^T`. Cut to a basis `V`, the embedding becomes `E V` and the
-//! head `E diag(g) V`: they would no longer be tied. But the basis may be rotated within its span. With
+//! A tied head computes `norm(x) diag(g) E^T`. Cut to a basis `V`, the embedding becomes `E V` and
+//! the head `E diag(g) V`: they would no longer be tied. But the basis may be rotated within its
+//! span. With
 //!
 //! ```text
 //! V^T diag(g) V = R diag(l) R^T        (symmetric, d x d)            V <- V R
 //! ```
 //!
 //! `E diag(g) V ~ E V V^T diag(g) V = E V diag(l)`: the head is the embedding again, and `l` is the
-//! weight of the last norm ([`slicegpt_calibrate::align`]). The error is the part of `E` outside the
-//! kept subspace. A refit minimises it by least squares on the logits: with `a` the normalised sliced
-//! stream, `t` the input of the dense head, and `E' = E V`,
+//! weight of the last norm ([`slicegpt_calibrate::align`]). The error is the part of `E` outside
+//! the kept subspace. A refit minimises it by least squares on the logits: with `a` the normalised
+//! sliced stream, `t` the input of the dense head, and `E' = E V`,
 //!
 //! ```text
 //! (a^T a o E'^T E') l = diag(a^T t (diag(g) E^T E'))                 o: element by element
@@ -34,16 +35,18 @@ pub struct TiedHead {
 }
 
 impl TiedHead {
-    /// A head without a refit: `weight` is the result of [`slicegpt_calibrate::align`], `bias` is that
-    /// of the dense norm, `[hidden_size]`.
+    /// A head without a refit: `weight` is the result of [`slicegpt_calibrate::align`], `bias` is
+    /// that of the dense norm, `[hidden_size]`.
     pub fn plain(weight: Vec<f64>, bias: Option<Vec<f64>>) -> Self {
         Self { weight, shift: bias }
     }
 
     /// Refits a plain head.
     ///
-    /// - `here`: moments of the normalised sliced stream on the normalised dense one, before the head
-    /// - `table`: moments of the rows of the cut embedding, `E'`, on those of the dense head, `E diag(g)`
+    /// - `here`: moments of the normalised sliced stream on the normalised dense one, before the
+    ///   head
+    /// - `table`: moments of the rows of the cut embedding, `E'`, on those of the dense head, `E
+    ///   diag(g)`
     /// - `gain`: `g`, `[hidden_size]`
     /// - `centers`: whether the dense norms centre the stream
     ///
