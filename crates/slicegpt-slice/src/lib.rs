@@ -13,7 +13,7 @@
 //!
 //! [`Schedule`] turns a sparsity, or a list, into [`slicegpt_core::Widths`]; [`search`] looks for
 //! the best [`Split`] of a size between the stream and the MLPs. [`Settings`] say how a calibration
-//! is computed, where signals wait, and who observes progress or cancels.
+//! is computed, where signals are stored, and who observes progress or cancels.
 //!
 //! ```
 //! use slicegpt_slice::Schedule;
