@@ -73,12 +73,11 @@ pub enum Method {
     PerLayer,
 }
 
-impl Method {
-    /// Its name in manifests.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Shared => "shared",
-            Self::PerLayer => "per-layer",
+impl From<Method> for slicegpt_provenance::Method {
+    fn from(method: Method) -> Self {
+        match method {
+            Method::Shared => Self::Shared,
+            Method::PerLayer => Self::PerLayer,
         }
     }
 }
