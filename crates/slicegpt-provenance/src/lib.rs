@@ -6,8 +6,8 @@
 //! SliceGPT writes beside its weights.
 //!
 //! All of them are JSON. Fields with a fixed vocabulary are enums ([`Method`], [`Orientation`],
-//! [`Refit`], [`Stage`], [`Summation`]); each keeps a word that it does not know as `Other`, so that
-//! a file written by a later version can still be read, shown and written back unchanged.
+//! [`Refit`], [`Stage`], [`Summation`]); each keeps a word that it does not know as `Other`, so
+//! that a file written by a later version can still be read, shown and written back unchanged.
 //!
 //! This crate refuses to know tensors, files and passes: it takes JSON and gives JSON.
 

@@ -71,7 +71,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     memory::reset_peak();
     let staging = Staging::for_file(&args.out, &directory)?;
     let staged = staging.path().join("model.gguf");
-    let device = slicegpt_device::Opened::cpu().device;
+    let device = slicegpt_device::OpenDevice::cpu().device;
     let model = opened.model(&device);
     let progress = Progress::start("writing", export.infos().len());
     let rename = |name: &str| model.stored_name(name);

@@ -56,7 +56,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let described = Described::read(&base)?;
     refuse_sliced(&described)?;
     let staging = Staging::new(&args.out, Some(&base), args.force)?;
-    let checkpoint = Checkpoint::of_file(described.config.clone(), &reference.weights)?;
+    let checkpoint = Checkpoint::from_file(described.config.clone(), &reference.weights)?;
     let dense = &described.spec;
     let widths = widths(dense, &checkpoint)?;
     reference.check_sizes(dense.hidden_size, dense.layers, dense.depth(), &widths)?;

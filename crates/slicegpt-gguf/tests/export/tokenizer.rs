@@ -8,7 +8,8 @@ use slicegpt_testkit::{Gguf, fixtures};
 
 use crate::{Numbered, spec};
 
-/// The metadata under `tokenizer.` of the tokenizer of `directory`, with 64 token ids, and the notes.
+/// The notes and the metadata under `tokenizer.` of the tokenizer in `directory`, with 64 token
+/// ids.
 fn metadata(directory: &Path) -> Result<(Map<String, Value>, Vec<String>), String> {
     let vocabulary = Vocabulary::read(directory, 64, None).map_err(|error| error.to_string())?;
     let spec = spec("llama2");
@@ -53,7 +54,7 @@ fn pieces() -> Value {
 }
 
 #[test]
-fn pieces_are_scored_by_the_rank_of_their_merge() {
+fn scores_follow_the_rank_of_merges() {
     let directory = tempfile::tempdir().unwrap();
     write(directory.path(), "tokenizer.json", &pieces());
     let config = json!({
@@ -101,7 +102,7 @@ fn pieces_are_scored_by_the_rank_of_their_merge() {
 }
 
 #[test]
-fn bytes_keep_their_merges() {
+fn byte_level_tokens_keep_their_merges() {
     let directory = tempfile::tempdir().unwrap();
     let byte_level = json!({ "type": "ByteLevel", "add_prefix_space": false, "use_regex": true });
     let tokenizer = json!({
@@ -131,14 +132,14 @@ fn bytes_keep_their_merges() {
 }
 
 #[test]
-fn without_a_tokenizer_there_are_ids_only() {
+fn without_a_tokenizer_the_file_has_ids_only() {
     let (metadata, notes) = metadata(&fixtures().join("families/llama2")).unwrap();
     assert_eq!(metadata["model"], "none");
     assert!(notes[0].contains("token ids only"), "{notes:?}");
 }
 
 #[test]
-fn what_llama_cpp_has_not_is_an_error_or_a_note() {
+fn unsupported_steps_are_an_error_or_a_note() {
     type Edit = fn(&mut Value);
     let errors: &[(Edit, &str)] = &[
         (|json| json["model"]["type"] = json!("Unigram"), "a Unigram tokenizer"),
@@ -187,13 +188,13 @@ fn what_llama_cpp_has_not_is_an_error_or_a_note() {
     }
 }
 
-/// A field of a protocol buffer: bytes.
+/// A field of bytes in a protocol buffer.
 fn field(number: u8, bytes: &[u8]) -> Vec<u8> {
     [&[number << 3 | 2, bytes.len() as u8], bytes].concat()
 }
 
 #[test]
-fn pieces_alone_are_enough() {
+fn tokenizer_model_alone_is_enough() {
     let directory = tempfile::tempdir().unwrap();
     let piece = |text: &str, kind: u8, score: f32| {
         let score = [&[2 << 3 | 5], score.to_le_bytes().as_slice()].concat();

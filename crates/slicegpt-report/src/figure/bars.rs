@@ -1,24 +1,24 @@
-//! A bar for each of a sequence.
+//! Bar charts.
 
 use plotters::prelude::*;
 
 use super::{FAINT, SIZE, colour, framed, show_tick, styled};
 use crate::ReportError;
 
-/// What is drawn.
+/// A bar chart.
 pub struct Bars<'a> {
-    /// What is counted, from `first` on.
+    /// Name of the horizontal axis.
     pub across: &'a str,
-    /// What goes up, from 0.
+    /// Name of the vertical axis, which begins at 0.
     pub up: &'a str,
-    /// The number of the first.
+    /// The number of the first bar.
     pub first: usize,
     pub values: Vec<f64>,
-    /// The greatest that a value could have, shown as a line.
+    /// The largest possible value, drawn as a line.
     pub most: Option<f64>,
 }
 
-/// Draws them.
+/// Draws a bar chart as SVG.
 pub fn bars(chart: &Bars<'_>) -> Result<String, ReportError> {
     let (first, last) = (chart.first as f64, (chart.first + chart.values.len()) as f64 - 1.0);
     let greatest = chart.values.iter().copied().fold(chart.most.unwrap_or(0.0), f64::max);
@@ -30,11 +30,8 @@ pub fn bars(chart: &Bars<'_>) -> Result<String, ReportError> {
         .map_err(super::failed)?;
     styled(&mut area.configure_mesh(), chart.across, chart.up)
         .x_labels(chart.values.len().min(8))
-        // Between two bars there is nothing.
-        .x_label_formatter(&|x| match x.fract() == 0.0 {
-            true => x.to_string(),
-            false => String::new(),
-        })
+        // Positions between two bars have no label.
+        .x_label_formatter(&|x| if x.fract() == 0.0 { x.to_string() } else { String::new() })
         .y_label_formatter(&|y| show_tick(*y))
         .draw()
         .map_err(super::failed)?;

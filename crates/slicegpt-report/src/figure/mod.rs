@@ -1,4 +1,5 @@
-//! Charts as SVG. Their colours are few and fixed, so that the page can give each another where it is dark.
+//! Charts as SVG. Their colours are few and fixed, so that the style sheet of the page can replace
+//! them in dark mode.
 
 mod bars;
 mod lines;
@@ -15,17 +16,17 @@ use plotters::style::FontDesc;
 use crate::ReportError;
 use crate::numbers::show_number;
 
-/// Pixels of a chart, where the page has room for them. Small, so that text stays readable on a phone.
+/// Size of a chart in pixels. It is small, so that text stays readable on a phone.
 const SIZE: (u32, u32) = (480, 320);
 
-/// Pixels of text.
+/// Size of text in pixels.
 const TEXT: f64 = 14.0;
 
 pub(crate) const INK: RGBColor = RGBColor(0x22, 0x22, 0x22);
 const FAINT: RGBColor = RGBColor(0x70, 0x70, 0x70);
 const GRID: RGBColor = RGBColor(0xe2, 0xe2, 0xe2);
 
-/// One colour for each of what is compared, told apart by the colour-blind too (Okabe and Ito).
+/// Colours of the models, which the colour-blind can distinguish too (Okabe and Ito).
 pub(crate) const COLOURS: [RGBColor; 6] = [
     RGBColor(0x00, 0x72, 0xb2),
     RGBColor(0xd5, 0x5e, 0x00),
@@ -35,24 +36,24 @@ pub(crate) const COLOURS: [RGBColor; 6] = [
     RGBColor(0x56, 0xb4, 0xe9),
 ];
 
-/// The colour of one of several things.
+/// The colour of item `index`.
 pub fn colour(index: usize) -> RGBColor {
     COLOURS[index % COLOURS.len()]
 }
 
-/// The colour of something that stands at `part` of a sequence, from 0 to 1.
+/// The colour at position `part` of a sequence, from 0 to 1.
 pub fn along(part: f64) -> RGBColor {
     let [from, to] = [(0x3b, 0x8f, 0xd0), (0xe6, 0x6a, 0x1f)];
     let mix = |a: i32, b: i32| (f64::from(a) + part * f64::from(b - a)).round() as u8;
     RGBColor(mix(from.0, to.0), mix(from.1, to.1), mix(from.2, to.2))
 }
 
-/// A colour as the SVG names it.
+/// A colour in the notation of SVG.
 pub fn hex(RGBColor(r, g, b): RGBColor) -> String {
     format!("#{r:02X}{g:02X}{b:02X}")
 }
 
-/// A tick, without zeros that say nothing.
+/// The label of a tick, without trailing zeros.
 fn show_tick(value: f64) -> String {
     let text = show_number(if value.abs() < 1e-12 { 0.0 } else { value });
     match text.split_once('e') {
@@ -66,7 +67,7 @@ fn font() -> FontDesc<'static> {
     ("sans-serif", TEXT).into_font()
 }
 
-/// A chart with room for what stands at its axes.
+/// A chart with margins for the labels of its axes.
 fn framed<'a, 'b>(
     canvas: &'a DrawingArea<SVGBackend<'b>, Shift>,
 ) -> ChartBuilder<'a, 'b, SVGBackend<'b>> {
@@ -75,7 +76,7 @@ fn framed<'a, 'b>(
     chart
 }
 
-/// Axes with their names, and lines across only.
+/// Axes with names, and horizontal grid lines only.
 fn styled<'m, 'a, 'b, X, Y, DB>(
     mesh: &'m mut MeshStyle<'a, 'b, X, Y, DB>,
     across: &str,
