@@ -104,6 +104,6 @@ mod tests {
     #[test]
     fn a_bug_stays_a_panic() {
         let bug = catch_unwind(|| guard(|| -> () { panic!("index out of bounds") }));
-        assert!(said(&*bug.unwrap_err()).contains("out of bounds"));
+        assert!(panic_message(&*bug.unwrap_err()).contains("out of bounds"));
     }
 }

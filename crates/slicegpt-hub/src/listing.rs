@@ -11,7 +11,7 @@ pub enum Need {
     /// To describe the model: `config.json` and, if it exists, `slicegpt.json`.
     Config,
     /// To describe the model and copy its other files, whose names the function accepts.
-    Beside(fn(&str) -> bool),
+    Companions(fn(&str) -> bool),
     /// To run the model: also its weights, and other files whose names the function accepts.
     Model(fn(&str) -> bool),
 }
@@ -44,24 +44,24 @@ impl Needed {
         }
         let mut files = vec![config.to_string()];
         files.extend(has(own).then(|| own.to_string()));
-        let plain = |beside: fn(&str) -> bool, files: &[String]| -> Vec<String> {
+        let plain = |is_companion: fn(&str) -> bool, files: &[String]| -> Vec<String> {
             let plain = |name: &&String| {
-                !name.contains(['/', '\\']) && beside(name) && !files.contains(name)
+                !name.contains(['/', '\\']) && is_companion(name) && !files.contains(name)
             };
             listed.iter().filter(plain).cloned().collect()
         };
-        let beside = match need {
+        let is_companion = match need {
             Need::Config => return Ok(Self { files, index: None }),
-            Need::Beside(beside) => {
-                files.extend(plain(beside, &files));
+            Need::Companions(is_companion) => {
+                files.extend(plain(is_companion, &files));
                 return Ok(Self { files, index: None });
             }
-            Need::Model(beside) => beside,
+            Need::Model(is_companion) => is_companion,
         };
         let weights = WEIGHTS.iter().flatten().find(|name| has(name));
         let weights = weights
             .ok_or_else(|| WEIGHTS.concat().iter().map(|w| w.to_string()).collect::<Vec<_>>())?;
-        files.extend(plain(beside, &files));
+        files.extend(plain(is_companion, &files));
         files.push(weights.to_string());
         let index = weights.ends_with(".index.json").then(|| weights.to_string());
         Ok(Self { files, index })
@@ -110,15 +110,15 @@ mod tests {
 
     #[test]
     fn only_needed_files_are_downloaded() {
-        let beside = |name: &str| name.starts_with("tokenizer") || name == "LICENSE";
+        let is_companion = |name: &str| name.starts_with("tokenizer") || name == "LICENSE";
         let check = |listed: &str, config: &str, model: &str, index: Option<&str>| {
             let listed = names(listed);
             assert_eq!(Needed::of(&listed, Need::Config).unwrap().files, names(config));
-            let described = Needed::of(&listed, Need::Beside(beside)).unwrap().files;
+            let described = Needed::of(&listed, Need::Companions(is_companion)).unwrap().files;
             assert!(
                 described.iter().all(|name| !name.starts_with("model") && !name.ends_with(".bin"))
             );
-            let found = Needed::of(&listed, Need::Model(beside)).unwrap();
+            let found = Needed::of(&listed, Need::Model(is_companion)).unwrap();
             assert_eq!((found.files, found.index.as_deref()), (names(model), index));
         };
         check(

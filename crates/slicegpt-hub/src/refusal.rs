@@ -49,10 +49,10 @@ pub(crate) fn unreachable(id: &ModelId, settings: &HubSettings, error: &ureq::Er
 fn reason(reply: &mut Reply) -> String {
     const LONGEST: usize = 300;
     let header = reply.first("x-error-message").map(ToString::to_string);
-    let said = header.or_else(|| {
+    let reason = header.or_else(|| {
         let text = reply.response.body_mut().with_config().limit(1 << 16).read_to_string().ok()?;
         let json: Value = serde_json::from_str(&text).ok()?;
         Some(json.get("error")?.as_str()?.to_string())
     });
-    said.unwrap_or_default().trim().chars().take(LONGEST).collect()
+    reason.unwrap_or_default().trim().chars().take(LONGEST).collect()
 }

@@ -48,7 +48,10 @@ fn refused(hub: &HubServer, id: &str, token: Option<&str>, says: &[&str]) -> Hub
         assert!(message.contains(text), "`{text}` is not in: {message}");
     }
     assert!(!message.contains('\n'));
-    assert!(token.is_none_or(|token| !message.contains(token)), "a token is told: {message}");
+    assert!(
+        token.is_none_or(|token| !message.contains(token)),
+        "the message contains the token: {message}"
+    );
     error
 }
 

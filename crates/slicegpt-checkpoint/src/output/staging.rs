@@ -41,7 +41,7 @@ impl Staging {
     pub fn new(out: &Path, input: Option<&Path>, force: bool) -> Result<Self> {
         check_apart(out, input)?;
         check_free(out, force)?;
-        Self::beside(out, Replaces::Directory { force })
+        Self::next_to(out, Replaces::Directory { force })
     }
 
     /// The same for a single file, which [`Staging::commit_file`] renames out of the temporary
@@ -54,7 +54,7 @@ impl Staging {
     pub fn for_file(out: &Path, input: &Path) -> Result<Self> {
         check_is_file(out)?;
         check_apart(out, Some(input))?;
-        Self::beside(out, Replaces::File { was_there: out.exists() })
+        Self::next_to(out, Replaces::File { was_there: out.exists() })
     }
 
     /// Checks that a file may be written at `path`: its directory exists, nothing but a file is
@@ -74,7 +74,7 @@ impl Staging {
         Ok(())
     }
 
-    fn beside(out: &Path, may_replace: Replaces) -> Result<Self> {
+    fn next_to(out: &Path, may_replace: Replaces) -> Result<Self> {
         let absolute = resolve(out)?;
         let parent = absolute.parent().unwrap_or(&absolute).to_path_buf();
         let mut made: Vec<PathBuf> =

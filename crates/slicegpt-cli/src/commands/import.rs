@@ -52,7 +52,7 @@ pub struct Args {
 /// Runs it.
 pub fn run(args: Args) -> Result<ExitCode> {
     let reference = Reference::open(&args.reference)?;
-    let base = located(&args.base, Need::Beside(is_companion))?;
+    let base = located(&args.base, Need::Companions(is_companion))?;
     let described = Described::read(&base)?;
     refuse_sliced(&described)?;
     let staging = Staging::new(&args.out, Some(&base), args.force)?;

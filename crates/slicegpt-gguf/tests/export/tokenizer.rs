@@ -34,19 +34,24 @@ fn write(directory: &Path, name: &str, json: &Value) {
 fn pieces() -> Value {
     let added = |id: usize, content: &str, special: bool| json!({ "id": id, "content": content, "special": special });
     json!({
-        "added_tokens": [added(0, "<unk>", true), added(1, "<s>", true), added(2, "</s>", true), added(9, "\u{2581}x", false)],
+        "added_tokens": [
+            added(0, "<unk>", true), added(1, "<s>", true), added(2, "</s>", true),
+            added(9, "\u{2581}x", false),
+        ],
         "normalizer": { "type": "Sequence", "normalizers": [
             { "type": "Prepend", "prepend": "\u{2581}" },
             { "type": "Replace", "pattern": { "String": " " }, "content": "\u{2581}" },
         ] },
         "pre_tokenizer": null,
         "post_processor": { "type": "TemplateProcessing", "single": [
-            { "SpecialToken": { "id": "<s>", "type_id": 0 } }, { "Sequence": { "id": "A", "type_id": 0 } },
+            { "SpecialToken": { "id": "<s>", "type_id": 0 } },
+            { "Sequence": { "id": "A", "type_id": 0 } },
         ] },
         "model": {
             "type": "BPE", "byte_fallback": true, "unk_token": "<unk>",
             "vocab": {
-                "<unk>": 0, "<s>": 1, "</s>": 2, "<0x0A>": 3, "\u{2581}": 4, "a": 5, "b": 6, "ab": 7, "\u{2581}ab": 8,
+                "<unk>": 0, "<s>": 1, "</s>": 2, "<0x0A>": 3, "\u{2581}": 4, "a": 5, "b": 6,
+                "ab": 7, "\u{2581}ab": 8,
             },
             "merges": [["a", "b"], ["\u{2581}", "ab"]],
         },
@@ -59,7 +64,9 @@ fn scores_follow_the_rank_of_merges() {
     write(directory.path(), "tokenizer.json", &pieces());
     let config = json!({
         "bos_token": { "content": "<s>" }, "eos_token": "</s>", "unk_token": "<unk>",
-        "chat_template": [{ "name": "default", "template": "D" }, { "name": "tool_use", "template": "T" }],
+        "chat_template": [
+            { "name": "default", "template": "D" }, { "name": "tool_use", "template": "T" },
+        ],
     });
     write(directory.path(), "tokenizer_config.json", &config);
     write(directory.path(), "config.json", &json!({ "pad_token_id": 2, "eos_token_id": [2, 3] }));
@@ -110,7 +117,9 @@ fn byte_level_tokens_keep_their_merges() {
         "normalizer": { "type": "NFC" },
         "pre_tokenizer": byte_level,
         "post_processor": byte_level,
-        "model": { "type": "BPE", "vocab": { "a": 0, "\u{120}": 1, "\u{120}a": 2 }, "merges": ["\u{120} a"] },
+        "model": {
+            "type": "BPE", "vocab": { "a": 0, "\u{120}": 1, "\u{120}a": 2 }, "merges": ["\u{120} a"],
+        },
     });
     write(directory.path(), "tokenizer.json", &tokenizer);
     write(directory.path(), "config.json", &json!({ "eos_token_id": 3 }));
