@@ -19,6 +19,7 @@ mod backend;
 mod error;
 mod guard;
 mod host;
+mod kind;
 mod memory;
 mod name;
 
@@ -26,8 +27,9 @@ pub use backend::{Backend, DeviceInfo, backends};
 pub use error::DeviceError;
 pub use guard::guard;
 pub use host::Host;
+pub use kind::BackendKind;
 pub use memory::host_memory_bytes;
-pub use name::{BackendKind, DeviceName};
+pub use name::DeviceName;
 
 use burn::tensor::Device;
 

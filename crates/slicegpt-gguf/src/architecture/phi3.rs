@@ -3,7 +3,7 @@
 
 use slicegpt_models::Part;
 
-use super::Architecture;
+use super::definition::Architecture;
 use crate::rope::RopeSupport;
 
 pub(super) static ARCHITECTURE: Architecture = Architecture {

@@ -4,6 +4,7 @@
 //! operation, all in float32. The bytes are therefore those that its quantiser makes of the same
 //! values without an importance matrix. Each row is quantised separately.
 
+mod block;
 mod nibbles;
 mod q2_k;
 mod q3_k;
@@ -14,6 +15,8 @@ mod scales;
 use half::slice::HalfFloatSliceExt;
 use half::{bf16, f16};
 use rayon::prelude::*;
+
+use block::SUPER;
 
 /// A storage type of tensors in a GGUF file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -33,9 +36,6 @@ pub enum Type {
     Q5K,
     Q6K,
 }
-
-/// Values in a super-block of the K types.
-pub(crate) const SUPER: usize = 256;
 
 /// Encodes one block of values.
 type Encode = fn(&[f32], &mut [u8]);
@@ -200,13 +200,6 @@ fn narrow_bf16(values: &[f32], out: &mut [u8]) -> Result<(), f32> {
         bytes.copy_from_slice(&half.to_le_bytes());
     }
     Ok(())
-}
-
-/// Writes `x` as float16 and returns the rounded value.
-fn put_half(out: &mut [u8], x: f32) -> f32 {
-    let half = f16::from_f32(x);
-    out[..2].copy_from_slice(&half.to_le_bytes());
-    half.to_f32()
 }
 
 #[cfg(test)]

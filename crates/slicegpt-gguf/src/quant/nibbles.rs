@@ -1,7 +1,7 @@
 //! The types with 32 values per block: one scale and, for the `_1` types, one minimum. Half of the
 //! values are in the low nibbles, half in the high ones; fifth bits are stored separately.
 
-use super::put_half;
+use super::block::put_half;
 
 /// Values per block.
 const BLOCK: usize = 32;

@@ -1,8 +1,8 @@
 //! Q2_K: super-blocks of 16 groups of 16 values, `d * scale * q - dmin * min`. Scales and minima
 //! have four bits each.
 
+use super::block::{SUPER, put_half};
 use super::scales::{Search, nearest};
-use super::{SUPER, put_half};
 
 /// Values per group.
 const GROUP: usize = 16;

@@ -1,9 +1,9 @@
 //! Q3_K: super-blocks of 16 groups of 16 values, `d * (scale - 32) * (q - 4)`. Scales have six
 //! bits.
 
+use super::block::{SUPER, put_half};
 use super::q2_k::pairs;
 use super::scales::{descended, nearest};
-use super::{SUPER, put_half};
 
 /// Values per group.
 const GROUP: usize = 16;

@@ -1,7 +1,7 @@
 //! Q4_K and Q5_K: super-blocks of 8 groups of 32 values, `d * scale * q - dmin * min`. Scales and
 //! minima have six bits each.
 
-use super::put_half;
+use super::block::put_half;
 use super::scales::{Search, nearest};
 
 /// Values per group.

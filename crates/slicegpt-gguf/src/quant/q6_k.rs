@@ -1,8 +1,8 @@
 //! Q6_K: super-blocks of 16 groups of 16 values, `d * scale * (q - 32)`. Scales have
 //! eight bits.
 
+use super::block::{SUPER, put_half};
 use super::scales::{NEGLIGIBLE, nearest, symmetric};
-use super::{SUPER, put_half};
 
 /// Values per group.
 const GROUP: usize = 16;

@@ -1,8 +1,8 @@
 //! Byte-level BPE, which llama.cpp calls `gpt2`.
 
-use super::Vocabulary;
 use super::json::TokenizerJson;
 use super::tokens::{Kind, Tokens};
+use super::vocabulary::Vocabulary;
 use super::{json, pre};
 use crate::Value;
 use crate::error::{GgufError, Result};

@@ -1,4 +1,4 @@
-//! [`Vocabulary`]: the tokenizer of a checkpoint directory as metadata.
+//! [`Vocabulary::read`]: the tokenizer of a checkpoint directory as metadata.
 //!
 //! llama.cpp runs two kinds of tokenizers that decoders have: byte-level BPE (`gpt2`: tokens,
 //! merges and the name of the rule that splits text into words) and SentencePiece's BPE (`llama`:
@@ -13,23 +13,16 @@ mod pre;
 mod sentence_piece;
 mod special;
 mod tokens;
+mod vocabulary;
 
 use std::path::Path;
 
+use crate::Value;
 use crate::error::{GgufError, Result};
-use crate::{Metadata, Value};
 use json::TokenizerJson;
 
 pub use pre::PRE_TOKENIZERS;
-
-/// A tokenizer, as metadata.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Vocabulary {
-    pub(crate) metadata: Metadata,
-    pub(crate) notes: Vec<String>,
-    /// Whether some tokens consume the spaces after them.
-    pub(crate) strips_spaces: bool,
-}
+pub use vocabulary::Vocabulary;
 
 impl Vocabulary {
     /// Reads the tokenizer of `directory`, for a model of `vocab_size` token ids. `pre` is one of

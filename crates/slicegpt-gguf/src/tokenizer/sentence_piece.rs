@@ -7,10 +7,10 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use super::Vocabulary;
 use super::json::{TokenizerJson, added_elsewhere, kind, text};
 use super::pieces::Piece;
 use super::tokens::{Kind, Tokens};
+use super::vocabulary::Vocabulary;
 use crate::Value;
 use crate::error::Result;
 

@@ -5,9 +5,9 @@ use std::path::Path;
 
 use serde_json::{Map, Value as Json};
 
-use super::Vocabulary;
 use super::json::{TokenizerJson, kind, read_json, text};
 use super::pieces::Piece;
+use super::vocabulary::Vocabulary;
 use crate::Value;
 use crate::error::{GgufError, Result};
 

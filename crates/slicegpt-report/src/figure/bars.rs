@@ -2,7 +2,7 @@
 
 use plotters::prelude::*;
 
-use super::{FAINT, SIZE, colour, framed, show_tick, styled};
+use super::style::{FAINT, SIZE, colour, failed, framed, show_tick, styled};
 use crate::ReportError;
 
 /// A bar chart.
@@ -25,26 +25,25 @@ pub fn bars(chart: &Bars<'_>) -> Result<String, ReportError> {
     let top = if greatest > 0.0 { greatest * 1.08 } else { 1.0 };
     let mut svg = String::new();
     let canvas = SVGBackend::with_string(&mut svg, SIZE).into_drawing_area();
-    let mut area = framed(&canvas)
-        .build_cartesian_2d(first - 0.6..last + 0.6, 0.0..top)
-        .map_err(super::failed)?;
+    let mut area =
+        framed(&canvas).build_cartesian_2d(first - 0.6..last + 0.6, 0.0..top).map_err(failed)?;
     styled(&mut area.configure_mesh(), chart.across, chart.up)
         .x_labels(chart.values.len().min(8))
         // Positions between two bars have no label.
         .x_label_formatter(&|x| if x.fract() == 0.0 { x.to_string() } else { String::new() })
         .y_label_formatter(&|y| show_tick(*y))
         .draw()
-        .map_err(super::failed)?;
+        .map_err(failed)?;
     let bars = chart.values.iter().enumerate().map(|(index, value)| {
         let at = first + index as f64;
         Rectangle::new([(at - 0.4, 0.0), (at + 0.4, *value)], colour(0).filled())
     });
-    area.draw_series(bars).map_err(super::failed)?;
+    area.draw_series(bars).map_err(failed)?;
     if let Some(most) = chart.most {
         let line = [(first - 0.6, most), (last + 0.6, most)];
-        area.draw_series([PathElement::new(line, FAINT.stroke_width(1))]).map_err(super::failed)?;
+        area.draw_series([PathElement::new(line, FAINT.stroke_width(1))]).map_err(failed)?;
     }
-    canvas.present().map_err(super::failed)?;
+    canvas.present().map_err(failed)?;
     drop(area);
     drop(canvas);
     Ok(svg)

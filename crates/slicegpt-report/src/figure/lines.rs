@@ -6,7 +6,7 @@ use plotters::coord::combinators::IntoLogRange;
 use plotters::coord::ranged1d::{AsRangedCoord, Ranged, ValueFormatter};
 use plotters::prelude::*;
 
-use super::{FAINT, SIZE, framed, show_tick, styled};
+use super::style::{FAINT, SIZE, failed, framed, show_tick, styled};
 use crate::ReportError;
 
 /// A line chart.
@@ -52,7 +52,7 @@ pub fn lines(chart: &Lines<'_>) -> Result<String, ReportError> {
         let (low, high) = widened(ends(values()));
         draw(&canvas, chart, left..right, low..high, f64::NEG_INFINITY)
     };
-    drawn.and_then(|()| canvas.present().map_err(super::failed))?;
+    drawn.and_then(|()| canvas.present().map_err(failed))?;
     drop(canvas);
     Ok(svg)
 }
@@ -70,27 +70,27 @@ where
 {
     let room = if chart.is_marked { (across.end - across.start) * 0.04 } else { 0.0 };
     let across = across.start - room..across.end + room;
-    let mut area = framed(canvas).build_cartesian_2d(across, up).map_err(super::failed)?;
+    let mut area = framed(canvas).build_cartesian_2d(across, up).map_err(failed)?;
     styled(&mut area.configure_mesh(), chart.across, chart.up)
         .x_labels(6)
         .x_label_formatter(&|x| show_tick(*x))
         .y_label_formatter(&|y| show_tick(*y))
         .draw()
-        .map_err(super::failed)?;
+        .map_err(failed)?;
     let vertical = area.plotting_area().get_y_range();
     let marks = chart.marks.iter().map(|at| {
         PathElement::new([(*at, vertical.start), (*at, vertical.end)], FAINT.stroke_width(1))
     });
-    area.draw_series(marks).map_err(super::failed)?;
+    area.draw_series(marks).map_err(failed)?;
     for line in &chart.lines {
         let points: Vec<_> = line.points.iter().copied().filter(|(_, y)| *y >= least).collect();
         let style = line.colour.stroke_width(2);
         let path = PathElement::new(points.clone(), style);
-        area.draw_series([path]).map_err(super::failed)?;
+        area.draw_series([path]).map_err(failed)?;
         if chart.is_marked {
             let circles =
                 points.into_iter().map(|point| Circle::new(point, 4, line.colour.filled()));
-            area.draw_series(circles).map_err(super::failed)?;
+            area.draw_series(circles).map_err(failed)?;
         }
     }
     Ok(())
