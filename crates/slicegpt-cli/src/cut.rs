@@ -161,7 +161,9 @@ impl Cut {
             Method::Shared => (per_layer.as_slice(), Method::PerLayer),
         };
         match misfits.iter().find(|(_, given)| *given) {
-            Some((option, _)) => bail!("{option} needs --method {}", other.name()),
+            Some((option, _)) => {
+                bail!("{option} needs --method {}", slicegpt_provenance::Method::from(other))
+            }
             None => Ok(()),
         }
     }

@@ -105,7 +105,7 @@ fn report(
     bytes: u64,
 ) -> Result<()> {
     let parameters = opened.spec.parameters() as u64;
-    let tensor_bytes: usize = export.infos().iter().map(slicegpt_gguf::Info::bytes).sum();
+    let tensor_bytes: usize = export.infos().iter().map(slicegpt_gguf::TensorInfo::bytes).sum();
     let bits = tensor_bytes as f64 * 8.0 / parameters as f64;
     let types: Vec<(Type, usize, usize)> =
         export.types().into_iter().map(|(ty, (tensors, values))| (ty, tensors, values)).collect();
