@@ -153,8 +153,8 @@ fn unsupported_steps_are_an_error_or_a_note() {
     let errors: &[(Edit, &str)] = &[
         (|json| json["model"]["type"] = json!("Unigram"), "a Unigram tokenizer"),
         (|json| json["model"]["vocab"] = json!(null), "`model.vocab` is missing"),
-        (|json| json["model"]["vocab"]["b"] = json!("6"), "what is no id"),
-        (|json| json["model"]["merges"] = json!(["a"]), "what is no pair"),
+        (|json| json["model"]["vocab"]["b"] = json!("6"), "an invalid id"),
+        (|json| json["model"]["merges"] = json!(["a"]), "an invalid pair"),
         (|json| json["model"]["end_of_word_suffix"] = json!("</w>"), "`model.end_of_word_suffix`"),
         (|json| json["added_tokens"] = json!([{ "id": 1 }]), "without id or content"),
         (|json| json["added_tokens"][1]["content"] = json!("ab"), "tokens 1 and 7 are both \"ab\""),
@@ -164,7 +164,7 @@ fn unsupported_steps_are_an_error_or_a_note() {
             |json| drop(json["model"]["vocab"].as_object_mut().unwrap().remove("<0x0A>")),
             "no tokens for bytes",
         ),
-        (|json| json["normalizer"] = json!({ "type": "Lowercase" }), "by Lowercase"),
+        (|json| json["normalizer"] = json!({ "type": "Lowercase" }), "step Lowercase"),
         (|json| json["model"]["vocab"]["far"] = json!(64), "1 tokens of the tokenizer"),
         (
             |json| {
