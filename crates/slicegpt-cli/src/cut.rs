@@ -73,12 +73,11 @@ pub enum Method {
     PerLayer,
 }
 
-impl Method {
-    /// Its name in manifests.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Shared => "shared",
-            Self::PerLayer => "per-layer",
+impl From<Method> for slicegpt_provenance::Method {
+    fn from(method: Method) -> Self {
+        match method {
+            Method::Shared => Self::Shared,
+            Method::PerLayer => Self::PerLayer,
         }
     }
 }
@@ -162,7 +161,9 @@ impl Cut {
             Method::Shared => (per_layer.as_slice(), Method::PerLayer),
         };
         match misfits.iter().find(|(_, given)| *given) {
-            Some((option, _)) => bail!("{option} needs --method {}", other.name()),
+            Some((option, _)) => {
+                bail!("{option} needs --method {}", slicegpt_provenance::Method::from(other))
+            }
             None => Ok(()),
         }
     }

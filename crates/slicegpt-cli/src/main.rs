@@ -6,6 +6,7 @@
 // The comments of arguments are their help texts, where brackets are not links.
 #![allow(rustdoc::broken_intra_doc_links, rustdoc::invalid_html_tags)]
 
+mod advise;
 mod card;
 mod commands;
 mod cut;
@@ -172,8 +173,8 @@ fn main() -> ExitCode {
 /// What the last panic said.
 static PANIC: Mutex<String> = Mutex::new(String::new());
 
-/// An error and its causes in one line. A cause that the message before it tells already is not
-/// told again, and names out of files bring no line breaks of their own.
+/// An error, its causes and advice, in one line. A cause that the message contains already is not
+/// repeated, and control characters in names from files are escaped.
 fn one_line(error: &anyhow::Error) -> String {
     let mut message = String::new();
     for cause in error.chain().map(ToString::to_string) {
@@ -182,6 +183,9 @@ fn one_line(error: &anyhow::Error) -> String {
         } else if !message.contains(&cause) {
             message = format!("{message}: {cause}");
         }
+    }
+    if let Some(advice) = advise::advice(error) {
+        message = format!("{message}; {advice}");
     }
     let escape = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.into() };
     message.chars().map(escape).collect()

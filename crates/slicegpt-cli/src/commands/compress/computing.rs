@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Result, bail};
 use burn::tensor::DType;
 use clap::{Args, ValueEnum};
+use slicegpt_provenance::Summation;
 use slicegpt_slice::{AnalysisError, Arithmetic, Memory, Settings, Shelf, SliceError};
 
 use crate::device::Target;
@@ -101,11 +102,11 @@ impl Computing {
         self.compute_dtype.name()
     }
 
-    /// The name of what covariances are summed in.
-    pub fn covariance(&self, target: &Target) -> &'static str {
+    /// The arithmetic that covariances are summed in.
+    pub fn covariance(&self, target: &Target) -> Summation {
         match self.arithmetic(target) {
-            Arithmetic::Float64 => "f64",
-            Arithmetic::SplitFloat32 => "split-f32",
+            Arithmetic::Float64 => Summation::F64,
+            Arithmetic::SplitFloat32 => Summation::SplitF32,
         }
     }
 
