@@ -8,7 +8,7 @@ use serde_json::Value;
 use slicegpt_checkpoint::Dtype;
 use slicegpt_core::Widths;
 use slicegpt_models::DecoderSpec;
-use slicegpt_slice::{Grid, Schedule, Split};
+use slicegpt_slice::{Grid, PlanError, Schedule, Split};
 
 use crate::options::positive;
 use crate::size::{parse_bytes, parse_count, show_count, show_percent};
@@ -73,12 +73,11 @@ pub enum Method {
     PerLayer,
 }
 
-impl Method {
-    /// Its name in manifests.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Shared => "shared",
-            Self::PerLayer => "per-layer",
+impl From<Method> for slicegpt_provenance::Method {
+    fn from(method: Method) -> Self {
+        match method {
+            Method::Shared => Self::Shared,
+            Method::PerLayer => Self::PerLayer,
         }
     }
 }
@@ -162,7 +161,9 @@ impl Cut {
             Method::Shared => (per_layer.as_slice(), Method::PerLayer),
         };
         match misfits.iter().find(|(_, given)| *given) {
-            Some((option, _)) => bail!("{option} needs --method {}", other.name()),
+            Some((option, _)) => {
+                bail!("{option} needs --method {}", slicegpt_provenance::Method::from(other))
+            }
             None => Ok(()),
         }
     }
@@ -208,7 +209,11 @@ impl Cut {
             return widths(plan).with_context(|| path.display().to_string());
         }
         let Some(most) = self.most(spec, dtype)? else {
-            return Ok(widths(constant(self.sparsity.unwrap_or(1.0 - KEEP)))?);
+            return widths(constant(self.sparsity.unwrap_or(1.0 - KEEP))).map_err(|error| {
+                let nothing = matches!(error, PlanError::Nothing { .. });
+                let error = anyhow::Error::from(error);
+                if nothing { error.context("lower --sparsity or --round-to") } else { error }
+            });
         };
         let step = self.round_to.unwrap_or(ROUND_TO).max(1);
         let kept = |width: usize| widths(constant(1.0 - width as f64 / spec.hidden_size as f64));

@@ -8,7 +8,7 @@ use burn::tensor::Device;
 use clap::Args;
 use slicegpt_core::{Lanes, TokenBatch};
 use slicegpt_corpus::Samples;
-use slicegpt_device::{DeviceError, Info, Kind, Name};
+use slicegpt_device::{BackendKind, DeviceError, DeviceInfo, DeviceName};
 use slicegpt_models::DecoderSpec;
 
 use crate::estimate;
@@ -22,8 +22,8 @@ use crate::size::{parse_bytes, show_bytes};
 pub struct Running {
     /// Where to compute: cpu, wgpu[:i], vulkan[:i], metal[:i], cuda[:i], or auto, the best one there
     /// is (see `slicegpt devices`)
-    #[arg(long, value_name = "DEVICE", env = "SLICEGPT_DEVICE", default_value = "auto", value_parser = Name::from_str)]
-    device: Name,
+    #[arg(long, value_name = "DEVICE", env = "SLICEGPT_DEVICE", default_value = "auto", value_parser = DeviceName::from_str)]
+    device: DeviceName,
     /// Sequences run at a time, or auto: as many as fit
     #[arg(long, value_name = "N|auto", default_value = "auto")]
     batch_size: BatchSize,
@@ -70,7 +70,7 @@ pub struct Target {
     /// Where tensors live.
     pub device: Device,
     /// What it is.
-    pub info: Info,
+    pub info: DeviceInfo,
     batch_size: BatchSize,
     memory: Option<u64>,
     /// What is being done, for errors.
@@ -79,14 +79,14 @@ pub struct Target {
 
 impl Running {
     /// On `device`, as much at a time as fits.
-    pub fn on(device: Name) -> Self {
+    pub fn on(device: DeviceName) -> Self {
         Self { device, batch_size: BatchSize::Auto, device_memory: None }
     }
 
     /// Opens the device.
     pub fn open(&self) -> Result<Target> {
-        let slicegpt_device::Opened { device, info } = slicegpt_device::open(self.device)?;
-        if self.device == Name::Auto {
+        let slicegpt_device::OpenDevice { device, info } = slicegpt_device::open(self.device)?;
+        if self.device == DeviceName::Auto {
             note(format!("device: {} ({})", info.name, info.model));
         }
         let memory = self.device_memory.or(info.memory_bytes.map(|bytes| bytes / 5 * 4));
@@ -126,7 +126,7 @@ impl Target {
     /// How many sequences of `seqlen` tokens to run at a time.
     pub fn batch_size(&self, spec: &DecoderSpec, seqlen: usize) -> usize {
         let enough = match self.info.name {
-            Name::Device(Kind::Cpu, _) => enough_on_cpu(seqlen),
+            DeviceName::Device(BackendKind::Cpu, _) => enough_on_cpu(seqlen),
             _ => (ENOUGH_TOKENS / seqlen).max(1),
         };
         match (self.batch_size, self.memory) {
@@ -138,7 +138,7 @@ impl Target {
 
     /// Whether tensors on it are in the memory of this process.
     pub fn is_cpu(&self) -> bool {
-        matches!(self.info.name, Name::Device(Kind::Cpu, _))
+        matches!(self.info.name, DeviceName::Device(BackendKind::Cpu, _))
     }
 
     /// Says what is being done, should the device fail at it.

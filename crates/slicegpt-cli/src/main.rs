@@ -173,8 +173,8 @@ fn main() -> ExitCode {
 /// What the last panic said.
 static PANIC: Mutex<String> = Mutex::new(String::new());
 
-/// An error, its causes, and the option that helps, in one line. A cause that is part of the message
-/// before it is not repeated, and control characters in names are escaped.
+/// An error, its causes and advice, in one line. A cause that the message contains already is not
+/// repeated, and control characters in names from files are escaped.
 fn one_line(error: &anyhow::Error) -> String {
     let mut message = String::new();
     for cause in error.chain().map(ToString::to_string) {

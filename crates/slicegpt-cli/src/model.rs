@@ -10,6 +10,7 @@ use slicegpt_checkpoint::{Checkpoint, Dtype};
 use slicegpt_core::{TensorSource, Widths};
 use slicegpt_hub::Need;
 use slicegpt_models::{DecoderSpec, Model, Slicing};
+use slicegpt_provenance::Method;
 
 use crate::hub::{WEIGHTS, located};
 use crate::progress::warn;
@@ -35,10 +36,10 @@ impl Described {
         let at = || directory.join("config.json").display().to_string();
         let mut spec = slicegpt_models::parse(&config).with_context(at)?;
         if let Some(manifest) = manifest.as_ref().filter(|manifest| !manifest.stock) {
-            let shortcuts = match manifest.method.as_str() {
-                "per-layer" => true,
-                "shared" => false,
-                method => {
+            let shortcuts = match &manifest.method {
+                Method::PerLayer => true,
+                Method::Shared => false,
+                Method::Other(method) => {
                     let known = "this version knows shared and per-layer; update slicegpt";
                     bail!("{}: slicing method `{method}` is not known; {known}", at());
                 }
@@ -98,7 +99,8 @@ impl Opened {
     /// The model that `spec` describes, its tensors in `checkpoint`. Every one is looked up, none is read.
     pub fn of(spec: DecoderSpec, checkpoint: Checkpoint) -> Result<Self> {
         let directory = checkpoint.directory().to_path_buf();
-        let model = Model::new(spec.clone(), &checkpoint, slicegpt_device::Opened::cpu().device);
+        let model =
+            Model::new(spec.clone(), &checkpoint, slicegpt_device::OpenDevice::cpu().device);
         let mut used: Vec<String> = Vec::new();
         let mut bytes = 0;
         let mut by_type = [(Dtype::F32, 0), (Dtype::F16, 0), (Dtype::Bf16, 0)];
@@ -160,7 +162,7 @@ impl Opened {
         const ROWS: usize = 16;
         let mut hash = Sha256::new();
         hash.update(self.checkpoint.config().to_string());
-        let device = slicegpt_device::Opened::cpu().device;
+        let device = slicegpt_device::OpenDevice::cpu().device;
         let model = self.model(&device);
         let source = &self.checkpoint;
         for entry in self.spec.entries() {

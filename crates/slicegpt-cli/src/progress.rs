@@ -5,6 +5,7 @@ use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use slicegpt_core::Observer;
 
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 
@@ -44,8 +45,16 @@ pub fn check() -> Result<(), Interrupted> {
     if going_on().is_break() { Err(Interrupted) } else { Ok(()) }
 }
 
-/// A bar of `steps` steps with an estimate of what is left; invisible unless stderr is a terminal.
+/// A bar of `steps` steps with an estimate of the time left; invisible unless stderr is a terminal.
+/// Clones show the same bar.
+#[derive(Clone)]
 pub struct Progress(ProgressBar);
+
+impl Observer for Progress {
+    fn step(&self) -> ControlFlow<()> {
+        self.tick()
+    }
+}
 
 impl Progress {
     /// Starts a bar.

@@ -10,8 +10,8 @@ use std::path::Path;
 use anyhow::{Context, Result, bail};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
-use slicegpt_checkpoint::Calibration;
 use slicegpt_models::DecoderSpec;
+use slicegpt_provenance::{CalibrationRecord, Summation};
 use slicegpt_slice::{Arithmetic, Covariance, Profile, Stages};
 
 use crate::commands::compress::Computing;
@@ -27,18 +27,18 @@ pub struct Origin {
     /// Digest of the dense model.
     pub model: String,
     /// The text.
-    pub calibration: Calibration,
+    pub calibration: CalibrationRecord,
     /// The type the model was run in.
     pub compute_dtype: String,
     /// What covariances were summed in.
-    pub covariance: String,
+    pub covariance: Summation,
 }
 
 impl Origin {
     /// Of the dense model `opened` on text, computed as `computing` says on `target`.
     pub fn new(
         opened: &Opened,
-        calibration: Calibration,
+        calibration: CalibrationRecord,
         computing: &Computing,
         target: &Target,
     ) -> Result<Self> {
@@ -47,7 +47,7 @@ impl Origin {
             model: opened.digest()?,
             calibration,
             compute_dtype: computing.compute_dtype().into(),
-            covariance: computing.covariance(target).into(),
+            covariance: computing.covariance(target),
         })
     }
 }
@@ -185,8 +185,8 @@ fn check(found: &Origin, asked: &Origin) -> Result<()> {
         bail!("the statistics are of another model; run `slicegpt calibrate` on this one");
     }
     if found.calibration.digest != asked.calibration.digest {
-        let of = |calibration: &Calibration| {
-            let Calibration { source, samples, seqlen, .. } = calibration;
+        let of = |calibration: &CalibrationRecord| {
+            let CalibrationRecord { source, samples, seqlen, .. } = calibration;
             format!("{source}, {samples} x {seqlen} tokens")
         };
         bail!(
@@ -197,8 +197,8 @@ fn check(found: &Origin, asked: &Origin) -> Result<()> {
         );
     }
     for (option, found, asked) in [
-        ("--compute-dtype", &found.compute_dtype, &asked.compute_dtype),
-        ("--covariance", &found.covariance, &asked.covariance),
+        ("--compute-dtype", found.compute_dtype.as_str(), asked.compute_dtype.as_str()),
+        ("--covariance", found.covariance.as_str(), asked.covariance.as_str()),
     ] {
         if found != asked {
             bail!("the statistics were computed with {option} {found}, not {asked}; give {found}");

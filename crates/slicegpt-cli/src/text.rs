@@ -91,8 +91,8 @@ impl Cutting {
 }
 
 /// What a manifest says of calibration text from `source`.
-pub fn described(samples: &Samples, source: String) -> slicegpt_checkpoint::Calibration {
-    slicegpt_checkpoint::Calibration {
+pub fn described(samples: &Samples, source: String) -> slicegpt_provenance::CalibrationRecord {
+    slicegpt_provenance::CalibrationRecord {
         source,
         digest: samples.digest(),
         samples: samples.count(),

@@ -67,7 +67,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let peak =
         estimate::peak(spec, args.samples, seqlen, batch_size, args.cut.method == Method::Shared);
     let json = json!({
-        "method": args.cut.method.name(),
+        "method": slicegpt_provenance::Method::from(args.cut.method),
         "nominal_sparsity": args.cut.nominal(),
         "real_reduction": reduction,
         "params_before": before,

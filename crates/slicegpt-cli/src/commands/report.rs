@@ -6,8 +6,9 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
-use slicegpt_checkpoint::{Checkpoint, Dtype, Manifest, Record, Staging};
-use slicegpt_report::{Base, Measured, Model, Report, Run, Score, scores};
+use slicegpt_checkpoint::{Checkpoint, Dtype, Staging};
+use slicegpt_provenance::Manifest;
+use slicegpt_report::{DenseModel, Measured, ModelSummary, Report, Score, SlicedModel, scores};
 
 use crate::card;
 use crate::hub::outlined;
@@ -42,6 +43,10 @@ pub struct Args {
 /// What the page is called until it is put in place.
 const PAGE: &str = "report.html";
 
+/// How to get results, for a page without any.
+const ADVICE: &str = "`compress --eval-text FILE` measures perplexity before and after; `eval ppl`, \
+                      `eval kl` and `eval tasks` with `--json` make files for --results.";
+
 /// How pages of this program begin.
 const MARK: &str = "<meta name=\"generator\" content=\"slicegpt ";
 
@@ -61,7 +66,8 @@ pub fn run(args: Args) -> Result<ExitCode> {
         check_base(base, &runs, &args.directories)?;
     }
     let tool = format!("slicegpt {}", env!("CARGO_PKG_VERSION"));
-    let mut report = Report { title: args.title.clone(), base, runs, tool };
+    let advice = Some(ADVICE.to_string());
+    let mut report = Report { title: args.title.clone(), base, runs, tool, advice };
     for file in &args.results {
         add_results(&mut report, file, &args)?;
     }
@@ -75,7 +81,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
 }
 
 /// A model that was cut, as its directory tells.
-fn sliced(directory: &Path) -> Result<Run> {
+fn sliced(directory: &Path) -> Result<SlicedModel> {
     let at = directory.display();
     let (_, manifest) = Checkpoint::describe(directory)?;
     let Some(manifest) = manifest else {
@@ -85,15 +91,15 @@ fn sliced(directory: &Path) -> Result<Run> {
             Manifest::FILE
         );
     };
-    let record = Record::read(directory)?;
+    let record = Checkpoint::record(directory)?;
     let opened = Opened::open(directory)?;
     let described = Described::read(directory)?;
     let model = model(&opened, card::name(&described));
-    Ok(Run { model, manifest, record, scores: Vec::new() })
+    Ok(SlicedModel { model, manifest, record, scores: Vec::new() })
 }
 
 /// The model that others were made of, as its files' headers tell.
-fn dense(path: &Path) -> Result<Base> {
+fn dense(path: &Path) -> Result<DenseModel> {
     let outline = outlined(path)?;
     let described = Described::read(&outline.directory)?;
     let opened = Opened::open(&outline.directory)?;
@@ -104,17 +110,17 @@ fn dense(path: &Path) -> Result<Base> {
     if opened.checkpoint.manifest().is_some() {
         bail!("--base {}: is itself the output of slicegpt; give the dense model", path.display());
     }
-    Ok(Base { model: model(&opened, name), scores: Vec::new() })
+    Ok(DenseModel { model: model(&opened, name), scores: Vec::new() })
 }
 
-fn model(opened: &Opened, name: String) -> Model {
+fn model(opened: &Opened, name: String) -> ModelSummary {
     let Opened { spec, bytes, dtype, .. } = opened;
-    Model {
+    ModelSummary {
         name,
         model_type: spec.model_type.to_string(),
         hidden_size: spec.hidden_size,
         intermediate_sizes: (0..spec.layers).map(|block| spec.intermediate_size(block)).collect(),
-        depth: spec.depth(),
+        sublayers: spec.depth(),
         parameters: spec.parameters() as u64,
         bytes: *bytes,
         dtype: Dtype::torch_name(*dtype).into(),
@@ -122,7 +128,7 @@ fn model(opened: &Opened, name: String) -> Model {
 }
 
 /// Directories of one name are told apart by their paths.
-fn distinguish(runs: &mut [Run], directories: &[PathBuf]) {
+fn distinguish(runs: &mut [SlicedModel], directories: &[PathBuf]) {
     let names: Vec<String> = runs.iter().map(|run| run.model.name.clone()).collect();
     for (run, directory) in runs.iter_mut().zip(directories) {
         if names.iter().filter(|name| **name == run.model.name).count() > 1 {
@@ -132,7 +138,7 @@ fn distinguish(runs: &mut [Run], directories: &[PathBuf]) {
 }
 
 /// Refuses a base that the runs cannot have been made of.
-fn check_base(base: &Base, runs: &[Run], directories: &[PathBuf]) -> Result<()> {
+fn check_base(base: &DenseModel, runs: &[SlicedModel], directories: &[PathBuf]) -> Result<()> {
     for (run, directory) in runs.iter().zip(directories) {
         let [before, parameters] = [run.manifest.params_before, base.model.parameters];
         if before != parameters {

@@ -17,7 +17,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
 use serde_json::json;
-use slicegpt_device::Name;
+use slicegpt_device::DeviceName;
 use slicegpt_models::DecoderSpec;
 
 use self::capacity::Capacity;
@@ -85,8 +85,8 @@ pub struct Args {
 pub struct Holding {
     /// Where to compute: cpu, wgpu[:i], vulkan[:i], metal[:i], cuda[:i], or auto, the best one there
     /// is (see `slicegpt devices`); several are measured in turn, each model on each
-    #[arg(long = "device", value_name = "DEVICE,..", env = "SLICEGPT_DEVICE", default_value = "auto", value_delimiter = ',', value_parser = Name::from_str)]
-    devices: Vec<Name>,
+    #[arg(long = "device", value_name = "DEVICE,..", env = "SLICEGPT_DEVICE", default_value = "auto", value_delimiter = ',', value_parser = DeviceName::from_str)]
+    devices: Vec<DeviceName>,
     /// Type weights are held in [default: as stored on the processor, float32 elsewhere]
     #[arg(long, value_enum, value_name = "TYPE")]
     weights: Option<DtypeName>,
@@ -112,7 +112,7 @@ impl Holding {
 
     /// The options that say the same.
     fn words(&self) -> Vec<String> {
-        let devices: Vec<String> = self.devices.iter().map(Name::to_string).collect();
+        let devices: Vec<String> = self.devices.iter().map(DeviceName::to_string).collect();
         let mut words = vec!["--device".into(), devices.join(",")];
         if let Some(value) = self.weights.and_then(|weights| weights.to_possible_value()) {
             words.extend(["--weights".into(), value.get_name().into()]);

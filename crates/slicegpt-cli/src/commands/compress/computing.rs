@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use anyhow::{Result, bail};
 use burn::tensor::DType;
 use clap::{Args, ValueEnum};
-use slicegpt_slice::{Arithmetic, Memory, Settings, Shelf, SliceError};
+use slicegpt_provenance::Summation;
+use slicegpt_slice::{AnalysisError, Arithmetic, Memory, Settings, Shelf, SliceError};
 
 use crate::device::Target;
 use crate::options::DtypeName;
@@ -73,12 +74,17 @@ impl Computing {
         })
     }
 
-    /// Adds to an overflow in half precision what to do about it.
+    /// Adds to an overflow in half precision, and to a refit without a solution, what to do about it.
     pub fn advise(&self, error: anyhow::Error) -> anyhow::Error {
-        let overflow = matches!(
-            error.downcast_ref(),
-            Some(SliceError::NotFinite { .. } | SliceError::Embedding(_))
-        );
+        let overflow = match error.downcast_ref() {
+            Some(SliceError::Sublayer { source, .. } | SliceError::Embedding(source)) => {
+                *source == AnalysisError::ActivationsNotFinite
+            }
+            Some(SliceError::Singular { .. }) => {
+                return error.context("raise the lambda of --refit");
+            }
+            _ => matches!(error.downcast_ref(), Some(AnalysisError::ActivationsNotFinite)),
+        };
         let half = |dtype: Option<DtypeName>| dtype == Some(DtypeName::F16);
         let option = match (half(Some(self.compute_dtype)), half(self.stream_dtype)) {
             (true, _) => "--compute-dtype f16",
@@ -96,11 +102,11 @@ impl Computing {
         self.compute_dtype.name()
     }
 
-    /// The name of what covariances are summed in.
-    pub fn covariance(&self, target: &Target) -> &'static str {
+    /// The arithmetic that covariances are summed in.
+    pub fn covariance(&self, target: &Target) -> Summation {
         match self.arithmetic(target) {
-            Arithmetic::Float64 => "f64",
-            Arithmetic::SplitFloat32 => "split-f32",
+            Arithmetic::Float64 => Summation::F64,
+            Arithmetic::SplitFloat32 => Summation::SplitF32,
         }
     }
 

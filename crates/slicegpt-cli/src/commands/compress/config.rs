@@ -1,8 +1,9 @@
 //! The `config.json` of a sliced checkpoint.
 
 use serde_json::{Value, json};
-use slicegpt_checkpoint::{Dtype, Manifest};
+use slicegpt_checkpoint::Dtype;
 use slicegpt_models::{DecoderSpec, portable};
+use slicegpt_provenance::Manifest;
 
 /// The config of the dense model with what slicing changed; where that leaves no model of its family, the
 /// `slicegpt` section too, and what makes transformers find the code that comes with it.
@@ -50,8 +51,8 @@ pub fn sliced(config: &Value, spec: &DecoderSpec, dtype: Dtype, manifest: &Manif
 
 #[cfg(test)]
 mod tests {
-    use slicegpt_checkpoint::Calibration;
     use slicegpt_core::Widths;
+    use slicegpt_provenance::{CalibrationRecord, Method, Orientation};
 
     use super::*;
 
@@ -66,7 +67,7 @@ mod tests {
         let spec = slicegpt_models::parse(&dense).unwrap();
         assert!(spec.tied);
         let widths = Widths::new(vec![6, 6, 8], spec.cuts(), 8).unwrap();
-        let calibration = Calibration {
+        let calibration = CalibrationRecord {
             source: "x".into(),
             digest: "y".into(),
             samples: 1,
@@ -75,7 +76,7 @@ mod tests {
         };
         let manifest = Manifest {
             format: 1,
-            method: "per-layer".into(),
+            method: Method::PerLayer,
             stock: false,
             intermediate_size: None,
             intermediate_sizes: None,
@@ -87,7 +88,7 @@ mod tests {
             real_reduction: 0.1,
             params_before: 10,
             params_after: 9,
-            orientation: "pca".into(),
+            orientation: Orientation::Pca,
             seed: 1,
             calibration,
             tool_version: "t".into(),

@@ -5,8 +5,9 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use serde_json::json;
 use slicegpt_calibrate::Spectrum;
-use slicegpt_checkpoint::{Dtype, Manifest, Record, Staging, copy_companions};
+use slicegpt_checkpoint::{Dtype, Staging, copy_companions};
 use slicegpt_models::portable;
+use slicegpt_provenance::{Manifest, Record};
 
 use super::config;
 use crate::card;

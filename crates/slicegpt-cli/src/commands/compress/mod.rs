@@ -19,10 +19,11 @@ use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
 use serde_json::{Value, json};
 use slicegpt_calibrate::{Orientation, Spectrum};
-use slicegpt_checkpoint::{Dtype, Manifest, Staging, TriedSplit, Writer, Written};
+use slicegpt_checkpoint::{Dtype, Staging, Writer, Written};
 use slicegpt_core::Lanes;
 use slicegpt_corpus::Samples;
 use slicegpt_models::DecoderSpec;
+use slicegpt_provenance::{Manifest, TriedSplit};
 use slicegpt_slice::{Directions, Ridge, Settings, Spectra, Split, Stages, Trial};
 
 pub use self::computing::Computing;
@@ -229,13 +230,13 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let (params_before, params_after) = (spec.parameters() as u64, sliced.parameters() as u64);
     let manifest = Manifest {
         format: Manifest::FORMAT,
-        method: args.cut.method.name().into(),
+        method: args.cut.method.into(),
         stock: sliced.slicing.is_none(),
         widths: (0..sliced.cuts()).map(|cut| sliced.width(cut)).collect(),
         intermediate_size: matches!(wanted, Wanted::Shared { free: None, .. })
             .then_some(sliced.mlp.intermediate_size),
         intermediate_sizes: sliced.slicing.as_ref().and_then(|s| s.intermediate_sizes.clone()),
-        refit: refit.map(|ridge| format!("ridge:{}", ridge.lambda)),
+        refit: refit.map(|ridge| slicegpt_provenance::Refit::Ridge { lambda: ridge.lambda }),
         tried: tried.iter().map(tried_split).collect(),
         imported: None,
         nominal_sparsity: args.cut.nominal(),
@@ -243,8 +244,8 @@ pub fn run(args: Args) -> Result<ExitCode> {
         params_before,
         params_after,
         orientation: match args.orientation {
-            OrientationName::Pca => "pca".into(),
-            OrientationName::Random => "random".into(),
+            OrientationName::Pca => slicegpt_provenance::Orientation::Pca,
+            OrientationName::Random => slicegpt_provenance::Orientation::Random,
         },
         seed: args.calibration.seed,
         calibration: described_text,
@@ -279,7 +280,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
         known.after = Some(after.perplexity);
         amend(&args.out, &described, dtype, &manifest, &record)?;
     }
-    let stages = record.stages.iter().map(|(name, seconds)| (name.clone(), json!(seconds)));
+    let stages = record.stages.iter().map(|(stage, seconds)| (stage.to_string(), json!(seconds)));
     let json = json!({
         "out": args.out.to_string_lossy(),
         "method": manifest.method,
@@ -317,7 +318,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let dash = || "-".to_string();
     let inner: Vec<usize> = (0..spec.layers).map(|block| sliced.intermediate_size(block)).collect();
     let mut rows = vec![
-        ("method", vec![dash(), manifest.method.clone()]),
+        ("method", vec![dash(), manifest.method.to_string()]),
         ("real reduction", vec![dash(), show_percent(manifest.real_reduction)]),
         ("parameters", vec![show_count(params_before), show_count(params_after)]),
         ("bytes", vec![show_bytes(opened.bytes), show_bytes(written.tensor_bytes)]),

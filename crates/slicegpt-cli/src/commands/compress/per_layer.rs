@@ -1,5 +1,7 @@
 //! The method of the paper, one basis per cut: embedding, blocks, head, each read, rewritten and written before the next.
 
+use std::sync::Arc;
+
 use anyhow::{Context, Result};
 use slicegpt_calibrate::{Orientation, Spectrum};
 use slicegpt_checkpoint::{Checkpoint, Writer};
@@ -62,7 +64,7 @@ impl PerLayer<'_> {
             target.doing(format!("block {index}, {size} x {seqlen} tokens at a time"));
             model.block(index).map(fuse).map_err(Failure::new)
         });
-        let tick = &mut || progress.tick();
+        let settings = Settings { observer: Arc::new(progress.clone()), ..settings };
 
         if let Some(ridge) = ridge {
             let arithmetic = settings.arithmetic.unwrap_or_else(|| Arithmetic::of(model.device()));
@@ -81,7 +83,7 @@ impl PerLayer<'_> {
             for (index, block) in blocks.enumerate() {
                 let block = block.map_err(Failure::of)?;
                 let around = widths.block(index, spec.depth());
-                let cut = walk.block_per_cut(block, index, around, orientation, tick);
+                let cut = walk.block_per_cut(block, index, around, orientation);
                 let (block, found) = cut.map_err(|error| Failure::of(error.into()))?;
                 spectra.extend(found);
                 self.write_block(index, &block, writer)?;
@@ -99,7 +101,7 @@ impl PerLayer<'_> {
                 .map_err(Failure::of)?;
         self.write_tables(stream.basis(), writer)?;
         let mut spectra = vec![spectrum];
-        let run = slicegpt_slice::run(stream, blocks, widths, orientation, wanted, tick, |done| {
+        let run = slicegpt_slice::run(stream, blocks, widths, orientation, wanted, |done| {
             spectra.extend(done.spectra);
             self.write_block(done.index, &done.block, writer).map_err(Failure::new)
         });

@@ -2,9 +2,11 @@
 
 use std::path::Path;
 
-use slicegpt_checkpoint::{Dense, Machine, Manifest, PerplexityRecord, Record, SpectrumRecord};
 use slicegpt_device::Host;
 use slicegpt_eval::Perplexity;
+use slicegpt_provenance::{
+    Dense, Machine, Manifest, PerplexityRecord, Record, SpectrumRecord, Stage,
+};
 use slicegpt_slice::Stages;
 
 use super::{Args, Done};
@@ -66,7 +68,7 @@ pub fn machine(args: &Args, target: &Target, batch_size: usize) -> Machine {
         device_model: target.info.model.clone(),
         batch_size,
         compute_dtype: args.computing.compute_dtype().into(),
-        covariance: args.computing.covariance(target).into(),
+        covariance: args.computing.covariance(target),
     }
 }
 
@@ -97,14 +99,14 @@ pub fn perplexity(path: &Path, before: &Perplexity, protocol: String) -> Perplex
 }
 
 /// Seconds by kind of work; the rest of a run is reading, writing and rewriting the tables.
-fn stages(stages: &Stages) -> Vec<(String, f64)> {
+fn stages(stages: &Stages) -> Vec<(Stage, f64)> {
     let Stages { forward, gram, eigen, edit, stream } = stages;
     let named = [
-        ("forward", forward),
-        ("gram", gram),
-        ("eigen", eigen),
-        ("edit", edit),
-        ("stream", stream),
+        (Stage::Forward, forward),
+        (Stage::Gram, gram),
+        (Stage::Eigen, eigen),
+        (Stage::Edit, edit),
+        (Stage::Stream, stream),
     ];
-    named.map(|(name, time)| (name.to_string(), time.as_secs_f64())).into()
+    named.map(|(stage, time)| (stage, time.as_secs_f64())).into()
 }

@@ -1,5 +1,7 @@
 //! One basis for the whole model: what it is cut to, refitted, and how far that is from the dense model.
 
+use std::sync::Arc;
+
 use anyhow::{Context, Result, bail};
 use slicegpt_checkpoint::{Checkpoint, Writer};
 use slicegpt_core::{Basis, Block, Decoder, Head, Norm, SublayerMut, TokenBatch};
@@ -59,7 +61,8 @@ impl Shared<'_> {
         let progress = Progress::start("surveying", spec.layers * spec.depth() * batches.len());
         let signals = self.signals(batches, &[])?;
         let blocks = self.blocks(&progress, batches);
-        let found = profile(signals, settings, blocks, &mut || progress.tick());
+        let settings = Settings { observer: Arc::new(progress.clone()), ..settings };
+        let found = profile(signals, settings, blocks);
         progress.finish();
         let mut found = found.map_err(Failure::of)?;
         // The head is a reader too.
@@ -268,11 +271,12 @@ impl Shared<'_> {
         let signals = self.signals(batches, held_out)?;
         let norm = self.bare_norm()?;
         let basis = frame.basis.clone();
+        let settings = Settings { observer: Arc::new(progress.clone()), ..settings };
         let mut walk =
             PairedPass::begin(signals, settings, basis, &norm, self.ridge).map_err(Failure::of)?;
         for (index, block) in self.blocks(&progress, batches).enumerate() {
             let block = block.map_err(Failure::of)?;
-            let cut = walk.block(block, index, frame.kept.block(index), &mut || progress.tick());
+            let cut = walk.block(block, index, frame.kept.block(index));
             sink(index, cut.map_err(|error| Failure::of(error.into()))?)?;
         }
         progress.finish();
