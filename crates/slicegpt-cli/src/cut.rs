@@ -2,16 +2,15 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use clap::{Args, ValueEnum};
 use serde_json::Value;
 use slicegpt_checkpoint::Dtype;
-use slicegpt_core::Widths;
+use slicegpt_compress::{self as compress, HeadTying, Plan, Size};
 use slicegpt_models::DecoderSpec;
-use slicegpt_slice::{Grid, Schedule, Split};
 
-use crate::options::positive;
-use crate::size::{parse_bytes, parse_count, show_count, show_percent};
+use crate::options::{positive, option};
+use crate::size::{parse_bytes, parse_count};
 
 /// What to cut.
 #[derive(Args, Clone)]
@@ -73,12 +72,11 @@ pub enum Method {
     PerLayer,
 }
 
-impl Method {
-    /// Its name in manifests.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Shared => "shared",
-            Self::PerLayer => "per-layer",
+impl From<Method> for compress::Method {
+    fn from(method: Method) -> Self {
+        match method {
+            Method::Shared => Self::Shared,
+            Method::PerLayer => Self::PerLayer,
         }
     }
 }
@@ -103,261 +101,66 @@ enum MlpWidths {
     Free,
 }
 
-/// What is asked for, of a model.
-pub enum Wanted {
-    /// A width at every cut.
-    PerLayer(Widths),
-    /// One basis.
-    Shared {
-        /// One split, or those of one size, the widest stream first.
-        splits: Vec<Split>,
-        /// Whether the head is the embedding.
-        tied: bool,
-        /// MLP widths differ from block to block, by as many channels at a time; nothing where all are
-        /// alike.
-        free: Option<usize>,
-    },
+impl From<HeadName> for HeadTying {
+    fn from(name: HeadName) -> Self {
+        match name {
+            HeadName::Auto => Self::Auto,
+            HeadName::Tied => Self::Tied,
+            HeadName::Untied => Self::Untied,
+        }
+    }
 }
 
-/// By how much the size may miss what was asked for, as a fraction of the parameters.
-const SLACK: f64 = 0.005;
-
-/// Parameters kept where nothing is asked for.
-const KEEP: f64 = 0.75;
+impl From<MlpWidths> for compress::MlpWidths {
+    fn from(name: MlpWidths) -> Self {
+        match name {
+            MlpWidths::Uniform => Self::Uniform,
+            MlpWidths::Free => Self::Free,
+        }
+    }
+}
 
 impl Cut {
-    /// What is asked for, of the model `spec`, whose weights are written as `dtype`.
-    pub fn wanted(&self, spec: &DecoderSpec, dtype: Dtype) -> Result<Wanted> {
-        self.refuse_misfits()?;
-        match self.method {
-            Method::PerLayer => self.per_layer(spec, dtype).map(Wanted::PerLayer),
-            Method::Shared => self.shared(spec, dtype),
-        }
-    }
-
-    /// The fraction of the stream asked to be cut, where one number says it.
-    pub fn nominal(&self) -> Option<f64> {
-        match (self.sparsity, self.sparsity_end) {
-            (Some(start), Some(end)) => Some((start + end) / 2.0),
-            (sparsity, _) => sparsity,
-        }
-    }
-
-    /// Options that mean nothing with the method.
-    fn refuse_misfits(&self) -> Result<()> {
-        let shared = [
-            ("--hidden-size", self.hidden_size.is_some()),
-            ("--intermediate-size", self.intermediate_size.is_some()),
-            ("--align", self.align.is_some()),
-            ("--head tied", self.head == HeadName::Tied),
-            ("--mlp-widths", self.mlp_widths.is_some()),
-        ];
-        let per_layer = [
-            ("--sparsity-end", self.sparsity_end.is_some()),
-            ("--plan", self.plan.is_some()),
-            ("--slice-head", self.slice_head),
-        ];
-        let (misfits, other) = match self.method {
-            Method::PerLayer => (shared.as_slice(), Method::Shared),
-            Method::Shared => (per_layer.as_slice(), Method::PerLayer),
-        };
-        match misfits.iter().find(|(_, given)| *given) {
-            Some((option, _)) => bail!("{option} needs --method {}", other.name()),
-            None => Ok(()),
-        }
-    }
-
-    /// The parameters to keep, where a size is asked for.
-    fn most(&self, spec: &DecoderSpec, dtype: Dtype) -> Result<Option<u64>> {
-        let before = spec.parameters() as u64;
-        let most = match (self.keep_params, self.target_params, self.target_bytes) {
-            (Some(keep), ..) if !(keep > 0.0 && keep <= 1.0) => {
-                bail!("--keep-params {keep} is not in (0, 1]: it is the fraction to keep")
-            }
-            (Some(keep), ..) => (keep * before as f64).round() as u64,
-            (_, Some(params), _) => params,
-            (_, _, Some(bytes)) => bytes / dtype.size() as u64,
-            (None, None, None) => return Ok(None),
-        };
-        if most > before {
-            bail!(
-                "{} parameters are asked for, but the model has only {}; nothing is to be cut",
-                show_count(most),
-                show_count(before)
-            );
-        }
-        Ok(Some(most))
-    }
-
-    /// Whether no more is to be kept than was asked for.
-    fn is_bound(&self) -> bool {
-        self.target_params.is_some() || self.target_bytes.is_some()
-    }
-
-    fn per_layer(&self, spec: &DecoderSpec, dtype: Dtype) -> Result<Widths> {
-        let constant = |sparsity: f64| Schedule::Linear {
-            start: sparsity,
-            end: self.sparsity_end.unwrap_or(sparsity),
-            round_to: self.round_to.unwrap_or(ROUND_TO),
+    /// The plan, for a model whose weights are written as `dtype`.
+    pub fn plan(&self, dtype: Dtype) -> Result<Plan> {
+        Ok(Plan {
+            method: self.method.into(),
+            size: self.size(dtype)?,
+            round_to: self.round_to,
+            align: self.align,
             slice_head: self.slice_head,
-        };
-        let widths =
-            |schedule: Schedule| schedule.widths(spec.hidden_size, spec.layers, spec.depth());
-        if let Some(path) = &self.plan {
-            let plan = Schedule::Widths(read_plan(path)?);
-            return widths(plan).with_context(|| path.display().to_string());
-        }
-        let Some(most) = self.most(spec, dtype)? else {
-            return Ok(widths(constant(self.sparsity.unwrap_or(1.0 - KEEP)))?);
-        };
-        let step = self.round_to.unwrap_or(ROUND_TO).max(1);
-        let kept = |width: usize| widths(constant(1.0 - width as f64 / spec.hidden_size as f64));
-        let mut best: Option<(u64, Widths)> = None;
-        for width in (step..=spec.hidden_size).step_by(step) {
-            let widths = kept(width)?;
-            let count = spec.sliced(widths.clone()).parameters() as u64;
-            // What is above a bound is only named, where nothing is below.
-            let miss = |count: u64| (self.is_bound() && count > most, count.abs_diff(most));
-            if best.as_ref().is_none_or(|(other, _)| miss(count) < miss(*other)) {
-                best = Some((count, widths));
-            }
-        }
-        let (count, widths) = best.context("--round-to is larger than the hidden size")?;
-        self.check_size(spec, most, count, "--round-to")?;
-        Ok(widths)
+            mlp_widths: self.mlp_widths.map(Into::into),
+            head: self.head.into(),
+            ..Plan::default()
+        })
     }
 
-    /// The widest split that may be taken: all of the model, or with `--align` as much as is a multiple.
-    fn widest(&self, full: Split) -> Result<Split> {
-        let Some(step) = self.align else { return Ok(full) };
-        let Split { width, intermediate } = full;
-        if step > width.min(intermediate) {
-            bail!(
-                "--align {step}: the stream is {width} wide and the MLPs {intermediate}; give less"
-            );
+    /// What `plan` means for the model that `spec` describes.
+    pub fn resolve(&self, plan: &Plan, spec: &DecoderSpec) -> Result<compress::Cut> {
+        let cut = plan.resolve(spec).map_err(|error| anyhow!(error.message(&option)));
+        match &self.plan {
+            Some(path) => cut.with_context(|| path.display().to_string()),
+            None => cut,
         }
-        Ok(Split { width: width / step * step, intermediate: intermediate / step * step })
     }
 
-    fn shared(&self, spec: &DecoderSpec, dtype: Dtype) -> Result<Wanted> {
-        let tied = match self.head {
-            HeadName::Auto => spec.tied,
-            HeadName::Tied if !spec.tied => {
-                bail!("--head tied: the head of this model is not its embedding; use --head auto")
-            }
-            HeadName::Tied => true,
-            HeadName::Untied => false,
-        };
-        let is_free = match self.mlp_widths {
-            Some(widths) => widths == MlpWidths::Free,
-            None => !spec.stays_stock(),
-        };
-        let full = Split { width: spec.hidden_size, intermediate: spec.mlp.intermediate_size };
-        let count = |split: Split| shape(spec, split, tied, is_free).parameters() as u64;
-        let round_to = match self.align.or(self.round_to) {
-            Some(0) => bail!("--round-to is 0: it must be at least 1"),
-            Some(step) => step,
-            // transformers refuses a Llama whose width is no multiple of its heads.
-            None if spec.stays_stock() => lcm(ROUND_TO, spec.attention.heads),
-            None => ROUND_TO,
-        };
-        let before = spec.parameters() as u64;
-        let inner = self.align.unwrap_or_else(|| inner_step(full, before, count));
-        let free = is_free.then_some(inner);
-        let one = |split: Split| Ok(Wanted::Shared { splits: vec![split], tied, free });
-        if self.hidden_size.is_some() || self.intermediate_size.is_some() {
-            let width = self.hidden_size.unwrap_or(full.width);
-            let intermediate = self.intermediate_size.unwrap_or(full.intermediate);
-            for (option, asked, most) in [
-                ("--hidden-size", width, full.width),
-                ("--intermediate-size", intermediate, full.intermediate),
-            ] {
-                if asked > most {
-                    bail!("{option} {asked}: the model is {most} wide there; give less");
+    fn size(&self, dtype: Dtype) -> Result<Option<Size>> {
+        let per_parameter = dtype.size() as u64;
+        let widths = [self.hidden_size, self.intermediate_size];
+        Ok(match (&self.plan, self.keep_params, self.target_params, self.target_bytes) {
+            (Some(path), ..) => Some(Size::PerCut(read_plan(path)?)),
+            (_, Some(keep), ..) => Some(Size::KeepParams(keep)),
+            (_, _, Some(params), _) => Some(Size::TargetParams(params)),
+            (_, _, _, Some(bytes)) => Some(Size::TargetBytes { bytes, per_parameter }),
+            (None, None, None, None) => match (self.sparsity, widths) {
+                (Some(start), _) => Some(Size::Sparsity { start, end: self.sparsity_end }),
+                (None, [None, None]) => None,
+                (None, [hidden_size, intermediate_size]) => {
+                    Some(Size::Widths { hidden_size, intermediate_size })
                 }
-            }
-            return one(Split { width, intermediate });
-        }
-        if let Some(sparsity) = self.sparsity {
-            let schedule =
-                Schedule::Linear { start: sparsity, end: sparsity, round_to, slice_head: true };
-            let width = schedule.widths(full.width, 1, 1)?.head();
-            return one(Split { width, ..full });
-        }
-        let most = self.most(spec, dtype)?.unwrap_or((KEEP * before as f64).round() as u64);
-        let slack = (SLACK * before as f64) as u64;
-        let widest = self.widest(full)?;
-        let grid = Grid { full: widest, step: Split { width: round_to, intermediate: inner } };
-        let mut splits = grid.of_size(most, slack, count);
-        if splits.is_empty() {
-            let nearest = grid.nearest(most, count);
-            self.check_size(spec, most, count(nearest), "--round-to or --align")?;
-            // A hair above what was asked for, which is near enough.
-            splits.push(nearest);
-        }
-        Ok(Wanted::Shared { splits, tied, free })
+            },
+        })
     }
-
-    /// Refuses a size that misses what was asked for. Targets are bounds, a part to be kept is a wish.
-    fn check_size(&self, spec: &DecoderSpec, asked: u64, nearest: u64, option: &str) -> Result<()> {
-        let before = spec.parameters() as f64;
-        let miss = asked.abs_diff(nearest) as f64 / before;
-        if miss <= SLACK && !(self.is_bound() && nearest > asked) {
-            return Ok(());
-        }
-        let reduction = |count: u64| show_percent(1.0 - count as f64 / before);
-        let untied = match spec.tied {
-            true => {
-                " (an untied head adds a matrix as large as the embedding, so that small cuts grow \
-                     the model)"
-            }
-            false => "",
-        };
-        bail!(
-            "no widths keep {} parameters, a reduction of {}; the nearest possible is {}, a reduction of \
-             {}{untied}; ask for that, or change {option}",
-            show_count(asked),
-            reduction(asked),
-            show_count(nearest),
-            reduction(nearest)
-        )
-    }
-}
-
-/// What a model becomes with a split; with free MLP widths, as if they were alike.
-pub fn shape(spec: &DecoderSpec, split: Split, tied: bool, free: bool) -> DecoderSpec {
-    let Split { width, intermediate } = split;
-    match free {
-        true => spec.shared_freely(width, vec![intermediate; spec.layers], tied),
-        false => spec.shared(width, intermediate, tied),
-    }
-}
-
-/// Widths are multiples of this, where nothing is asked for.
-const ROUND_TO: usize = 8;
-
-/// The largest power of two, up to 64, of which one step more or less of MLP width is no more than a
-/// thousandth of the model.
-fn inner_step(full: Split, before: u64, count: impl Fn(Split) -> u64) -> usize {
-    if full.intermediate < 2 {
-        return 1;
-    }
-    let one = count(full) - count(Split { intermediate: full.intermediate - 1, ..full });
-    let steps = std::iter::successors(Some(64), |step| Some(step / 2));
-    steps
-        .take_while(|step| *step > 1)
-        .find(|step| step * 1000 * one as usize <= before as usize)
-        .unwrap_or(1)
-}
-
-fn lcm(a: usize, b: usize) -> usize {
-    let gcd = |mut a: usize, mut b: usize| {
-        while b > 0 {
-            (a, b) = (b, a % b);
-        }
-        a
-    };
-    a / gcd(a, b) * b
 }
 
 fn read_plan(path: &Path) -> Result<Vec<usize>> {

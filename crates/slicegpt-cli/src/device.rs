@@ -1,11 +1,12 @@
 //! Where a command computes, and how much at a time.
 
-use std::cell::RefCell;
 use std::str::FromStr;
+use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Result, anyhow};
 use burn::tensor::Device;
 use clap::Args;
+use slicegpt_compress::Batching;
 use slicegpt_core::{Lanes, TokenBatch};
 use slicegpt_corpus::Samples;
 use slicegpt_device::{DeviceError, Info, Kind, Name};
@@ -74,7 +75,7 @@ pub struct Target {
     batch_size: BatchSize,
     memory: Option<u64>,
     /// What is being done, for errors.
-    doing: RefCell<String>,
+    doing: Mutex<String>,
 }
 
 impl Running {
@@ -90,7 +91,7 @@ impl Running {
             note(format!("device: {} ({})", info.name, info.model));
         }
         let memory = self.device_memory.or(info.memory_bytes.map(|bytes| bytes / 5 * 4));
-        let doing = RefCell::default();
+        let doing = Mutex::default();
         Ok(Target { device, info, batch_size: self.batch_size, memory, doing })
     }
 }
@@ -123,6 +124,12 @@ impl Target {
         Batches { batches, lanes, size }
     }
 
+    /// How sequences of `seqlen` tokens are cut into batches.
+    pub fn batching(&self, spec: &DecoderSpec, seqlen: usize) -> Batching {
+        let lanes = if self.is_cpu() { usize::MAX } else { 1 };
+        Batching { size: self.batch_size(spec, seqlen), lanes }
+    }
+
     /// How many sequences of `seqlen` tokens to run at a time.
     pub fn batch_size(&self, spec: &DecoderSpec, seqlen: usize) -> usize {
         let enough = match self.info.name {
@@ -143,7 +150,7 @@ impl Target {
 
     /// Says what is being done, should the device fail at it.
     pub fn doing(&self, what: String) {
-        *self.doing.borrow_mut() = what;
+        *self.doing.lock().unwrap_or_else(PoisonError::into_inner) = what;
     }
 
     /// Runs `work`; a device whose memory is full, or that is lost, is an error that says at what, and
@@ -153,7 +160,7 @@ impl Target {
             Ok(result) => return result,
             Err(error) => error,
         };
-        let doing = self.doing.borrow();
+        let doing = self.doing.lock().unwrap_or_else(PoisonError::into_inner);
         let at = match doing.as_str() {
             "" => format!("device {}", self.info.name),
             doing => format!("device {}, {doing}", self.info.name),

@@ -8,6 +8,7 @@
 
 mod card;
 mod commands;
+mod computing;
 mod cut;
 mod device;
 #[cfg(test)]
@@ -21,10 +22,11 @@ mod model;
 mod options;
 mod output;
 mod progress;
+mod refit;
 mod size;
 mod spill;
-mod stats;
 mod text;
+mod watch;
 
 use std::process::ExitCode;
 use std::sync::Mutex;

@@ -64,6 +64,11 @@ impl Described {
         Ok(Self { directory, spec, config })
     }
 
+    /// Opens the weights of `model`, which this describes.
+    pub fn open(&self, model: &Path) -> Result<Opened> {
+        Opened::of(self.spec.clone(), Checkpoint::open(&located(model, WEIGHTS)?)?)
+    }
+
     /// The type `config.json` says the weights have; float32 if it does not say.
     pub fn dtype(&self) -> Dtype {
         let name = self.config.get("dtype").or(self.config.get("torch_dtype"));
@@ -90,9 +95,7 @@ pub struct Opened {
 impl Opened {
     /// Opens `model`, a directory or a model of the Hub. Every tensor is looked up, none is read.
     pub fn open(model: &Path) -> Result<Self> {
-        let directory = &located(model, WEIGHTS)?;
-        let Described { spec, .. } = Described::read(directory)?;
-        Self::of(spec, Checkpoint::open(directory)?)
+        Described::read(&located(model, WEIGHTS)?)?.open(model)
     }
 
     /// The model that `spec` describes, its tensors in `checkpoint`. Every one is looked up, none is read.

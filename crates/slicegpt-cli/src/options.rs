@@ -41,3 +41,8 @@ pub fn positive(text: &str) -> Result<usize, String> {
         _ => Err(format!("a whole number from 1 to {MOST} is needed")),
     }
 }
+
+/// The option that sets a field of a library's settings, for its error messages.
+pub fn option(field: &'static str) -> String {
+    format!("--{}", field.replace('_', "-"))
+}

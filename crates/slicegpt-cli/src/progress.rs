@@ -49,11 +49,11 @@ pub struct Progress(ProgressBar);
 
 impl Progress {
     /// Starts a bar.
-    pub fn start(title: &'static str, steps: usize) -> Self {
+    pub fn start(title: &str, steps: usize) -> Self {
         let bar = ProgressBar::with_draw_target(Some(steps as u64), ProgressDrawTarget::stderr());
         let template = "{prefix:>12} {wide_bar} {pos}/{len}  {elapsed_precise} (ETA {eta}) {msg}";
         bar.set_style(ProgressStyle::with_template(template).expect("a valid template"));
-        bar.set_prefix(title);
+        bar.set_prefix(title.to_string());
         Self(bar)
     }
 

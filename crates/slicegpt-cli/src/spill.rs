@@ -4,7 +4,6 @@ use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
-use anyhow::{Context, Result};
 use burn::tensor::{DType, TensorData};
 use slicegpt_slice::Shelf;
 
@@ -26,9 +25,8 @@ struct Place {
 
 impl Spill {
     /// Makes the file in `directory`.
-    pub fn new(directory: &Path) -> Result<Self> {
-        let file = tempfile::tempfile_in(directory)
-            .with_context(|| format!("--spill {}", directory.display()))?;
+    pub fn new(directory: &Path) -> io::Result<Self> {
+        let file = tempfile::tempfile_in(directory)?;
         Ok(Self { file, places: Vec::new(), end: 0 })
     }
 }

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use clap::Args;
+use slicegpt_core::TokenBatch;
 use slicegpt_corpus::{
     Samples, Text, Vocabulary, calibration_samples, evaluation_samples, is_token_file, token_file,
 };
@@ -88,6 +89,12 @@ impl Cutting {
         }
         Ok(samples.clip(length))
     }
+}
+
+/// All sequences of `samples` as one batch.
+pub fn token_batch(samples: &Samples) -> TokenBatch {
+    let (ids, mask) = samples.batches(samples.count().max(1)).next().unwrap_or_default();
+    TokenBatch::new(ids.to_vec(), mask.map(<[bool]>::to_vec), samples.seqlen())
 }
 
 /// What a manifest says of calibration text from `source`.

@@ -20,6 +20,7 @@ const LIBRARIES: &[&str] = &[
     "slicegpt-device",
     "slicegpt-slice",
     "slicegpt-eval",
+    "slicegpt-compress",
     "slicegpt-generate",
     "slicegpt-gguf",
     "slicegpt-serve",
@@ -57,6 +58,19 @@ pub const CRATES: &[CrateRule] = &[
     },
     CrateRule { name: "slicegpt-checkpoint", siblings: &["slicegpt-core"], forbidden: &[] },
     CrateRule { name: "slicegpt-eval", siblings: &["slicegpt-core"], forbidden: &[] },
+    CrateRule {
+        name: "slicegpt-compress",
+        siblings: &[
+            "slicegpt-core",
+            "slicegpt-models",
+            "slicegpt-checkpoint",
+            "slicegpt-invariance",
+            "slicegpt-calibrate",
+            "slicegpt-slice",
+            "slicegpt-eval",
+        ],
+        forbidden: &["clap", "tokenizers"],
+    },
     CrateRule {
         name: "slicegpt-generate",
         siblings: &["slicegpt-core", "slicegpt-corpus", "slicegpt-models"],

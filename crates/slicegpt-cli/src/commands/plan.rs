@@ -6,10 +6,11 @@ use std::process::ExitCode;
 use anyhow::{Result, bail};
 use serde_json::json;
 use slicegpt_checkpoint::Dtype;
+use slicegpt_compress::{self as compress, SharedCut, cut_spec};
 use slicegpt_models::DecoderSpec;
 use slicegpt_slice::Split;
 
-use crate::cut::{Cut, Method, Wanted, shape};
+use crate::cut::{Cut, Method};
 use crate::device::enough_on_cpu;
 use crate::estimate;
 use crate::model::Described;
@@ -50,12 +51,13 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let spec = &described.spec;
     let stored = described.dtype();
     let dtype = args.dtype.map_or(stored, Dtype::from);
-    let (candidates, splits): (Vec<DecoderSpec>, Vec<Split>) = match args.cut.wanted(spec, dtype)? {
-        Wanted::PerLayer(widths) => (vec![spec.sliced(widths)], Vec::new()),
-        Wanted::Shared { splits, tied, free } => {
-            let shared = |split: &Split| shape(spec, *split, tied, free.is_some());
-            (splits.iter().map(shared).collect(), splits)
-        }
+    let plan = args.cut.plan(dtype)?;
+    let cut = args.cut.resolve(&plan, spec)?;
+    let shapes = cut.shapes(spec);
+    let candidates: Vec<DecoderSpec> = shapes.iter().map(|shape| cut_spec(spec, shape)).collect();
+    let splits = match cut {
+        compress::Cut::PerLayer(_) => Vec::new(),
+        compress::Cut::Shared(SharedCut { splits, .. }) => splits,
     };
     let sliced = &candidates[0];
     let widths: Vec<usize> = (0..sliced.cuts()).map(|cut| sliced.width(cut)).collect();
@@ -67,8 +69,8 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let peak =
         estimate::peak(spec, args.samples, seqlen, batch_size, args.cut.method == Method::Shared);
     let json = json!({
-        "method": args.cut.method.name(),
-        "nominal_sparsity": args.cut.nominal(),
+        "method": plan.method.name(),
+        "nominal_sparsity": plan.nominal_sparsity(),
         "real_reduction": reduction,
         "params_before": before,
         "params_after": after,
@@ -92,7 +94,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
         ("bytes", arrow(show_bytes(bytes_before), show_bytes(bytes_after))),
         (
             "nominal sparsity",
-            arrow(String::new(), args.cut.nominal().map_or("-".into(), show_percent)),
+            arrow(String::new(), plan.nominal_sparsity().map_or("-".into(), show_percent)),
         ),
         ("real reduction", arrow(String::new(), show_percent(reduction))),
         ("peak memory (estimate)", arrow(String::new(), show_bytes(peak))),

@@ -2,13 +2,15 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Result, bail};
+use anyhow::{Result, anyhow, bail};
 use burn::tensor::DType;
 use clap::{Args, ValueEnum};
-use slicegpt_slice::{Arithmetic, Memory, Settings, Shelf, SliceError};
+use slicegpt_compress::{self as compress, CompressError, MakeShelf};
+use slicegpt_slice::{Arithmetic, Memory, SliceError};
 
 use crate::device::Target;
-use crate::options::DtypeName;
+use crate::options::{DtypeName, option};
+use crate::progress::Interrupted;
 use crate::spill::Spill;
 
 /// In what to compute.
@@ -43,8 +45,8 @@ enum CovarianceName {
 }
 
 impl Computing {
-    /// What it means on a device; the lanes are those of the batches.
-    pub fn settings(&self, target: &Target) -> Result<Settings> {
+    /// What it means on a device.
+    pub fn on(&self, target: &Target) -> Result<compress::Computing<'_>> {
         let compute = self.compute_dtype.burn();
         let name = target.info.name;
         let missing = match self.compute_dtype {
@@ -60,34 +62,48 @@ impl Computing {
             );
         }
         let waiting = self.stream_dtype.unwrap_or(self.compute_dtype).burn();
-        let shelf: Option<Box<dyn Shelf>> = match &self.spill {
-            Some(directory) => Some(Box::new(Spill::new(directory)?)),
+        let shelf: Option<MakeShelf<'_>> = match &self.spill {
+            Some(directory) => {
+                let make = || Spill::new(directory);
+                // Refused here, and not after the model was read.
+                make().map_err(|error| anyhow!("--spill {}: {error}", directory.display()))?;
+                Some(Box::new(move || Ok(Box::new(make()?))))
+            }
             None if target.is_cpu() && waiting == compute => None,
-            None => Some(Box::new(Memory::default())),
+            None => Some(Box::new(|| Ok(Box::new(Memory::default())))),
         };
-        Ok(Settings {
+        Ok(compress::Computing {
+            batching: None,
             arithmetic: Some(self.arithmetic(target)),
             compute: Some(compute),
             shelf: shelf.map(|shelf| (shelf, waiting)),
-            ..Settings::default()
         })
     }
 
-    /// Adds to an overflow in half precision what to do about it.
-    pub fn advise(&self, error: anyhow::Error) -> anyhow::Error {
-        let overflow = matches!(
-            error.downcast_ref(),
-            Some(SliceError::NotFinite { .. } | SliceError::Embedding(_))
-        );
+    /// An error of a compression with the names of options, and what to do about an overflow in half
+    /// precision.
+    pub fn advise(&self, error: CompressError) -> anyhow::Error {
+        let overflow = match &error {
+            CompressError::Interrupted => return Interrupted.into(),
+            CompressError::Plan(_) | CompressError::Statistics(_) => {
+                return anyhow!(error.message(&option));
+            }
+            CompressError::Slice(error) => {
+                matches!(error, SliceError::NotFinite { .. } | SliceError::Embedding(_))
+            }
+            _ => false,
+        };
+        let error = anyhow::Error::from(error);
         let half = |dtype: Option<DtypeName>| dtype == Some(DtypeName::F16);
         let option = match (half(Some(self.compute_dtype)), half(self.stream_dtype)) {
             (true, _) => "--compute-dtype f16",
             (false, true) => "--stream-dtype f16",
             (false, false) => return error,
         };
-        match overflow {
-            true => error.context(format!("{option} holds numbers to 65504 only; use bf16 or f32")),
-            false => error,
+        if overflow {
+            error.context(format!("{option} holds numbers to 65504 only; use bf16 or f32"))
+        } else {
+            error
         }
     }
 

@@ -34,3 +34,12 @@ impl FromStr for Refit {
         }
     }
 }
+
+impl From<Refit> for slicegpt_compress::Refit {
+    fn from(refit: Refit) -> Self {
+        match refit {
+            Refit::Ridge(ridge) => Self::Ridge(ridge),
+            Refit::None => Self::None,
+        }
+    }
+}
