@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 use slicegpt_core::TensorSource;
+use slicegpt_provenance::{Manifest, ProvenanceError, Record};
 
+use crate::Dtype;
 use crate::error::{CheckpointError, Result};
 use crate::shard::Shard;
-use crate::{Dtype, Manifest};
 
 /// A Hugging Face checkpoint directory, its weights left on disk until they are asked for.
 pub struct Checkpoint {
@@ -59,6 +60,23 @@ impl Checkpoint {
         let config = read_config(directory)?;
         let manifest = read_manifest(directory, &config)?;
         Ok((config, manifest))
+    }
+
+    /// The record of the compression that wrote `directory`, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// If there is one that cannot be read, or that this version does not know.
+    pub fn record(directory: &Path) -> Result<Option<Record>> {
+        let path = directory.join(Record::FILE);
+        let text = match std::fs::read(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(CheckpointError::io(&path)(error)),
+        };
+        Record::parse(&text)
+            .map(Some)
+            .map_err(|error| CheckpointError::Record { path, reason: error.to_string() })
     }
 
     /// Where it is.
@@ -165,19 +183,22 @@ fn read_config(directory: &Path) -> Result<Value> {
 }
 
 fn read_manifest(directory: &Path, config: &Value) -> Result<Option<Manifest>> {
-    let malformed = |path: PathBuf| |reason| CheckpointError::Manifest { path, reason };
+    let malformed = |path: PathBuf| {
+        move |error: ProvenanceError| CheckpointError::Manifest { path, reason: error.to_string() }
+    };
     if let Some(section) = config.get("slicegpt") {
-        let manifest = Manifest::read(section).map_err(malformed(directory.join("config.json")))?;
+        let manifest =
+            Manifest::parse(section).map_err(malformed(directory.join("config.json")))?;
         return Ok(Some(manifest));
     }
     let path = directory.join(Manifest::FILE);
     if !path.is_file() {
         return Ok(None);
     }
-    let section: Value =
-        serde_json::from_str(&std::fs::read_to_string(&path).map_err(CheckpointError::io(&path))?)
-            .map_err(|error| malformed(path.clone())(error.to_string()))?;
-    Manifest::read(&section).map(Some).map_err(malformed(path))
+    let text = std::fs::read_to_string(&path).map_err(CheckpointError::io(&path))?;
+    let section = serde_json::from_str::<Value>(&text).map_err(ProvenanceError::from);
+    let manifest = section.and_then(|section| Manifest::parse(&section));
+    manifest.map(Some).map_err(malformed(path))
 }
 
 /// Opens whatever weights there are, in the order of preference of transformers.
@@ -234,4 +255,18 @@ fn open_sharded(directory: &Path, path: &Path) -> Result<(Vec<Shard>, BTreeMap<S
         index.insert(name.clone(), shard);
     }
     Ok((shards, index))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_that_cannot_be_read_is_refused_by_file() {
+        let directory = tempfile::tempdir().unwrap();
+        assert_eq!(Checkpoint::record(directory.path()).unwrap(), None);
+        std::fs::write(directory.path().join(Record::FILE), "{}").unwrap();
+        let error = Checkpoint::record(directory.path()).unwrap_err().to_string();
+        assert!(error.contains("slicegpt-report.json: `format` is missing"), "{error}");
+    }
 }

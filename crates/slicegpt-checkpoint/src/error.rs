@@ -3,8 +3,6 @@
 use std::io;
 use std::path::PathBuf;
 
-use crate::Dtype;
-
 pub(crate) type Result<T> = std::result::Result<T, CheckpointError>;
 
 /// What is wrong with a checkpoint, and what to do.
@@ -49,53 +47,12 @@ pub enum CheckpointError {
     Type { path: PathBuf, name: String, found: String },
     #[error("{}: tensor `{name}` holds a NaN or an infinity; the checkpoint is damaged", path.display())]
     NotFinite { path: PathBuf, name: String },
-    #[error("tensor `{name}` does not fit {dtype}: {value:e} is out of its range{}", advice(*dtype))]
-    Overflow { name: String, dtype: Dtype, value: f32 },
     #[error("{}: {reason}", path.display())]
     Reference { path: PathBuf, reason: String },
     #[error("{}: the slicegpt section: {reason}", path.display())]
     Manifest { path: PathBuf, reason: String },
     #[error("{}: {reason}", path.display())]
     Record { path: PathBuf, reason: String },
-    #[error(
-        "{}: exists and is not empty; choose another --out, or pass --force to replace it",
-        .0.display()
-    )]
-    OutputExists(PathBuf),
-    #[error("{}: exists and is not a directory; choose another --out", .0.display())]
-    OutputIsFile(PathBuf),
-    #[error("{}: lies in the directory of a model; choose another place", .0.display())]
-    InsideModel(PathBuf),
-    #[error("{}: is a directory; name a file", .0.display())]
-    OutputIsDirectory(PathBuf),
-    #[error(
-        "{}: not replaced, because it is no checkpoint of ours ({}); --force replaces those only, \
-         choose another --out",
-        .0.display(),
-        .1
-    )]
-    OutputIsForeign(PathBuf, String),
-    #[error(
-        "{}: cannot be put in place: {reason}; the output is complete in {}, move it from there",
-        path.display(),
-        kept.display()
-    )]
-    NotRenamed { path: PathBuf, kept: PathBuf, reason: String },
-    #[error("{}: is there and is no file; a file is written, choose another path", .0.display())]
-    OutputIsNoFile(PathBuf),
-    #[error(
-        "{}: the output may not be the input, or lie inside it, or hold it; choose another --out",
-        .0.display()
-    )]
-    OutputIsInput(PathBuf),
-}
-
-/// bfloat16 has the range of float32: what does not fit one does not fit the other.
-fn advice(dtype: Dtype) -> &'static str {
-    match dtype {
-        Dtype::F16 => "; use --dtype bf16 or --dtype f32",
-        Dtype::Bf16 | Dtype::F32 => "; the checkpoint's weights are too large to be combined",
-    }
 }
 
 impl CheckpointError {

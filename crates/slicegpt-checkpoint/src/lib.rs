@@ -8,23 +8,15 @@
 //! This crate refuses to know models and passes: to it a tensor is a name, a shape and a type.
 
 mod checkpoint;
-mod copy;
 mod dtype;
 mod error;
-mod manifest;
+mod output;
 mod pickle;
-mod record;
 mod reference;
 mod shard;
-mod staging;
-mod writer;
 
 pub use checkpoint::Checkpoint;
-pub use copy::{copy_companions, is_companion};
 pub use dtype::Dtype;
 pub use error::CheckpointError;
-pub use manifest::{Calibration, Manifest, TriedSplit};
-pub use record::{Dense, Machine, PerplexityRecord, Record, SpectrumRecord};
-pub use reference::{Reference, Sizes};
-pub use staging::{Staging, lies_in};
-pub use writer::{Writer, Written};
+pub use output::{OutputError, Staging, Writer, Written, copy_companions, is_companion, lies_in};
+pub use reference::Reference;

@@ -1,8 +1,9 @@
 //! The model card of a sliced checkpoint.
 
 use serde_json::Value;
-use slicegpt_checkpoint::{Dtype, Manifest, Record};
+use slicegpt_checkpoint::Dtype;
 use slicegpt_hub::ModelId;
+use slicegpt_provenance::{Manifest, Method, Record};
 
 use crate::model::Described;
 use crate::size::{show_bytes, show_count, show_percent};
@@ -69,10 +70,10 @@ pub fn card(
     };
     let nominal = row(
         "nominal sparsity (fraction of the stream cut)",
-        match (manifest.nominal_sparsity, manifest.method.as_str()) {
+        match (manifest.nominal_sparsity, &manifest.method) {
             (Some(nominal), _) => Some(show_percent(nominal)),
-            (None, "per-layer") => Some("set by a plan file or a size".into()),
-            (None, _) => None,
+            (None, Method::PerLayer) => Some("set by a plan file or a size".into()),
+            (None, Method::Shared | Method::Other(_)) => None,
         },
     );
     let inner = manifest
@@ -83,13 +84,14 @@ pub fn card(
         format!("{} of {}", sizes.join(", "), described.spec.mlp.intermediate_size)
     });
     let inner = row("MLP width", inner.or(own));
-    let refit = row("refit towards the dense model", manifest.refit.clone());
-    let stream = match manifest.method.as_str() {
-        "shared" => format!(
+    let refit =
+        row("refit towards the dense model", manifest.refit.as_ref().map(ToString::to_string));
+    let stream = match &manifest.method {
+        Method::Shared => format!(
             "Width of the stream: {} of {}, in one basis for the whole model.",
             manifest.widths[0], described.spec.hidden_size
         ),
-        _ => format!(
+        Method::PerLayer | Method::Other(_) => format!(
             "Width of the stream at every cut (embedding, then after every sublayer), of {}: {}.",
             described.spec.hidden_size,
             widths.join(", ")
@@ -182,7 +184,7 @@ fn energy(manifest: &Manifest, record: &Record) -> Option<(&'static str, String)
     let kept = |lost: f64| format!("{:.2} %", 100.0 * (1.0 - lost));
     match record.spectra.as_slice() {
         [] => None,
-        [one] if manifest.method == "shared" => Some((
+        [one] if manifest.method == Method::Shared => Some((
             "energy of the normalised stream in as many leading directions as were kept (calibration text)",
             kept(one.lost),
         )),

@@ -6,6 +6,7 @@ use anyhow::{Result, anyhow, bail};
 use burn::tensor::DType;
 use clap::{Args, ValueEnum};
 use slicegpt_compress::{self as compress, CompressError, MakeShelf};
+use slicegpt_provenance::Summation;
 use slicegpt_slice::{Arithmetic, Memory, SliceError};
 
 use crate::device::Target;
@@ -112,11 +113,11 @@ impl Computing {
         self.compute_dtype.name()
     }
 
-    /// The name of what covariances are summed in.
-    pub fn covariance(&self, target: &Target) -> &'static str {
+    /// The arithmetic that covariances are summed in.
+    pub fn covariance(&self, target: &Target) -> Summation {
         match self.arithmetic(target) {
-            Arithmetic::Float64 => "f64",
-            Arithmetic::SplitFloat32 => "split-f32",
+            Arithmetic::Float64 => Summation::F64,
+            Arithmetic::SplitFloat32 => Summation::SplitF32,
         }
     }
 

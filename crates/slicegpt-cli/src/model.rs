@@ -10,6 +10,7 @@ use slicegpt_checkpoint::{Checkpoint, Dtype};
 use slicegpt_core::{TensorSource, Widths};
 use slicegpt_hub::Need;
 use slicegpt_models::{DecoderSpec, Model, Slicing};
+use slicegpt_provenance::Method;
 
 use crate::hub::{WEIGHTS, located};
 use crate::progress::warn;
@@ -35,10 +36,10 @@ impl Described {
         let at = || directory.join("config.json").display().to_string();
         let mut spec = slicegpt_models::parse(&config).with_context(at)?;
         if let Some(manifest) = manifest.as_ref().filter(|manifest| !manifest.stock) {
-            let shortcuts = match manifest.method.as_str() {
-                "per-layer" => true,
-                "shared" => false,
-                method => {
+            let shortcuts = match &manifest.method {
+                Method::PerLayer => true,
+                Method::Shared => false,
+                Method::Other(method) => {
                     let known = "this version knows shared and per-layer; update slicegpt";
                     bail!("{}: slicing method `{method}` is not known; {known}", at());
                 }

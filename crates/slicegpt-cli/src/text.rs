@@ -98,8 +98,8 @@ pub fn token_batch(samples: &Samples) -> TokenBatch {
 }
 
 /// What a manifest says of calibration text from `source`.
-pub fn described(samples: &Samples, source: String) -> slicegpt_checkpoint::Calibration {
-    slicegpt_checkpoint::Calibration {
+pub fn described(samples: &Samples, source: String) -> slicegpt_provenance::CalibrationRecord {
+    slicegpt_provenance::CalibrationRecord {
         source,
         digest: samples.digest(),
         samples: samples.count(),

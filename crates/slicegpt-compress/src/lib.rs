@@ -59,7 +59,9 @@ mod sink;
 mod statistics;
 mod tables;
 
-pub use checkpoint::{ByName, Shards, TensorSink, cut_spec};
+pub use checkpoint::{
+    About, ByName, Shards, TensorSink, cut_spec, finish_checkpoint, sliced_config,
+};
 pub use computing::{Batches, Batching, Computing, MakeShelf};
 pub use count::Counted;
 pub use error::CompressError;

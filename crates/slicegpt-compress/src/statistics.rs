@@ -10,7 +10,7 @@ use std::io::Write;
 use safetensors::tensor::{Dtype, Metadata, SafeTensors, TensorInfo, TensorView};
 use serde::{Deserialize, Serialize};
 use slicegpt_calibrate::{Arithmetic, Covariance, NotFinite};
-use slicegpt_checkpoint::Calibration;
+use slicegpt_provenance::{CalibrationRecord, Summation};
 use slicegpt_slice::{Stages, Survey};
 
 use crate::Dimensions;
@@ -23,11 +23,11 @@ pub struct Origin {
     /// A digest of the dense model.
     pub model: String,
     /// The text.
-    pub calibration: Calibration,
+    pub calibration: CalibrationRecord,
     /// The type the model was run in.
     pub compute_dtype: String,
     /// What covariances were summed in.
-    pub covariance: String,
+    pub covariance: Summation,
 }
 
 impl Origin {
@@ -53,9 +53,9 @@ pub enum StatisticsError {
     /// They are those of other text.
     Calibration {
         /// The text of the statistics.
-        found: Box<Calibration>,
+        found: Box<CalibrationRecord>,
         /// The text given.
-        asked: Box<Calibration>,
+        asked: Box<CalibrationRecord>,
     },
     /// They were computed in another type.
     Type {
@@ -87,7 +87,7 @@ impl StatisticsError {
             }
             Self::Calibration { found, asked } => {
                 let [found, asked] = [found, asked].map(|calibration| {
-                    let Calibration { source, samples, seqlen, .. } = calibration.as_ref();
+                    let CalibrationRecord { source, samples, seqlen, .. } = calibration.as_ref();
                     format!("{source}, {samples} x {seqlen} tokens")
                 });
                 let [calibration, samples, seqlen, seed] =
@@ -254,11 +254,11 @@ fn check(found: &Origin, asked: &Origin) -> Result<(), StatisticsError> {
         return Err(StatisticsError::Calibration { found, asked });
     }
     for (field, found, asked) in [
-        ("compute_dtype", &found.compute_dtype, &asked.compute_dtype),
-        ("covariance", &found.covariance, &asked.covariance),
+        ("compute_dtype", found.compute_dtype.as_str(), asked.compute_dtype.as_str()),
+        ("covariance", found.covariance.as_str(), asked.covariance.as_str()),
     ] {
         if found != asked {
-            let [found, asked] = [found, asked].map(Clone::clone);
+            let [found, asked] = [found, asked].map(String::from);
             return Err(StatisticsError::Type { field, found, asked });
         }
     }

@@ -1,6 +1,6 @@
 //! All models beside each other: tables with a column for each.
 
-use slicegpt_checkpoint::Record;
+use slicegpt_provenance::Record;
 
 use crate::columns::{Column, Kind, columns, labels};
 use crate::curves::curves;
@@ -23,7 +23,7 @@ pub fn sections(report: &Report) -> Result<Vec<Section>, ReportError> {
     size.row("type of weights", each(&|column| column.dtype.clone()));
     size.row("stream width", each(&|column| column.hidden.clone()));
     size.row("MLP width", each(&|column| column.intermediate.clone()));
-    size.row("method", of_run(&|run| Some(run.manifest.method.clone())));
+    size.row("method", of_run(&|run| Some(run.manifest.method.to_string())));
     size.row(
         "nominal sparsity of the stream",
         of_run(&|run| run.manifest.nominal_sparsity.map(show_percent)),

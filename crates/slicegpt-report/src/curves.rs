@@ -1,5 +1,7 @@
 //! What was measured, over the sizes of the models.
 
+use slicegpt_provenance::Method;
+
 use crate::ReportError;
 use crate::columns::{Column, Kind, labels};
 use crate::figure::{Line, Lines, colour, hex, lines};
@@ -84,9 +86,9 @@ struct Curve {
 /// A curve for each dense model, method and label that has two sizes at least.
 fn curves_of(columns: &[Column<'_>], kind: Kind, wanted: impl Fn(&str) -> bool) -> Vec<Curve> {
     let runs = || columns.iter().filter_map(|column| Some((column, column.run?)));
-    let mut groups: Vec<(usize, &str)> = Vec::new();
+    let mut groups: Vec<(usize, &Method)> = Vec::new();
     for (column, run) in runs() {
-        let group = (column.dense, run.manifest.method.as_str());
+        let group = (column.dense, &run.manifest.method);
         if !groups.contains(&group) {
             groups.push(group);
         }
@@ -101,7 +103,7 @@ fn curves_of(columns: &[Column<'_>], kind: Kind, wanted: impl Fn(&str) -> bool) 
         }
         for (dense, method) in &groups {
             let inside = |column: &&Column<'_>| match column.run {
-                Some(run) => column.dense == *dense && run.manifest.method == *method,
+                Some(run) => column.dense == *dense && run.manifest.method == **method,
                 None => column.dense == *dense,
             };
             let mut points: Vec<(f64, f64)> = columns

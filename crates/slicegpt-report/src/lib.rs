@@ -22,7 +22,7 @@ pub use error::ReportError;
 pub use numbers::{show_bytes, show_count, show_percent};
 pub use results::{Measured, Score, scores};
 
-use slicegpt_checkpoint::{Manifest, Record};
+use slicegpt_provenance::{Manifest, Record};
 
 /// What a checkpoint is, by its config and the headers of its files.
 #[derive(Clone, Debug, PartialEq)]

@@ -1,6 +1,6 @@
 //! [`Names`]: what texts are called, so that different ones are never taken for one.
 
-use slicegpt_checkpoint::PerplexityRecord;
+use slicegpt_provenance::PerplexityRecord;
 
 use crate::columns::Kind;
 use crate::results::Text;

@@ -1,6 +1,6 @@
 //! One model: what was cut where, the spectra, where the time went, and how to make it again.
 
-use slicegpt_checkpoint::{Manifest, Record, SpectrumRecord};
+use slicegpt_provenance::{Manifest, Method, Record, SpectrumRecord, Stage};
 
 use crate::figure::{Bars, Line, Lines, along, bars, colour, hex, lines};
 use crate::numbers::show_number;
@@ -41,7 +41,7 @@ fn made(run: &Run) -> Table {
     let manifest = &run.manifest;
     let mut table = Table::new("How it was cut", Vec::new());
     table.fact("model type", run.model.model_type.clone());
-    table.fact("method", manifest.method.clone());
+    table.fact("method", manifest.method.to_string());
     table.fact(
         "checkpoint",
         match manifest.stock {
@@ -49,13 +49,13 @@ fn made(run: &Run) -> Table {
             false => "with the code that runs it".to_string(),
         },
     );
-    table.fact("refit towards the dense model", manifest.refit.clone());
+    table.fact("refit towards the dense model", manifest.refit.as_ref().map(ToString::to_string));
     match &manifest.imported {
         Some(file) => {
             table.fact("imported from", format!("{file}, of the reference implementation"))
         }
         None => {
-            table.fact("orientation", manifest.orientation.clone());
+            table.fact("orientation", manifest.orientation.to_string());
             table.fact(
                 "calibration",
                 format!(
@@ -106,7 +106,10 @@ fn widths(run: &Run) -> Result<Vec<Chart>, ReportError> {
 fn spectra(run: &Run, record: &Record) -> Result<Vec<Chart>, ReportError> {
     let all = &record.spectra;
     let [first, ..] = all.as_slice() else { return Ok(Vec::new()) };
-    let is_one = run.manifest.method == "shared";
+    let is_one = match run.manifest.method {
+        Method::Shared => true,
+        Method::PerLayer | Method::Other(_) => false,
+    };
     let position = |index: usize| match all.len() {
         1 => 0.0,
         count => index as f64 / (count - 1) as f64,
@@ -241,13 +244,13 @@ fn time(record: &Record) -> Table {
         table.row(name, vec![Some(format!("{seconds:.2}")), Some(show_percent(part))]);
     };
     for (stage, seconds) in &record.stages {
-        let name = match stage.as_str() {
-            "forward" => "running the model",
-            "gram" => "summing covariances",
-            "eigen" => "eigenvectors",
-            "edit" => "rewriting weights",
-            "stream" => "moving signals",
-            other => other,
+        let name = match stage {
+            Stage::Forward => "running the model",
+            Stage::Gram => "summing covariances",
+            Stage::Eigen => "eigenvectors",
+            Stage::Edit => "rewriting weights",
+            Stage::Stream => "moving signals",
+            Stage::Other(name) => name,
         };
         row(name, *seconds);
     }
@@ -266,7 +269,7 @@ fn machine(record: &Record) -> Table {
     table.fact("system", machine.system.clone());
     table.fact("device", format!("{} ({})", machine.device, machine.device_model));
     table.fact("model run in", machine.compute_dtype.clone());
-    table.fact("covariances summed in", machine.covariance.clone());
+    table.fact("covariances summed in", machine.covariance.to_string());
     table.fact("sequences at a time", machine.batch_size.to_string());
     table.fact("peak memory of the cut", record.peak_rss_bytes.map(show_bytes));
     table

@@ -1,8 +1,9 @@
 //! The page: whole, closed in itself, the same every time, and safe whatever names hold.
 
 use serde_json::json;
-use slicegpt_checkpoint::{
-    Calibration, Dense, Machine, Manifest, PerplexityRecord, Record, SpectrumRecord, TriedSplit,
+use slicegpt_provenance::{
+    CalibrationRecord, Dense, Machine, Manifest, PerplexityRecord, Record, SpectrumRecord,
+    TriedSplit,
 };
 use slicegpt_report::{Base, Model, Report, Run, Score, scores};
 
@@ -86,7 +87,7 @@ fn run(name: &str, method: &str, widths: &[usize], gone: f64) -> Run {
         params_after: parameters,
         orientation: "pca".into(),
         seed: 1,
-        calibration: Calibration {
+        calibration: CalibrationRecord {
             source: name.into(),
             digest: "d".into(),
             samples: 1,

@@ -13,6 +13,7 @@ pub struct CrateRule {
 const LIBRARIES: &[&str] = &[
     "slicegpt-core",
     "slicegpt-models",
+    "slicegpt-provenance",
     "slicegpt-checkpoint",
     "slicegpt-invariance",
     "slicegpt-calibrate",
@@ -56,7 +57,16 @@ pub const CRATES: &[CrateRule] = &[
         siblings: &["slicegpt-core", "slicegpt-calibrate"],
         forbidden: &[],
     },
-    CrateRule { name: "slicegpt-checkpoint", siblings: &["slicegpt-core"], forbidden: &[] },
+    CrateRule {
+        name: "slicegpt-provenance",
+        siblings: &[],
+        forbidden: &["burn", "faer", "safetensors", "tokenizers"],
+    },
+    CrateRule {
+        name: "slicegpt-checkpoint",
+        siblings: &["slicegpt-core", "slicegpt-provenance"],
+        forbidden: &[],
+    },
     CrateRule { name: "slicegpt-eval", siblings: &["slicegpt-core"], forbidden: &[] },
     CrateRule {
         name: "slicegpt-compress",
@@ -98,7 +108,7 @@ pub const CRATES: &[CrateRule] = &[
     },
     CrateRule {
         name: "slicegpt-report",
-        siblings: &["slicegpt-checkpoint"],
+        siblings: &["slicegpt-provenance"],
         forbidden: &["burn", "faer", "safetensors", "tokenizers"],
     },
     CrateRule { name: "slicegpt-cli", siblings: LIBRARIES, forbidden: &[] },

@@ -5,12 +5,11 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
 use serde_json::json;
-use slicegpt_checkpoint::{
-    Calibration, Checkpoint, Dtype, Manifest, Reference, Staging, Writer, is_companion,
-};
+use slicegpt_checkpoint::{Checkpoint, Dtype, Reference, Staging, Writer, is_companion};
 use slicegpt_core::{TensorSource, Widths};
 use slicegpt_hub::Need;
 use slicegpt_models::{DecoderSpec, Kind, Part};
+use slicegpt_provenance::{CalibrationRecord, Manifest, Method, Orientation};
 
 use crate::commands::compress::finish;
 use crate::commands::plan::refuse_sliced;
@@ -60,9 +59,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let checkpoint = Checkpoint::of_file(described.config.clone(), &reference.weights)?;
     let dense = &described.spec;
     let widths = widths(dense, &checkpoint)?;
-    if let Some(sizes) = &reference.sizes {
-        sizes.check(dense.hidden_size, dense.layers, dense.depth(), &widths)?;
-    }
+    reference.check_sizes(dense.hidden_size, dense.layers, dense.depth(), &widths)?;
     let at = || reference.weights.display().to_string();
     let widths = Widths::new(widths, dense.cuts(), dense.hidden_size).with_context(at)?;
     let mut sliced = dense.sliced(widths);
@@ -86,7 +83,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let file = reference.weights.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let manifest = Manifest {
         format: Manifest::FORMAT,
-        method: "per-layer".into(),
+        method: Method::PerLayer,
         stock: false,
         widths: (0..sliced.cuts()).map(|cut| sliced.width(cut)).collect(),
         intermediate_size: None,
@@ -98,9 +95,9 @@ pub fn run(args: Args) -> Result<ExitCode> {
         real_reduction: 1.0 - after as f64 / before as f64,
         params_before: before,
         params_after: after,
-        orientation: "unknown".into(),
+        orientation: Orientation::Unknown,
         seed: 0,
-        calibration: Calibration {
+        calibration: CalibrationRecord {
             source: "unknown".into(),
             digest: String::new(),
             samples: 0,

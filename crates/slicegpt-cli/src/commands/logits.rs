@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Result, bail};
-use slicegpt_checkpoint::{CheckpointError, Dtype, Staging, Writer};
+use slicegpt_checkpoint::{Dtype, Staging, Writer};
 use slicegpt_eval::{EvalError, logits};
 
 use crate::commands::ppl::eval_error;
@@ -52,10 +52,17 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let progress = Progress::start("running", batches.len() * opened.spec.layers);
     target.run(|| {
         let model = opened.model(&target.device);
+        let mut unwritten = None;
         let written = logits(&model, &batches, &lanes, &mut || progress.tick(), |values| {
-            writer.write("logits", &values).map_err(EvalError::<CheckpointError>::from)
+            writer.write("logits", &values).map_err(|error| {
+                unwritten = Some(error);
+                EvalError::Interrupted
+            })
         });
-        written.map_err(|error| eval_error(error, &args.model))
+        match unwritten {
+            Some(error) => Err(error.into()),
+            None => written.map_err(|error| eval_error(error, &args.model)),
+        }
     })?;
     progress.finish();
     let written = writer.finish()?;

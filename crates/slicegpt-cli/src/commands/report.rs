@@ -6,7 +6,8 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
-use slicegpt_checkpoint::{Checkpoint, Dtype, Manifest, Record, Staging};
+use slicegpt_checkpoint::{Checkpoint, Dtype, Staging};
+use slicegpt_provenance::Manifest;
 use slicegpt_report::{Base, Measured, Model, Report, Run, Score, scores};
 
 use crate::card;
@@ -85,7 +86,7 @@ fn sliced(directory: &Path) -> Result<Run> {
             Manifest::FILE
         );
     };
-    let record = Record::read(directory)?;
+    let record = Checkpoint::record(directory)?;
     let opened = Opened::open(directory)?;
     let described = Described::read(directory)?;
     let model = model(&opened, card::name(&described));

@@ -1,6 +1,9 @@
 //! Models of the zoo, with weights in a checkpoint, as decoders to compress: their tables and sizes,
 //! and the tensors of the result by name.
 
+mod config;
+mod directory;
+mod manifest;
 mod shards;
 mod tensors;
 
@@ -10,6 +13,9 @@ use burn::tensor::Device;
 use slicegpt_core::TensorSource;
 use slicegpt_models::{DecoderSpec, Model};
 
+pub use self::config::sliced_config;
+pub use self::directory::finish_checkpoint;
+pub use self::manifest::About;
 pub use self::shards::Shards;
 pub use self::tensors::{ByName, TensorSink};
 use crate::{Dimensions, Intermediate, Shape, Table, Tables};

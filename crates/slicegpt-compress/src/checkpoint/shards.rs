@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use slicegpt_checkpoint::{CheckpointError, Dtype, Writer, Written};
+use slicegpt_checkpoint::{OutputError, Dtype, Writer, Written};
 
 use super::TensorSink;
 
@@ -29,21 +29,21 @@ impl<'a> Shards<'a> {
     /// # Panics
     ///
     /// If a tensor is missing.
-    pub fn finish(self) -> Result<Written, CheckpointError> {
+    pub fn finish(self) -> Result<Written, OutputError> {
         self.writer.expect("a compression has begun").finish()
     }
 }
 
 impl TensorSink for Shards<'_> {
-    type Error = CheckpointError;
+    type Error = OutputError;
 
-    fn begin(&mut self, tensors: Vec<(String, Vec<usize>)>) -> Result<(), CheckpointError> {
+    fn begin(&mut self, tensors: Vec<(String, Vec<usize>)>) -> Result<(), OutputError> {
         let writer = Writer::create(self.directory, tensors, self.dtype, self.max_shard_size)?;
         self.writer = Some(writer);
         Ok(())
     }
 
-    fn write(&mut self, name: &str, values: &[f32]) -> Result<(), CheckpointError> {
+    fn write(&mut self, name: &str, values: &[f32]) -> Result<(), OutputError> {
         self.writer.as_mut().expect("tensors were announced").write(name, values)
     }
 }

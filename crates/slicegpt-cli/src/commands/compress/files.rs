@@ -5,10 +5,10 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use serde_json::json;
 use slicegpt_calibrate::Spectrum;
-use slicegpt_checkpoint::{Dtype, Manifest, Record, Staging, copy_companions};
-use slicegpt_models::portable;
+use slicegpt_checkpoint::{Dtype, Staging};
+use slicegpt_compress::finish_checkpoint;
+use slicegpt_provenance::{Manifest, Record};
 
-use super::config;
 use crate::card;
 use crate::model::Described;
 use crate::output::{check_ours, says};
@@ -45,7 +45,7 @@ pub fn finish(
     manifest: &Manifest,
     record: Option<&Record>,
 ) -> Result<()> {
-    copy_companions(&described.directory, staging.path())?;
+    let Described { directory, config, .. } = described;
     let write = |name: &str, text: String| {
         let path = staging.path().join(name);
         std::fs::write(&path, text).with_context(|| path.display().to_string())
@@ -54,16 +54,7 @@ pub fn finish(
     if let Some(record) = record {
         write(Record::FILE, record.to_json())?;
     }
-    match manifest.stock {
-        true => write(Manifest::FILE, serde_json::to_string_pretty(&manifest.to_json())? + "\n")?,
-        false => {
-            for (name, code) in portable::PYTHON {
-                write(name, code.into())?;
-            }
-        }
-    }
-    let config = config::sliced(&described.config, sliced, dtype, manifest);
-    write("config.json", serde_json::to_string_pretty(&config)? + "\n")
+    Ok(finish_checkpoint(directory, staging.path(), config, sliced, dtype, manifest)?)
 }
 
 /// Writes anew to the finished checkpoint `out` what became known after it was put in place: each file by

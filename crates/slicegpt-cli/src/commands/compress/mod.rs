@@ -1,6 +1,5 @@
 //! `slicegpt compress`: slice a checkpoint.
 
-mod config;
 mod files;
 mod prepared;
 mod summary;

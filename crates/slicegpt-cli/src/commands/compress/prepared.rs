@@ -5,14 +5,14 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use anyhow::{Context, Result, anyhow};
-use slicegpt_calibrate::Spectrum;
-use slicegpt_checkpoint::{Calibration, Dtype, Staging};
+use slicegpt_checkpoint::{Dtype, Staging};
 use slicegpt_compress::{
     Axes, ByName, Compressed, Compression, Cut, Origin, Plan, SharedCut, Shards, Size,
     read_statistics,
 };
 use slicegpt_corpus::Samples;
 use slicegpt_eval::Perplexity;
+use slicegpt_provenance::CalibrationRecord;
 
 use super::Args;
 use super::files::{SPECTRA, amend, finish, stage_spectra, write_spectra};
@@ -42,7 +42,7 @@ pub struct Prepared<'a> {
     spectra: Option<Staging>,
     evaluation: Option<Samples>,
     samples: Samples,
-    pub calibration: Calibration,
+    pub calibration: CalibrationRecord,
     pub batch_size: usize,
 }
 
@@ -102,7 +102,7 @@ impl<'a> Prepared<'a> {
         }
         let Self { args, described, staging, spectra, evaluation, target, dtype, .. } = self;
         let (manifest, record) = (&summary.manifest, Some(&summary.record));
-        finish(&staging, &described, made.sliced, dtype, manifest, record)?;
+        finish(&staging, &described, &made.sliced, dtype, manifest, record)?;
         if let Some(staging) = &spectra {
             write_spectra(&staging.path().join(SPECTRA), &made.compressed.spectra)?;
         }
@@ -184,7 +184,7 @@ impl<'a> Prepared<'a> {
 /// What the statistics of a model on some text are computed from.
 pub fn origin(
     opened: &Opened,
-    calibration: Calibration,
+    calibration: CalibrationRecord,
     computing: &crate::computing::Computing,
     target: &Target,
 ) -> Result<Origin> {
@@ -193,7 +193,7 @@ pub fn origin(
         model: opened.digest()?,
         calibration,
         compute_dtype: computing.compute_dtype().into(),
-        covariance: computing.covariance(target).into(),
+        covariance: computing.covariance(target),
     })
 }
 

@@ -4,14 +4,15 @@
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
-use slicegpt_checkpoint::{
-    Dense, Machine, Manifest, PerplexityRecord, Record, SpectrumRecord, TriedSplit, Written,
-};
-use slicegpt_compress::{Axes, Compressed};
+use slicegpt_checkpoint::Written;
+use slicegpt_compress::{About, Compressed};
 use slicegpt_device::Host;
 use slicegpt_eval::Perplexity;
 use slicegpt_models::DecoderSpec;
-use slicegpt_slice::{Split, Stages, Tried};
+use slicegpt_provenance::{
+    Dense, Machine, Manifest, PerplexityRecord, Record, SpectrumRecord, Stage,
+};
+use slicegpt_slice::Stages;
 
 use super::prepared::Prepared;
 use crate::card;
@@ -90,7 +91,7 @@ impl Summary {
     /// As one JSON object.
     pub fn json(&self) -> Value {
         let Self { manifest, record, .. } = self;
-        let stages = record.stages.iter().map(|(name, seconds)| (name.clone(), json!(seconds)));
+        let stages = record.stages.iter().map(|(stage, seconds)| (stage.to_string(), json!(seconds)));
         json!({
             "out": self.out.to_string_lossy(),
             "method": manifest.method,
@@ -134,7 +135,7 @@ impl Summary {
         let Dense { hidden_size, intermediate_size, bytes, .. } = &record.dense;
         let params = [manifest.params_before, manifest.params_after].map(show_count);
         let mut rows = vec![
-            ("method", vec![dash(), manifest.method.clone()]),
+            ("method", vec![dash(), manifest.method.to_string()]),
             ("real reduction", vec![dash(), show_percent(manifest.real_reduction)]),
             ("parameters", params.into()),
             ("bytes", vec![show_bytes(*bytes), show_bytes(record.bytes)]),
@@ -161,37 +162,13 @@ impl Summary {
 }
 
 fn manifest(prepared: &Prepared<'_>, made: &Made) -> Manifest {
-    let Prepared { args, plan, opened, .. } = prepared;
-    let Made { compressed, sliced, .. } = made;
-    let [params_before, params_after] = [&opened.spec, sliced].map(|spec| spec.parameters() as u64);
-    let own = sliced.slicing.as_ref().and_then(|slicing| slicing.intermediate_sizes.clone());
-    let tried = |tried: &Tried| {
-        let Tried { split: Split { width, intermediate }, loss } = *tried;
-        TriedSplit { hidden_size: width, intermediate_size: intermediate, kl: loss }
-    };
-    Manifest {
-        format: Manifest::FORMAT,
-        method: plan.method.name().into(),
-        stock: sliced.slicing.is_none(),
-        widths: (0..sliced.cuts()).map(|cut| sliced.width(cut)).collect(),
-        intermediate_size: (!compressed.shape.shortcuts && own.is_none())
-            .then_some(sliced.mlp.intermediate_size),
-        intermediate_sizes: own,
-        refit: compressed.refit.map(|ridge| format!("ridge:{}", ridge.lambda)),
-        tried: compressed.tried.iter().map(tried).collect(),
-        imported: None,
-        nominal_sparsity: plan.nominal_sparsity(),
-        real_reduction: 1.0 - params_after as f64 / params_before as f64,
-        params_before,
-        params_after,
-        orientation: match plan.orientation {
-            Axes::Pca => "pca".into(),
-            Axes::Random => "random".into(),
-        },
-        seed: args.calibration.seed,
+    made.compressed.manifest(&About {
+        dense: &prepared.opened.spec,
+        sliced: &made.sliced,
+        plan: &prepared.plan,
         calibration: prepared.calibration.clone(),
         tool_version: format!("slicegpt {}", env!("CARGO_PKG_VERSION")),
-    }
+    })
 }
 
 /// All of it, but for the perplexity, which is known later.
@@ -244,19 +221,19 @@ fn machine(prepared: &Prepared<'_>) -> Machine {
         device_model: target.info.model.clone(),
         batch_size: prepared.batch_size,
         compute_dtype: args.computing.compute_dtype().into(),
-        covariance: args.computing.covariance(target).into(),
+        covariance: args.computing.covariance(target),
     }
 }
 
 /// Seconds by kind of work; the rest of a run is reading, writing and rewriting the tables.
-fn stages(stages: &Stages) -> Vec<(String, f64)> {
+fn stages(stages: &Stages) -> Vec<(Stage, f64)> {
     let Stages { forward, gram, eigen, edit, stream } = stages;
     let named = [
-        ("forward", forward),
-        ("gram", gram),
-        ("eigen", eigen),
-        ("edit", edit),
-        ("stream", stream),
+        (Stage::Forward, forward),
+        (Stage::Gram, gram),
+        (Stage::Eigen, eigen),
+        (Stage::Edit, edit),
+        (Stage::Stream, stream),
     ];
-    named.map(|(name, time)| (name.to_string(), time.as_secs_f64())).into()
+    named.map(|(stage, time)| (stage, time.as_secs_f64())).into()
 }

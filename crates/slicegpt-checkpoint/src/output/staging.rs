@@ -1,13 +1,12 @@
 //! [`Staging`]: an output directory that appears by rename, or not at all.
 
 use std::fs;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
-use crate::copy::is_companion;
-use crate::error::{CheckpointError, Result};
-use crate::{Manifest, Record};
+use super::error::{OutputError, Result};
+use super::place::{check_apart, check_free, check_is_file, lies_in, resolve};
 
 /// A temporary directory beside the output, which becomes the output on [`Staging::commit`] and
 /// vanishes when dropped before.
@@ -64,11 +63,11 @@ impl Staging {
     pub fn check_file(path: &Path, model: &Path) -> Result<()> {
         check_is_file(path)?;
         if lies_in(path, model)? {
-            return Err(CheckpointError::InsideModel(path.into()));
+            return Err(OutputError::InsideModel(path.into()));
         }
         let resolved = resolve(path)?;
         let parent = resolved.parent().unwrap_or(&resolved);
-        fs::read_dir(parent).map_err(CheckpointError::io(path))?;
+        fs::read_dir(parent).map_err(OutputError::io(path))?;
         Ok(())
     }
 
@@ -80,12 +79,12 @@ impl Staging {
         made.reverse();
         // From here on, dropping it cleans up.
         let mut staging = Self { temporary: None, out: absolute.clone(), may_replace, made };
-        fs::create_dir_all(&parent).map_err(CheckpointError::io(&parent))?;
+        fs::create_dir_all(&parent).map_err(OutputError::io(&parent))?;
         let name = absolute.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let temporary = tempfile::Builder::new()
             .prefix(&format!(".{name}.partial-"))
             .tempdir_in(&parent)
-            .map_err(CheckpointError::io(&parent))?;
+            .map_err(OutputError::io(&parent))?;
         staging.temporary = Some(temporary);
         Ok(staging)
     }
@@ -106,7 +105,7 @@ impl Staging {
     /// If something else is there now, or the rename fails; the file is then kept where the error says.
     pub fn commit_file(mut self, name: &str) -> Result<()> {
         let put = self.check_still_free().and_then(|()| {
-            fs::rename(self.path().join(name), &self.out).map_err(CheckpointError::io(&self.out))
+            fs::rename(self.path().join(name), &self.out).map_err(OutputError::io(&self.out))
         });
         put.map_err(|error| self.kept(&error))?;
         self.made.clear();
@@ -138,8 +137,8 @@ impl Staging {
                 let aside = tempfile::Builder::new()
                     .prefix(".slicegpt-replaced-")
                     .tempdir_in(parent)
-                    .map_err(CheckpointError::io(parent))?;
-                fs::rename(out, aside.path().join("old")).map_err(CheckpointError::io(out))?;
+                    .map_err(OutputError::io(parent))?;
+                fs::rename(out, aside.path().join("old")).map_err(OutputError::io(out))?;
                 Some(aside)
             }
             Err(_) => None,
@@ -150,7 +149,7 @@ impl Staging {
                 let aside = aside.keep();
                 let _ = fs::rename(aside.join("old"), out).and_then(|()| fs::remove_dir(&aside));
             }
-            CheckpointError::io(out)(source)
+            OutputError::io(out)(source)
         })
     }
 
@@ -159,21 +158,21 @@ impl Staging {
         match self.may_replace {
             Replaces::Directory { force } => check_free(&self.out, force),
             Replaces::File { was_there: false } if self.out.exists() => {
-                Err(CheckpointError::OutputExists(self.out.clone()))
+                Err(OutputError::Exists(self.out.clone()))
             }
             Replaces::File { .. } => check_is_file(&self.out),
         }
     }
 
     /// The work is done: it must not be lost for want of a name.
-    fn kept(&mut self, why: &CheckpointError) -> CheckpointError {
+    fn kept(&mut self, why: &OutputError) -> OutputError {
         let kept = self.temporary.take().map(TempDir::keep).unwrap_or_default();
         self.made.clear();
         // It names the output itself.
         let reason = why.to_string();
         let out = format!("{}: ", self.out.display());
         let reason = reason.strip_prefix(&out).unwrap_or(&reason).to_string();
-        CheckpointError::NotRenamed { path: self.out.clone(), kept, reason }
+        OutputError::NotRenamed { path: self.out.clone(), kept, reason }
     }
 }
 
@@ -197,105 +196,14 @@ fn open_to_others(path: &Path) -> Result<()> {
         let mode = fs::create_dir(&probe)
             .and_then(|()| fs::metadata(&probe))
             .map(|metadata| metadata.permissions().mode())
-            .map_err(CheckpointError::io(&probe))?;
-        fs::remove_dir(&probe).map_err(CheckpointError::io(&probe))?;
+            .map_err(OutputError::io(&probe))?;
+        fs::remove_dir(&probe).map_err(OutputError::io(&probe))?;
         fs::set_permissions(path, fs::Permissions::from_mode(mode))
-            .map_err(CheckpointError::io(path))?;
+            .map_err(OutputError::io(path))?;
     }
     #[cfg(not(unix))]
     let _ = path;
     Ok(())
-}
-
-/// Whether `path` leads into `directory`, or to it; neither need exist.
-///
-/// # Errors
-///
-/// If the current directory is not known.
-pub fn lies_in(path: &Path, directory: &Path) -> Result<bool> {
-    Ok(resolve(path)?.starts_with(resolve(directory)?))
-}
-
-/// `path` without `.`, `..` and links, also where its end does not exist yet.
-fn resolve(path: &Path) -> Result<PathBuf> {
-    let absolute = std::path::absolute(path).map_err(CheckpointError::io(path))?;
-    let mut resolved = PathBuf::new();
-    for component in absolute.components() {
-        match component {
-            Component::ParentDir => {
-                resolved.pop();
-            }
-            other => resolved.push(other),
-        }
-        // A link may lead anywhere, and `..` after it goes up from there.
-        if let Ok(real) = resolved.canonicalize() {
-            resolved = real;
-        }
-    }
-    Ok(resolved)
-}
-
-/// Refuses an output that is, holds or lies inside the input.
-fn check_apart(out: &Path, input: Option<&Path>) -> Result<()> {
-    if let Some(input) = input {
-        let input = input.canonicalize().map_err(CheckpointError::io(input))?;
-        let resolved = resolve(out)?;
-        if resolved.starts_with(&input) || input.starts_with(&resolved) {
-            return Err(CheckpointError::OutputIsInput(out.into()));
-        }
-    }
-    Ok(())
-}
-
-/// Refuses to put a file in the place of anything else: a directory, a device, a pipe.
-fn check_is_file(out: &Path) -> Result<()> {
-    match out.metadata() {
-        Ok(there) if there.is_dir() => Err(CheckpointError::OutputIsDirectory(out.into())),
-        Ok(there) if !there.is_file() => Err(CheckpointError::OutputIsNoFile(out.into())),
-        _ => Ok(()),
-    }
-}
-
-/// Refuses an output directory that may not be replaced.
-fn check_free(out: &Path, force: bool) -> Result<()> {
-    let Ok(metadata) = out.symlink_metadata() else { return Ok(()) };
-    if !metadata.is_dir() {
-        return Err(CheckpointError::OutputIsFile(out.into()));
-    }
-    let empty = fs::read_dir(out).map_err(CheckpointError::io(out))?.next().is_none();
-    match (empty, force) {
-        (true, _) => Ok(()),
-        (false, false) => Err(CheckpointError::OutputExists(out.into())),
-        (false, true) if !out.join("config.json").is_file() => {
-            Err(CheckpointError::OutputIsForeign(out.into(), "config.json is missing".into()))
-        }
-        (false, true) => match foreign(out)? {
-            Some(name) => {
-                Err(CheckpointError::OutputIsForeign(out.into(), format!("it holds {name}")))
-            }
-            None => Ok(()),
-        },
-    }
-}
-
-/// The first entry of `directory` that no checkpoint of ours would hold.
-fn foreign(directory: &Path) -> Result<Option<String>> {
-    let io = || CheckpointError::io(directory);
-    for entry in fs::read_dir(directory).map_err(io())? {
-        let entry = entry.map_err(io())?;
-        let name = entry.file_name().to_string_lossy().into_owned();
-        let weights = name.starts_with("model")
-            && (name.ends_with(".safetensors") || name.ends_with(".safetensors.index.json"));
-        let known = ["config.json", "README.md", Manifest::FILE, Record::FILE]
-            .contains(&name.as_str())
-            // The code that comes with what is no model of its family.
-            || name.ends_with("_slicegpt.py");
-        let file = entry.file_type().map_err(io())?.is_file();
-        if !file || !(weights || known || is_companion(&name)) {
-            return Ok(Some(name));
-        }
-    }
-    Ok(None)
 }
 
 #[cfg(test)]
@@ -331,13 +239,10 @@ mod tests {
             assert_eq!(fs::read_to_string(out.join("config.json")).unwrap(), round);
             assert_eq!(entries(parent.path()), 1);
         }
-        assert!(matches!(Staging::new(&out, None, false), Err(CheckpointError::OutputExists(_))));
+        assert!(matches!(Staging::new(&out, None, false), Err(OutputError::Exists(_))));
         fs::remove_file(out.join("config.json")).unwrap();
         fs::write(out.join("thesis.tex"), "").unwrap();
-        assert!(matches!(
-            Staging::new(&out, None, true),
-            Err(CheckpointError::OutputIsForeign(..))
-        ));
+        assert!(matches!(Staging::new(&out, None, true), Err(OutputError::IsForeign(..))));
     }
 
     /// While the work was done, someone else made something of that name.
@@ -349,7 +254,7 @@ mod tests {
         fs::create_dir(&out).unwrap();
         fs::write(out.join("thesis.tex"), "").unwrap();
         let error = staging.commit().unwrap_err();
-        let CheckpointError::NotRenamed { kept, .. } = &error else { panic!("{error}") };
+        let OutputError::NotRenamed { kept, .. } = &error else { panic!("{error}") };
         assert!(kept.join("config.json").is_file() && out.join("thesis.tex").is_file());
         assert!(error.to_string().contains("move it from there"), "{error}");
 
@@ -358,7 +263,7 @@ mod tests {
         fs::write(staging.path().join("new"), "new").unwrap();
         fs::write(&file, "other").unwrap();
         let error = staging.commit_file("new").unwrap_err();
-        let CheckpointError::NotRenamed { kept, .. } = &error else { panic!("{error}") };
+        let OutputError::NotRenamed { kept, .. } = &error else { panic!("{error}") };
         assert_eq!(fs::read_to_string(kept.join("new")).unwrap(), "new");
         assert_eq!(fs::read_to_string(&file).unwrap(), "other");
         // What was there when it began is replaced.
@@ -374,7 +279,7 @@ mod tests {
         let (_parent, input) = parent();
         fs::create_dir(&input).unwrap();
         let refused = Staging::for_file(Path::new("/dev/null"), &input);
-        assert!(matches!(refused, Err(CheckpointError::OutputIsNoFile(_))));
+        assert!(matches!(refused, Err(OutputError::IsNoFile(_))));
     }
 
     #[test]
@@ -384,7 +289,7 @@ mod tests {
         for out in [input.clone(), input.join("sliced"), parent.path().into(), input.join("../out")]
         {
             let refused = Staging::new(&out, Some(&input), true);
-            assert!(matches!(refused, Err(CheckpointError::OutputIsInput(_))), "{}", out.display());
+            assert!(matches!(refused, Err(OutputError::IsInput(_))), "{}", out.display());
         }
     }
 }

@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use safetensors::tensor::{Metadata, TensorInfo};
 use serde_json::json;
 
+use super::error::{OutputError, Result};
 use crate::Dtype;
-use crate::error::{CheckpointError, Result};
 
 /// Writes a checkpoint's weights, tensor by tensor, in any order, whole or in pieces.
 pub struct Writer {
@@ -105,7 +105,7 @@ impl Writer {
         let mut header = serde_json::to_vec(&metadata).expect("names and numbers only");
         header.resize(header.len().next_multiple_of(8), b' ');
 
-        let io = || CheckpointError::io(path.clone());
+        let io = || OutputError::io(path.clone());
         let mut file = File::create_new(&path).map_err(io())?;
         file.write_all(&(header.len() as u64).to_le_bytes()).map_err(io())?;
         file.write_all(&header).map_err(io())?;
@@ -131,13 +131,13 @@ impl Writer {
     pub fn write(&mut self, name: &str, values: &[f32]) -> Result<()> {
         let slot = self.tensors.get_mut(name).unwrap_or_else(|| panic!("`{name}` not announced"));
         assert!(values.len() <= slot.missing, "`{name}` is longer than announced");
-        let bytes = self.dtype.narrow(values).map_err(|value| CheckpointError::Overflow {
+        let bytes = self.dtype.narrow(values).map_err(|value| OutputError::Overflow {
             name: name.into(),
             dtype: self.dtype,
             value,
         })?;
         let (path, file) = &mut self.shards[slot.shard];
-        let io = || CheckpointError::io(path.clone());
+        let io = || OutputError::io(path.clone());
         file.seek(SeekFrom::Start(slot.next)).map_err(io())?;
         file.write_all(&bytes).map_err(io())?;
         slot.next += bytes.len() as u64;
@@ -160,7 +160,7 @@ impl Writer {
         }
         let mut files = Vec::new();
         for (path, file) in &self.shards {
-            file.sync_all().map_err(CheckpointError::io(path))?;
+            file.sync_all().map_err(OutputError::io(path))?;
             let name = path.file_name().expect("made from a name above");
             files.push(name.to_string_lossy().into_owned());
         }
@@ -174,7 +174,7 @@ impl Writer {
             });
             let path = self.directory.join("model.safetensors.index.json");
             let text = serde_json::to_string_pretty(&index).expect("names and numbers only");
-            std::fs::write(&path, text + "\n").map_err(CheckpointError::io(path))?;
+            std::fs::write(&path, text + "\n").map_err(OutputError::io(path))?;
         }
         Ok(Written { files, tensor_bytes })
     }

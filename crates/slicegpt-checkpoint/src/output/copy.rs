@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::error::{CheckpointError, Result};
+use super::error::{OutputError, Result};
 
 /// How the names of tokenizer, generation and licence files begin, in lower case.
 const COMPANIONS: &[&str] = &[
@@ -31,14 +31,14 @@ pub fn is_companion(name: &str) -> bool {
 ///
 /// If a file cannot be read or written.
 pub fn copy_companions(from: &Path, to: &Path) -> Result<()> {
-    for entry in std::fs::read_dir(from).map_err(CheckpointError::io(from))? {
-        let source = entry.map_err(CheckpointError::io(from))?.path();
+    for entry in std::fs::read_dir(from).map_err(OutputError::io(from))? {
+        let source = entry.map_err(OutputError::io(from))?.path();
         let Some(name) = source.file_name() else { continue };
         if source.is_file() && is_companion(&name.to_string_lossy()) {
             // Contents, not permissions: a read-only download must not make a read-only output.
-            let bytes = std::fs::read(&source).map_err(CheckpointError::io(&source))?;
+            let bytes = std::fs::read(&source).map_err(OutputError::io(&source))?;
             let target = to.join(name);
-            std::fs::write(&target, bytes).map_err(CheckpointError::io(&target))?;
+            std::fs::write(&target, bytes).map_err(OutputError::io(&target))?;
         }
     }
     Ok(())
