@@ -53,7 +53,7 @@ impl Counted {
         let mut sublayers = Vec::new();
         for index in 0..decoder.blocks() {
             let block = decoder.block(index)?;
-            sublayers.extend((0..block.depth()).map(|index| SublayerSizes::of(&block, index)));
+            sublayers.extend((0..block.sublayers()).map(|index| SublayerSizes::of(&block, index)));
         }
         Ok(Self {
             hidden_size: norm.hidden_size,
@@ -62,7 +62,7 @@ impl Counted {
             is_tied: decoder.is_tied(),
             head_bias: decoder.head_bias()?.is_some(),
             norm: Vectors::of(&norm),
-            sublayers_per_block: decoder.depth(),
+            sublayers_per_block: decoder.sublayers_per_block(),
             sublayers,
             blocks: decoder.blocks(),
         })
@@ -87,7 +87,7 @@ impl SublayerSizes {
                 |linear: &Linear| (linear.weight.dims()[dimension], linear.bias.is_some());
             linears.into_iter().map(size).collect()
         };
-        let prunable = block.inner(index).into_iter().map(|inner| (inner.writer, inner.readers));
+        let prunable = block.prunable(index).into_iter().map(|inner| (inner.writer, inner.readers));
         Self {
             norm: Vectors::of(norm),
             readers: sizes(readers, 1),

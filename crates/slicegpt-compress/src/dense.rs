@@ -35,7 +35,7 @@ impl<'a, D: Tables> Dense<'a, D> {
 
     /// The number of sublayers of all blocks.
     pub fn sublayers(&self) -> usize {
-        self.decoder.blocks() * self.decoder.depth()
+        self.decoder.blocks() * self.decoder.sublayers_per_block()
     }
 
     /// The norm of the fused model.

@@ -54,7 +54,7 @@ impl<D: Tables> Shared<'_, D> {
     pub fn last_norm(&self, head: &HeadEdit) -> Norm {
         let norm = self.dense.bare_norm();
         match &head.weight {
-            Some(weight) => norm.weighed(weight, &self.dense.decoder.device()),
+            Some(weight) => norm.with_weight(weight, &self.dense.decoder.device()),
             None => norm,
         }
     }
@@ -92,11 +92,11 @@ impl<D: Tables> Shared<'_, D> {
         norm.centers = frame.centers;
         if frame.shape.rms_norms {
             let (bare, width) = (self.dense.bare_norm(), frame.split.width);
-            let stock = bare.stock_weight(width);
+            let stock = bare.rms_weight(width);
             let weight = head.weight.clone().unwrap_or_else(|| vec![1.0; width]);
             let weight: Vec<f64> = weight.into_iter().map(|x| x * stock).collect();
             let device = self.dense.decoder.device();
-            norm = Norm::bare(width, bare.stock_eps(width)).weighed(&weight, &device);
+            norm = Norm::bare(width, bare.rms_eps(width)).with_weight(&weight, &device);
         }
         sink.norm(&norm).map_err(CompressError::sink)?;
         let bias = self.head_rows(head, |rows| {

@@ -5,7 +5,7 @@ use slicegpt_calibrate::{Covariance, Orientation, Spectrum, principal};
 use slicegpt_core::{Basis, TokenBatch, Widths};
 use slicegpt_invariance::TableEdit;
 use slicegpt_slice::{
-    Arithmetic, Batch, ReaderFit, Ridge, Settings, SliceError, Spectra, Stages, Stream, Walk,
+    Arithmetic, Batch, ReaderFit, Ridge, Settings, SliceError, Spectra, Stages, Stream, PairedPass,
 };
 
 use crate::dense::Dense;
@@ -86,10 +86,10 @@ impl<D: Tables> PerLayer<'_, D> {
         dense.rewrite_embeddings(&self.embedding_edit(&basis), sink)?;
         let mut spectra = vec![spectrum];
         let signals = dense.signals(batches, &[]);
-        let mut walk = Walk::begin(signals, settings, basis, &dense.bare_norm(), Some(ridge))?;
+        let mut walk = PairedPass::begin(signals, settings, basis, &dense.bare_norm(), Some(ridge))?;
         dense.observer.begin("slicing", 2 * dense.sublayers() * batches.len());
         for (index, block) in dense.blocks(batches).enumerate() {
-            let around = widths.block(index, dense.decoder.depth());
+            let around = widths.block(index, dense.decoder.sublayers_per_block());
             let tick = &mut || dense.observer.step();
             let (block, found) = walk.block_per_cut(block?, index, around, orientation, tick)?;
             spectra.extend(found);

@@ -2,7 +2,7 @@
 
 use slicegpt_calibrate::{Directions, Ridge, Spectrum};
 use slicegpt_core::{Observer, TokenBatch, Unobserved};
-use slicegpt_slice::{Spectra, Stages, Survey, Tried};
+use slicegpt_slice::{Spectra, Stages, Profile, Trial};
 
 use crate::computing::{Batches, Computing};
 use crate::dense::Dense;
@@ -33,7 +33,7 @@ pub struct Compressed {
     /// where the model has one basis.
     pub spectra: Vec<Spectrum>,
     /// The splits between stream and MLPs that were measured, the best first.
-    pub tried: Vec<Tried>,
+    pub tried: Vec<Trial>,
     /// How linears were refitted, if they were.
     pub refit: Option<Ridge>,
     /// Where the time went; the rest is reading, writing, embedding and head.
@@ -71,7 +71,7 @@ impl<'a, D: Tables> Compression<'a, D> {
     pub fn cut<S: Sink<D::Block>>(
         &self,
         cut: &Cut,
-        statistics: Option<Survey>,
+        statistics: Option<Profile>,
         tokens: &TokenBatch,
         sink: &mut S,
     ) -> Result<Compressed> {
@@ -103,7 +103,7 @@ impl<'a, D: Tables> Compression<'a, D> {
     /// # Errors
     ///
     /// If a part cannot be read, a signal is not finite, or the observer cancels.
-    pub fn statistics(&self, tokens: &TokenBatch) -> Result<Survey> {
+    pub fn statistics(&self, tokens: &TokenBatch) -> Result<Profile> {
         let dense = Dense::new(self.decoder, self.observer)?;
         let Batches { batches, lanes } = self.computing.batches(tokens, &self.decoder.device());
         statistics(&dense, &batches, self.computing.settings(&lanes)?)
@@ -112,7 +112,7 @@ impl<'a, D: Tables> Compression<'a, D> {
     fn shared<S: Sink<D::Block>>(
         &self,
         cut: &SharedCut,
-        known: Option<Survey>,
+        known: Option<Profile>,
         tokens: &TokenBatch,
         sink: &mut S,
     ) -> Result<Compressed> {
@@ -122,21 +122,21 @@ impl<'a, D: Tables> Compression<'a, D> {
         let ridge = self.plan.ridge();
         let pass = Shared { dense: &dense, dimensions: dimensions.as_ref(), cut, ridge };
         let Batches { batches, lanes } = computing.batches(tokens, &self.decoder.device());
-        let survey = match known {
-            Some(survey) => survey,
+        let profile = match known {
+            Some(profile) => profile,
             None => statistics(&dense, &batches, computing.settings(&lanes)?)?,
         };
         let directions = match self.plan.ranking.unwrap_or_default() {
-            Ranking::Read => Directions::as_read(&survey.covariance, &survey.readers)?,
-            Ranking::Energy => Directions::by_energy(&survey.covariance)?,
+            Ranking::Read => Directions::as_read(&profile.covariance, &profile.readers)?,
+            Ranking::Energy => Directions::by_energy(&profile.covariance)?,
         };
         let judge = self.plan.split_search.unwrap_or_default();
         let Choice { split, tried } =
-            choose(&pass, (&survey, &directions), tokens, judge, computing)?;
-        let frame = pass.frame(&survey, &directions, split, &mut self.plan.axes())?;
+            choose(&pass, (&profile, &directions), tokens, judge, computing)?;
+        let frame = pass.frame(&profile, &directions, split, &mut self.plan.axes())?;
         sink.begin(&frame.shape).map_err(CompressError::sink)?;
         let mut stages = pass.write(&frame, &batches, computing.settings(&lanes)?, sink)?;
-        stages += survey.stages;
+        stages += profile.stages;
         let spectra = vec![directions.spectrum().clone()];
         Ok(Compressed { shape: frame.shape, spectra, tried, refit: ridge, stages })
     }

@@ -2,7 +2,7 @@
 
 use slicegpt_calibrate::{Directions, Orientation};
 use slicegpt_core::TokenBatch;
-use slicegpt_slice::{Split, Survey, Tried, search};
+use slicegpt_slice::{Split, Profile, Trial, search};
 
 use crate::computing::{Batches, Computing, rows_of};
 use crate::error::Result;
@@ -17,14 +17,14 @@ pub(crate) struct Choice {
     pub split: Split,
     /// All that were measured, the best first; empty where there was no choice or nothing was
     /// measured.
-    pub tried: Vec<Tried>,
+    pub tried: Vec<Trial>,
 }
 
 /// Chooses among the splits of the cut, from the statistics of the dense model and its calibration
 /// tokens.
 pub(crate) fn choose<D: Tables>(
     pass: &Shared<'_, D>,
-    (survey, directions): (&Survey, &Directions),
+    (profile, directions): (&Profile, &Directions),
     tokens: &TokenBatch,
     judge: SplitSearch,
     computing: &Computing<'_>,
@@ -42,7 +42,7 @@ pub(crate) fn choose<D: Tables>(
     }
     if predicted {
         let predict =
-            |split: &Split| survey.predict(directions, split.width, &pass.channels(survey, *split));
+            |split: &Split| profile.predict(directions, split.width, &pass.channels(profile, *split));
         let losses: Vec<f64> = splits.iter().map(predict).collect();
         let best = splits.iter().zip(losses).min_by(|(_, a), (_, b)| a.total_cmp(b));
         let (split, _) = best.expect("a size that no split has was refused");
@@ -53,7 +53,7 @@ pub(crate) fn choose<D: Tables>(
     let Batches { batches, lanes } = computing.batches(&fitted, &device);
     let held_out = computing.batches(&held_out, &device).batches;
     let tried = search(splits, |split| {
-        let frame = pass.frame(survey, directions, split, &mut Orientation::Pca)?;
+        let frame = pass.frame(profile, directions, split, &mut Orientation::Pca)?;
         let settings = computing.settings(&lanes)?;
         let Some(found) = pass.measure(&frame, &batches, &held_out, settings)? else {
             // A split whose logits are not finite is no candidate.

@@ -4,7 +4,7 @@ use slicegpt_calibrate::{Directions, Orientation, Ridge, align};
 use slicegpt_core::{Basis, Block, SublayerMut, TokenBatch};
 use slicegpt_invariance::TableEdit;
 use slicegpt_slice::{
-    Settings, Split, Stages, Survey, Walk, cut_block, most_important, most_important_of_all, survey,
+    KeptChannels, PairedPass, Profile, Settings, Split, Stages, cut_block, profile,
 };
 
 use crate::dense::{ContextOf, Dense};
@@ -27,8 +27,8 @@ pub(crate) struct Frame {
     pub basis: Basis,
     /// The weight of the last norm in the basis, for a head that is the embedding.
     pub gain: Vec<f64>,
-    /// The channels that stay, by block, sublayer and prunable layer.
-    pub kept: Vec<Vec<Vec<Vec<usize>>>>,
+    /// The channels that stay.
+    pub kept: KeptChannels,
     /// Whether norms of the cut model still subtract means: a stream of full width is not rotated.
     pub centers: bool,
 }
@@ -38,11 +38,11 @@ pub(crate) fn statistics<D: Tables>(
     dense: &Dense<'_, D>,
     batches: &[TokenBatch],
     settings: Settings,
-) -> Result<Survey> {
+) -> Result<Profile> {
     let signals = dense.signals(batches, &[]);
     dense.observer.begin("surveying", dense.sublayers() * batches.len());
     let blocks = dense.blocks(batches);
-    let mut found = survey(signals, settings, blocks, &mut || dense.observer.step())?;
+    let mut found = profile(signals, settings, blocks, &mut || dense.observer.step())?;
     dense.observer.end();
     // The head is a reader too.
     let (gain, _) = dense.norm_vectors();
@@ -62,7 +62,7 @@ impl<D: Tables> Shared<'_, D> {
     /// What `split` means: the directions and the channels that stay.
     pub fn frame(
         &self,
-        survey: &Survey,
+        profile: &Profile,
         directions: &Directions,
         split: Split,
         orientation: &mut Orientation,
@@ -74,34 +74,25 @@ impl<D: Tables> Shared<'_, D> {
         } else {
             (basis, Vec::new())
         };
-        let kept = self.channels(survey, split);
+        let kept = self.channels(profile, split);
         let intermediate = if free.is_none() {
             Intermediate::Uniform(split.intermediate)
         } else {
-            Intermediate::Each(kept.iter().flatten().flatten().map(Vec::len).collect())
+            Intermediate::Each(kept.groups().map(<[usize]>::len).collect())
         };
         let shape = Shape::shared(self.dimensions, split.width, intermediate, tied);
         let centers = self.dense.norm.centers && split.width == self.dense.width();
         Ok(Frame { split, shape, basis, gain, kept, centers })
     }
 
-    /// The channels that stay, by block, sublayer and prunable layer.
-    pub fn channels(&self, survey: &Survey, split: Split) -> Vec<Vec<Vec<Vec<usize>>>> {
-        let groups: Vec<&[f64]> = survey.inner().collect();
-        let chosen = match self.cut.free {
-            Some(step) => most_important_of_all(&groups, split.intermediate * groups.len(), step),
-            None => {
-                let most = |group: &&[f64]| {
-                    most_important(group, split.intermediate.min(group.len()))
-                };
-                groups.iter().map(most).collect()
+    /// The channels that stay.
+    pub fn channels(&self, profile: &Profile, split: Split) -> KeptChannels {
+        match self.cut.free {
+            Some(step) => {
+                profile.allocate_channels(split.intermediate * profile.groups().count(), step)
             }
-        };
-        let mut chosen = chosen.into_iter();
-        let mut sublayer = |inner: &Vec<Vec<f64>>| {
-            inner.iter().map(|_| chosen.next().expect("one for each")).collect()
-        };
-        survey.importance.iter().map(|block| block.iter().map(&mut sublayer).collect()).collect()
+            None => profile.most_important(split.intermediate),
+        }
     }
 
     /// Cuts the model to `frame`, refitting it on `batches`, and hands over every part of it.
@@ -124,13 +115,13 @@ impl<D: Tables> Shared<'_, D> {
             self.dense.observer.begin("slicing", self.dense.decoder.blocks());
             let columns = frame.basis.on(&self.dense.decoder.device());
             for (index, block) in self.dense.blocks(batches).enumerate() {
-                write(index, cut_block(block?, &columns, &frame.kept[index]))?;
+                write(index, cut_block(block?, &columns, frame.kept.block(index)))?;
                 self.dense.step()?;
             }
             self.dense.observer.end();
             None
         };
-        let head = self.head(frame, walk.as_ref().map(Walk::moments))?;
+        let head = self.head(frame, walk.as_ref().map(PairedPass::moments))?;
         self.write_head(frame, &head, sink)?;
         Ok(walk.map_or_else(Stages::default, |walk| walk.stages()))
     }
@@ -143,7 +134,7 @@ impl<D: Tables> Shared<'_, D> {
         held_out: &[TokenBatch],
         settings: Settings,
         mut sink: impl FnMut(usize, D::Block) -> Result<()>,
-    ) -> Result<Walk<ContextOf<D>>> {
+    ) -> Result<PairedPass<ContextOf<D>>> {
         let dense = self.dense;
         let passes = if self.ridge.is_some() { 2 } else { 1 };
         let count = passes * (batches.len() + held_out.len());
@@ -151,10 +142,10 @@ impl<D: Tables> Shared<'_, D> {
         dense.observer.begin("slicing", dense.sublayers() * count);
         let norm = dense.bare_norm();
         let basis = frame.basis.clone();
-        let mut walk = Walk::begin(signals, settings, basis, &norm, self.ridge)?;
+        let mut walk = PairedPass::begin(signals, settings, basis, &norm, self.ridge)?;
         for (index, block) in dense.blocks(batches).enumerate() {
             let tick = &mut || dense.observer.step();
-            sink(index, walk.block(block?, index, &frame.kept[index], tick)?)?;
+            sink(index, walk.block(block?, index, frame.kept.block(index), tick)?)?;
         }
         dense.observer.end();
         Ok(walk)
@@ -173,10 +164,10 @@ impl<D: Tables> Shared<'_, D> {
 
     /// Gives a cut block the norms that the cut model has.
     fn finish_norms(&self, block: &mut D::Block, frame: &Frame) {
-        for index in 0..block.depth() {
+        for index in 0..block.sublayers() {
             let SublayerMut { norm, .. } = block.sublayer_mut(index);
             if frame.shape.rms_norms {
-                *norm = norm.stock(frame.split.width, &self.dense.decoder.device());
+                *norm = norm.to_rms_norm(frame.split.width, &self.dense.decoder.device());
             }
             norm.centers |= frame.centers;
         }

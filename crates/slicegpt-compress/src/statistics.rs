@@ -11,7 +11,7 @@ use safetensors::tensor::{Dtype, Metadata, SafeTensors, TensorInfo, TensorView};
 use serde::{Deserialize, Serialize};
 use slicegpt_calibrate::{Arithmetic, Covariance, NotFinite};
 use slicegpt_provenance::{CalibrationRecord, Summation};
-use slicegpt_slice::{Stages, Survey};
+use slicegpt_slice::{Stages, Profile};
 
 use crate::Dimensions;
 
@@ -117,7 +117,7 @@ impl StatisticsError {
 /// If `out` cannot be written to, or with [`std::io::ErrorKind::InvalidData`] if the statistics are
 /// not finite.
 pub fn write_statistics(
-    statistics: &Survey,
+    statistics: &Profile,
     origin: &Origin,
     out: &mut impl Write,
 ) -> std::io::Result<()> {
@@ -172,7 +172,7 @@ pub fn read_statistics(
     file: &[u8],
     origin: &Origin,
     dense: &dyn Dimensions,
-) -> Result<Survey, StatisticsError> {
+) -> Result<Profile, StatisticsError> {
     let foreign = |error: safetensors::SafeTensorError| {
         StatisticsError::Foreign(Some(Box::new(error)))
     };
@@ -196,7 +196,7 @@ pub fn read_statistics(
         }
     };
     let importance = importance(&tensors, dense)?;
-    let statistics = Survey {
+    let statistics = Profile {
         covariance: square("covariance", "tokens")?,
         readers: square("readers", "outputs")?,
         importance,

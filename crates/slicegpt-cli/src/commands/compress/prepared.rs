@@ -171,7 +171,7 @@ impl<'a> Prepared<'a> {
     }
 
     /// The statistics in a file, which must be those of this model and text.
-    fn statistics(&self, path: &Path) -> Result<slicegpt_slice::Survey> {
+    fn statistics(&self, path: &Path) -> Result<slicegpt_slice::Profile> {
         let at = || path.display().to_string();
         let computing = &self.args.computing;
         let origin = origin(&self.opened, self.calibration.clone(), computing, &self.target)?;
