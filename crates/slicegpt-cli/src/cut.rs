@@ -9,7 +9,7 @@ use slicegpt_checkpoint::Dtype;
 use slicegpt_compress::{self as compress, HeadTying, Plan, Size};
 use slicegpt_models::DecoderSpec;
 
-use crate::options::{positive, option};
+use crate::options::{option, positive};
 use crate::size::{parse_bytes, parse_count};
 
 /// What to cut.

@@ -22,8 +22,7 @@ const SEQUENCES: usize = 16;
 const SEQLEN: usize = 128;
 const SEED: u64 = 42;
 
-const FIXTURE: &str =
-    concat!(env!("CARGO_MANIFEST_DIR"), "/../../fixtures/models/ts-llama3-gqa");
+const FIXTURE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fixtures/models/ts-llama3-gqa");
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args_os().skip(1).map(PathBuf::from);

@@ -84,9 +84,8 @@ impl Memory {
     /// model.
     fn random(device: &Device) -> Self {
         device.seed(7);
-        let linear = |inputs, outputs| {
-            LinearConfig::new(inputs, outputs).with_bias(false).init(device)
-        };
+        let linear =
+            |inputs, outputs| LinearConfig::new(inputs, outputs).with_bias(false).init(device);
         let normal = |shape| Tensor::<2>::random(shape, Distribution::Normal(0.0, 1.0), device);
         let few = normal([VOCAB_SIZE, 12]).matmul(normal([12, WIDTH]));
         let gain: Vec<f64> = (0..WIDTH).map(|i| 0.5 + i as f64 / WIDTH as f64).collect();

@@ -1,7 +1,7 @@
 //! [`Counted`]: the sizes of any decoder, from what its blocks declare.
 
 use burn::nn::Linear;
-use slicegpt_core::{Block, Decoder, Norm, Sublayer};
+use slicegpt_core::{Block, Norm, Sublayer};
 
 use crate::{Dimensions, Intermediate, Shape, Tables};
 
@@ -83,8 +83,7 @@ impl SublayerSizes {
     fn of<B: Block>(block: &B, index: usize) -> Self {
         let Sublayer { norm, readers, writers, .. } = block.sublayer(index);
         let sizes = |linears: Vec<&Linear>, dimension: usize| {
-            let size =
-                |linear: &Linear| (linear.weight.dims()[dimension], linear.bias.is_some());
+            let size = |linear: &Linear| (linear.weight.dims()[dimension], linear.bias.is_some());
             linears.into_iter().map(size).collect()
         };
         let prunable = block.prunable(index).into_iter().map(|inner| (inner.writer, inner.readers));
@@ -109,7 +108,8 @@ impl SublayerSizes {
     /// Parameters of the linears between streams of these widths.
     fn linears(&self, [from, to]: [usize; 2]) -> usize {
         let bias = |has: bool, size: usize| if has { size } else { 0 };
-        let readers = self.readers.iter().map(|(outputs, has)| from * outputs + bias(*has, *outputs));
+        let readers =
+            self.readers.iter().map(|(outputs, has)| from * outputs + bias(*has, *outputs));
         let writers = self.writers.iter().map(|(inputs, has)| inputs * to + bias(*has, to));
         readers.sum::<usize>() + writers.sum::<usize>()
     }

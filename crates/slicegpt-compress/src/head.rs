@@ -99,9 +99,8 @@ impl<D: Tables> Shared<'_, D> {
             norm = Norm::bare(width, bare.rms_eps(width)).with_weight(&weight, &device);
         }
         sink.norm(&norm).map_err(CompressError::sink)?;
-        let bias = self.head_rows(head, |rows| {
-            sink.rows(Table::Head, &rows).map_err(CompressError::sink)
-        })?;
+        let bias = self
+            .head_rows(head, |rows| sink.rows(Table::Head, &rows).map_err(CompressError::sink))?;
         match bias {
             Some(bias) => sink.head_bias(&bias).map_err(CompressError::sink),
             None => Ok(()),

@@ -4,9 +4,9 @@ use slicegpt_core::{Head, TokenBatch};
 use slicegpt_eval::{Divergence, DivergenceSum};
 use slicegpt_slice::Settings;
 
+use crate::Tables;
 use crate::error::{CompressError, Result};
 use crate::shared::{Frame, Shared};
-use crate::Tables;
 
 impl<D: Tables> Shared<'_, D> {
     /// The divergence from the dense model on `held_out`, which nothing is fitted to, of the model

@@ -5,7 +5,7 @@ use slicegpt_calibrate::{Covariance, Orientation, Spectrum, principal};
 use slicegpt_core::{Basis, TokenBatch, Widths};
 use slicegpt_invariance::TableEdit;
 use slicegpt_slice::{
-    Arithmetic, Batch, ReaderFit, Ridge, Settings, SliceError, Spectra, Stages, Stream, PairedPass,
+    Arithmetic, Batch, PairedPass, ReaderFit, Ridge, Settings, SliceError, Spectra, Stages, Stream,
 };
 
 use crate::dense::Dense;
@@ -46,8 +46,7 @@ impl<D: Tables> PerLayer<'_, D> {
     ) -> Result<(Vec<Spectrum>, Stages)> {
         let Self { dense, widths, spectra: wanted, .. } = *self;
         let signals = dense.signals(batches, &[]);
-        let (stream, spectrum) =
-            Stream::begin(signals, settings, widths.embedding(), orientation)?;
+        let (stream, spectrum) = Stream::begin(signals, settings, widths.embedding(), orientation)?;
         dense.rewrite_embeddings(&self.embedding_edit(stream.basis()), sink)?;
         let mut spectra = vec![spectrum];
         dense.observer.begin("slicing", dense.sublayers() * batches.len());
@@ -86,7 +85,8 @@ impl<D: Tables> PerLayer<'_, D> {
         dense.rewrite_embeddings(&self.embedding_edit(&basis), sink)?;
         let mut spectra = vec![spectrum];
         let signals = dense.signals(batches, &[]);
-        let mut walk = PairedPass::begin(signals, settings, basis, &dense.bare_norm(), Some(ridge))?;
+        let mut walk =
+            PairedPass::begin(signals, settings, basis, &dense.bare_norm(), Some(ridge))?;
         dense.observer.begin("slicing", 2 * dense.sublayers() * batches.len());
         for (index, block) in dense.blocks(batches).enumerate() {
             let around = widths.block(index, dense.decoder.sublayers_per_block());

@@ -2,7 +2,7 @@
 
 use slicegpt_calibrate::{Directions, Ridge, Spectrum};
 use slicegpt_core::{Observer, TokenBatch, Unobserved};
-use slicegpt_slice::{Spectra, Stages, Profile, Trial};
+use slicegpt_slice::{Profile, Spectra, Stages, Trial};
 
 use crate::computing::{Batches, Computing};
 use crate::dense::Dense;

@@ -2,7 +2,7 @@
 
 use slicegpt_calibrate::{Directions, Orientation};
 use slicegpt_core::TokenBatch;
-use slicegpt_slice::{Split, Profile, Trial, search};
+use slicegpt_slice::{Profile, Split, Trial, search};
 
 use crate::computing::{Batches, Computing, rows_of};
 use crate::error::Result;
@@ -41,8 +41,9 @@ pub(crate) fn choose<D: Tables>(
         return Ok(Choice { split: *split, tried: Vec::new() });
     }
     if predicted {
-        let predict =
-            |split: &Split| profile.predict(directions, split.width, &pass.channels(profile, *split));
+        let predict = |split: &Split| {
+            profile.predict(directions, split.width, &pass.channels(profile, *split))
+        };
         let losses: Vec<f64> = splits.iter().map(predict).collect();
         let best = splits.iter().zip(losses).min_by(|(_, a), (_, b)| a.total_cmp(b));
         let (split, _) = best.expect("a size that no split has was refused");

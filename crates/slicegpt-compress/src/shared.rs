@@ -69,11 +69,8 @@ impl<D: Tables> Shared<'_, D> {
     ) -> Result<Frame> {
         let SharedCut { tied, free, .. } = *self.cut;
         let basis = directions.basis(split.width, orientation);
-        let (basis, gain) = if tied {
-            align(&basis, &self.dense.norm_vectors().0)?
-        } else {
-            (basis, Vec::new())
-        };
+        let (basis, gain) =
+            if tied { align(&basis, &self.dense.norm_vectors().0)? } else { (basis, Vec::new()) };
         let kept = self.channels(profile, split);
         let intermediate = if free.is_none() {
             Intermediate::Uniform(split.intermediate)

@@ -11,7 +11,7 @@ use safetensors::tensor::{Dtype, Metadata, SafeTensors, TensorInfo, TensorView};
 use serde::{Deserialize, Serialize};
 use slicegpt_calibrate::{Arithmetic, Covariance, NotFinite};
 use slicegpt_provenance::{CalibrationRecord, Summation};
-use slicegpt_slice::{Stages, Profile};
+use slicegpt_slice::{Profile, Stages};
 
 use crate::Dimensions;
 
@@ -82,9 +82,7 @@ impl StatisticsError {
             Self::Format(format) => {
                 format!("format {format} is not known to this version; {again}")
             }
-            Self::Model => {
-                "the statistics are of another model; compute those of this one".into()
-            }
+            Self::Model => "the statistics are of another model; compute those of this one".into(),
             Self::Calibration { found, asked } => {
                 let [found, asked] = [found, asked].map(|calibration| {
                     let CalibrationRecord { source, samples, seqlen, .. } = calibration.as_ref();
@@ -173,9 +171,8 @@ pub fn read_statistics(
     origin: &Origin,
     dense: &dyn Dimensions,
 ) -> Result<Profile, StatisticsError> {
-    let foreign = |error: safetensors::SafeTensorError| {
-        StatisticsError::Foreign(Some(Box::new(error)))
-    };
+    let foreign =
+        |error: safetensors::SafeTensorError| StatisticsError::Foreign(Some(Box::new(error)));
     let (_, metadata) = SafeTensors::read_metadata(file).map_err(foreign)?;
     let tensors = SafeTensors::deserialize(file).map_err(foreign)?;
     let notes = metadata.metadata().as_ref().ok_or(StatisticsError::Foreign(None))?;
@@ -249,8 +246,7 @@ fn check(found: &Origin, asked: &Origin) -> Result<(), StatisticsError> {
         return Err(StatisticsError::Model);
     }
     if found.calibration.digest != asked.calibration.digest {
-        let [found, asked] =
-            [found, asked].map(|origin| Box::new(origin.calibration.clone()));
+        let [found, asked] = [found, asked].map(|origin| Box::new(origin.calibration.clone()));
         return Err(StatisticsError::Calibration { found, asked });
     }
     for (field, found, asked) in [

@@ -5,8 +5,13 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// What the program depends on.
-const CRATES: &[&str] =
-    &["slicegpt-core", "slicegpt-invariance", "slicegpt-slice", "slicegpt-eval", "slicegpt-compress"];
+const CRATES: &[&str] = &[
+    "slicegpt-core",
+    "slicegpt-invariance",
+    "slicegpt-slice",
+    "slicegpt-eval",
+    "slicegpt-compress",
+];
 
 #[test]
 fn a_program_outside_the_workspace_compresses_its_own_decoder() {

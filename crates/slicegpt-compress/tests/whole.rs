@@ -15,7 +15,11 @@ fn model(model_type: &str) -> Model<ToySource> {
 }
 
 fn tokens(count: u32) -> TokenBatch {
-    TokenBatch::new((0..count * SEQLEN as u32).map(|i| (i * 7 + i / 5) % 40).collect(), None, SEQLEN)
+    TokenBatch::new(
+        (0..count * SEQLEN as u32).map(|i| (i * 7 + i / 5) % 40).collect(),
+        None,
+        SEQLEN,
+    )
 }
 
 fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
@@ -32,7 +36,11 @@ fn dense_logits(model: &Model<ToySource>, batch: &TokenBatch) -> Vec<f32> {
 }
 
 /// The logits of the parts of a compressed one.
-fn logits(model: &Model<ToySource>, parts: &InMemory<DecoderBlock>, batch: &TokenBatch) -> Vec<f32> {
+fn logits(
+    model: &Model<ToySource>,
+    parts: &InMemory<DecoderBlock>,
+    batch: &TokenBatch,
+) -> Vec<f32> {
     let device = Device::flex();
     let width = parts.shape.as_ref().unwrap().widths.embedding();
     let mut stream: Vec<f32> = Vec::new();

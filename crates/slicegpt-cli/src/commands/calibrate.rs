@@ -16,7 +16,7 @@ use crate::commands::plan::refuse_sliced;
 use crate::computing::Computing;
 use crate::device::Running;
 use crate::memory::peak_rss_bytes;
-use crate::model::{Described, Opened};
+use crate::model::Described;
 use crate::output;
 use crate::progress::note;
 use crate::size::show_bytes;

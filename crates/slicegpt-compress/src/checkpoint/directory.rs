@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
-use slicegpt_checkpoint::{CheckpointError, Dtype, OutputError, copy_companions};
+use slicegpt_checkpoint::{Dtype, OutputError, copy_companions};
 use slicegpt_models::{DecoderSpec, portable};
 use slicegpt_provenance::Manifest;
 

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use slicegpt_checkpoint::{OutputError, Dtype, Writer, Written};
+use slicegpt_checkpoint::{Dtype, OutputError, Writer, Written};
 
 use super::TensorSink;
 

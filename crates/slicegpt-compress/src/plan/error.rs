@@ -116,9 +116,7 @@ impl PlanError {
             Self::WideStep => format!("{} is larger than the hidden size", name(field::ROUND_TO)),
             Self::NotTied => {
                 let head = name(field::HEAD);
-                format!(
-                    "{head} tied: the head of this model is not its embedding; use {head} auto"
-                )
+                format!("{head} tied: the head of this model is not its embedding; use {head} auto")
             }
             Self::Unreachable { .. } => self.unreachable(name),
             Self::Schedule(error) => error.to_string(),

@@ -121,9 +121,8 @@ impl Plan {
 
     fn per_layer(&self, dense: &dyn Dimensions) -> Result<Widths, PlanError> {
         let full = dense.hidden_size();
-        let widths = |schedule: Schedule| {
-            schedule.widths(full, dense.blocks(), dense.sublayers_per_block())
-        };
+        let widths =
+            |schedule: Schedule| schedule.widths(full, dense.blocks(), dense.sublayers_per_block());
         let round_to = self.round_to.unwrap_or(ROUND_TO);
         let linear = |start: f64, end: f64| {
             let slice_head = self.slice_head;
@@ -131,7 +130,9 @@ impl Plan {
         };
         let asked = match &self.size {
             Some(Size::PerCut(list)) => return Ok(widths(Schedule::Widths(list.clone()))?),
-            Some(Size::Sparsity { start, end }) => return Ok(linear(*start, end.unwrap_or(*start))?),
+            Some(Size::Sparsity { start, end }) => {
+                return Ok(linear(*start, end.unwrap_or(*start))?);
+            }
             _ => self.parameters(dense)?,
         };
         let Some(asked) = asked else { return Ok(linear(1.0 - KEEP, 1.0 - KEEP)?) };
@@ -185,8 +186,7 @@ impl Plan {
                 return one(split);
             }
             Some(Size::Sparsity { start, .. }) => {
-                let schedule =
-                    Schedule::Linear { start, end: start, round_to, slice_head: true };
+                let schedule = Schedule::Linear { start, end: start, round_to, slice_head: true };
                 return one(Split { width: schedule.widths(full.width, 1, 1)?.head(), ..full });
             }
             _ => {}

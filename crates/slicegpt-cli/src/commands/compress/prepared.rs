@@ -7,7 +7,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, anyhow};
 use slicegpt_checkpoint::{Dtype, Staging};
 use slicegpt_compress::{
-    Axes, ByName, Compressed, Compression, Cut, Origin, Plan, SharedCut, Shards, Size,
+    Axes, ByName, Compressed, Compression, Cut, Origin, Plan, Shards, SharedCut, Size,
     read_statistics,
 };
 use slicegpt_corpus::Samples;
@@ -92,7 +92,7 @@ impl<'a> Prepared<'a> {
     }
 
     /// Compresses the model, and scores it before and after where that was asked for.
-    pub fn execute(self) -> Result<Outcome> {
+    pub fn execute(mut self) -> Result<Outcome> {
         let before = self.score(&self.opened, "perplexity before")?;
         let (made, taken) = self.compress()?;
         let mut summary = Summary::new(&self, &made, taken);
@@ -133,8 +133,9 @@ impl<'a> Prepared<'a> {
         self.evaluation.as_ref().map(score).transpose()
     }
 
-    fn compress(&self) -> Result<(Made, Taken)> {
-        let Self { args, opened, target, cut, .. } = self;
+    fn compress(&mut self) -> Result<(Made, Taken)> {
+        let computing = std::mem::take(&mut self.computing);
+        let Self { args, opened, target, cut, .. } = &*self;
         reset_peak();
         let start = Instant::now();
         let model = opened.model(&target.device);
@@ -149,7 +150,7 @@ impl<'a> Prepared<'a> {
         let mut sink = ByName::new(&opened.spec, shards);
         let compression = Compression {
             plan: self.plan.clone(),
-            computing: self.computing,
+            computing,
             observer: &watch,
             ..Compression::new(&model)
         };

@@ -91,7 +91,8 @@ impl Summary {
     /// As one JSON object.
     pub fn json(&self) -> Value {
         let Self { manifest, record, .. } = self;
-        let stages = record.stages.iter().map(|(stage, seconds)| (stage.to_string(), json!(seconds)));
+        let stages =
+            record.stages.iter().map(|(stage, seconds)| (stage.to_string(), json!(seconds)));
         json!({
             "out": self.out.to_string_lossy(),
             "method": manifest.method,
