@@ -5,7 +5,9 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
 use serde_json::json;
-use slicegpt_checkpoint::{Checkpoint, Dtype, Reference, Staging, Writer, is_companion};
+use slicegpt_checkpoint::{
+    Checkpoint, Dtype, Reference, Staging, Writer, Written, is_companion,
+};
 use slicegpt_core::{TensorSource, Widths};
 use slicegpt_hub::Need;
 use slicegpt_models::{DecoderSpec, Kind, Part};
@@ -49,64 +51,24 @@ pub struct Args {
     json: bool,
 }
 
+/// A sliced model of the reference implementation, checked.
+struct Import {
+    reference: Reference,
+    /// The dense model.
+    described: Described,
+    staging: Staging,
+    /// The sliced model.
+    opened: Opened,
+    dtype: Dtype,
+}
+
 /// Runs it.
 pub fn run(args: Args) -> Result<ExitCode> {
-    let reference = Reference::open(&args.reference)?;
-    let base = located(&args.base, Need::Beside(is_companion))?;
-    let described = Described::read(&base)?;
-    refuse_sliced(&described)?;
-    let staging = Staging::new(&args.out, Some(&base), args.force)?;
-    let checkpoint = Checkpoint::of_file(described.config.clone(), &reference.weights)?;
-    let dense = &described.spec;
-    let widths = widths(dense, &checkpoint)?;
-    reference.check_sizes(dense.hidden_size, dense.layers, dense.depth(), &widths)?;
-    let at = || reference.weights.display().to_string();
-    let widths = Widths::new(widths, dense.cuts(), dense.hidden_size).with_context(at)?;
-    let mut sliced = dense.sliced(widths);
-    sliced.norm.eps = EPS;
-    let opened = Opened::of(sliced, checkpoint)?;
-    let sliced = &opened.spec;
-
-    let dtype = args.dtype.map_or(opened.dtype, Dtype::from);
-    let entries = sliced.entries();
-    let tensors = entries.iter().map(|entry| (entry.name.clone(), entry.shape.clone())).collect();
-    let mut writer = Writer::create(staging.path(), tensors, dtype, args.max_shard_size)?;
-    let progress = Progress::start("importing", entries.len());
-    for entry in &entries {
-        writer.write(&entry.name, &opened.checkpoint.tensor(&entry.name, &entry.shape)?)?;
-        let _ = progress.tick();
-        progress::check()?;
-    }
-    progress.finish();
-    let written = writer.finish()?;
-    let (before, after) = (dense.parameters() as u64, sliced.parameters() as u64);
-    let file = reference.weights.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let manifest = Manifest {
-        format: Manifest::FORMAT,
-        method: Method::PerLayer,
-        stock: false,
-        widths: (0..sliced.cuts()).map(|cut| sliced.width(cut)).collect(),
-        intermediate_size: None,
-        intermediate_sizes: None,
-        refit: None,
-        tried: Vec::new(),
-        imported: Some(file),
-        nominal_sparsity: reference.sparsity,
-        real_reduction: 1.0 - after as f64 / before as f64,
-        params_before: before,
-        params_after: after,
-        orientation: Orientation::Unknown,
-        seed: 0,
-        calibration: CalibrationRecord {
-            source: "unknown".into(),
-            digest: String::new(),
-            samples: 0,
-            seqlen: 0,
-            tokens: 0,
-        },
-        tool_version: format!("slicegpt {}", env!("CARGO_PKG_VERSION")),
-    };
-    finish(&staging, &described, sliced, dtype, &manifest, None)?;
+    let import = Import::new(&args)?;
+    let written = import.write(args.max_shard_size)?;
+    let manifest = import.manifest();
+    let Import { reference, described, staging, opened, dtype } = import;
+    finish(&staging, &described, &opened.spec, dtype, &manifest, None)?;
     progress::check()?;
     staging.commit()?;
 
@@ -117,22 +79,21 @@ pub fn run(args: Args) -> Result<ExitCode> {
         "method": manifest.method,
         "nominal_sparsity": manifest.nominal_sparsity,
         "real_reduction": manifest.real_reduction,
-        "params_before": before,
-        "params_after": after,
+        "params_before": manifest.params_before,
+        "params_after": manifest.params_after,
         "bytes_after": written.tensor_bytes,
         "dtype": dtype.torch_name(),
         "files": written.files,
         "widths": manifest.widths,
     });
+    let [before, after] = [manifest.params_before, manifest.params_after].map(show_count);
+    let widths = show_widths(&manifest.widths);
     let mut rows = vec![
         ("imported from", vec![reference.weights.display().to_string()]),
         ("real reduction", vec![show_percent(manifest.real_reduction)]),
-        ("parameters", vec![format!("{} of {}", show_count(after), show_count(before))]),
+        ("parameters", vec![format!("{after} of {before}")]),
         ("bytes", vec![show_bytes(written.tensor_bytes)]),
-        (
-            "stream width",
-            vec![format!("{} of {}", show_widths(&manifest.widths), dense.hidden_size)],
-        ),
+        ("stream width", vec![format!("{widths} of {}", described.spec.hidden_size)]),
     ];
     if let Some(nominal) = manifest.nominal_sparsity {
         rows.insert(1, ("nominal sparsity", vec![show_percent(nominal)]));
@@ -140,6 +101,78 @@ pub fn run(args: Args) -> Result<ExitCode> {
     output::print(args.json.then_some(json), &rows, &[], None)?;
     note(format!("wrote {}", args.out.display()));
     Ok(ExitCode::SUCCESS)
+}
+
+impl Import {
+    /// Refuses whatever can be refused before a tensor is read.
+    fn new(args: &Args) -> Result<Self> {
+        let reference = Reference::open(&args.reference)?;
+        let base = located(&args.base, Need::Beside(is_companion))?;
+        let described = Described::read(&base)?;
+        refuse_sliced(&described)?;
+        let staging = Staging::new(&args.out, Some(&base), args.force)?;
+        let checkpoint = Checkpoint::of_file(described.config.clone(), &reference.weights)?;
+        let dense = &described.spec;
+        let widths = widths(dense, &checkpoint)?;
+        reference.check_sizes(dense.hidden_size, dense.layers, dense.depth(), &widths)?;
+        let at = || reference.weights.display().to_string();
+        let widths = Widths::new(widths, dense.cuts(), dense.hidden_size).with_context(at)?;
+        let mut sliced = dense.sliced(widths);
+        sliced.norm.eps = EPS;
+        let opened = Opened::of(sliced, checkpoint)?;
+        let dtype = args.dtype.map_or(opened.dtype, Dtype::from);
+        Ok(Self { reference, described, staging, opened, dtype })
+    }
+
+    /// Writes the tensors in our layout.
+    fn write(&self, max_shard_size: u64) -> Result<Written> {
+        let Opened { spec, checkpoint, .. } = &self.opened;
+        let entries = spec.entries();
+        let tensors = entries.iter().map(|entry| (entry.name.clone(), entry.shape.clone()));
+        let tensors = tensors.collect();
+        let mut writer =
+            Writer::create(self.staging.path(), tensors, self.dtype, max_shard_size)?;
+        let progress = Progress::start("importing", entries.len());
+        for entry in &entries {
+            writer.write(&entry.name, &checkpoint.tensor(&entry.name, &entry.shape)?)?;
+            let _ = progress.tick();
+            progress::check()?;
+        }
+        progress.finish();
+        Ok(writer.finish()?)
+    }
+
+    fn manifest(&self) -> Manifest {
+        let Self { reference, described, opened, .. } = self;
+        let sliced = &opened.spec;
+        let [before, after] = [&described.spec, sliced].map(|spec| spec.parameters() as u64);
+        let file = reference.weights.file_name().unwrap_or_default();
+        Manifest {
+            format: Manifest::FORMAT,
+            method: Method::PerLayer,
+            stock: false,
+            widths: (0..sliced.cuts()).map(|cut| sliced.width(cut)).collect(),
+            intermediate_size: None,
+            intermediate_sizes: None,
+            refit: None,
+            tried: Vec::new(),
+            imported: Some(file.to_string_lossy().into_owned()),
+            nominal_sparsity: reference.sparsity,
+            real_reduction: 1.0 - after as f64 / before as f64,
+            params_before: before,
+            params_after: after,
+            orientation: Orientation::Unknown,
+            seed: 0,
+            calibration: CalibrationRecord {
+                source: "unknown".into(),
+                digest: String::new(),
+                samples: 0,
+                seqlen: 0,
+                tokens: 0,
+            },
+            tool_version: format!("slicegpt {}", env!("CARGO_PKG_VERSION")),
+        }
+    }
 }
 
 /// The width of the stream at every cut, as the tensors have it: those of the embedding, and those of what
