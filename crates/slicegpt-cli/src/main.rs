@@ -6,34 +6,19 @@
 // The comments of arguments are their help texts, where brackets are not links.
 #![allow(rustdoc::broken_intra_doc_links, rustdoc::invalid_html_tags)]
 
-mod card;
+mod args;
 mod commands;
-mod computing;
-mod cut;
-mod device;
 #[cfg(test)]
 mod documents;
-mod estimate;
-mod generation;
-mod help;
-mod hub;
-mod memory;
-mod model;
-mod options;
-mod output;
-mod progress;
-mod refit;
-mod size;
-mod spill;
-mod text;
-mod watch;
+mod services;
+mod show;
 
 use std::process::ExitCode;
 use std::sync::Mutex;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
-use crate::progress::Interrupted;
+use crate::show::progress::Interrupted;
 
 /// Tensors come and go by the thousand; taking each from the system anew costs a tenth of the time.
 #[global_allocator]
@@ -121,10 +106,10 @@ enum Export {
 fn main() -> ExitCode {
     // SAFETY: no thread has been started yet.
     unsafe { slicegpt_device::quiet_without_screen() };
-    memory::keep();
-    let matches = help::arranged(Cli::command()).get_matches();
+    services::memory::keep();
+    let matches = show::help::arranged(Cli::command()).get_matches();
     let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
-    progress::on_interrupt();
+    show::progress::on_interrupt();
     // A panic that reaches us is a bug of ours, and says so in one line instead of a backtrace.
     // Panics of libraries that are caught on the way are errors like others.
     std::panic::set_hook(Box::new(|info| {
@@ -149,9 +134,9 @@ fn main() -> ExitCode {
         Command::Export(Export::Gguf(args)) => commands::gguf::run(args),
         Command::Devices(args) => commands::devices::run(args),
         Command::Completions(args) => {
-            commands::completions::run(args, help::arranged(Cli::command()))
+            commands::completions::run(args, show::help::arranged(Cli::command()))
         }
-        Command::Man(args) => commands::man::run(args, help::arranged(Cli::command())),
+        Command::Man(args) => commands::man::run(args, show::help::arranged(Cli::command())),
     });
     match result {
         Ok(Ok(code)) => code,

@@ -11,17 +11,16 @@ use serde_json::json;
 use slicegpt_checkpoint::Staging;
 use slicegpt_compress::{Compression, write_statistics};
 
-use crate::commands::compress::origin;
+use crate::args::computing::Computing;
+use crate::args::running::Running;
+use crate::args::text::{self, Calibration, token_batch};
 use crate::commands::plan::refuse_sliced;
-use crate::computing::Computing;
-use crate::device::Running;
-use crate::memory::peak_rss_bytes;
-use crate::model::Described;
-use crate::output;
-use crate::progress::note;
-use crate::size::show_bytes;
-use crate::text::{self, Calibration, token_batch};
-use crate::watch::Watch;
+use crate::services::memory::peak_rss_bytes;
+use crate::services::model::Described;
+use crate::services::watch::Watch;
+use crate::show::output;
+use crate::show::progress::note;
+use crate::show::size::show_bytes;
 
 /// Arguments of `slicegpt calibrate`.
 #[derive(clap::Args)]
@@ -65,7 +64,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
         found.map_err(|error| args.computing.advise(error))
     })?;
     let calibration = text::described(&samples, source);
-    let origin = origin(&opened, calibration, &args.computing, &target)?;
+    let origin = args.computing.origin(&opened, calibration, &target)?;
     let path = staging.path().join(NAME);
     let at = || path.display().to_string();
     let mut file = BufWriter::new(File::create_new(&path).with_context(at)?);

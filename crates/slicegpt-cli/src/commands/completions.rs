@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap_complete::Shell;
 
-use crate::output;
+use crate::show::output;
 
 /// Arguments of `slicegpt completions`.
 #[derive(clap::Args)]

@@ -6,8 +6,8 @@ use anyhow::Result;
 use serde_json::{Value, json};
 use slicegpt_device::{Backend, Info, backends};
 
-use crate::output;
-use crate::size::show_bytes;
+use crate::show::output;
+use crate::show::size::show_bytes;
 
 /// Arguments of `slicegpt devices`.
 #[derive(clap::Args)]

@@ -10,11 +10,12 @@ use serde_json::json;
 use slicegpt_generate::{Finish, Message, Sequence};
 use slicegpt_models::Cache;
 
-use crate::generation::{Choosing, Generator, Loading};
-use crate::memory;
-use crate::options::positive;
-use crate::output;
-use crate::progress::{check, note};
+use crate::args::options::positive;
+use crate::args::sampling::Choosing;
+use crate::args::sampling::Loading;
+use crate::services::memory;
+use crate::show::output;
+use crate::show::progress::{check, note};
 
 /// Tokens, where nothing is asked for.
 const MOST: usize = 128;
@@ -55,7 +56,7 @@ pub struct Args {
 /// Runs it.
 pub fn run(args: Args) -> Result<ExitCode> {
     let prompt = args.prompt_text()?;
-    let generator = Generator::load(&args.model, &args.loading)?;
+    let generator = args.loading.generator(&args.model)?;
     let ids = match args.chat {
         true => {
             let system = args.system.iter().map(|text| Message::new("system", text));

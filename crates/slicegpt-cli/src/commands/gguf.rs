@@ -12,11 +12,11 @@ use slicegpt_gguf::{Export, ExportError, FileType, PRE_TOKENIZERS, Type, Vocabul
 use slicegpt_hub::ModelId;
 use slicegpt_models::DecoderSpec;
 
-use crate::memory;
-use crate::model::Opened;
-use crate::output;
-use crate::progress::{Interrupted, Progress, warn};
-use crate::size::{show_bytes, show_count};
+use crate::services::memory;
+use crate::services::model::Opened;
+use crate::show::output;
+use crate::show::progress::{Interrupted, Progress, warn};
+use crate::show::size::{show_bytes, show_count};
 
 /// Arguments of `slicegpt export gguf`.
 #[derive(clap::Args)]

@@ -5,22 +5,20 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
 use serde_json::json;
-use slicegpt_checkpoint::{
-    Checkpoint, Dtype, Reference, Staging, Writer, Written, is_companion,
-};
+use slicegpt_checkpoint::{Checkpoint, Dtype, Reference, Staging, Writer, Written, is_companion};
 use slicegpt_core::{TensorSource, Widths};
 use slicegpt_hub::Need;
 use slicegpt_models::{DecoderSpec, Kind, Part};
 use slicegpt_provenance::{CalibrationRecord, Manifest, Method, Orientation};
 
-use crate::commands::compress::finish;
+use crate::args::options::DtypeName;
 use crate::commands::plan::refuse_sliced;
-use crate::hub::located;
-use crate::model::{Described, Opened};
-use crate::options::DtypeName;
-use crate::output;
-use crate::progress::{self, Progress, note};
-use crate::size::{parse_bytes, show_bytes, show_count, show_percent, show_widths};
+use crate::services::files::finish;
+use crate::services::hub::located;
+use crate::services::model::{Described, Opened};
+use crate::show::output;
+use crate::show::progress::{self, Progress, note};
+use crate::show::size::{parse_bytes, show_bytes, show_count, show_percent, show_widths};
 
 /// What norms of the reference implementation add to the mean square, whatever the model says.
 const EPS: f64 = 1e-5;
@@ -130,8 +128,7 @@ impl Import {
         let entries = spec.entries();
         let tensors = entries.iter().map(|entry| (entry.name.clone(), entry.shape.clone()));
         let tensors = tensors.collect();
-        let mut writer =
-            Writer::create(self.staging.path(), tensors, self.dtype, max_shard_size)?;
+        let mut writer = Writer::create(self.staging.path(), tensors, self.dtype, max_shard_size)?;
         let progress = Progress::start("importing", entries.len());
         for entry in &entries {
             writer.write(&entry.name, &checkpoint.tensor(&entry.name, &entry.shape)?)?;

@@ -7,14 +7,15 @@ use anyhow::{Result, bail};
 use serde_json::json;
 use slicegpt_eval::divergence;
 
+use crate::args::options::positive;
+use crate::args::running::Running;
+use crate::args::text::Cutting;
 use crate::commands::ppl::eval_error;
-use crate::device::{Batches, Running};
-use crate::model::Opened;
-use crate::options::positive;
-use crate::output;
-use crate::progress::Progress;
-use crate::size::show_percent;
-use crate::text::Cutting;
+use crate::services::device::Batches;
+use crate::services::model::Opened;
+use crate::show::output;
+use crate::show::progress::Progress;
+use crate::show::size::show_percent;
 
 /// Arguments of `slicegpt eval kl`.
 #[derive(clap::Args)]

@@ -7,12 +7,13 @@ use anyhow::{Result, bail};
 use slicegpt_checkpoint::{Dtype, Staging, Writer};
 use slicegpt_eval::{EvalError, logits};
 
+use crate::args::running::Running;
+use crate::args::text::Cutting;
 use crate::commands::ppl::eval_error;
-use crate::device::{Batches, Running};
-use crate::model::Opened;
-use crate::output::{self, says};
-use crate::progress::{Progress, note};
-use crate::text::Cutting;
+use crate::services::device::Batches;
+use crate::services::model::Opened;
+use crate::show::output::{self, says};
+use crate::show::progress::{Progress, note};
 
 /// Arguments of `slicegpt logits`.
 #[derive(clap::Args)]

@@ -7,8 +7,8 @@ use anyhow::{Context, Result, bail};
 use clap::Command;
 use clap_mangen::Man;
 
-use crate::output;
-use crate::progress::note;
+use crate::show::output;
+use crate::show::progress::note;
 
 /// Arguments of `slicegpt man`.
 #[derive(clap::Args)]

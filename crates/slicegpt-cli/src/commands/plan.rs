@@ -10,14 +10,14 @@ use slicegpt_compress::{self as compress, Plan, SharedCut, cut_spec};
 use slicegpt_models::DecoderSpec;
 use slicegpt_slice::Split;
 
-use crate::cut::{Cut, Method};
-use crate::device::enough_on_cpu;
-use crate::estimate;
-use crate::model::Described;
-use crate::options::{DtypeName, positive};
-use crate::output;
-use crate::size::{show_bytes, show_count, show_percent, show_widths};
-use crate::text::{SAMPLES, SEQLEN};
+use crate::args::cut::{Cut, Method};
+use crate::args::options::{DtypeName, positive};
+use crate::args::text::{SAMPLES, SEQLEN};
+use crate::services::device::enough_on_cpu;
+use crate::services::estimate;
+use crate::services::model::Described;
+use crate::show::output;
+use crate::show::size::{show_bytes, show_count, show_percent, show_widths};
 
 /// Arguments of `slicegpt plan`.
 #[derive(clap::Args)]

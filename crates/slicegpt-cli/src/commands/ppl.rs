@@ -8,12 +8,13 @@ use serde_json::json;
 use slicegpt_corpus::{Samples, is_token_file};
 use slicegpt_eval::{EvalError, Perplexity, perplexity};
 
-use crate::device::{Batches, Running, Target};
-use crate::model::Opened;
-use crate::options::positive;
-use crate::output;
-use crate::progress::{Interrupted, Progress};
-use crate::text::Cutting;
+use crate::args::options::positive;
+use crate::args::running::Running;
+use crate::args::text::Cutting;
+use crate::services::device::{Batches, Target};
+use crate::services::model::Opened;
+use crate::show::output;
+use crate::show::progress::{Interrupted, Progress};
 
 /// Arguments of `slicegpt eval ppl`.
 #[derive(clap::Args)]

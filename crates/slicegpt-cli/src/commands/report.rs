@@ -10,11 +10,11 @@ use slicegpt_checkpoint::{Checkpoint, Dtype, Staging};
 use slicegpt_provenance::Manifest;
 use slicegpt_report::{Base, Measured, Model, Report, Run, Score, scores};
 
-use crate::card;
-use crate::hub::outlined;
-use crate::model::{Described, Opened};
-use crate::output;
-use crate::progress::note;
+use crate::services::card;
+use crate::services::hub::outlined;
+use crate::services::model::{Described, Opened};
+use crate::show::output;
+use crate::show::progress::note;
 
 /// Arguments of `slicegpt report`.
 #[derive(clap::Args)]

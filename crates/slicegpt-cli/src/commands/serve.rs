@@ -11,11 +11,11 @@ use slicegpt_generate::EngineError;
 use slicegpt_models::Cache;
 use slicegpt_serve::{Forward, Language, Limits, Logits, Options, Server};
 
-use crate::generation::{Generator, Loading};
-use crate::options::positive;
-use crate::output;
-use crate::progress::{going_on, note, warn};
-use crate::size::{parse_bytes, show_bytes};
+use crate::args::options::positive;
+use crate::args::sampling::Loading;
+use crate::show::output;
+use crate::show::progress::{going_on, note, warn};
+use crate::show::size::{parse_bytes, show_bytes};
 
 /// Arguments of `slicegpt serve`.
 #[derive(clap::Args)]
@@ -99,7 +99,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
         warn(format!("{address} is open to other machines; --api-key lets in only who knows it"));
     }
 
-    let generator = Generator::load(&args.model, &args.loading)?;
+    let generator = args.loading.generator(&args.model)?;
     let template = match generator.template() {
         // A template that was asked for must be one; without, a model may have none.
         Err(error) if args.loading.has_template() => return Err(error),

@@ -12,13 +12,14 @@ use slicegpt_corpus::Samples;
 use slicegpt_eval::difference;
 use slicegpt_invariance::Rotated;
 
+use crate::args::options::{self, positive};
+use crate::args::running::Running;
+use crate::args::text::Cutting;
 use crate::commands::ppl::eval_error;
-use crate::device::{Batches, Running};
-use crate::model::Opened;
-use crate::options::{self, positive};
-use crate::output;
-use crate::progress::Progress;
-use crate::text::Cutting;
+use crate::services::device::Batches;
+use crate::services::model::Opened;
+use crate::show::output;
+use crate::show::progress::Progress;
 
 /// Arguments of `slicegpt verify`.
 #[derive(clap::Args)]
@@ -54,7 +55,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let opened = Opened::open(&args.model)?;
     let target = args.running.open()?;
     let spec = &opened.spec;
-    crate::commands::plan::refuse_sliced(&crate::model::Described::read(&args.model)?)?;
+    crate::commands::plan::refuse_sliced(&crate::services::model::Described::read(&args.model)?)?;
     let samples = match &args.text {
         Some(path) => {
             let seqlen = args.cutting.seqlen_for(&opened).min(LONGEST);

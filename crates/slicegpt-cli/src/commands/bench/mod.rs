@@ -24,12 +24,12 @@ use self::capacity::Capacity;
 use self::plan::{Case, Phase};
 use self::results::{Measured, Results};
 use self::worker::{Worker, serve};
-use crate::device::Running;
-use crate::model::Described;
-use crate::options::{DtypeName, positive};
-use crate::output;
-use crate::progress::{self, Progress, note, warn};
-use crate::size::parse_bytes;
+use crate::args::options::{DtypeName, positive};
+use crate::args::running::Running;
+use crate::services::model::Described;
+use crate::show::output;
+use crate::show::progress::{self, Progress, note, warn};
+use crate::show::size::parse_bytes;
 
 /// Tokens read at once, where nothing is asked for.
 const PREFILL: &[usize] = &[128, 512, 2048];

@@ -8,8 +8,8 @@ use slicegpt_models::DecoderSpec;
 use super::capacity::Capacity;
 use super::plan::{Case, Phase};
 use super::worker::{Answer, Hello};
-use crate::output::plain_table;
-use crate::size::show_bytes;
+use crate::show::output::plain_table;
+use crate::show::size::show_bytes;
 
 /// A model in one case.
 pub struct Measured {

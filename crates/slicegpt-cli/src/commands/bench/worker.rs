@@ -15,12 +15,12 @@ use slicegpt_models::Cache;
 
 use super::Holding;
 use super::plan::{Case, Phase};
-use crate::device::Target;
-use crate::generation::load_engine;
-use crate::hub::{WEIGHTS, located};
-use crate::memory::{peak_rss_bytes, reset_peak};
-use crate::model::Opened;
-use crate::progress::{self, Interrupted};
+use crate::services::device::Target;
+use crate::services::generation::load_engine;
+use crate::services::hub::{WEIGHTS, located};
+use crate::services::memory::{peak_rss_bytes, reset_peak};
+use crate::services::model::Opened;
+use crate::show::progress::{self, Interrupted};
 
 /// What a process says once its model is loaded.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -194,7 +194,7 @@ pub fn serve(model: &Path, holding: &Holding) -> Result<ExitCode> {
 fn answer_all(model: &Path, holding: &Holding) -> Result<()> {
     let opened = Opened::open(model)?;
     let target = holding.running().open()?;
-    let (engine, weights) = load_engine(opened, &target, holding.weights)?;
+    let (engine, weights) = load_engine(opened, &target, holding.weights.map(Into::into))?;
     let cache_bytes = if target.is_cpu() { 4 } else { weights.size() };
     tell(&Reply::Ready(Hello {
         device: target.info.name.to_string(),

@@ -1,6 +1,5 @@
 //! `slicegpt compress`: slice a checkpoint.
 
-mod files;
 mod prepared;
 mod summary;
 
@@ -12,16 +11,14 @@ use clap::ValueEnum;
 use slicegpt_checkpoint::Dtype;
 use slicegpt_compress::{Axes, Plan, PlanError, Ranking, SplitSearch, field};
 
-pub use self::files::finish;
 use self::prepared::Prepared;
-pub use self::prepared::origin;
-use crate::computing::Computing;
-use crate::cut::{Cut, Method};
-use crate::device::Running;
-use crate::options::{DtypeName, option, positive};
-use crate::refit::Refit;
-use crate::size::parse_bytes;
-use crate::text::Calibration;
+use crate::args::computing::Computing;
+use crate::args::cut::{Cut, Method};
+use crate::args::options::{DtypeName, option, positive};
+use crate::args::refit::Refit;
+use crate::args::running::Running;
+use crate::args::text::Calibration;
+use crate::show::size::parse_bytes;
 
 /// Arguments of `slicegpt compress`.
 #[derive(clap::Args)]

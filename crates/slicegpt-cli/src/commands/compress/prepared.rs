@@ -7,26 +7,25 @@ use std::time::Instant;
 use anyhow::{Context, Result, anyhow};
 use slicegpt_checkpoint::{Dtype, Staging};
 use slicegpt_compress::{
-    Axes, ByName, Compressed, Compression, Cut, Origin, Plan, Shards, SharedCut, Size,
-    read_statistics,
+    Axes, ByName, Compressed, Compression, Cut, Plan, Shards, SharedCut, Size, read_statistics,
 };
 use slicegpt_corpus::Samples;
 use slicegpt_eval::Perplexity;
 use slicegpt_provenance::CalibrationRecord;
 
 use super::Args;
-use super::files::{SPECTRA, amend, finish, stage_spectra, write_spectra};
 use super::summary::{Made, Summary, Taken};
+use crate::args::options::option;
+use crate::args::text::{self, token_batch};
 use crate::commands::plan::refuse_sliced;
 use crate::commands::ppl::{protocol, score};
-use crate::device::Target;
-use crate::memory::{peak_rss_bytes, reset_peak};
-use crate::model::{Described, Opened};
-use crate::options::option;
-use crate::output;
-use crate::progress::{self, note, warn};
-use crate::text::{self, token_batch};
-use crate::watch::Watch;
+use crate::services::device::Target;
+use crate::services::files::{SPECTRA, amend, finish, stage_spectra, write_spectra};
+use crate::services::memory::{peak_rss_bytes, reset_peak};
+use crate::services::model::{Described, Opened};
+use crate::services::watch::Watch;
+use crate::show::output;
+use crate::show::progress::{self, note, warn};
 
 /// What was asked for, checked.
 pub struct Prepared<'a> {
@@ -175,27 +174,11 @@ impl<'a> Prepared<'a> {
     fn statistics(&self, path: &Path) -> Result<slicegpt_slice::Profile> {
         let at = || path.display().to_string();
         let computing = &self.args.computing;
-        let origin = origin(&self.opened, self.calibration.clone(), computing, &self.target)?;
+        let origin = computing.origin(&self.opened, self.calibration.clone(), &self.target)?;
         let file = std::fs::read(path).with_context(at)?;
         let read = read_statistics(&file, &origin, &self.opened.spec);
         read.map_err(|error| anyhow!(error.message(&option))).with_context(at)
     }
-}
-
-/// What the statistics of a model on some text are computed from.
-pub fn origin(
-    opened: &Opened,
-    calibration: CalibrationRecord,
-    computing: &crate::computing::Computing,
-    target: &Target,
-) -> Result<Origin> {
-    Ok(Origin {
-        format: Origin::FORMAT,
-        model: opened.digest()?,
-        calibration,
-        compute_dtype: computing.compute_dtype().into(),
-        covariance: computing.covariance(target),
-    })
 }
 
 fn evaluation(args: &Args, opened: &Opened) -> Result<Option<Samples>> {

@@ -15,8 +15,8 @@ use slicegpt_provenance::{
 use slicegpt_slice::Stages;
 
 use super::prepared::Prepared;
-use crate::card;
-use crate::size::{show_bytes, show_count, show_percent, show_widths};
+use crate::services::card;
+use crate::show::size::{show_bytes, show_count, show_percent, show_widths};
 
 /// What became of a model.
 pub struct Made {

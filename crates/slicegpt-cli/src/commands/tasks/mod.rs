@@ -11,12 +11,12 @@ use anyhow::{Result, bail};
 use slicegpt_checkpoint::{Staging, lies_in};
 use slicegpt_tasks::{Encoder, Task, find};
 
-use crate::device::Running;
-use crate::generation::load_engine;
-use crate::model::Opened;
-use crate::options::DtypeName;
-use crate::output;
-use crate::progress::{note, warn};
+use crate::args::options::DtypeName;
+use crate::args::running::Running;
+use crate::services::generation::load_engine;
+use crate::services::model::Opened;
+use crate::show::output;
+use crate::show::progress::{note, warn};
 
 /// Arguments of `slicegpt eval tasks`.
 #[derive(clap::Args)]
@@ -135,7 +135,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
         ));
     }
     let target = args.running.open()?;
-    let (engine, weights) = load_engine(opened, &target, args.weights)?;
+    let (engine, weights) = load_engine(opened, &target, args.weights.map(Into::into))?;
     let mut answered = Vec::with_capacity(questions.len());
     for of_task in questions {
         answered.push(ask::answer(of_task, &engine, &target, &directory)?);

@@ -11,7 +11,7 @@ use slicegpt_tasks::{Answer, HARNESS, SEED, Scores, Task};
 
 use super::ask::{Asked, OfTask, Question};
 use super::{Args, Limit};
-use crate::device::Target;
+use crate::services::device::Target;
 
 /// What the numbers mean.
 pub fn protocol() -> String {

@@ -1,54 +1,25 @@
 //! Where a command computes, and how much at a time.
 
-use std::str::FromStr;
 use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Result, anyhow};
 use burn::tensor::Device;
-use clap::Args;
 use slicegpt_compress::Batching;
 use slicegpt_core::{Lanes, TokenBatch};
 use slicegpt_corpus::Samples;
 use slicegpt_device::{DeviceError, Info, Kind, Name};
 use slicegpt_models::DecoderSpec;
 
-use crate::estimate;
-use crate::options::positive;
-use crate::progress::note;
-use crate::size::{parse_bytes, show_bytes};
-
-/// Where to compute.
-#[derive(Args, Clone)]
-#[command(next_help_heading = "Device")]
-pub struct Running {
-    /// Where to compute: cpu, wgpu[:i], vulkan[:i], metal[:i], cuda[:i], or auto, the best one there
-    /// is (see `slicegpt devices`)
-    #[arg(long, value_name = "DEVICE", env = "SLICEGPT_DEVICE", default_value = "auto", value_parser = Name::from_str)]
-    device: Name,
-    /// Sequences run at a time, or auto: as many as fit
-    #[arg(long, value_name = "N|auto", default_value = "auto")]
-    batch_size: BatchSize,
-    /// Memory of the device to plan with, for --batch-size auto [default: four fifths of what it has]
-    #[arg(long, value_name = "SIZE", value_parser = parse_bytes)]
-    device_memory: Option<u64>,
-}
+use crate::services::estimate;
+use crate::show::size::show_bytes;
 
 /// How many sequences are run at a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum BatchSize {
+pub enum BatchSize {
+    /// As many as fit.
     Auto,
+    /// This many.
     Fixed(usize),
-}
-
-impl FromStr for BatchSize {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "auto" => Ok(Self::Auto),
-            _ => positive(text).map(Self::Fixed).map_err(|why| format!("{why}, or auto")),
-        }
-    }
 }
 
 /// Sequences at a time on the processor, at most.
@@ -78,24 +49,6 @@ pub struct Target {
     doing: Mutex<String>,
 }
 
-impl Running {
-    /// On `device`, as much at a time as fits.
-    pub fn on(device: Name) -> Self {
-        Self { device, batch_size: BatchSize::Auto, device_memory: None }
-    }
-
-    /// Opens the device.
-    pub fn open(&self) -> Result<Target> {
-        let slicegpt_device::Opened { device, info } = slicegpt_device::open(self.device)?;
-        if self.device == Name::Auto {
-            note(format!("device: {} ({})", info.name, info.model));
-        }
-        let memory = self.device_memory.or(info.memory_bytes.map(|bytes| bytes / 5 * 4));
-        let doing = Mutex::default();
-        Ok(Target { device, info, batch_size: self.batch_size, memory, doing })
-    }
-}
-
 /// Samples, cut into what is run at a time.
 pub struct Batches {
     /// What a lane runs at a time.
@@ -107,6 +60,17 @@ pub struct Batches {
 }
 
 impl Target {
+    /// The device `opened`, where `batch_size` sequences are run at a time, in `memory` bytes.
+    pub fn new(
+        opened: slicegpt_device::Opened,
+        batch_size: BatchSize,
+        memory: Option<u64>,
+    ) -> Self {
+        let slicegpt_device::Opened { device, info } = opened;
+        let memory = memory.or(info.memory_bytes.map(|bytes| bytes / 5 * 4));
+        Self { device, info, batch_size, memory, doing: Mutex::default() }
+    }
+
     /// Cuts `samples` into what is run at a time. On the processor the sequences of a batch are shared
     /// out among the cores.
     pub fn batches(&self, spec: &DecoderSpec, samples: &Samples) -> Batches {

@@ -5,14 +5,15 @@ use std::path::PathBuf;
 use anyhow::{Result, anyhow, bail};
 use burn::tensor::DType;
 use clap::{Args, ValueEnum};
-use slicegpt_compress::{self as compress, CompressError, MakeShelf};
-use slicegpt_provenance::Summation;
+use slicegpt_compress::{self as compress, CompressError, MakeShelf, Origin};
+use slicegpt_provenance::{CalibrationRecord, Summation};
 use slicegpt_slice::{Arithmetic, Memory, SliceError};
 
-use crate::device::Target;
-use crate::options::{DtypeName, option};
-use crate::progress::Interrupted;
-use crate::spill::Spill;
+use crate::args::options::{DtypeName, option};
+use crate::services::device::Target;
+use crate::services::model::Opened;
+use crate::services::spill::Spill;
+use crate::show::progress::Interrupted;
 
 /// In what to compute.
 #[derive(Args, Clone)]
@@ -106,6 +107,22 @@ impl Computing {
         } else {
             error
         }
+    }
+
+    /// What the statistics of a model on some text are computed from.
+    pub fn origin(
+        &self,
+        opened: &Opened,
+        calibration: CalibrationRecord,
+        target: &Target,
+    ) -> Result<Origin> {
+        Ok(Origin {
+            format: Origin::FORMAT,
+            model: opened.digest()?,
+            calibration,
+            compute_dtype: self.compute_dtype().into(),
+            covariance: self.covariance(target),
+        })
     }
 
     /// The name of the type the model is run in.

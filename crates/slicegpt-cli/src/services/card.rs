@@ -5,8 +5,8 @@ use slicegpt_checkpoint::Dtype;
 use slicegpt_hub::ModelId;
 use slicegpt_provenance::{Manifest, Method, Record};
 
-use crate::model::Described;
-use crate::size::{show_bytes, show_count, show_percent};
+use crate::services::model::Described;
+use crate::show::size::{show_bytes, show_count, show_percent};
 
 /// How a checkpoint that any tool loads is used.
 const STOCK: &str = "It is a model of its family like any other:\n\n\

@@ -9,9 +9,9 @@ use slicegpt_checkpoint::{Dtype, Staging};
 use slicegpt_compress::finish_checkpoint;
 use slicegpt_provenance::{Manifest, Record};
 
-use crate::card;
-use crate::model::Described;
-use crate::output::{check_ours, says};
+use crate::services::card;
+use crate::services::model::Described;
+use crate::show::output::{check_ours, says};
 
 /// What the file of eigenvalues is called until it is put in place.
 pub const SPECTRA: &str = "spectra.json";

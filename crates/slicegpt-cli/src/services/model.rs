@@ -12,8 +12,8 @@ use slicegpt_hub::Need;
 use slicegpt_models::{DecoderSpec, Model, Slicing};
 use slicegpt_provenance::Method;
 
-use crate::hub::{WEIGHTS, located};
-use crate::progress::warn;
+use crate::services::hub::{WEIGHTS, located};
+use crate::show::progress::warn;
 
 /// Tensors that old checkpoints hold and no model needs: constants of the architecture.
 const CONSTANTS: &[&str] = &["rotary_emb.inv_freq", "masked_bias", "attn.bias"];

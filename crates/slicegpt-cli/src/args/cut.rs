@@ -9,8 +9,8 @@ use slicegpt_checkpoint::Dtype;
 use slicegpt_compress::{self as compress, HeadTying, Plan, Size};
 use slicegpt_models::DecoderSpec;
 
-use crate::options::{option, positive};
-use crate::size::{parse_bytes, parse_count};
+use crate::args::options::{option, positive};
+use crate::show::size::{parse_bytes, parse_count};
 
 /// What to cut.
 #[derive(Args, Clone)]

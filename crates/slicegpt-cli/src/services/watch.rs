@@ -5,8 +5,8 @@ use std::sync::{Mutex, PoisonError};
 
 use slicegpt_core::Observer;
 
-use crate::device::Target;
-use crate::progress::{self, Progress, going_on};
+use crate::services::device::Target;
+use crate::show::progress::{self, Progress, going_on};
 
 /// Shows progress as a bar and keeps what is being done, for errors of the device.
 pub struct Watch<'a> {

@@ -10,7 +10,7 @@ use slicegpt_checkpoint::is_companion;
 use slicegpt_hub::{HubError, ModelId, Need, Observer, Settings, Snapshot};
 use tempfile::TempDir;
 
-use crate::progress::{self, Bytes, Interrupted, warn};
+use crate::show::progress::{self, Bytes, Interrupted, warn};
 
 /// To read the weights, and copy what lies beside them.
 pub const WEIGHTS: Need = Need::Model(is_companion);

@@ -1,118 +1,27 @@
 //! A model that makes text: loaded whole, with its tokenizer and what it says about itself.
 
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow, bail};
 use burn::tensor::DType;
-use clap::Args;
 use slicegpt_checkpoint::{Checkpoint, CheckpointError, Dtype};
 use slicegpt_corpus::Vocabulary;
-use slicegpt_generate::{Defaults, Ending, Engine, EngineError, Sampling, Template};
+use slicegpt_generate::{Defaults, Engine, EngineError, Template};
 
-use crate::device::{Running, Target};
-use crate::model::Opened;
-use crate::options::{DtypeName, positive};
-use crate::progress::{Interrupted, Progress};
-
-/// How tokens are chosen, and when to end.
-#[derive(Args, Clone)]
-#[command(next_help_heading = "Sampling")]
-pub struct Choosing {
-    /// What logits are divided by; 0 takes the most likely token [default: as the model's
-    /// generation_config.json says, else 0]
-    #[arg(long, value_name = "T", value_parser = number(0.0, 100.0))]
-    temperature: Option<f32>,
-    /// Draw from the N most likely tokens only
-    #[arg(long, value_name = "N", value_parser = positive)]
-    top_k: Option<usize>,
-    /// Draw from the most likely tokens only that have probability P together
-    #[arg(long, value_name = "P", value_parser = number(0.0, 1.0))]
-    top_p: Option<f32>,
-    /// Draw from tokens only that have P times the greatest probability, at least
-    #[arg(long, value_name = "P", value_parser = number(0.0, 1.0))]
-    min_p: Option<f32>,
-    /// Make tokens that were there already less likely; 1 is none
-    #[arg(long, value_name = "X", value_parser = number(0.01, 100.0))]
-    repetition_penalty: Option<f32>,
-    /// Of the random numbers
-    #[arg(long, value_name = "N", default_value_t = 42)]
-    seed: u64,
-    /// End before this text; may be given several times
-    #[arg(long, value_name = "TEXT")]
-    stop: Vec<String>,
-    /// Go on after a token that ends the text
-    #[arg(long)]
-    ignore_eos: bool,
-}
-
-/// A number in a range, as clap parses values.
-fn number(least: f32, most: f32) -> impl Fn(&str) -> Result<f32, String> + Clone + Send + Sync {
-    move |text| match f32::from_str(text) {
-        Ok(number) if (least..=most).contains(&number) => Ok(number),
-        _ => Err(format!("a number from {least} to {most} is needed")),
-    }
-}
-
-impl Choosing {
-    /// How tokens are chosen of a model that says `defaults`.
-    pub fn sampling(&self, defaults: &Defaults) -> Sampling {
-        let default = &defaults.sampling;
-        // Options that only mean something where tokens are drawn ask for drawing.
-        let asked = self.top_k.is_some() || self.top_p.is_some() || self.min_p.is_some();
-        let temperature = match self.temperature {
-            Some(temperature) => temperature,
-            None if asked && default.temperature == 0.0 => 1.0,
-            None => default.temperature,
-        };
-        Sampling {
-            temperature,
-            top_k: self.top_k.or(default.top_k),
-            top_p: self.top_p.or(default.top_p),
-            min_p: self.min_p.or(default.min_p),
-            repetition_penalty: self.repetition_penalty.unwrap_or(default.repetition_penalty),
-            seed: self.seed,
-            ..Sampling::default()
-        }
-    }
-
-    /// When text ends, after `most` tokens at the latest.
-    pub fn ending(&self, defaults: &Defaults, most: usize) -> Ending {
-        let ends = if self.ignore_eos { Vec::new() } else { defaults.ends.clone() };
-        Ending { most, ends, stops: self.stop.clone() }
-    }
-}
-
-/// In what weights are held.
-#[derive(Args, Clone)]
-pub struct Loading {
-    #[command(flatten)]
-    pub running: Running,
-    /// Type weights are held in [default: as stored on the processor, float32 elsewhere]
-    #[arg(long, value_enum, value_name = "TYPE", help_heading = "Device")]
-    weights: Option<DtypeName>,
-    /// Chat template in place of the checkpoint's (Jinja)
-    #[arg(long, value_name = "FILE", help_heading = "Chat")]
-    chat_template: Option<PathBuf>,
-}
-
-impl Loading {
-    /// Whether a template was given.
-    pub fn has_template(&self) -> bool {
-        self.chat_template.is_some()
-    }
-}
+use crate::services::device::Target;
+use crate::services::model::Opened;
+use crate::show::progress::{Interrupted, Progress};
 
 /// Loads a whole model on a device, its weights as they are asked for, or else as stored on the processor
 /// and in float32 elsewhere; and says as what they are held.
 pub fn load_engine(
     opened: Opened,
     target: &Target,
-    weights: Option<DtypeName>,
+    weights: Option<Dtype>,
 ) -> Result<(Engine<Checkpoint>, Dtype)> {
     let weights = match weights {
-        Some(name) => Dtype::from(name),
+        Some(dtype) => dtype,
         None if target.is_cpu() => opened.dtype,
         None => Dtype::F32,
     };
@@ -153,15 +62,20 @@ pub struct Generator {
 }
 
 impl Generator {
-    /// Loads `model`, a directory or a model of the Hub.
-    pub fn load(model: &Path, loading: &Loading) -> Result<Self> {
+    /// Loads `model`, a directory or a model of the Hub, on the device that `open` gives.
+    pub fn load(
+        model: &Path,
+        open: impl FnOnce() -> Result<Target>,
+        weights: Option<Dtype>,
+        template: Option<PathBuf>,
+    ) -> Result<Self> {
         let opened = Opened::open(model)?;
         let directory = opened.directory();
         let vocabulary = Vocabulary::open(&directory)?;
         let generation = opened.checkpoint.generation_config()?;
         let defaults = Defaults::read(generation.as_ref(), opened.checkpoint.config());
-        let target = loading.running.open()?;
-        let (engine, weights) = load_engine(opened, &target, loading.weights)?;
+        let target = open()?;
+        let (engine, weights) = load_engine(opened, &target, weights)?;
         Ok(Self {
             engine,
             vocabulary: Arc::new(vocabulary),
@@ -169,7 +83,7 @@ impl Generator {
             target,
             weights,
             directory,
-            template: loading.chat_template.clone(),
+            template,
         })
     }
 

@@ -9,10 +9,10 @@ use slicegpt_corpus::{
     Samples, Text, Vocabulary, calibration_samples, evaluation_samples, is_token_file, token_file,
 };
 
-use crate::device::Target;
-use crate::model::Opened;
-use crate::options::positive;
-use crate::progress::{Interrupted, Progress, note, warn};
+use crate::args::options::positive;
+use crate::services::device::Target;
+use crate::services::model::Opened;
+use crate::show::progress::{Interrupted, Progress, note, warn};
 
 /// Tokens per sequence, where nothing is asked for and the model allows it.
 pub const SEQLEN: usize = 2048;

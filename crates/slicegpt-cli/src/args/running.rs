@@ -1,0 +1,55 @@
+//! Where a command computes, and how much at a time, as it is typed.
+
+use std::str::FromStr;
+
+use anyhow::Result;
+use clap::Args;
+use slicegpt_device::Name;
+
+use crate::args::options::positive;
+use crate::services::device::{BatchSize, Target};
+use crate::show::progress::note;
+use crate::show::size::parse_bytes;
+
+/// Where to compute.
+#[derive(Args, Clone)]
+#[command(next_help_heading = "Device")]
+pub struct Running {
+    /// Where to compute: cpu, wgpu[:i], vulkan[:i], metal[:i], cuda[:i], or auto, the best one there
+    /// is (see `slicegpt devices`)
+    #[arg(long, value_name = "DEVICE", env = "SLICEGPT_DEVICE", default_value = "auto", value_parser = Name::from_str)]
+    device: Name,
+    /// Sequences run at a time, or auto: as many as fit
+    #[arg(long, value_name = "N|auto", default_value = "auto")]
+    batch_size: BatchSize,
+    /// Memory of the device to plan with, for --batch-size auto [default: four fifths of what it has]
+    #[arg(long, value_name = "SIZE", value_parser = parse_bytes)]
+    device_memory: Option<u64>,
+}
+
+impl FromStr for BatchSize {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "auto" => Ok(Self::Auto),
+            _ => positive(text).map(Self::Fixed).map_err(|why| format!("{why}, or auto")),
+        }
+    }
+}
+
+impl Running {
+    /// On `device`, as much at a time as fits.
+    pub fn on(device: Name) -> Self {
+        Self { device, batch_size: BatchSize::Auto, device_memory: None }
+    }
+
+    /// Opens the device.
+    pub fn open(&self) -> Result<Target> {
+        let opened = slicegpt_device::open(self.device)?;
+        if self.device == Name::Auto {
+            note(format!("device: {} ({})", opened.info.name, opened.info.model));
+        }
+        Ok(Target::new(opened, self.batch_size, self.device_memory))
+    }
+}
