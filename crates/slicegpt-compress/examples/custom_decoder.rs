@@ -192,7 +192,7 @@ fn cut(
     let mut parts = InMemory::default();
     let done = compress(dense, tokens, &plan, &mut parts, &Unobserved)?;
     let sizes = dense.dimensions()?;
-    let [before, after] = [sizes.dense_parameters(), sizes.parameters(&done.shape)];
+    let [before, after] = [sizes.dense_parameters(), sizes.parameters_of(&done.shape)];
     let kept = after as f64 / before as f64;
     assert!((kept - 0.8).abs() < 0.01, "{kept} of the parameters");
     let small = Memory::of(parts, &dense.device).ok_or("the compression is complete")?;

@@ -17,8 +17,8 @@ pub struct Computing<'a> {
     pub batching: Option<Batching>,
     /// What covariances are summed in. `None`: as [`Arithmetic::of`] the device.
     pub arithmetic: Option<Arithmetic>,
-    /// The type the model is run in. `None`: float32. Weights are edited, and covariances summed, to
-    /// double-precision accuracy in any case.
+    /// The type the model is run in. `None`: float32. Weights are edited, and covariances summed,
+    /// to double-precision accuracy in any case.
     pub compute: Option<DType>,
     /// Makes a place for signals to wait, for each pass over the model, and the type they have
     /// there. `None`: on the device, as they are.
@@ -45,8 +45,8 @@ const TOKENS_PER_CORE: usize = 1024;
 const MAX_SEQUENCES: usize = 16;
 
 impl Batching {
-    /// What suits `device` for sequences of `seqlen` tokens: on a CPU up to four short sequences per
-    /// core, on an accelerator one batch of up to 16, whatever memory it has.
+    /// What suits `device` for sequences of `seqlen` tokens: on a CPU up to four short sequences
+    /// per core, on an accelerator one batch of up to 16, whatever memory it has.
     pub fn on(device: &Device, seqlen: usize) -> Self {
         if has_own_memory(device) {
             return Self { size: MAX_SEQUENCES, lanes: 1 };

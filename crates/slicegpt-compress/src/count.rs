@@ -7,8 +7,8 @@ use crate::{Dimensions, Intermediate, Shape, Tables};
 
 /// The sizes of a decoder, counted block by block.
 ///
-/// What a block has beside the readers, the writers and the norms of its sublayers does not depend on
-/// the cut, and is not counted.
+/// What a block has beside the readers, the writers and the norms of its sublayers does not depend
+/// on the cut, and is not counted.
 #[derive(Clone, Debug)]
 pub struct Counted {
     hidden_size: usize,
@@ -150,7 +150,7 @@ impl Dimensions for Counted {
         (tables * width + sublayers + self.norm.count() * width + bias) as u64
     }
 
-    fn parameters(&self, shape: &Shape) -> u64 {
+    fn parameters_of(&self, shape: &Shape) -> u64 {
         let widths = shape.widths.as_slice();
         let mut number = 0;
         let mut width_of = |full: usize| {

@@ -54,8 +54,8 @@ impl<'a, D: Tables> Dense<'a, D> {
         if self.observer.step().is_break() { Err(CompressError::Interrupted) } else { Ok(()) }
     }
 
-    /// The stream after the embedding, centred where norms centre: of `batches`, then of `held_out`,
-    /// of which no token counts.
+    /// The stream after the embedding, centred where norms centre: of `batches`, then of
+    /// `held_out`, of which no token counts.
     pub fn signals<'s>(
         &'s self,
         batches: &'s [TokenBatch],

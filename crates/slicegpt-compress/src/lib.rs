@@ -3,8 +3,8 @@
 //!
 //! Start from [`compress`], or from [`Compression`] for more choices. It takes
 //!
-//! - a decoder that implements [`Tables`]: any [`slicegpt_models::Model`] does, and a decoder of your
-//!   own blocks needs a few lines more than [`slicegpt_core::Decoder`];
+//! - a decoder that implements [`Tables`]: any [`slicegpt_models::Model`] does, and a decoder of
+//!   your own blocks needs a few lines more than [`slicegpt_core::Decoder`];
 //! - calibration tokens, a [`slicegpt_core::TokenBatch`] of `[sequences, tokens]`;
 //! - a [`Plan`]: method, size and options, all with defaults;
 //! - a [`Sink`] for the parts of the result: [`InMemory`] collects them, [`ByName`] turns them into
@@ -22,7 +22,8 @@
 //! use slicegpt_core::{TokenBatch, Unobserved};
 //! use slicegpt_models::{Model, parse};
 //!
-//! # let dense = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fixtures/models/ts-llama3-gqa").as_ref();
+//! # let fixtures = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fixtures");
+//! # let dense = &std::path::Path::new(fixtures).join("models/ts-llama3-gqa");
 //! # let out = tempfile::tempdir()?;
 //! # let out = out.path();
 //! let checkpoint = Checkpoint::open(dense)?;

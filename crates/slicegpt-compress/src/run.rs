@@ -47,8 +47,8 @@ impl<'a, D: Tables> Compression<'a, D> {
         Self { decoder, plan, computing, observer: &Unobserved }
     }
 
-    /// Compresses the model, calibrating on `tokens` (`[sequences, tokens]`), and hands its parts to
-    /// `sink`.
+    /// Compresses the model, calibrating on `tokens` (`[sequences, tokens]`), and hands its parts
+    /// to `sink`.
     ///
     /// # Errors
     ///
@@ -62,8 +62,8 @@ impl<'a, D: Tables> Compression<'a, D> {
         self.cut(&cut, None, tokens, sink)
     }
 
-    /// [`Compression::run`] with a plan that was resolved before, and, for one basis, with statistics
-    /// of the model that were computed before.
+    /// [`Compression::run`] with a plan that was resolved before, and, for one basis, with
+    /// statistics of the model that were computed before.
     ///
     /// # Errors
     ///
@@ -142,8 +142,8 @@ impl<'a, D: Tables> Compression<'a, D> {
     }
 }
 
-/// Compresses a model as `plan` says, calibrating on `tokens` (`[sequences, tokens]`), and hands its
-/// parts to `sink`. [`Compression`] has more choices.
+/// Compresses a model as `plan` says, calibrating on `tokens` (`[sequences, tokens]`), and hands
+/// its parts to `sink`. [`Compression`] has more choices.
 ///
 /// # Errors
 ///

@@ -75,8 +75,8 @@ const MIN_TOKENS: usize = 8192;
 /// Splits that are measured in one search, about.
 const SPLITS: usize = 8;
 
-/// The sequences that splits are fitted on, and those that they are judged by: together so many that
-/// the search takes about as long as the compression itself, a quarter of them held out.
+/// The sequences that splits are fitted on, and those that they are judged by: together so many
+/// that the search takes about as long as the compression itself, a quarter of them held out.
 fn parts(tokens: &TokenBatch, candidates: usize) -> Result<[TokenBatch; 2]> {
     let [count, seqlen] = tokens.shape();
     if count < 2 {

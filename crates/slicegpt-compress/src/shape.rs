@@ -1,4 +1,5 @@
-//! [`Shape`]: how wide a decoder is after the cut, and [`Dimensions`]: how large it is with a shape.
+//! [`Shape`]: how wide a decoder is after the cut, and [`Dimensions`]: how large it is with a
+//! shape.
 
 use slicegpt_core::Widths;
 
@@ -78,15 +79,15 @@ pub trait Dimensions {
     fn prunable_widths(&self) -> Vec<usize>;
 
     /// Width of the widest prunable layer; 0 where there is none.
-    fn intermediate_size(&self) -> usize {
+    fn widest_prunable(&self) -> usize {
         self.prunable_widths().into_iter().max().unwrap_or(0)
     }
 
     /// Whether the head is the embedding.
     fn is_tied(&self) -> bool;
 
-    /// Whether the decoder, cut to one basis, is still one of its family, with RMSNorms. Then widths
-    /// of MLPs are equal by default.
+    /// Whether the decoder, cut to one basis, is still one of its family, with RMSNorms. Then
+    /// widths of MLPs are equal by default.
     fn stays_stock(&self) -> bool {
         false
     }
@@ -100,5 +101,5 @@ pub trait Dimensions {
     fn dense_parameters(&self) -> u64;
 
     /// Parameters after a cut.
-    fn parameters(&self, shape: &Shape) -> u64;
+    fn parameters_of(&self, shape: &Shape) -> u64;
 }

@@ -9,7 +9,8 @@ use slicegpt_core::{Head, Norm};
 use crate::{Shape, Table};
 
 /// Receives the parts of a compressed model in the order in which they are finished: the shape, the
-/// rows of the embeddings, the blocks in their order, the last norm, the rows of the head, its bias.
+/// rows of the embeddings, the blocks in their order, the last norm, the rows of the head, its
+/// bias.
 ///
 /// A part is dropped from the memory of the compression once it was handed over.
 pub trait Sink<B> {

@@ -4,7 +4,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use slicegpt_compress::{
     Compression, Counted, Cut, Dimensions, HeadTying, InMemory, Method, Plan, Refit, Size, compress,
 };
-use slicegpt_core::{Block, Decoder, TokenBatch, Unobserved};
+use slicegpt_core::{Block, Decoder, TokenBatch, Unobserved, host_vec};
 use slicegpt_models::{DecoderBlock, DecoderSpec, Model, Positions, SUPPORTED};
 use slicegpt_testkit::{ToySource, largest_difference, spec};
 
@@ -22,12 +22,12 @@ fn tokens(count: u32) -> TokenBatch {
     )
 }
 
-fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
-    tensor.into_data().try_into_vec().unwrap()
+fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f64> {
+    host_vec::<f32, D>(tensor).into_iter().map(f64::from).collect()
 }
 
 /// The logits of a dense model.
-fn dense_logits(model: &Model<ToySource>, batch: &TokenBatch) -> Vec<f32> {
+fn dense_logits(model: &Model<ToySource>, batch: &TokenBatch) -> Vec<f64> {
     let context = model.context(batch);
     let stream = (0..model.blocks()).fold(model.embed(batch).unwrap(), |stream, index| {
         model.block(index).unwrap().forward(stream, &context)
@@ -40,7 +40,7 @@ fn logits(
     model: &Model<ToySource>,
     parts: &InMemory<DecoderBlock>,
     batch: &TokenBatch,
-) -> Vec<f32> {
+) -> Vec<f64> {
     let device = Device::flex();
     let width = parts.shape.as_ref().unwrap().widths.embedding();
     let mut stream: Vec<f32> = Vec::new();
@@ -98,8 +98,8 @@ fn blocks_declare_all_that_a_cut_changes() {
         ];
         for plan in sizes {
             for shape in plan.resolve(spec).unwrap().shapes(spec) {
-                let found = counted.parameters(&shape) + hidden;
-                assert_eq!(found, spec.parameters(&shape), "{model_type} {shape:?}");
+                let found = counted.parameters_of(&shape) + hidden;
+                assert_eq!(found, spec.parameters_of(&shape), "{model_type} {shape:?}");
             }
         }
     }

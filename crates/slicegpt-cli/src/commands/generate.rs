@@ -13,6 +13,7 @@ use slicegpt_models::Cache;
 use crate::args::options::positive;
 use crate::args::sampling::Choosing;
 use crate::args::sampling::Loading;
+use crate::services::generation::Generator;
 use crate::services::memory;
 use crate::show::output;
 use crate::show::progress::{check, note};

@@ -13,6 +13,7 @@ use slicegpt_serve::{Forward, Language, Limits, Logits, Options, Server};
 
 use crate::args::options::positive;
 use crate::args::sampling::Loading;
+use crate::services::generation::Generator;
 use crate::show::output;
 use crate::show::progress::{going_on, note, warn};
 use crate::show::size::{parse_bytes, show_bytes};

@@ -1,5 +1,5 @@
-//! Models of the zoo, with weights in a checkpoint, as decoders to compress: their tables and sizes,
-//! and the tensors of the result by name.
+//! Models of the zoo, with weights in a checkpoint, as decoders to compress: their tables and
+//! sizes, and the tensors of the result by name.
 
 mod config;
 mod directory;
@@ -111,7 +111,7 @@ impl Dimensions for DecoderSpec {
         DecoderSpec::parameters(self) as u64
     }
 
-    fn parameters(&self, shape: &Shape) -> u64 {
+    fn parameters_of(&self, shape: &Shape) -> u64 {
         DecoderSpec::parameters(&cut_spec(self, shape)) as u64
     }
 }

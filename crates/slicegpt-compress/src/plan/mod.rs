@@ -34,8 +34,8 @@ pub struct Plan {
     pub orientation: Axes,
     /// Seed of [`Axes::Random`].
     pub seed: u64,
-    /// Whether linears are fitted to the dense model after the cut. `None`: with one basis yes, with
-    /// a basis per cut no.
+    /// Whether linears are fitted to the dense model after the cut. `None`: with one basis yes,
+    /// with a basis per cut no.
     pub refit: Option<Refit>,
     /// Which directions come first; with one basis only.
     pub ranking: Option<Ranking>,
@@ -156,8 +156,8 @@ pub enum SplitSearch {
     /// Measured up to 3 B parameters if there are two calibration sequences, predicted otherwise.
     #[default]
     Auto,
-    /// Candidates are cut, refitted on some of the calibration sequences and compared with the dense
-    /// model on others.
+    /// Candidates are cut, refitted on some of the calibration sequences and compared with the
+    /// dense model on others.
     Measured,
     /// By the statistics of the dense model alone.
     Predicted,

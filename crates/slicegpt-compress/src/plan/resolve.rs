@@ -141,7 +141,7 @@ impl Plan {
         for width in (step..=full).step_by(step) {
             let sparsity = 1.0 - width as f64 / full as f64;
             let widths = linear(sparsity, sparsity)?;
-            let count = dense.parameters(&Shape::per_layer(widths.clone()));
+            let count = dense.parameters_of(&Shape::per_layer(widths.clone()));
             // Sizes above a hard limit only serve the error message, if nothing is below.
             let miss = |count: u64| (self.is_bound() && count > asked, count.abs_diff(asked));
             if best.as_ref().is_none_or(|(other, _)| miss(count) < miss(*other)) {
@@ -164,8 +164,8 @@ impl Plan {
             Some(widths) => widths == MlpWidths::Free,
             None => !dense.stays_stock(),
         };
-        let full = Split { width: dense.hidden_size(), intermediate: dense.intermediate_size() };
-        let count = |split: Split| dense.parameters(&equal(dense, split, tied, is_free));
+        let full = Split { width: dense.hidden_size(), intermediate: dense.widest_prunable() };
+        let count = |split: Split| dense.parameters_of(&equal(dense, split, tied, is_free));
         let round_to = match self.align.or(self.round_to) {
             Some(0) => return Err(PlanError::Zero(field::ROUND_TO)),
             Some(step) => step,
