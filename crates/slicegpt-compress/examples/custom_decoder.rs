@@ -11,9 +11,7 @@ use std::ops::{ControlFlow, Range};
 use burn::nn::{Linear, LinearConfig};
 use burn::tensor::activation::silu;
 use burn::tensor::{Device, Distribution, Tensor, TensorData};
-use slicegpt_compress::{
-    Dimensions, InMemory, Plan, Refit, Size, SplitSearch, Table, Tables, compress,
-};
+use slicegpt_compress::{InMemory, Plan, Refit, Size, SplitSearch, Table, Tables, compress};
 use slicegpt_core::{
     Block, Decoder, Head, Lanes, Norm, PrunableChannels, Shortcut, Sublayer, SublayerMut,
     TokenBatch, Unobserved, host_vec,

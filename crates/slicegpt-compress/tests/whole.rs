@@ -23,7 +23,7 @@ fn tokens(count: u32) -> TokenBatch {
 }
 
 fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f64> {
-    host_vec::<f32, D>(tensor).into_iter().map(f64::from).collect()
+    host_vec(tensor)
 }
 
 /// The logits of a dense model.

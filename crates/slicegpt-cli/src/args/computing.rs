@@ -1,4 +1,4 @@
-//! In what a calibration is computed, and where its signals wait.
+//! Options for the types of a calibration, and where its signals are kept.
 
 use std::path::PathBuf;
 
@@ -15,39 +15,39 @@ use crate::services::model::Opened;
 use crate::services::spill::Spill;
 use crate::show::progress::Interrupted;
 
-/// In what to compute.
+/// Types of a calibration, and where its signals are kept.
 #[derive(Args, Clone)]
 #[command(next_help_heading = "Device")]
 pub struct Computing {
-    /// Type to run the model in while calibrating; weights are edited and covariances summed as
-    /// precisely as ever
+    /// Type to run the model in while calibrating; weights are edited and covariances summed to
+    /// double-precision accuracy in any case
     #[arg(long, value_enum, value_name = "TYPE", default_value_t = DtypeName::F32)]
     compute_dtype: DtypeName,
-    /// What covariances are summed in
+    /// Arithmetic that covariances are summed in
     #[arg(long, value_enum, value_name = "HOW", default_value_t = CovarianceName::Auto)]
     covariance: CovarianceName,
-    /// Type the calibration signal waits in [default: as --compute-dtype]
+    /// Type that calibration signals are kept in between layers [default: as --compute-dtype]
     #[arg(long, value_enum, value_name = "TYPE")]
     stream_dtype: Option<DtypeName>,
-    /// Keep the waiting signal in a file in DIR instead of in memory; it is gone afterwards
+    /// Keep calibration signals in a temporary file in DIR instead of in memory
     #[arg(long, value_name = "DIR")]
     spill: Option<PathBuf>,
 }
 
-/// What covariances are summed in.
+/// Arithmetic that covariances are summed in.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum CovarianceName {
-    /// f64 on the processor, split-f32 elsewhere
+    /// f64 on the CPU, split-f32 on other devices
     Auto,
     /// float64, on the host
     F64,
-    /// As good as float64, from float32 products, where the signal is
+    /// float32 products with the accuracy of float64, on the device
     #[value(name = "split-f32")]
     SplitF32,
 }
 
 impl Computing {
-    /// What it means on a device.
+    /// The settings for a device.
     pub fn on(&self, target: &Target) -> Result<compress::Computing<'_>> {
         let compute = self.compute_dtype.burn();
         let name = target.info.name;
@@ -67,7 +67,7 @@ impl Computing {
         let shelf: Option<MakeShelf<'_>> = match &self.spill {
             Some(directory) => {
                 let make = || Spill::new(directory);
-                // Refused here, and not after the model was read.
+                // So that it is refused before the model is read.
                 make().map_err(|error| anyhow!("--spill {}: {error}", directory.display()))?;
                 Some(Box::new(move || Ok(Box::new(make()?))))
             }
@@ -82,8 +82,7 @@ impl Computing {
         })
     }
 
-    /// An error of a compression with the names of options, and what to do about an overflow in half
-    /// precision.
+    /// An error of a compression, in terms of options, with advice about overflow in half precision.
     pub fn advise(&self, error: CompressError) -> anyhow::Error {
         let overflow = match &error {
             CompressError::Interrupted => return Interrupted.into(),
@@ -109,7 +108,7 @@ impl Computing {
         }
     }
 
-    /// What the statistics of a model on some text are computed from.
+    /// The origin of statistics of a model on some text.
     pub fn origin(
         &self,
         opened: &Opened,
@@ -125,7 +124,7 @@ impl Computing {
         })
     }
 
-    /// The name of the type the model is run in.
+    /// Name of the type that the model is run in.
     pub fn compute_dtype(&self) -> &'static str {
         self.compute_dtype.name()
     }
@@ -148,7 +147,7 @@ impl Computing {
 }
 
 impl DtypeName {
-    /// As Burn calls it.
+    /// The type in Burn.
     fn burn(self) -> DType {
         match self {
             Self::F32 => DType::F32,
@@ -157,7 +156,7 @@ impl DtypeName {
         }
     }
 
-    /// As it is typed.
+    /// Its name as a value of an option.
     fn name(self) -> &'static str {
         match self {
             Self::F32 => "f32",

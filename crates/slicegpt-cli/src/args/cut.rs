@@ -1,4 +1,4 @@
-//! What to cut, as it is typed, and what that means for a model.
+//! The options that say what to cut, as a plan.
 
 use std::path::{Path, PathBuf};
 
@@ -63,7 +63,7 @@ pub struct Cut {
     head: HeadName,
 }
 
-/// How the directions to keep are found.
+/// Method by which the directions to keep are found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Method {
     /// One basis for the whole model, no shortcut matrices: Llama and its relatives stay what they are

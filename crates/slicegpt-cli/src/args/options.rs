@@ -1,9 +1,9 @@
-//! Arguments that several commands share, and raw arguments to typed ones.
+//! Arguments that several commands share, and parsers of values.
 
 use clap::ValueEnum;
 use slicegpt_checkpoint::Dtype;
 
-/// The type weights are written as.
+/// A type of weights.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum DtypeName {
     /// float32
@@ -32,8 +32,7 @@ pub fn tolerance(text: &str) -> Result<f64, String> {
     }
 }
 
-/// A whole number above 0, of something there may be many of: small enough that two of them
-/// multiply.
+/// A whole number above 0, small enough that the product of two of them does not overflow.
 pub fn positive(text: &str) -> Result<usize, String> {
     const MOST: usize = 1 << 24;
     match text.parse::<usize>() {

@@ -1,10 +1,10 @@
-//! `--refit`, as it is typed.
+//! The value of `--refit`.
 
 use std::str::FromStr;
 
 use slicegpt_slice::Ridge;
 
-/// How what is cut is refitted.
+/// How weights are refitted after the cut.
 #[derive(Clone, Copy)]
 pub enum Refit {
     /// By ridge regression towards the dense model.

@@ -1,4 +1,4 @@
-//! Where a command computes, and how much at a time, as it is typed.
+//! Options for the device and the batch size.
 
 use std::str::FromStr;
 
@@ -11,18 +11,18 @@ use crate::services::device::{BatchSize, Target};
 use crate::show::progress::note;
 use crate::show::size::parse_bytes;
 
-/// Where to compute.
+/// The device and the batch size.
 #[derive(Args, Clone)]
 #[command(next_help_heading = "Device")]
 pub struct Running {
-    /// Where to compute: cpu, wgpu[:i], vulkan[:i], metal[:i], cuda[:i], or auto, the best one there
-    /// is (see `slicegpt devices`)
+    /// Device: cpu, wgpu[:i], vulkan[:i], metal[:i], cuda[:i], or auto, the best one of this machine
+    /// (see `slicegpt devices`)
     #[arg(long, value_name = "DEVICE", env = "SLICEGPT_DEVICE", default_value = "auto", value_parser = Name::from_str)]
     device: Name,
     /// Sequences run at a time, or auto: as many as fit
     #[arg(long, value_name = "N|auto", default_value = "auto")]
     batch_size: BatchSize,
-    /// Memory of the device to plan with, for --batch-size auto [default: four fifths of what it has]
+    /// Memory of the device that --batch-size auto may use [default: four fifths of all]
     #[arg(long, value_name = "SIZE", value_parser = parse_bytes)]
     device_memory: Option<u64>,
 }

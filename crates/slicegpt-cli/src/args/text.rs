@@ -1,4 +1,4 @@
-//! Text and tokens given on the command line, as samples.
+//! Options for text and tokens, and the samples that they mean.
 
 use std::path::{Path, PathBuf};
 
@@ -14,10 +14,10 @@ use crate::services::device::Target;
 use crate::services::model::Opened;
 use crate::show::progress::{Interrupted, Progress, note, warn};
 
-/// Tokens per sequence, where nothing is asked for and the model allows it.
+/// Tokens per sequence by default, if the context of the model allows it.
 pub const SEQLEN: usize = 2048;
 
-/// Calibration sequences, where nothing is asked for.
+/// Number of calibration sequences by default.
 pub const SAMPLES: usize = 128;
 
 /// How text is cut into sequences.
@@ -32,7 +32,7 @@ pub struct Cutting {
 }
 
 impl Cutting {
-    /// The length of sequences for `model`.
+    /// Tokens per sequence for `model`.
     pub fn seqlen_for(&self, model: &Opened) -> usize {
         let context = model.spec.context_length;
         if let Some(seqlen) = self.seqlen.filter(|seqlen| *seqlen > context) {
@@ -41,7 +41,7 @@ impl Cutting {
         self.seqlen.unwrap_or(SEQLEN).min(context)
     }
 
-    /// Text or tokens to be scored: all of it, or the first `most` sequences.
+    /// Text or tokens to score: all of it, or the first `most` sequences.
     pub fn evaluation(
         &self,
         model: &Opened,
@@ -78,8 +78,7 @@ impl Cutting {
         })
     }
 
-    /// The samples of a token file: as long as they are, unless `--seqlen` or the model's context
-    /// is shorter.
+    /// The samples of a token file, clipped to `--seqlen` and to the context of the model.
     fn tokens(&self, model: &Opened, spec: &str) -> Result<Samples> {
         let samples = token_file(spec)?;
         let length = self.seqlen.unwrap_or(usize::MAX).min(model.spec.context_length);
@@ -97,7 +96,7 @@ pub fn token_batch(samples: &Samples) -> TokenBatch {
     TokenBatch::new(ids.to_vec(), mask.map(<[bool]>::to_vec), samples.seqlen())
 }
 
-/// What a manifest says of calibration text from `source`.
+/// The entry in a manifest for calibration text from `source`.
 pub fn described(samples: &Samples, source: String) -> slicegpt_provenance::CalibrationRecord {
     slicegpt_provenance::CalibrationRecord {
         source,
@@ -108,7 +107,7 @@ pub fn described(samples: &Samples, source: String) -> slicegpt_provenance::Cali
     }
 }
 
-/// What to find the directions with.
+/// Options for the calibration text.
 #[derive(Args, Clone)]
 #[command(next_help_heading = "Calibration")]
 pub struct Calibration {
@@ -121,13 +120,13 @@ pub struct Calibration {
     samples: Option<usize>,
     #[command(flatten)]
     pub cutting: Cutting,
-    /// Of the choice of text, of --calibration self and of --orientation random
+    /// Seed for the choice of text, --calibration self and --orientation random
     #[arg(long, value_name = "N", default_value_t = 42)]
     pub seed: u64,
 }
 
 impl Calibration {
-    /// The samples, and a name for where they are from.
+    /// The samples, and the name of their source.
     pub fn load(&self, model: &Opened, target: &Target) -> Result<(Samples, String)> {
         let Some(path) = &self.calibration else {
             note("calibrating on the small bundled text; --calibration FILE takes your own");
@@ -166,7 +165,7 @@ impl Calibration {
         if count < wanted {
             let message =
                 format!("{count} calibration samples instead of {wanted}: there is no more text");
-            // What nobody asked for is no reason to be alarmed.
+            // A warning only if the number of samples or the text was given.
             if self.samples.is_some() || self.calibration.is_some() {
                 warn(message);
             } else {
@@ -179,12 +178,12 @@ impl Calibration {
         let seqlen = self.cutting.seqlen_for(opened);
         let id = |field: &str| {
             let value = opened.checkpoint.config().get(field)?;
-            // Some configs list several ends of sequence.
+            // Some configs list several end-of-sequence tokens.
             let id = value.as_u64().or_else(|| value.get(0)?.as_u64())?;
             u32::try_from(id).ok().filter(|id| (*id as usize) < opened.spec.vocab_size)
         };
         let first = id("bos_token_id").or_else(|| id("eos_token_id")).unwrap_or(0);
-        // Sampling one token is little work for many sequences at once.
+        // A decode step is cheap per sequence, so many sequences are sampled at once.
         let group = target.batch_size(&opened.spec, seqlen).max(32);
         let progress =
             Progress::start("sampling", self.samples().div_ceil(group) * (seqlen - 1).max(1));

@@ -1,4 +1,4 @@
-//! Where a command computes, and how much at a time.
+//! [`Target`]: the device that a command computes on, and its batches.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -22,41 +22,39 @@ pub enum BatchSize {
     Fixed(usize),
 }
 
-/// Sequences at a time on the processor, at most.
-const MOST_ON_CPU: usize = 16;
+/// Largest batch size on a CPU.
+const MAX_ON_CPU: usize = 16;
 
-/// Tokens at a time on each core of the processor: more are not faster, and take more memory.
-const ENOUGH_TOKENS_OF_A_CORE: usize = 1024;
+/// Tokens per batch and CPU core: more are not faster, and take more memory.
+const TOKENS_PER_CORE: usize = 1024;
 
-/// Tokens at a time elsewhere: more keep no device busier.
-const ENOUGH_TOKENS: usize = 32_768;
+/// Tokens per batch on an accelerator: more do not increase its utilisation.
+const TOKENS_PER_BATCH: usize = 32_768;
 
-/// Sequences of `seqlen` tokens that keep the processor busy.
+/// Batch size that keeps all CPU cores busy, for sequences of `seqlen` tokens.
 pub fn enough_on_cpu(seqlen: usize) -> usize {
-    let of_a_core = (ENOUGH_TOKENS_OF_A_CORE / seqlen).clamp(1, 4);
-    (of_a_core * rayon::current_num_threads()).min(MOST_ON_CPU)
+    let per_core = (TOKENS_PER_CORE / seqlen).clamp(1, 4);
+    (per_core * rayon::current_num_threads()).min(MAX_ON_CPU)
 }
 
-/// The device a command computes on.
+/// The device that a command computes on.
 pub struct Target {
-    /// Where tensors live.
+    /// The device of tensors.
     pub device: Device,
-    /// What it is.
+    /// Its name and capabilities.
     pub info: Info,
     batch_size: BatchSize,
     memory: Option<u64>,
-    /// What is being done, for errors.
+    /// The current operation, for error messages.
     doing: Mutex<String>,
 }
 
-/// Samples, cut into what is run at a time.
+/// Samples, cut into batches.
 pub struct Batches {
-    /// What a lane runs at a time.
+    /// The batches; a lane runs one at a time.
     pub batches: Vec<TokenBatch>,
-    /// How many of these are run at a time.
+    /// The lanes that run batches in parallel.
     pub lanes: Lanes,
-    /// How many sequences that is.
-    pub size: usize,
 }
 
 impl Target {
@@ -71,21 +69,18 @@ impl Target {
         Self { device, info, batch_size, memory, doing: Mutex::default() }
     }
 
-    /// Cuts `samples` into what is run at a time. On the processor the sequences of a batch are shared
-    /// out among the cores.
+    /// Cuts `samples` into batches. On the CPU the sequences of a batch are divided among the cores.
     pub fn batches(&self, spec: &DecoderSpec, samples: &Samples) -> Batches {
         let size = self.batch_size(spec, samples.seqlen());
-        let lanes = match self.is_cpu() {
-            true => Lanes::new(size.min(samples.count())),
-            false => Lanes::default(),
-        };
+        let lanes =
+            if self.is_cpu() { Lanes::new(size.min(samples.count())) } else { Lanes::default() };
         let batches = samples
             .batches(size.div_ceil(lanes.count()))
             .map(|(ids, mask)| {
                 TokenBatch::new(ids.to_vec(), mask.map(<[bool]>::to_vec), samples.seqlen())
             })
             .collect();
-        Batches { batches, lanes, size }
+        Batches { batches, lanes }
     }
 
     /// How sequences of `seqlen` tokens are cut into batches.
@@ -94,30 +89,30 @@ impl Target {
         Batching { size: self.batch_size(spec, seqlen), lanes }
     }
 
-    /// How many sequences of `seqlen` tokens to run at a time.
+    /// Batch size for sequences of `seqlen` tokens.
     pub fn batch_size(&self, spec: &DecoderSpec, seqlen: usize) -> usize {
         let enough = match self.info.name {
             Name::Device(Kind::Cpu, _) => enough_on_cpu(seqlen),
-            _ => (ENOUGH_TOKENS / seqlen).max(1),
+            _ => (TOKENS_PER_BATCH / seqlen).max(1),
         };
         match (self.batch_size, self.memory) {
             (BatchSize::Fixed(size), _) => size,
-            (BatchSize::Auto, None) => enough.min(MOST_ON_CPU),
+            (BatchSize::Auto, None) => enough.min(MAX_ON_CPU),
             (BatchSize::Auto, Some(bytes)) => estimate::batch_size(spec, seqlen, bytes).min(enough),
         }
     }
 
-    /// Whether tensors on it are in the memory of this process.
+    /// Whether it is the CPU, with tensors in host memory.
     pub fn is_cpu(&self) -> bool {
         matches!(self.info.name, Name::Device(Kind::Cpu, _))
     }
 
-    /// Says what is being done, should the device fail at it.
+    /// Sets the current operation, which is named if the device fails.
     pub fn doing(&self, what: String) {
         *self.doing.lock().unwrap_or_else(PoisonError::into_inner) = what;
     }
 
-    /// Runs `work`; a device whose memory is full, or that is lost, is an error that says at what, and
+    /// Runs `work`. If the device runs out of memory or is lost, the error names the operation and
     /// what to do.
     pub fn run<T>(&self, work: impl FnOnce() -> Result<T>) -> Result<T> {
         let error = match slicegpt_device::guard(work) {

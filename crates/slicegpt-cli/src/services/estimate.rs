@@ -1,8 +1,8 @@
-//! How much memory a run takes, from shapes alone.
+//! Memory estimates from shapes alone.
 
 use slicegpt_models::{DecoderSpec, Entry, QUERIES};
 
-/// Bytes of one block in float32.
+/// Bytes of the weights of one block in float32.
 fn block(spec: &DecoderSpec) -> usize {
     4 * spec.block_entries(0).iter().map(Entry::numel).sum::<usize>()
 }
@@ -12,20 +12,20 @@ fn largest(spec: &DecoderSpec) -> usize {
     spec.block_entries(0).iter().map(Entry::numel).max().unwrap_or(0)
 }
 
-/// Bytes that one sequence takes inside a sublayer, in float32.
+/// Bytes of activations of one sequence inside a sublayer, in float32.
 fn inside(spec: &DecoderSpec, seqlen: usize) -> usize {
     let attention = (spec.attention.heads + 2 * spec.attention.kv_heads) * spec.attention.head_dim;
     let widest = (3 * spec.mlp.intermediate_size).max(3 * attention) + 4 * spec.hidden_size;
     4 * seqlen * widest
 }
 
-/// Bytes in memory at the worst moment of a compression on the processor: one block in float32, the
-/// calibration stream, what one batch holds inside a sublayer, the float64 copies of the edit of the
-/// largest matrix, and a covariance with its decomposition; with a refit the stream and the inside of
-/// both models, and normal equations.
+/// Peak memory of a compression on the CPU, in bytes: one block in float32, the calibration stream,
+/// the activations of one batch inside a sublayer, the float64 copies made when the largest matrix
+/// is rewritten, and a covariance with its decomposition. With a refit also the stream and the
+/// activations of the second model, and normal equations.
 ///
-/// The last three are not needed at the same time, but the allocator keeps what was freed for a
-/// while: their sum and a tenth is what was measured (`docs/benchmarks.md`).
+/// The last three are not needed at the same time, but the allocator keeps freed memory for a while:
+/// their sum plus a tenth agrees with measurements (`docs/benchmarks.md`).
 pub fn peak(
     spec: &DecoderSpec,
     samples: usize,
@@ -39,20 +39,21 @@ pub fn peak(
     let batch = batch_size.min(samples) * inside(spec, seqlen);
     let edit = 2 * (8 + 4) * largest(spec) + 2 * 8 * hidden * hidden;
     let decomposition = 6 * 8 * hidden * hidden;
-    // The same once more, cut; and the normal equations of the widest writer, with their factor.
+    // A second, cut model, and the normal equations of the widest writer with their factor.
     let inner = spec.mlp.intermediate_size;
-    let refit = match refit {
-        true => block(spec) + stream + batch + 2 * 8 * inner * inner + 3 * 8 * inner * hidden,
-        false => 0,
+    let refit = if refit {
+        block(spec) + stream + batch + 2 * 8 * inner * inner + 3 * 8 * inner * hidden
+    } else {
+        0
     };
     (process + block(spec) + stream + batch + edit + decomposition + refit) as u64 * 11 / 10
 }
 
-/// The largest number of sequences that fit into `bytes` of a device at a time, beside one block and
-/// the larger of what its edit and its covariance take; at least 1.
+/// The largest batch size that fits into `bytes` of device memory together with one block and the
+/// larger of the buffers for its edit and its covariance; at least 1.
 pub fn batch_size(spec: &DecoderSpec, seqlen: usize, bytes: u64) -> usize {
     let square = spec.hidden_size * spec.hidden_size;
-    // The pieces of both operands, and their products in whole numbers and in float32.
+    // The pieces of both split operands, and their products as integers and as float32.
     let edit = 4 * (12 * largest(spec) + 6 * square);
     let gram = 4 * 8 * square;
     let scores = 3 * 4 * spec.attention.heads * QUERIES * seqlen;

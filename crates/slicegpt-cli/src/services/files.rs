@@ -1,4 +1,4 @@
-//! What is written beside the weights: the config, the model card, the tokenizer's files, the spectra.
+//! The files that are written next to the weights: config, model card, tokenizer, spectra.
 
 use std::path::Path;
 
@@ -13,10 +13,10 @@ use crate::services::card;
 use crate::services::model::Described;
 use crate::show::output::{check_ours, says};
 
-/// What the file of eigenvalues is called until it is put in place.
+/// Name of the file of eigenvalues until it is moved into place.
 pub const SPECTRA: &str = "spectra.json";
 
-/// Prepares the file of eigenvalues, which may be no part of `model` or of what is written to `out`.
+/// Prepares the file of eigenvalues, which must not lie in `model` or in `out`.
 pub fn stage_spectra(path: &Path, model: &Path, out: &Path) -> Result<Staging> {
     let ours = |start: &[u8]| start.starts_with(b"[") && says(start, "\"eigenvalues\":");
     check_ours("--spectra", path, ours, "file of spectra")?;
@@ -36,7 +36,7 @@ pub fn write_spectra(path: &Path, spectra: &[Spectrum]) -> Result<()> {
     std::fs::write(path, text).with_context(|| path.display().to_string())
 }
 
-/// Everything beside the weights; config.json last.
+/// Writes everything but the weights; `config.json` last.
 pub fn finish(
     staging: &Staging,
     described: &Described,
@@ -57,8 +57,8 @@ pub fn finish(
     Ok(finish_checkpoint(directory, staging.path(), config, sliced, dtype, manifest)?)
 }
 
-/// Writes anew to the finished checkpoint `out` what became known after it was put in place: each file by
-/// rename.
+/// Rewrites model card and record of the finished checkpoint `out`, each by rename, with results
+/// that became known only after it was moved into place.
 pub fn amend(
     out: &Path,
     described: &Described,

@@ -1,24 +1,24 @@
-//! Memory of this process: its peak, and how long it is kept.
+//! The memory of this process: its peak, and how long the allocator keeps freed pages.
 
-/// What `mimalloc.h` calls `mi_option_purge_delay`, a name that the crate leaves out.
+/// `mi_option_purge_delay` of `mimalloc.h`, which the crate does not declare.
 const PURGE_DELAY: libmimalloc_sys::mi_option_t = 15;
 
-/// Milliseconds after which memory that nobody uses goes back to the system: longer than one block of
-/// a model is worked on, whose tensors are as large as those of the next. At the allocator's own
-/// second, clearing fresh pages takes a tenth of a run.
+/// Milliseconds after which unused pages are returned to the operating system. It is longer than the
+/// time spent on one block, because the next block has tensors of the same sizes. With the default
+/// of one second, zeroing fresh pages takes a tenth of a run.
 const KEEP: std::ffi::c_long = 10_000;
 
-/// Has the allocator keep memory for a while, unless `MIMALLOC_PURGE_DELAY` says how long.
+/// Makes the allocator keep unused pages, unless `MIMALLOC_PURGE_DELAY` is set.
 pub fn keep() {
     if std::env::var_os("MIMALLOC_PURGE_DELAY").is_none() {
-        // SAFETY: sets a number.
+        // SAFETY: the function only stores a number.
         unsafe { libmimalloc_sys::mi_option_set(PURGE_DELAY, KEEP) };
     }
 }
 
-/// The largest resident set of this process so far, in bytes, if the system says.
+/// Peak resident set size of this process, in bytes, if the system reports it.
 pub fn peak_rss_bytes() -> Option<u64> {
-    // On Linux rusage may still hold the peak of the process that started this one.
+    // On Linux `rusage` may include the peak of the parent process.
     if let Ok(status) = std::fs::read_to_string("/proc/self/status") {
         let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
         let kib: u64 = line.trim().trim_end_matches("kB").trim().parse().ok()?;
@@ -27,19 +27,18 @@ pub fn peak_rss_bytes() -> Option<u64> {
     from_rusage()
 }
 
-/// Gives unused memory back to the system, and forgets the peak so far, where the system lets a process
-/// do that (Linux).
+/// Returns unused pages to the system and resets the peak, where the system allows it (Linux).
 pub fn reset_peak() {
-    // What tokenising took and gave back must not count, nor stay.
-    // SAFETY: gives memory that nobody uses back to the system.
+    // The memory of the tokenizer must not count towards the peak.
+    // SAFETY: the function only returns unused pages to the system.
     unsafe { libmimalloc_sys::mi_collect(true) };
-    // A peak that includes what went before is no worse than what other systems give.
+    // If it fails, the peak includes earlier work, as on other systems.
     let _ = std::fs::write("/proc/self/clear_refs", "5");
 }
 
 #[cfg(unix)]
 fn from_rusage() -> Option<u64> {
-    // SAFETY: the struct is plain numbers, zero is a valid value of it, and the pointer is to it.
+    // SAFETY: `rusage` consists of numbers, for which zero is valid, and the pointer is valid.
     let usage = unsafe {
         let mut usage: libc::rusage = std::mem::zeroed();
         (libc::getrusage(libc::RUSAGE_SELF, &raw mut usage) == 0).then_some(usage)

@@ -1,4 +1,4 @@
-//! A file that calibration signals wait in.
+//! [`Spill`]: calibration signals in a temporary file.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -7,14 +7,14 @@ use std::path::Path;
 use burn::tensor::{DType, TensorData};
 use slicegpt_slice::Shelf;
 
-/// A shelf in a file without a name, which is gone with the process.
+/// A shelf in an unnamed temporary file, which disappears with the process.
 pub struct Spill {
     file: File,
     places: Vec<Option<Place>>,
     end: u64,
 }
 
-/// Where a signal is, and what.
+/// Position, shape and type of a signal in the file.
 #[derive(Clone)]
 struct Place {
     offset: u64,
@@ -24,7 +24,7 @@ struct Place {
 }
 
 impl Spill {
-    /// Makes the file in `directory`.
+    /// Creates the file in `directory`.
     pub fn new(directory: &Path) -> io::Result<Self> {
         let file = tempfile::tempfile_in(directory)?;
         Ok(Self { file, places: Vec::new(), end: 0 })

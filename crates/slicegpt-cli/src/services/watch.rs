@@ -8,7 +8,7 @@ use slicegpt_core::Observer;
 use crate::services::device::Target;
 use crate::show::progress::{self, Progress, going_on};
 
-/// Shows progress as a bar and keeps what is being done, for errors of the device.
+/// Shows progress as a bar, and keeps the current operation for error messages of the device.
 pub struct Watch<'a> {
     target: &'a Target,
     bar: Mutex<Option<Progress>>,
