@@ -75,14 +75,11 @@ pub enum StatisticsError {
 impl StatisticsError {
     /// The message, with fields called as `name` says.
     pub fn message(&self, name: &dyn Fn(&'static str) -> String) -> String {
-        let again = "compute them again";
         match self {
             Self::Foreign(_) => "this is no file of statistics".into(),
             Self::Version(_) => "the statistics are of another version".into(),
-            Self::Format(format) => {
-                format!("format {format} is not known to this version; {again}")
-            }
-            Self::Model => "the statistics are of another model; compute those of this one".into(),
+            Self::Format(format) => format!("format {format} is not known to this version"),
+            Self::Model => "the statistics are of another model".into(),
             Self::Calibration { found, asked } => {
                 let [found, asked] = [found, asked].map(|calibration| {
                     let CalibrationRecord { source, samples, seqlen, .. } = calibration.as_ref();
@@ -93,7 +90,7 @@ impl StatisticsError {
                 format!(
                     "the statistics are of other calibration text ({found}) than is given \
                      ({asked}); give the same {calibration}, {samples}, {seqlen} and {seed}, or \
-                     {again}"
+                     compute them again"
                 )
             }
             Self::Type { field, found, asked } => format!(
@@ -101,9 +98,7 @@ impl StatisticsError {
                 name(field)
             ),
             Self::Tensor(tensor) => format!("tensor `{tensor}` is damaged"),
-            Self::Misfit => {
-                format!("is damaged: its tensors do not fit the model; {again}")
-            }
+            Self::Misfit => "the file is damaged: its tensors do not fit the model".into(),
         }
     }
 }

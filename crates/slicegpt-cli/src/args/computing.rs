@@ -82,7 +82,8 @@ impl Computing {
         })
     }
 
-    /// An error of a compression, in terms of options, with advice about overflow in half precision.
+    /// An error of a compression, in terms of options, with advice about overflow in half
+    /// precision.
     pub fn advise(&self, error: CompressError) -> anyhow::Error {
         let overflow = match &error {
             CompressError::Interrupted => return Interrupted.into(),

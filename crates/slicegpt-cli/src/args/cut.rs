@@ -22,40 +22,48 @@ pub struct Cut {
     /// Keep this fraction of the parameters, counted on the checkpoint as given [default: 0.75]
     #[arg(long, value_name = "FRACTION", allow_negative_numbers = true, group = "size")]
     keep_params: Option<f64>,
-    /// Keep at most so many parameters, such as 5B
+    /// Keep at most this many parameters, such as 5B
     #[arg(long, value_name = "COUNT", value_parser = parse_count, group = "size")]
     target_params: Option<u64>,
-    /// Keep at most so many bytes of weights, such as 10GB
+    /// Keep at most this many bytes of weights, such as 10GB
     #[arg(long, value_name = "SIZE", value_parser = parse_bytes, group = "size")]
     target_bytes: Option<u64>,
-    /// Cut this fraction of the stream's width, in [0, 1), and nothing else: nominal, as in the paper
+    /// Cut this fraction of the width of the stream, in [0, 1), and nothing else: the nominal
+    /// sparsity of the paper
     #[arg(long, value_name = "FRACTION", allow_negative_numbers = true, group = "size")]
     sparsity: Option<f64>,
-    /// Keep the stream so wide (shared)
+    /// Width of the stream (shared)
     #[arg(long, value_name = "N", value_parser = positive, conflicts_with = "size")]
     hidden_size: Option<usize>,
-    /// Keep the MLPs so wide inside (shared)
+    /// Width of the MLPs (shared)
     #[arg(long, value_name = "N", value_parser = positive, conflicts_with = "size")]
     intermediate_size: Option<usize>,
-    /// Fraction to cut at the last block, --sparsity being that at the first: linear by depth
+    /// Fraction to cut at the last block, with --sparsity at the first and linear between
     /// (per-layer)
     #[arg(long, value_name = "FRACTION", allow_negative_numbers = true, requires = "sparsity")]
     sparsity_end: Option<f64>,
     /// Widths per cut, as JSON: a list, or an object with `widths` (what `plan --json` prints)
     /// (per-layer)
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["size", "sparsity_end", "slice_head", "round_to"])]
+    #[arg(
+        long,
+        value_name = "FILE",
+        conflicts_with_all = ["size", "sparsity_end", "slice_head", "round_to"]
+    )]
     plan: Option<PathBuf>,
-    /// Keep the stream a multiple of this wide [default: 8, and what the heads ask for]
+    /// Round the width of the stream to a multiple of this [default: 8, and the number of heads
+    /// where the family needs it]
     #[arg(long, value_name = "N")]
     round_to: Option<usize>,
-    /// Keep stream and MLPs a multiple of this wide: 256 for llama.cpp's K-quants (shared)
+    /// Round the widths of stream and MLPs to a multiple of this: 256 for llama.cpp's K-quants
+    /// (shared)
     #[arg(long, value_name = "N", value_parser = positive, conflicts_with = "round_to")]
     align: Option<usize>,
-    /// Cut the stream that the head reads too (per-layer; shared always does)
+    /// Also cut the stream that the head reads (per-layer; shared always does)
     #[arg(long)]
     slice_head: bool,
-    /// Whether all MLPs become equally wide, or those wider that are worth more (shared). Models that stay
-    /// of their family need equal widths [default: uniform for these, free for the others]
+    /// Equal widths for all MLPs, or wider ones where channels are more important (shared). Models
+    /// that stay in their family need equal widths [default: uniform for these, free for the
+    /// others]
     #[arg(long, value_enum, value_name = "HOW")]
     mlp_widths: Option<MlpWidths>,
     /// Whether the head is the embedding (shared; per-layer unties it)
@@ -66,9 +74,9 @@ pub struct Cut {
 /// Method by which the directions to keep are found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Method {
-    /// One basis for the whole model, no shortcut matrices: Llama and its relatives stay what they are
+    /// One basis for the whole model, no shortcut matrices: models like Llama stay in their family
     Shared,
-    /// One basis per cut, with shortcut matrices between them: the paper
+    /// One basis per cut, with shortcut matrices between them: the method of the paper
     PerLayer,
 }
 
@@ -88,16 +96,16 @@ enum HeadName {
     Auto,
     /// It stays the embedding
     Tied,
-    /// It gets a matrix of its own
+    /// It becomes a separate matrix
     Untied,
 }
 
-/// How wide the MLPs of a model are, beside each other.
+/// Whether MLPs have equal widths.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum MlpWidths {
-    /// All alike
+    /// All equal
     Uniform,
-    /// By what their channels are worth
+    /// By the importance of their channels
     Free,
 }
 

@@ -15,9 +15,15 @@ use crate::show::size::parse_bytes;
 #[derive(Args, Clone)]
 #[command(next_help_heading = "Device")]
 pub struct Running {
-    /// Device: cpu, wgpu[:i], vulkan[:i], metal[:i], cuda[:i], or auto, the best one of this machine
-    /// (see `slicegpt devices`)
-    #[arg(long, value_name = "DEVICE", env = "SLICEGPT_DEVICE", default_value = "auto", value_parser = Name::from_str)]
+    /// Device: cpu, wgpu[:i], vulkan[:i], metal[:i], cuda[:i], or auto, the best one of this
+    /// machine (see `slicegpt devices`)
+    #[arg(
+        long,
+        value_name = "DEVICE",
+        env = "SLICEGPT_DEVICE",
+        default_value = "auto",
+        value_parser = Name::from_str
+    )]
     device: Name,
     /// Sequences run at a time, or auto: as many as fit
     #[arg(long, value_name = "N|auto", default_value = "auto")]

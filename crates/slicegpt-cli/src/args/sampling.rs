@@ -1,5 +1,4 @@
-//! How a model is loaded that writes text, how tokens are chosen and when a text ends, as it is
-//! typed.
+//! Options for text generation: how the model is loaded, how tokens are sampled, when a text ends.
 
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -13,38 +12,39 @@ use crate::args::options::{DtypeName, positive};
 use crate::args::running::Running;
 use crate::services::generation::Generator;
 
-/// How tokens are chosen, and when to end.
+/// How tokens are sampled, and when a text ends.
 #[derive(Args, Clone)]
 #[command(next_help_heading = "Sampling")]
 pub struct Choosing {
-    /// What logits are divided by; 0 takes the most likely token [default: as the model's
-    /// generation_config.json says, else 0]
+    /// Temperature, which logits are divided by; 0 takes the most likely token [default: that of
+    /// the
+    /// model's generation_config.json, else 0]
     #[arg(long, value_name = "T", value_parser = number(0.0, 100.0))]
     temperature: Option<f32>,
-    /// Draw from the N most likely tokens only
+    /// Sample from the N most likely tokens only
     #[arg(long, value_name = "N", value_parser = positive)]
     top_k: Option<usize>,
-    /// Draw from the most likely tokens only that have probability P together
+    /// Sample from the smallest set of most likely tokens with a total probability of P (nucleus)
     #[arg(long, value_name = "P", value_parser = number(0.0, 1.0))]
     top_p: Option<f32>,
-    /// Draw from tokens only that have P times the greatest probability, at least
+    /// Sample from tokens only whose probability is at least P times the largest
     #[arg(long, value_name = "P", value_parser = number(0.0, 1.0))]
     min_p: Option<f32>,
-    /// Make tokens that were there already less likely; 1 is none
+    /// Make tokens that occurred before less likely; 1 has no effect
     #[arg(long, value_name = "X", value_parser = number(0.01, 100.0))]
     repetition_penalty: Option<f32>,
-    /// Of the random numbers
+    /// Seed of the random numbers
     #[arg(long, value_name = "N", default_value_t = 42)]
     seed: u64,
     /// End before this text; may be given several times
     #[arg(long, value_name = "TEXT")]
     stop: Vec<String>,
-    /// Go on after a token that ends the text
+    /// Continue after an end-of-sequence token
     #[arg(long)]
     ignore_eos: bool,
 }
 
-/// A number in a range, as clap parses values.
+/// A parser of numbers in a range.
 fn number(least: f32, most: f32) -> impl Fn(&str) -> Result<f32, String> + Clone + Send + Sync {
     move |text| match f32::from_str(text) {
         Ok(number) if (least..=most).contains(&number) => Ok(number),
@@ -53,10 +53,10 @@ fn number(least: f32, most: f32) -> impl Fn(&str) -> Result<f32, String> + Clone
 }
 
 impl Choosing {
-    /// How tokens are chosen of a model that says `defaults`.
+    /// The sampling parameters, given the defaults of the model.
     pub fn sampling(&self, defaults: &Defaults) -> Sampling {
         let default = &defaults.sampling;
-        // Options that only mean something where tokens are drawn ask for drawing.
+        // Options that have an effect only with sampling imply sampling.
         let asked = self.top_k.is_some() || self.top_p.is_some() || self.min_p.is_some();
         let temperature = match self.temperature {
             Some(temperature) => temperature,
@@ -74,19 +74,19 @@ impl Choosing {
         }
     }
 
-    /// When text ends, after `most` tokens at the latest.
+    /// When a text ends, after `most` tokens at the latest.
     pub fn ending(&self, defaults: &Defaults, most: usize) -> Ending {
         let ends = if self.ignore_eos { Vec::new() } else { defaults.ends.clone() };
         Ending { most, ends, stops: self.stop.clone() }
     }
 }
 
-/// In what weights are held.
+/// Device, type of the weights and chat template.
 #[derive(Args, Clone)]
 pub struct Loading {
     #[command(flatten)]
     pub running: Running,
-    /// Type weights are held in [default: as stored on the processor, float32 elsewhere]
+    /// Type of weights in memory [default: as stored on the CPU, float32 elsewhere]
     #[arg(long, value_enum, value_name = "TYPE", help_heading = "Device")]
     weights: Option<DtypeName>,
     /// Chat template in place of the checkpoint's (Jinja)
@@ -95,7 +95,7 @@ pub struct Loading {
 }
 
 impl Loading {
-    /// Whether a template was given.
+    /// Whether a chat template was given.
     pub fn has_template(&self) -> bool {
         self.chat_template.is_some()
     }

@@ -1,4 +1,4 @@
-//! `slicegpt calibrate`: what a model's signals say, once for every size it may be cut to.
+//! `slicegpt calibrate`: the statistics of a model, computed once for all sizes.
 
 use std::fs::File;
 use std::io::{BufWriter, IntoInnerError};
@@ -41,7 +41,7 @@ pub struct Args {
     json: bool,
 }
 
-/// The file's name until it is put in place.
+/// Name of the file until it is moved into place.
 const NAME: &str = "statistics.safetensors";
 
 /// Runs it.
@@ -97,7 +97,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Whether a file that begins with these bytes is one of statistics.
+/// Whether a file that begins with these bytes holds statistics.
 fn is_ours(start: &[u8]) -> bool {
     output::says(start, "\"__metadata__\"") && output::says(start, "\"slicegpt\"")
 }

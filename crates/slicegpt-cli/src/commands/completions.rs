@@ -1,4 +1,4 @@
-//! `slicegpt completions`: what makes a shell complete commands and options.
+//! `slicegpt completions`: completion scripts for shells.
 
 use std::process::ExitCode;
 
@@ -10,7 +10,7 @@ use crate::show::output;
 /// Arguments of `slicegpt completions`.
 #[derive(clap::Args)]
 pub struct Args {
-    /// The shell it is for
+    /// The shell
     shell: Shell,
 }
 

@@ -1,4 +1,4 @@
-//! `slicegpt devices`: what this binary was built with, and what this machine has.
+//! `slicegpt devices`: the devices that this binary supports, and those of this machine.
 
 use std::process::ExitCode;
 

@@ -1,4 +1,4 @@
-//! `slicegpt import`: a model that the reference implementation sliced, in our layout.
+//! `slicegpt import`: converts a model that the reference implementation sliced.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -20,7 +20,7 @@ use crate::show::output;
 use crate::show::progress::{self, Progress, note};
 use crate::show::size::{parse_bytes, show_bytes, show_count, show_percent, show_widths};
 
-/// What norms of the reference implementation add to the mean square, whatever the model says.
+/// The epsilon of norms in the reference implementation, whatever the config of the model says.
 const EPS: f64 = 1e-5;
 
 /// Arguments of `slicegpt import`.
@@ -28,8 +28,8 @@ const EPS: f64 = 1e-5;
 pub struct Args {
     /// Directory with the NAME_SPARSITY.pt and NAME_SPARSITY.json of one model, or the .pt file
     reference: PathBuf,
-    /// The dense model it was made from: Hugging Face checkpoint directory, or org/name[@revision] on the
-    /// Hub. Its config, tokenizer and licence are taken, its weights are not needed
+    /// The dense model it was made from: Hugging Face checkpoint directory, or org/name[@revision]
+    /// on the Hub. Its config, tokenizer and licence are taken, its weights are not needed
     #[arg(long, value_name = "MODEL")]
     base: PathBuf,
     /// Directory to write; it appears only when it is complete
@@ -102,7 +102,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
 }
 
 impl Import {
-    /// Refuses whatever can be refused before a tensor is read.
+    /// Checks everything that can be checked before a tensor is read.
     fn new(args: &Args) -> Result<Self> {
         let reference = Reference::open(&args.reference)?;
         let base = located(&args.base, Need::Beside(is_companion))?;
@@ -122,7 +122,7 @@ impl Import {
         Ok(Self { reference, described, staging, opened, dtype })
     }
 
-    /// Writes the tensors in our layout.
+    /// Writes the tensors in the layout of this tool.
     fn write(&self, max_shard_size: u64) -> Result<Written> {
         let Opened { spec, checkpoint, .. } = &self.opened;
         let entries = spec.entries();
@@ -172,16 +172,16 @@ impl Import {
     }
 }
 
-/// The width of the stream at every cut, as the tensors have it: those of the embedding, and those of what
-/// writes it last in each sublayer.
+/// The width of the stream at every cut, from the shapes of the embedding and of the last writer of
+/// each sublayer.
 fn widths(dense: &DecoderSpec, checkpoint: &Checkpoint) -> Result<Vec<usize>> {
     let at = checkpoint.directory().display();
     let shape = |name: &str| match checkpoint.shape(name) {
         Some([rows, columns]) => Ok([*rows, *columns]),
         Some(other) => bail!("{at}: tensor `{name}` has shape {other:?}, expected a matrix"),
         None => bail!(
-            "{at}: tensor `{name}` is missing: this is no sliced {} as the reference implementation writes \
-             it{}",
+            "{at}: tensor `{name}` is missing: this is no sliced {} as the reference \
+             implementation writes it{}",
             dense.model_type,
             lora(checkpoint)
         ),
@@ -202,7 +202,7 @@ fn widths(dense: &DecoderSpec, checkpoint: &Checkpoint) -> Result<Vec<usize>> {
     Ok(widths)
 }
 
-/// What to do about a file that was written after fine-tuning.
+/// Advice about a file that was written after fine-tuning.
 fn lora(checkpoint: &Checkpoint) -> &'static str {
     match checkpoint.names().any(|name| name.contains("lora_")) {
         true => "; it holds LoRA adapters: merge them first (`merge_and_unload`), and save that",

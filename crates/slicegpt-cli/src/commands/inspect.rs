@@ -1,4 +1,4 @@
-//! `slicegpt inspect`: what a checkpoint is.
+//! `slicegpt inspect`: a description of a checkpoint.
 
 use std::path::PathBuf;
 use std::process::ExitCode;

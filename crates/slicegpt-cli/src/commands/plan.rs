@@ -1,4 +1,4 @@
-//! `slicegpt plan`: what slicing would give, from `config.json` alone.
+//! `slicegpt plan`: the result of slicing, predicted from `config.json` alone.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -22,11 +22,12 @@ use crate::show::size::{show_bytes, show_count, show_percent, show_widths};
 /// Arguments of `slicegpt plan`.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Hugging Face checkpoint directory, or org/name[@revision] on the Hub; only its config.json is read
+    /// Hugging Face checkpoint directory, or org/name[@revision] on the Hub; only its config.json
+    /// is read
     model: PathBuf,
     #[command(flatten)]
     cut: Cut,
-    /// Type the weights would be written as [default: as in config.json]
+    /// Type of the written weights [default: as in config.json]
     #[arg(long, value_enum)]
     dtype: Option<DtypeName>,
     /// Sequences to calibrate on, for the memory estimate
@@ -35,8 +36,8 @@ pub struct Args {
     /// Tokens per sequence, for the memory estimate
     #[arg(long, value_name = "N", default_value_t = SEQLEN, value_parser = positive)]
     seqlen: usize,
-    /// Sequences run at a time, for the memory estimate of a run on the processor [default: what
-    /// `compress --batch-size auto` takes on this machine]
+    /// Batch size, for the memory estimate of a run on the CPU [default: as `compress --batch-size
+    /// auto` on this machine]
     #[arg(long, value_name = "N", value_parser = positive)]
     batch_size: Option<usize>,
     /// Print one JSON object
@@ -44,11 +45,11 @@ pub struct Args {
     json: bool,
 }
 
-/// What a plan would give.
+/// The predicted result of a plan.
 struct Forecast {
     plan: Plan,
     dense: DecoderSpec,
-    /// What the model may become, and the splits of these between stream and MLPs.
+    /// The possible results, and their splits between stream and MLPs.
     candidates: Vec<DecoderSpec>,
     splits: Vec<Split>,
     /// The types of the weights, before and after.
@@ -173,7 +174,7 @@ fn split_json(split: &Split) -> Value {
     json!({ "hidden_size": split.width, "intermediate_size": split.intermediate })
 }
 
-/// The widths of the stream of one candidate, or from the first to the last of several.
+/// The stream widths of one candidate, or the range of several.
 fn range(candidates: &[DecoderSpec], widths: &[usize]) -> String {
     match candidates {
         [_] => show_widths(widths),
@@ -193,7 +194,7 @@ fn from_to(values: impl Iterator<Item = usize>) -> String {
     }
 }
 
-/// Refuses a checkpoint that is sliced already: its bases are gone.
+/// Refuses a checkpoint that is sliced already: its bases are not known any more.
 pub fn refuse_sliced(described: &Described) -> Result<()> {
     if described.spec.slicing.is_some() {
         bail!("the model is sliced already; give the dense checkpoint it was made from");

@@ -8,7 +8,7 @@ use slicegpt_provenance::{Manifest, Method, Record};
 use crate::services::model::Described;
 use crate::show::size::{show_bytes, show_count, show_percent};
 
-/// How a checkpoint that any tool loads is used.
+/// How to use a checkpoint that any tool loads.
 const STOCK: &str = "It is a model of its family like any other:\n\n\
      ```python\n\
      from transformers import AutoModelForCausalLM\n\
@@ -16,7 +16,7 @@ const STOCK: &str = "It is a model of its family like any other:\n\n\
      ```\n\n\
      How it was made is also in `slicegpt.json`.\n";
 
-/// How a checkpoint that comes with the code to run it is used.
+/// How to use a checkpoint that comes with the code to run it.
 const OWN: &str = "Its shape is not one of its family: `modeling_slicegpt.py` beside it runs it in \
      transformers (4.53 or later).\n\n\
      ```python\n\
@@ -29,7 +29,7 @@ const OWN: &str = "Its shape is not one of its family: `modeling_slicegpt.py` be
      slicegpt eval ppl . --text FILE\n\
      ```\n";
 
-/// What a model is called: by the Hub, else by its directory.
+/// The name of a model: its id on the Hub, or else the name of its directory.
 pub fn name(described: &Described) -> String {
     let directory = described.directory.canonicalize().ok();
     let last = || Some(directory?.file_name()?.to_string_lossy().into_owned());
@@ -37,7 +37,8 @@ pub fn name(described: &Described) -> String {
     name.unwrap_or_else(|| "a model".into())
 }
 
-/// `README.md`: what was cut, with what, what it cost, and how to use and reproduce it.
+/// `README.md`: what was cut and how, the effect on perplexity, and how to use and reproduce the
+/// model.
 pub fn card(
     described: &Described,
     manifest: &Manifest,
@@ -53,8 +54,8 @@ pub fn card(
         Some(file) => format!("| imported from | {file}, of the reference implementation |\n"),
         None => format!(
             "| orientation | {orientation} |\n\
-             | calibration | {source}: {samples} sequences of {seqlen} tokens ({tokens} counted) |\n\
-             | calibration digest | sha256 {digest} |\n\
+             | calibration | {source}: {samples} sequences of {seqlen} tokens ({tokens} counted) \
+             |\n| calibration digest | sha256 {digest} |\n\
              | seed | {seed} |\n",
             orientation = manifest.orientation,
             source = calibration.source,
@@ -97,14 +98,11 @@ pub fn card(
             widths.join(", ")
         ),
     };
-    let (library, usage) = match manifest.stock {
-        true => ("transformers", STOCK),
-        false => ("transformers", OWN),
-    };
+    let usage = if manifest.stock { STOCK } else { OWN };
     format!(
         "---\n\
          tags:\n- slicegpt\n\
-         library_name: {library}\n\
+         library_name: transformers\n\
          ---\n\n\
          # {name}, sliced\n\n\
          `{origin}` with its residual stream rotated and cut (after SliceGPT, arXiv 2401.15024). \
@@ -134,7 +132,7 @@ pub fn card(
     )
 }
 
-/// What the cut costs in perplexity and took in time, where that is known.
+/// The measured perplexity, size, time and memory.
 fn measured(manifest: &Manifest, record: &Record) -> String {
     let machine = &record.machine;
     let mut rows = String::new();
@@ -178,14 +176,15 @@ fn measured(manifest: &Manifest, record: &Record) -> String {
     format!("## Measured\n\n| | |\n|---|---|\n{rows}\n{protocol}")
 }
 
-/// How much of the energy of the stream the kept directions carry on the calibration text.
+/// The fraction of the energy of the stream in the kept directions, on the calibration text.
 fn energy(manifest: &Manifest, record: &Record) -> Option<(&'static str, String)> {
     let least = record.spectra.iter().map(|spectrum| spectrum.lost).fold(f64::NAN, f64::max);
     let kept = |lost: f64| format!("{:.2} %", 100.0 * (1.0 - lost));
     match record.spectra.as_slice() {
         [] => None,
         [one] if manifest.method == Method::Shared => Some((
-            "energy of the normalised stream in as many leading directions as were kept (calibration text)",
+            "energy of the normalised stream in as many leading directions as were kept \
+             (calibration text)",
             kept(one.lost),
         )),
         several => {
@@ -198,7 +197,7 @@ fn energy(manifest: &Manifest, record: &Record) -> Option<(&'static str, String)
     }
 }
 
-/// Text in a cell of a table of Markdown.
+/// Text for a cell of a Markdown table.
 fn cell(text: &str) -> String {
     text.replace(['\n', '\r'], " ").replace('|', "\\|")
 }

@@ -69,7 +69,8 @@ impl Target {
         Self { device, info, batch_size, memory, doing: Mutex::default() }
     }
 
-    /// Cuts `samples` into batches. On the CPU the sequences of a batch are divided among the cores.
+    /// Cuts `samples` into batches. On the CPU the sequences of a batch are divided among the
+    /// cores.
     pub fn batches(&self, spec: &DecoderSpec, samples: &Samples) -> Batches {
         let size = self.batch_size(spec, samples.seqlen());
         let lanes =

@@ -24,8 +24,8 @@ fn inside(spec: &DecoderSpec, seqlen: usize) -> usize {
 /// is rewritten, and a covariance with its decomposition. With a refit also the stream and the
 /// activations of the second model, and normal equations.
 ///
-/// The last three are not needed at the same time, but the allocator keeps freed memory for a while:
-/// their sum plus a tenth agrees with measurements (`docs/benchmarks.md`).
+/// The last three are not needed at the same time, but the allocator keeps freed memory for a
+/// while: their sum plus a tenth agrees with measurements (`docs/benchmarks.md`).
 pub fn peak(
     spec: &DecoderSpec,
     samples: usize,

@@ -1,4 +1,4 @@
-//! A model that makes text: loaded whole, with its tokenizer and what it says about itself.
+//! [`Generator`]: a model that generates text, loaded as a whole with its tokenizer and defaults.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -13,8 +13,8 @@ use crate::services::device::Target;
 use crate::services::model::Opened;
 use crate::show::progress::{Interrupted, Progress};
 
-/// Loads a whole model on a device, its weights as they are asked for, or else as stored on the processor
-/// and in float32 elsewhere; and says as what they are held.
+/// Loads a whole model on a device. Its weights have the given type, by default the stored type on
+/// the CPU and float32 elsewhere; it is returned too.
 pub fn load_engine(
     opened: Opened,
     target: &Target,
@@ -49,13 +49,13 @@ pub fn load_engine(
     Ok((engine?.ok_or(Interrupted)?, weights))
 }
 
-/// A model that makes text.
+/// A model that generates text.
 pub struct Generator {
     pub engine: Engine<Checkpoint>,
     pub vocabulary: Arc<Vocabulary>,
     pub defaults: Defaults,
     pub target: Target,
-    /// The name of the type its weights are in.
+    /// The type of its weights.
     pub weights: Dtype,
     directory: PathBuf,
     template: Option<PathBuf>,
@@ -87,7 +87,7 @@ impl Generator {
         })
     }
 
-    /// What makes prompts of conversations.
+    /// The chat template.
     pub fn template(&self) -> Result<Template> {
         let source = match &self.template {
             Some(path) => {
@@ -100,19 +100,19 @@ impl Generator {
             .map_err(|error| anyhow!("{error}; see --chat-template"))
     }
 
-    /// Tokens the model sees.
+    /// Context length of the model, in tokens.
     pub fn context_length(&self) -> usize {
         self.engine.spec().context_length
     }
 
-    /// Checks that a prompt leaves room for an answer.
+    /// Checks that a prompt leaves space for an answer in the context.
     pub fn check_prompt(&self, ids: &[u32]) -> Result<()> {
         let most = self.context_length();
         let vocab_size = self.engine.spec().vocab_size;
         if let Some(id) = ids.iter().find(|id| **id as usize >= vocab_size) {
             bail!(
-                "the tokenizer gives token {id}, but the model has {vocab_size} only: they do not belong \
-                 together"
+                "the tokenizer gives token {id}, but the model has {vocab_size} only: they do not \
+                 belong together"
             );
         }
         match ids.len() {
@@ -127,13 +127,13 @@ impl Generator {
         }
     }
 
-    /// What is wrong with a forward, as an error of the command.
+    /// An error of the engine as an error of the command.
     pub fn engine_error(&self, error: EngineError<CheckpointError>) -> anyhow::Error {
         engine_error(error, &self.directory)
     }
 }
 
-/// What is wrong with a forward of the model in `directory`.
+/// An error of the engine, for the model in `directory`.
 pub fn engine_error(error: EngineError<CheckpointError>, directory: &Path) -> anyhow::Error {
     match error {
         EngineError::NotFinite => anyhow!("{}: {error}", directory.display()),

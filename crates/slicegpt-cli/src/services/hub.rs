@@ -1,4 +1,4 @@
-//! MODEL as it is given: a directory, or the id of a model on the Hugging Face Hub.
+//! MODEL on the command line: a directory, or the id of a model on the Hugging Face Hub.
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -12,29 +12,29 @@ use tempfile::TempDir;
 
 use crate::show::progress::{self, Bytes, Interrupted, warn};
 
-/// To read the weights, and copy what lies beside them.
+/// The weights, and the files that are copied along with them.
 pub const WEIGHTS: Need = Need::Model(is_companion);
 
-/// The models that were asked for, so that all of a command is about one commit of each.
+/// The models of this command, so that all of it uses one commit of each.
 static OPENED: Mutex<BTreeMap<ModelId, Snapshot>> = Mutex::new(BTreeMap::new());
 
-/// The directory that `model` names, which holds what is needed. What exists here is not asked of
-/// the Hub.
+/// The directory that `model` names, with the files that are needed. The Hub is not asked for a
+/// path that exists.
 pub fn located(model: &Path, need: Need) -> Result<PathBuf> {
     let there = asked(model, |snapshot, watcher| snapshot.directory(need, watcher))?;
     Ok(there.unwrap_or_else(|| model.into()))
 }
 
-/// A directory that describes a model, until it is dropped.
+/// A directory that describes a model; a temporary one is removed on drop.
 pub struct Outline {
-    /// Its files of weights may hold names, types and shapes only.
+    /// Its weight files may hold names, types and shapes only.
     pub directory: PathBuf,
     _temporary: Option<TempDir>,
 }
 
-/// What `model` names, without the weights if they are not here.
+/// The model that `model` names, without its weights if they are not on this machine.
 pub fn outlined(model: &Path) -> Result<Outline> {
-    // Elsewhere a long file without contents may take room.
+    // Sparse files may take space on other systems.
     if cfg!(unix) && model.symlink_metadata().is_err() {
         let temporary = tempfile::Builder::new().prefix("slicegpt-").tempdir()?;
         let outline = |snapshot: &Snapshot, watcher: &mut Watcher| {
@@ -48,7 +48,7 @@ pub fn outlined(model: &Path) -> Result<Outline> {
     Ok(Outline { directory: located(model, WEIGHTS)?, _temporary: None })
 }
 
-/// What the Hub says of `model`, unless it is here.
+/// Asks the Hub about `model`, unless it is a path that exists.
 fn asked<T>(
     model: &Path,
     what: impl FnOnce(&Snapshot, &mut Watcher) -> Result<T, HubError>,
@@ -58,8 +58,8 @@ fn asked<T>(
     }
     let Some(id) = model.to_str().and_then(ModelId::parse) else {
         bail!(
-            "{}: no such directory; give a Hugging Face checkpoint directory, or a model of the Hub as \
-             org/name or org/name@revision",
+            "{}: no such directory; give a Hugging Face checkpoint directory, or a model of the \
+             Hub as org/name or org/name@revision",
             model.display()
         );
     };

@@ -3,9 +3,9 @@
 /// `mi_option_purge_delay` of `mimalloc.h`, which the crate does not declare.
 const PURGE_DELAY: libmimalloc_sys::mi_option_t = 15;
 
-/// Milliseconds after which unused pages are returned to the operating system. It is longer than the
-/// time spent on one block, because the next block has tensors of the same sizes. With the default
-/// of one second, zeroing fresh pages takes a tenth of a run.
+/// Milliseconds after which unused pages are returned to the operating system. It is longer than
+/// the time spent on one block, because the next block has tensors of the same sizes. With the
+/// default of one second, zeroing fresh pages takes a tenth of a run.
 const KEEP: std::ffi::c_long = 10_000;
 
 /// Makes the allocator keep unused pages, unless `MIMALLOC_PURGE_DELAY` is set.

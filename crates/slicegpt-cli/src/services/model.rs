@@ -1,4 +1,4 @@
-//! A checkpoint directory as a model.
+//! A checkpoint directory as a model: [`Described`] by its config, [`Opened`] with its weights.
 
 use std::path::{Path, PathBuf};
 
@@ -15,16 +15,16 @@ use slicegpt_provenance::Method;
 use crate::services::hub::{WEIGHTS, located};
 use crate::show::progress::warn;
 
-/// Tensors that old checkpoints hold and no model needs: constants of the architecture.
+/// Tensors of old checkpoints that no model needs, because the architecture determines them.
 const CONSTANTS: &[&str] = &["rotary_emb.inv_freq", "masked_bias", "attn.bias"];
 
-/// What `config.json` alone says.
+/// A model as `config.json` describes it.
 pub struct Described {
-    /// Where it lies.
+    /// The checkpoint directory.
     pub directory: PathBuf,
-    /// The decoder as it is: dense, or sliced.
+    /// The decoder, dense or sliced.
     pub spec: DecoderSpec,
-    /// The whole of `config.json`.
+    /// `config.json`.
     pub config: Value,
 }
 
@@ -53,8 +53,8 @@ impl Described {
                 if sizes.len() != spec.layers || sizes.iter().any(|size| !(1..=most).contains(size))
                 {
                     bail!(
-                        "{}: slicegpt.intermediate_sizes: a width from 1 to {most} is needed for each of \
-                         {} blocks",
+                        "{}: slicegpt.intermediate_sizes: a width from 1 to {most} is needed for \
+                         each of {} blocks",
                         at(),
                         spec.layers
                     );
@@ -65,12 +65,12 @@ impl Described {
         Ok(Self { directory, spec, config })
     }
 
-    /// Opens the weights of `model`, which this describes.
+    /// Opens the weights of `model`, which this describes, without reading `config.json` again.
     pub fn open(&self, model: &Path) -> Result<Opened> {
         Opened::of(self.spec.clone(), Checkpoint::open(&located(model, WEIGHTS)?)?)
     }
 
-    /// The type `config.json` says the weights have; float32 if it does not say.
+    /// The type of the weights according to `config.json`; float32 if it does not say.
     pub fn dtype(&self) -> Dtype {
         let name = self.config.get("dtype").or(self.config.get("torch_dtype"));
         match name.and_then(Value::as_str) {
@@ -81,15 +81,15 @@ impl Described {
     }
 }
 
-/// A checkpoint, checked to hold every tensor its config promises.
+/// A checkpoint that was checked to hold every tensor of its config.
 pub struct Opened {
-    /// What it is.
+    /// The decoder.
     pub spec: DecoderSpec,
-    /// Its files.
+    /// The files.
     pub checkpoint: Checkpoint,
     /// Bytes of the tensors of the model.
     pub bytes: u64,
-    /// The type most of its weights have.
+    /// The type of most of its weights.
     pub dtype: Dtype,
 }
 
@@ -99,7 +99,9 @@ impl Opened {
         Described::read(&located(model, WEIGHTS)?)?.open(model)
     }
 
-    /// The model that `spec` describes, its tensors in `checkpoint`. Every one is looked up, none is read.
+    /// The model that `spec` describes, with its tensors in `checkpoint`. Every tensor is looked
+    /// up,
+    /// none is read.
     pub fn of(spec: DecoderSpec, checkpoint: Checkpoint) -> Result<Self> {
         let directory = checkpoint.directory().to_path_buf();
         let model = Model::new(spec.clone(), &checkpoint, slicegpt_device::Opened::cpu().device);
@@ -148,18 +150,19 @@ impl Opened {
         Ok(Self { spec, checkpoint, bytes, dtype })
     }
 
-    /// The model, to be run on `device`.
+    /// The model on `device`.
     pub fn model(&self, device: &Device) -> Model<&Checkpoint> {
         Model::new(self.spec.clone(), &self.checkpoint, device.clone())
     }
 
-    /// The model, which keeps its files, to be run on `device`.
+    /// The model on `device`, which owns its files.
     pub fn into_model(self, device: &Device) -> Model<Checkpoint> {
         Model::new(self.spec, self.checkpoint, device.clone())
     }
 
-    /// A digest of what it is: of `config.json` and of some rows of every tensor, so that a large model
-    /// need not be read whole. Another model, or another state of its training, has another.
+    /// A digest of `config.json` and of some rows of every tensor, so that a large model need not
+    /// be
+    /// read as a whole. It identifies the model and the state of its training.
     pub fn digest(&self) -> Result<String> {
         const ROWS: usize = 16;
         let mut hash = Sha256::new();

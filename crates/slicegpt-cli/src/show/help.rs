@@ -1,12 +1,11 @@
-//! What `--help` shows beside arguments: commands by task, and examples.
-//!
-//! What a command does is said where it is declared; nothing here says it again.
+//! The parts of `--help` that clap does not derive: commands grouped by task, and examples. The
+//! description of a command is declared with the command.
 
 use std::fmt::Write;
 
 use clap::Command;
 
-/// The commands, by what one wants to do.
+/// The commands, grouped by task.
 const TASKS: &[(&str, &[&str])] = &[
     ("Look at a model", &["inspect", "plan", "verify"]),
     ("Make it smaller", &["compress", "calibrate", "import"]),
@@ -15,7 +14,7 @@ const TASKS: &[(&str, &[&str])] = &[
     ("This program", &["devices", "completions", "man", "help"]),
 ];
 
-/// What one types, by command; the first words of a line after the name of the program.
+/// Example command lines, by command.
 const EXAMPLES: &[(&str, &[&str])] = &[
     ("inspect", &["slicegpt inspect dense", "slicegpt inspect small --json"]),
     ("plan", &["slicegpt plan dense --keep-params 0.75"]),
@@ -81,7 +80,7 @@ const EXAMPLES: &[(&str, &[&str])] = &[
     ("man", &["slicegpt man compress", "slicegpt man --out /usr/local/share/man/man1"]),
 ];
 
-/// `command` with its subcommands shown by task, and examples after the help of each.
+/// `command` with its subcommands grouped by task, and examples after the help of each.
 pub fn arranged(command: Command) -> Command {
     let header = *command.get_styles().get_header();
     let literal = *command.get_styles().get_literal();

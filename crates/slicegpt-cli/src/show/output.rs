@@ -1,4 +1,4 @@
-//! Results on stdout: a table for people, or one JSON object for scripts.
+//! Results on stdout: a table, or one JSON object for scripts.
 
 use std::fs::File;
 use std::io::{ErrorKind, Read, Write};
@@ -12,7 +12,7 @@ use serde_json::Value;
 ///
 /// # Errors
 ///
-/// If stdout takes nothing. A reader that has seen enough (`| head`) is no error.
+/// If stdout cannot be written to. A closed pipe (`| head`) is not an error.
 pub fn print(
     json: Option<Value>,
     rows: &[(&str, Vec<String>)],
@@ -44,8 +44,8 @@ pub fn write(bytes: &[u8]) -> Result<()> {
     }
 }
 
-/// Refuses to replace the file `out`; with `force` only one that is no `what`, which `ours` tells by its
-/// first bytes.
+/// Refuses to replace the file `out`, or with `force` only a file that is no `what`, which `ours`
+/// recognises by its first bytes.
 pub fn check_free(
     out: &Path,
     force: bool,
@@ -58,8 +58,8 @@ pub fn check_free(
     check_ours("--out", out, ours, what)
 }
 
-/// Refuses to replace a file that is no `what`, which `ours` tells by its first bytes: it may be one that is
-/// read, and in any case it is not one that can be made again by the same words.
+/// Refuses to replace a file that is no `what`, which `ours` recognises by its first bytes. Such a
+/// file may be an input, and running the command again would not restore it.
 pub fn check_ours(
     option: &str,
     path: &Path,
@@ -79,7 +79,7 @@ pub fn check_ours(
     Ok(())
 }
 
-/// Whether `words` stand among some bytes.
+/// Whether `bytes` contain `words`.
 pub fn says(bytes: &[u8], words: &str) -> bool {
     bytes.windows(words.len()).any(|window| window == words.as_bytes())
 }
@@ -91,7 +91,7 @@ fn table(rows: &[(&str, Vec<String>)], header: &[&str]) -> Table {
     plain_table(header, rows.collect(), 1)
 }
 
-/// A table whose first `left` columns are words, the others numbers.
+/// A table whose first `left` columns are aligned left, the others right.
 pub fn plain_table(header: &[&str], rows: Vec<Vec<String>>, left: usize) -> Table {
     let mut table = Table::new();
     let line = LineStyle::none().fill('─').junction('─');

@@ -1,4 +1,4 @@
-//! Sizes as people write them.
+//! Sizes with units, parsed and shown.
 
 pub use slicegpt_report::{show_bytes, show_count, show_percent};
 
@@ -44,7 +44,7 @@ pub fn parse_count(text: &str) -> Result<u64, String> {
     }
 }
 
-/// The distinct widths of a stream.
+/// The distinct values among widths.
 pub fn show_widths(widths: &[usize]) -> String {
     let distinct: std::collections::BTreeSet<_> = widths.iter().collect();
     distinct.into_iter().map(usize::to_string).collect::<Vec<_>>().join(", ")

@@ -30,19 +30,20 @@ pub struct Args {
     out: PathBuf,
     #[command(flatten)]
     cut: Cut,
-    /// Axes inside the kept subspace: along the eigenvectors, or random. The function is the same;
-    /// random spreads magnitudes for half precision and quantisation
+    /// Axes inside the kept subspace: along the eigenvectors, or random. The function of the model
+    /// is
+    /// the same; random axes spread magnitudes, for half precision and quantisation
     #[arg(long, value_enum, default_value_t = OrientationName::Pca, help_heading = "What to cut")]
     orientation: OrientationName,
-    /// Fit every linear to what the dense model does, after the cut: ridge[:LAMBDA], LAMBDA being
-    /// relative to the mean square of its inputs, or none [default: ridge:0.001; none per-layer]
+    /// Refit every linear to the dense model after the cut: ridge[:LAMBDA], with LAMBDA relative to
+    /// the mean square of its inputs, or none [default: ridge:0.001; none per-layer]
     #[arg(long, value_name = "HOW", help_heading = "What to cut")]
     refit: Option<Refit>,
     /// How the split of a size between stream and MLPs is chosen (shared) [default: auto]
     #[arg(long, value_enum, value_name = "HOW", help_heading = "What to cut")]
     split_search: Option<SearchName>,
-    /// Which directions come first: those whose loss the linears that read the stream feel most, or
-    /// those with the most energy (shared) [default: read]
+    /// Order of directions: by the loss of the linears that read the stream, or by energy (shared)
+    /// [default: read]
     #[arg(long, value_enum, help_heading = "What to cut")]
     basis: Option<BasisName>,
     #[command(flatten)]
@@ -54,11 +55,17 @@ pub struct Args {
     running: Running,
     #[command(flatten)]
     computing: Computing,
-    /// Type to write weights as [default: as in the checkpoint]
+    /// Type of the written weights [default: as in the checkpoint]
     #[arg(long, value_enum, help_heading = "Output")]
     dtype: Option<DtypeName>,
     /// Largest size of a weights file
-    #[arg(long, value_name = "SIZE", default_value = "5GB", value_parser = parse_bytes, help_heading = "Output")]
+    #[arg(
+        long,
+        value_name = "SIZE",
+        default_value = "5GB",
+        value_parser = parse_bytes,
+        help_heading = "Output"
+    )]
     max_shard_size: u64,
     /// Replace the checkpoint in --out
     #[arg(long, help_heading = "Output")]
@@ -69,18 +76,18 @@ pub struct Args {
     /// Write the eigenvalues at every cut, un-normalised and descending, as JSON
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     spectra: Option<PathBuf>,
-    /// Text or token ids to measure perplexity on, before and after
+    /// Text or token ids to measure perplexity on, before and after the cut
     #[arg(long, value_name = "FILE", help_heading = "Evaluation")]
     eval_text: Option<PathBuf>,
     /// Evaluate on the first N sequences only
     #[arg(long, value_name = "N", value_parser = positive, help_heading = "Evaluation")]
     eval_max_samples: Option<usize>,
-    /// Do not score labels that are this token
+    /// Do not score labels equal to this token
     #[arg(long, value_name = "ID", help_heading = "Evaluation")]
     ignore_token_id: Option<u32>,
 }
 
-/// How the kept subspace is oriented.
+/// Axes inside the kept subspace.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum OrientationName {
     /// Along the eigenvectors
@@ -89,24 +96,24 @@ enum OrientationName {
     Random,
 }
 
-/// Which directions come first.
+/// Order of directions.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum BasisName {
-    /// What readers lose without them
+    /// By the loss of the readers without them
     Read,
-    /// Their energy
+    /// By energy
     Energy,
 }
 
-/// How splits are judged.
+/// How splits are compared.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum SearchName {
     /// Measured up to 3 B parameters, predicted above
     Auto,
-    /// Each is cut, refitted on some of the calibration text, and compared with the dense model on the
-    /// rest
+    /// Each is cut, refitted on some of the calibration text, and compared with the dense model on
+    /// the rest
     Measured,
-    /// By the statistics alone
+    /// By the statistics of the dense model alone
     Predicted,
 }
 
@@ -142,7 +149,7 @@ impl Args {
         })
     }
 
-    /// The one option that means nothing with the method and is no part of a plan.
+    /// Refuses the one option that has no effect with the method and is not part of a plan.
     fn refuse_misfits(&self) -> Result<()> {
         if self.stats.is_some() && self.cut.method == Method::PerLayer {
             let needs = slicegpt_compress::Method::Shared;

@@ -1,4 +1,4 @@
-//! [`Prepared`]: everything that `compress` needs, checked before anything is computed; and the work.
+//! [`Prepared`]: everything that `compress` needs, checked before the work begins; and the work.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -27,7 +27,7 @@ use crate::services::watch::Watch;
 use crate::show::output;
 use crate::show::progress::{self, note, warn};
 
-/// What was asked for, checked.
+/// The arguments, checked, and everything they name, opened.
 pub struct Prepared<'a> {
     pub args: &'a Args,
     pub described: Described,
@@ -45,14 +45,14 @@ pub struct Prepared<'a> {
     pub batch_size: usize,
 }
 
-/// What was made.
+/// The result.
 pub struct Outcome {
     json: bool,
     summary: Summary,
 }
 
 impl<'a> Prepared<'a> {
-    /// Refuses whatever can be refused before anything is computed.
+    /// Checks everything that can be checked before the work begins.
     pub fn new(args: &'a Args) -> Result<Self> {
         let described = Described::read(&args.model)?;
         refuse_sliced(&described)?;
@@ -90,7 +90,7 @@ impl<'a> Prepared<'a> {
         Ok(prepared)
     }
 
-    /// Compresses the model, and scores it before and after where that was asked for.
+    /// Compresses the model, and scores it before and after on request.
     pub fn execute(mut self) -> Result<Outcome> {
         let before = self.score(&self.opened, "perplexity before")?;
         let (made, taken) = self.compress()?;
@@ -123,7 +123,7 @@ impl<'a> Prepared<'a> {
         Ok(Outcome { json: args.json, summary })
     }
 
-    /// The perplexity of a model, where that was asked for.
+    /// The perplexity of a model, if it was asked for.
     fn score(&self, opened: &Opened, title: &str) -> Result<Option<Perplexity>> {
         let score = |samples: &Samples| {
             note(title);
@@ -177,7 +177,16 @@ impl<'a> Prepared<'a> {
         let origin = computing.origin(&self.opened, self.calibration.clone(), &self.target)?;
         let file = std::fs::read(path).with_context(at)?;
         let read = read_statistics(&file, &origin, &self.opened.spec);
-        read.map_err(|error| anyhow!(error.message(&option))).with_context(at)
+        let advise = |error: StatisticsError| {
+            let message = error.message(&option);
+            match error {
+                StatisticsError::Calibration { .. } | StatisticsError::Type { .. } => {
+                    anyhow!(message)
+                }
+                _ => anyhow!("{message}; run `slicegpt calibrate` on this model"),
+            }
+        };
+        read.map_err(advise).with_context(at)
     }
 }
 
@@ -188,7 +197,7 @@ fn evaluation(args: &Args, opened: &Opened) -> Result<Option<Samples>> {
 }
 
 impl Outcome {
-    /// Prints it.
+    /// Prints the table or the JSON.
     pub fn show(&self) -> Result<ExitCode> {
         let Self { json, summary } = self;
         let footer = summary.protocol();

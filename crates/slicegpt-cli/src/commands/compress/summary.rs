@@ -1,5 +1,5 @@
-//! [`Summary`]: the facts about one compression, declared once, in all the forms that they are shown
-//! in.
+//! [`Summary`]: the facts about one compression, declared once, and their forms: JSON, table,
+//! manifest, record.
 
 use std::path::{Path, PathBuf};
 
@@ -18,14 +18,14 @@ use super::prepared::Prepared;
 use crate::services::card;
 use crate::show::size::{show_bytes, show_count, show_percent, show_widths};
 
-/// What became of a model.
+/// A compressed model.
 pub struct Made {
     pub compressed: Compressed,
     pub sliced: DecoderSpec,
     pub written: Written,
 }
 
-/// Seconds and bytes that the compression took.
+/// Time and memory of the compression.
 pub struct Taken {
     pub seconds: f64,
     pub peak_rss_bytes: Option<u64>,
@@ -35,9 +35,9 @@ pub struct Taken {
 /// The facts about one compression.
 pub struct Summary {
     pub out: PathBuf,
-    /// What the checkpoint is, and how it was made.
+    /// The checkpoint and how it was made.
     pub manifest: Manifest,
-    /// What was measured on the way.
+    /// The measurements.
     pub record: Record,
     dtype: &'static str,
     files: Vec<String>,
@@ -47,7 +47,7 @@ pub struct Summary {
 }
 
 impl Summary {
-    /// All but the perplexity, which is known later.
+    /// Without perplexities, which are added later.
     pub fn new(prepared: &Prepared<'_>, made: &Made, taken: Taken) -> Self {
         let Made { sliced, written, .. } = made;
         let manifest = manifest(prepared, made);
@@ -63,7 +63,7 @@ impl Summary {
         }
     }
 
-    /// Adds what was measured on the text in `path` before the cut.
+    /// Adds the perplexity of the dense model on the text in `path`.
     pub fn score(&mut self, path: &Path, before: &Perplexity, protocol: String) {
         self.record.perplexity = Some(PerplexityRecord {
             text: path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
@@ -76,19 +76,19 @@ impl Summary {
         });
     }
 
-    /// Adds what was measured on the same text after the cut.
+    /// Adds the perplexity of the sliced model on the same text.
     pub fn score_after(&mut self, after: &Perplexity) {
         if let Some(known) = &mut self.record.perplexity {
             known.after = Some(after.perplexity);
         }
     }
 
-    /// What the perplexities mean.
+    /// The protocol of the perplexities.
     pub fn protocol(&self) -> Option<&str> {
         self.record.perplexity.as_ref().map(|known| known.protocol.as_str())
     }
 
-    /// As one JSON object.
+    /// The facts as one JSON object.
     pub fn json(&self) -> Value {
         let Self { manifest, record, .. } = self;
         let stages =
@@ -129,7 +129,7 @@ impl Summary {
         })
     }
 
-    /// As rows of a table: a name, the value before and the value after.
+    /// The facts as rows of a table: name, value before, value after.
     pub fn rows(&self) -> Vec<(&'static str, Vec<String>)> {
         let Self { manifest, record, .. } = self;
         let dash = || "-".to_string();
@@ -172,11 +172,11 @@ fn manifest(prepared: &Prepared<'_>, made: &Made) -> Manifest {
     })
 }
 
-/// All of it, but for the perplexity, which is known later.
+/// The record without perplexities.
 fn record(prepared: &Prepared<'_>, made: &Made, manifest: &Manifest, taken: Taken) -> Record {
     let Taken { seconds, peak_rss_bytes, device_memory_bytes } = taken;
     let spec = &prepared.described.spec;
-    // In the order of the cuts; that of a shared basis is one.
+    // In the order of the cuts; a shared basis has one spectrum.
     let spectra = made.compressed.spectra.iter().zip(&manifest.widths);
     Record {
         format: Record::FORMAT,
@@ -203,13 +203,13 @@ fn record(prepared: &Prepared<'_>, made: &Made, manifest: &Manifest, taken: Take
     }
 }
 
-/// The words of the command line, as they were typed.
+/// The arguments of this process.
 fn command_line() -> Vec<String> {
     let words = std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned());
     std::iter::once("slicegpt".to_string()).chain(words).collect()
 }
 
-/// The machine, and how it was used.
+/// The machine and the settings of the run.
 fn machine(prepared: &Prepared<'_>) -> Machine {
     let Prepared { args, target, .. } = prepared;
     let Host { processor, cores, memory_bytes, system } = Host::this();
@@ -226,7 +226,7 @@ fn machine(prepared: &Prepared<'_>) -> Machine {
     }
 }
 
-/// Seconds by kind of work; the rest of a run is reading, writing and rewriting the tables.
+/// Seconds by kind of work. The rest of a run is reading, writing, embedding and head.
 fn stages(stages: &Stages) -> Vec<(Stage, f64)> {
     let Stages { forward, gram, eigen, edit, stream } = stages;
     let named = [

@@ -1,4 +1,4 @@
-//! What was scored, as a table, as JSON, and document by document.
+//! Scores as a table, as JSON, and document by document.
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
@@ -13,16 +13,17 @@ use super::ask::{Asked, OfTask, Question};
 use super::{Args, Limit};
 use crate::services::device::Target;
 
-/// What the numbers mean.
+/// The protocol: what the numbers mean.
 pub fn protocol() -> String {
     format!(
-        "Prompts and metrics of lm-evaluation-harness {HARNESS}: acc by the sum of log-likelihoods of an \
-         answer's tokens, acc_norm by that sum over the answer's characters; lambada_openai: acc where the \
-         word is the greedy one, perplexity per word. stderr: of the mean; of a perplexity by bootstrap."
+        "Prompts and metrics of lm-evaluation-harness {HARNESS}: acc by the sum of log-likelihoods \
+         of an answer's tokens, acc_norm by that sum over the answer's characters; lambada_openai: \
+         acc where the word is the greedy one, perplexity per word. stderr: of the mean; of a \
+         perplexity by bootstrap."
     )
 }
 
-/// Rows of a table, by the first cell, and the JSON object.
+/// The rows of the table and the JSON object.
 pub fn report(
     answered: &[OfTask],
     args: &Args,
@@ -107,7 +108,7 @@ pub fn report(
     (rows, json)
 }
 
-/// The metrics of a task, by the names the harness gives them.
+/// The metrics of a task, by their names in lm-evaluation-harness.
 fn result(name: &str, scores: &Scores) -> Value {
     let mut result = Map::new();
     result.insert("alias".into(), name.into());
@@ -121,7 +122,7 @@ fn result(name: &str, scores: &Scores) -> Value {
     Value::Object(result)
 }
 
-/// Writes what was asked and answered, a line for each document.
+/// Writes requests and answers, one line per document.
 pub fn log(path: &Path, answered: &[OfTask]) -> Result<()> {
     let at = || path.display().to_string();
     let mut out = BufWriter::new(File::create(path).with_context(at)?);
