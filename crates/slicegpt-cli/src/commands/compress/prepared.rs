@@ -7,7 +7,8 @@ use std::time::Instant;
 use anyhow::{Context, Result, anyhow};
 use slicegpt_checkpoint::{Dtype, Staging};
 use slicegpt_compress::{
-    Axes, ByName, Compressed, Compression, Cut, Plan, Shards, SharedCut, Size, read_statistics,
+    Axes, ByName, Compressed, Compression, Cut, Plan, Shards, SharedCut, Size, StatisticsError,
+    read_statistics,
 };
 use slicegpt_corpus::Samples;
 use slicegpt_eval::Perplexity;
