@@ -74,6 +74,7 @@ pub const CRATES: &[CrateRule] = &[
             "slicegpt-core",
             "slicegpt-models",
             "slicegpt-checkpoint",
+            "slicegpt-provenance",
             "slicegpt-invariance",
             "slicegpt-calibrate",
             "slicegpt-slice",

@@ -3,7 +3,7 @@
 use serde_json::Value;
 use slicegpt_checkpoint::Dtype;
 use slicegpt_hub::ModelId;
-use slicegpt_provenance::{Manifest, Method, Record};
+use slicegpt_provenance::{CalibrationRecord, Manifest, Method, Record};
 
 use crate::services::model::Described;
 use crate::show::size::{show_bytes, show_count, show_percent};
@@ -48,24 +48,29 @@ pub fn card(
     let name = name(described);
     let origin = described.config.get("_name_or_path").and_then(Value::as_str);
     let origin = origin.filter(|origin| !origin.is_empty()).unwrap_or(&name);
-    let widths: Vec<String> = manifest.widths.iter().map(usize::to_string).collect();
-    let calibration = &manifest.calibration;
-    let made = match &manifest.imported {
-        Some(file) => format!("| imported from | {file}, of the reference implementation |\n"),
-        None => format!(
-            "| orientation | {orientation} |\n\
-             | calibration | {source}: {samples} sequences of {seqlen} tokens ({tokens} counted) \
-             |\n| calibration digest | sha256 {digest} |\n\
-             | seed | {seed} |\n",
-            orientation = manifest.orientation,
-            source = calibration.source,
-            samples = calibration.samples,
-            seqlen = calibration.seqlen,
-            tokens = calibration.tokens,
-            digest = calibration.digest,
-            seed = manifest.seed,
-        ),
-    };
+    let usage = if manifest.stock { STOCK } else { OWN };
+    format!(
+        "---\n\
+         tags:\n- slicegpt\n\
+         library_name: transformers\n\
+         ---\n\n\
+         # {name}, sliced\n\n\
+         `{origin}` with its residual stream rotated and cut (after SliceGPT, arXiv 2401.15024). \
+         The weights are dense; nothing is masked or quantised.\n\n\
+         | | |\n|---|---|\n\
+         {rows}\n\
+         {stream}\n\n\
+         {measured}\
+         ## Use\n\n\
+         {usage}",
+        rows = rows(described, manifest, dtype),
+        stream = stream(described, manifest),
+        measured = record.map_or_else(String::new, |record| measured(manifest, record)),
+    )
+}
+
+/// The rows of the table: what was cut and how.
+fn rows(described: &Described, manifest: &Manifest, dtype: Dtype) -> String {
     let row = |name: &str, value: Option<String>| {
         value.map_or_else(String::new, |value| format!("| {name} | {value} |\n"))
     };
@@ -77,38 +82,15 @@ pub fn card(
             (None, Method::Shared | Method::Other(_)) => None,
         },
     );
-    let inner = manifest
-        .intermediate_size
-        .map(|width| format!("{width} of {}", described.spec.mlp.intermediate_size));
+    let full = described.spec.mlp.intermediate_size;
+    let uniform = manifest.intermediate_size.map(|width| format!("{width} of {full}"));
     let own = manifest.intermediate_sizes.as_ref().map(|sizes| {
         let sizes: Vec<String> = sizes.iter().map(usize::to_string).collect();
-        format!("{} of {}", sizes.join(", "), described.spec.mlp.intermediate_size)
+        format!("{} of {full}", sizes.join(", "))
     });
-    let inner = row("MLP width", inner.or(own));
-    let refit =
-        row("refit towards the dense model", manifest.refit.as_ref().map(ToString::to_string));
-    let stream = match &manifest.method {
-        Method::Shared => format!(
-            "Width of the stream: {} of {}, in one basis for the whole model.",
-            manifest.widths[0], described.spec.hidden_size
-        ),
-        Method::PerLayer | Method::Other(_) => format!(
-            "Width of the stream at every cut (embedding, then after every sublayer), of {}: {}.",
-            described.spec.hidden_size,
-            widths.join(", ")
-        ),
-    };
-    let usage = if manifest.stock { STOCK } else { OWN };
+    let refit = manifest.refit.as_ref().map(ToString::to_string);
     format!(
-        "---\n\
-         tags:\n- slicegpt\n\
-         library_name: transformers\n\
-         ---\n\n\
-         # {name}, sliced\n\n\
-         `{origin}` with its residual stream rotated and cut (after SliceGPT, arXiv 2401.15024). \
-         The weights are dense; nothing is masked or quantised.\n\n\
-         | | |\n|---|---|\n\
-         | model type | {model_type} |\n\
+        "| model type | {model_type} |\n\
          | method | {method} |\n\
          {nominal}\
          | real reduction (fraction of parameters gone, all tensors counted) | {real} |\n\
@@ -116,20 +98,52 @@ pub fn card(
          {inner}\
          {refit}\
          | type | {dtype} |\n\
-         {made}\
-         | tool | {tool} |\n\n\
-         {stream}\n\n\
-         {measured}\
-         ## Use\n\n\
-         {usage}",
+         {origin}\
+         | tool | {tool} |\n",
         model_type = described.spec.model_type,
         method = manifest.method,
         real = show_percent(manifest.real_reduction),
         before = show_count(manifest.params_before),
         after = show_count(manifest.params_after),
-        measured = record.map_or_else(String::new, |record| measured(manifest, record)),
+        inner = row("MLP width", uniform.or(own)),
+        refit = row("refit towards the dense model", refit),
+        origin = origin(manifest),
         tool = manifest.tool_version,
     )
+}
+
+/// The rows about the calibration, or the file that the model was imported from.
+fn origin(manifest: &Manifest) -> String {
+    if let Some(file) = &manifest.imported {
+        return format!("| imported from | {file}, of the reference implementation |\n");
+    }
+    let CalibrationRecord { source, digest, samples, seqlen, tokens } = &manifest.calibration;
+    format!(
+        "| orientation | {} |\n\
+         | calibration | {source}: {samples} sequences of {seqlen} tokens ({tokens} counted) |\n\
+         | calibration digest | sha256 {digest} |\n\
+         | seed | {} |\n",
+        manifest.orientation, manifest.seed,
+    )
+}
+
+/// The widths of the stream, in words.
+fn stream(described: &Described, manifest: &Manifest) -> String {
+    let full = described.spec.hidden_size;
+    match &manifest.method {
+        Method::Shared => format!(
+            "Width of the stream: {} of {full}, in one basis for the whole model.",
+            manifest.widths[0]
+        ),
+        Method::PerLayer | Method::Other(_) => {
+            let widths: Vec<String> = manifest.widths.iter().map(usize::to_string).collect();
+            format!(
+                "Width of the stream at every cut (embedding, then after every sublayer), of \
+                 {full}: {}.",
+                widths.join(", ")
+            )
+        }
+    }
 }
 
 /// The measured perplexity, size, time and memory.

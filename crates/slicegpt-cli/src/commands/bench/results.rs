@@ -161,47 +161,7 @@ impl Results {
             "work",
             "rate",
         ];
-        let rows = self.measured.iter().map(|row| {
-            let first = self.first(row);
-            let other = !std::ptr::eq(first, row);
-            let saved = row.operations.zip(first.operations).map(|(own, of)| 1.0 - own / of);
-            let saved =
-                saved.or(row.step_bytes.zip(first.step_bytes).map(|(own, of)| 1.0 - own / of));
-            let rate = match (row.operations, row.step_bytes) {
-                (Some(operations), _) => format!("{:.1} GFLOP/s", operations / row.median() / 1e9),
-                (_, Some(bytes)) => {
-                    let steps = row.case.tokens as f64 / row.median();
-                    format!("{:.2} GB/s", bytes * steps / 1e9)
-                }
-                (None, None) => String::new(),
-            };
-            // Shown for each device if they differ.
-            let weights = match self.types(&row.hello.device).len() {
-                0 | 1 => String::new(),
-                _ => format!(", {}", row.hello.weights),
-            };
-            vec![
-                self.short(&row.model, &row.hello.device) + &weights,
-                row.case.to_string(),
-                format!("{:.1}", row.throughput()),
-                format!("{:.2}", row.latency()),
-                match row.seconds.len() {
-                    1 => String::new(),
-                    _ => format!("±{:.0} %", 100.0 * row.spread()),
-                },
-                row.memory.map_or_else(String::new, show_bytes),
-                if other {
-                    format!("{:.2}x", first.median() / row.median())
-                } else {
-                    String::new()
-                },
-                match saved {
-                    Some(saved) if other => format!("{:+.1} %", -100.0 * saved),
-                    _ => String::new(),
-                },
-                rate,
-            ]
-        });
+        let rows = self.measured.iter().map(|row| self.speed(row));
         let mut text = plain_table(&header, rows.collect(), 2).to_string();
         let devices = self.devices().into_iter().map(|hello| {
             let types = self.types(&hello.device);
@@ -217,27 +177,68 @@ impl Results {
             devices.join("; ")
         );
         let header = ["model", "weights", "cache", "largest batch", "devices"];
-        let rows = self.capacity.iter().map(|fits| {
-            let [batch, devices] = match (fits.memory.map(show_bytes), fits.batch) {
-                (Some(memory), Some(batch)) => [
-                    format!("{batch} of these on {memory}"),
-                    match fits.devices {
-                        Some(count) => format!("{count} of {memory}"),
-                        None => format!("no layer fits on {memory}"),
-                    },
-                ],
-                _ => [(); 2].map(|()| "unknown; give --memory".into()),
-            };
-            vec![
-                self.short(&fits.model, &fits.device),
-                show_bytes(fits.weights),
-                format!("{} for {} tokens", show_bytes(fits.sequence), fits.tokens),
-                batch,
-                devices,
-            ]
-        });
+        let rows = self.capacity.iter().map(|fits| self.capacity(fits));
         let _ = writeln!(text, "{}", plain_table(&header, rows.collect(), 1));
         text
+    }
+
+    /// The cells of the table of speeds.
+    fn speed(&self, row: &Measured) -> Vec<String> {
+        let first = self.first(row);
+        let other = !std::ptr::eq(first, row);
+        let saved = row.operations.zip(first.operations).map(|(own, of)| 1.0 - own / of);
+        let saved = saved.or(row.step_bytes.zip(first.step_bytes).map(|(own, of)| 1.0 - own / of));
+        let rate = match (row.operations, row.step_bytes) {
+            (Some(operations), _) => format!("{:.1} GFLOP/s", operations / row.median() / 1e9),
+            (_, Some(bytes)) => {
+                let steps = row.case.tokens as f64 / row.median();
+                format!("{:.2} GB/s", bytes * steps / 1e9)
+            }
+            (None, None) => String::new(),
+        };
+        // Shown for each device if they differ.
+        let weights = match self.types(&row.hello.device).len() {
+            0 | 1 => String::new(),
+            _ => format!(", {}", row.hello.weights),
+        };
+        vec![
+            self.short(&row.model, &row.hello.device) + &weights,
+            row.case.to_string(),
+            format!("{:.1}", row.throughput()),
+            format!("{:.2}", row.latency()),
+            match row.seconds.len() {
+                1 => String::new(),
+                _ => format!("±{:.0} %", 100.0 * row.spread()),
+            },
+            row.memory.map_or_else(String::new, show_bytes),
+            if other { format!("{:.2}x", first.median() / row.median()) } else { String::new() },
+            match saved {
+                Some(saved) if other => format!("{:+.1} %", -100.0 * saved),
+                _ => String::new(),
+            },
+            rate,
+        ]
+    }
+
+    /// The cells of the table of capacities.
+    fn capacity(&self, fits: &Capacity) -> Vec<String> {
+        let [batch, devices] = match (fits.memory.map(show_bytes), fits.batch) {
+            (Some(memory), Some(batch)) => [
+                format!("{batch} of these on {memory}"),
+                match fits.devices {
+                    Some(count) => format!("{count} of {memory}"),
+                    None => format!("no layer fits on {memory}"),
+                },
+            ],
+            _ => [(); 2].map(|()| "unknown; give --memory".into()),
+        };
+        vec![
+            self.short(&fits.model, &fits.device),
+            show_bytes(fits.weights),
+            format!("{} for {} tokens", show_bytes(fits.sequence), fits.tokens),
+            batch,
+            devices,
+        ]
     }
 
     /// CSV: one line for each model and case.

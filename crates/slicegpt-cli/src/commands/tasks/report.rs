@@ -70,17 +70,6 @@ pub fn report(
             add(task, &part.name, task.version, scores, counts);
         }
     }
-    let files = answered.iter().map(|of_task| {
-        let (documents, examples) = &of_task.files;
-        let examples = examples.as_ref().map(|path| path.to_string_lossy());
-        let files = json!({"documents": documents.to_string_lossy(), "examples": examples});
-        (of_task.task.name.to_string(), files)
-    });
-    let limit = match args.limit {
-        Some(Limit::First(count)) => json!(count),
-        Some(Limit::Fraction(part)) => json!(part),
-        None => Value::Null,
-    };
     let groups: Map<String, Value> =
         groups.into_iter().map(|name| (name.clone(), results[&name].clone())).collect();
     let [results, versions, shots, samples, better, truncated, skipped] = tables;
@@ -93,10 +82,10 @@ pub fn report(
         "higher_is_better": better,
         "truncated": truncated,
         "skipped": skipped,
-        "files": Value::Object(files.collect()),
+        "files": Value::Object(answered.iter().map(files).collect()),
         "config": {
             "model": args.model.to_string_lossy(),
-            "limit": limit,
+            "limit": limit(args),
             "num_fewshot": args.num_fewshot,
             "fewshot_seed": SEED,
         },
@@ -106,6 +95,22 @@ pub fn report(
         "weights": weights.to_string(),
     });
     (rows, json)
+}
+
+/// The files of a task, by its name.
+fn files(of_task: &OfTask) -> (String, Value) {
+    let (documents, examples) = &of_task.files;
+    let examples = examples.as_ref().map(|path| path.to_string_lossy());
+    let files = json!({"documents": documents.to_string_lossy(), "examples": examples});
+    (of_task.task.name.to_string(), files)
+}
+
+fn limit(args: &Args) -> Value {
+    match args.limit {
+        Some(Limit::First(count)) => json!(count),
+        Some(Limit::Fraction(part)) => json!(part),
+        None => Value::Null,
+    }
 }
 
 /// The metrics of a task, by their names in lm-evaluation-harness.
