@@ -7,6 +7,7 @@
 use std::convert::Infallible;
 use std::error::Error;
 use std::ops::{ControlFlow, Range};
+use std::sync::Arc;
 
 use burn::nn::{Linear, LinearConfig};
 use burn::tensor::activation::silu;
@@ -188,7 +189,7 @@ fn cut(
         ..Plan::default()
     };
     let mut parts = InMemory::default();
-    let done = compress(dense, tokens, &plan, &mut parts, &Unobserved)?;
+    let done = compress(dense, tokens, &plan, &mut parts, Arc::new(Unobserved))?;
     let sizes = dense.dimensions()?;
     let [before, after] = [sizes.dense_parameters(), sizes.parameters_of(&done.shape)];
     let kept = after as f64 / before as f64;

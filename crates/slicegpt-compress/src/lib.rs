@@ -16,6 +16,8 @@
 //! A checkpoint directory, cut to three quarters of its parameters:
 //!
 //! ```
+//! use std::sync::Arc;
+//!
 //! use burn::tensor::Device;
 //! use slicegpt_checkpoint::{Checkpoint, Dtype};
 //! use slicegpt_compress::{ByName, Plan, Shards, Size, compress};
@@ -32,7 +34,7 @@
 //! let tokens = TokenBatch::new((0..8 * 64).collect(), None, 64); // eight sequences of your text
 //! let plan = Plan { size: Some(Size::KeepParams(0.75)), ..Plan::default() };
 //! let mut sink = ByName::new(&spec, Shards::new(out, Dtype::F32, 5_000_000_000));
-//! let done = compress(&model, &tokens, &plan, &mut sink, &Unobserved)?;
+//! let done = compress(&model, &tokens, &plan, &mut sink, Arc::new(Unobserved))?;
 //! let (sliced, shards) = sink.into_inner();
 //! println!("{:?}: {:?}", shards.finish()?.files, sliced.unwrap().parameters());
 //! # assert!(done.shape.widths.head() <= spec.hidden_size);

@@ -1,5 +1,7 @@
 //! [`Compression`]: a whole model, from a plan to the parts of the cut model.
 
+use std::sync::Arc;
+
 use slicegpt_calibrate::{Directions, Ridge, Spectrum};
 use slicegpt_core::{Observer, TokenBatch, Unobserved};
 use slicegpt_slice::{Profile, Spectra, Stages, Trial};
@@ -21,7 +23,7 @@ pub struct Compression<'a, D> {
     /// How the calibration is computed.
     pub computing: Computing<'a>,
     /// Receives progress, and may cancel.
-    pub observer: &'a dyn Observer,
+    pub observer: Arc<dyn Observer>,
 }
 
 /// What a compression has done.
@@ -44,7 +46,7 @@ impl<'a, D: Tables> Compression<'a, D> {
     /// The default compression of a model, unobserved.
     pub fn new(decoder: &'a D) -> Self {
         let (plan, computing) = (Plan::default(), Computing::default());
-        Self { decoder, plan, computing, observer: &Unobserved }
+        Self { decoder, plan, computing, observer: Arc::new(Unobserved) }
     }
 
     /// Compresses the model, calibrating on `tokens` (`[sequences, tokens]`), and hands its parts
@@ -80,7 +82,7 @@ impl<'a, D: Tables> Compression<'a, D> {
         }
         match cut {
             Cut::PerLayer(widths) => {
-                let dense = Dense::new(self.decoder, self.observer)?;
+                let dense = Dense::new(self.decoder, self.observer.as_ref())?;
                 let spectra =
                     if self.plan.all_spectra { Spectra::Everywhere } else { Spectra::WhereCut };
                 let ridge = self.plan.ridge();
@@ -104,7 +106,7 @@ impl<'a, D: Tables> Compression<'a, D> {
     ///
     /// If a part cannot be read, a signal is not finite, or the observer cancels.
     pub fn statistics(&self, tokens: &TokenBatch) -> Result<Profile> {
-        let dense = Dense::new(self.decoder, self.observer)?;
+        let dense = Dense::new(self.decoder, self.observer.as_ref())?;
         let Batches { batches, lanes } = self.computing.batches(tokens, &self.decoder.device());
         statistics(&dense, &batches, self.computing.settings(&lanes)?)
     }
@@ -117,7 +119,7 @@ impl<'a, D: Tables> Compression<'a, D> {
         sink: &mut S,
     ) -> Result<Compressed> {
         let computing = &self.computing;
-        let dense = Dense::new(self.decoder, self.observer)?;
+        let dense = Dense::new(self.decoder, self.observer.as_ref())?;
         let dimensions = self.decoder.dimensions().map_err(CompressError::model)?;
         let ridge = self.plan.ridge();
         let pass = Shared { dense: &dense, dimensions: dimensions.as_ref(), cut, ridge };
@@ -153,7 +155,7 @@ pub fn compress<D: Tables, S: Sink<D::Block>>(
     tokens: &TokenBatch,
     plan: &Plan,
     sink: &mut S,
-    observer: &dyn Observer,
+    observer: Arc<dyn Observer>,
 ) -> Result<Compressed> {
     let plan = plan.clone();
     Compression { plan, observer, ..Compression::new(decoder) }.run(tokens, sink)

@@ -1,5 +1,7 @@
 //! Whole decoders of every family, compressed in memory.
 
+use std::sync::Arc;
+
 use burn::tensor::{Device, Tensor, TensorData};
 use slicegpt_compress::{
     Compression, Counted, Cut, Dimensions, HeadTying, InMemory, Method, Plan, Refit, Size, compress,
@@ -74,7 +76,7 @@ fn a_cut_of_nothing_changes_no_logit() {
         for plan in [Plan::default(), untied.clone(), per_layer.clone()] {
             let plan = Plan { size: nothing.clone(), refit: Some(Refit::None), ..plan };
             let mut parts = InMemory::default();
-            compress(&model, &tokens(4), &plan, &mut parts, &Unobserved).unwrap();
+            compress(&model, &tokens(4), &plan, &mut parts, Arc::new(Unobserved)).unwrap();
             let found = logits(&model, &parts, &tokens(2));
             let difference = largest_difference(&found, &expected);
             assert!(difference < 1e-3, "{model_type} {plan:?}: {difference}");

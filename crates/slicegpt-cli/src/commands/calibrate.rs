@@ -58,7 +58,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let start = Instant::now();
     let model = opened.model(&target.device);
     let watch = Watch::new(&target);
-    let compression = Compression { computing, observer: &watch, ..Compression::new(&model) };
+    let compression = Compression { computing, observer: watch, ..Compression::new(&model) };
     let statistics = target.run(|| {
         let found = compression.statistics(&token_batch(&samples));
         found.map_err(|error| args.computing.advise(error))

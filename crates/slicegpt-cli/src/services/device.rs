@@ -1,6 +1,6 @@
 //! [`Target`]: the device that a command computes on, and its batches.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Result, anyhow};
 use burn::tensor::Device;
@@ -46,7 +46,18 @@ pub struct Target {
     batch_size: BatchSize,
     memory: Option<u64>,
     /// The current operation, for error messages.
-    doing: Mutex<String>,
+    doing: Operation,
+}
+
+/// The current operation on a device, for error messages.
+#[derive(Clone, Default)]
+pub struct Operation(Arc<Mutex<String>>);
+
+impl Operation {
+    /// Sets it.
+    pub fn set(&self, what: String) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = what;
+    }
 }
 
 /// Samples, cut into batches.
@@ -66,7 +77,7 @@ impl Target {
     ) -> Self {
         let slicegpt_device::Opened { device, info } = opened;
         let memory = memory.or(info.memory_bytes.map(|bytes| bytes / 5 * 4));
-        Self { device, info, batch_size, memory, doing: Mutex::default() }
+        Self { device, info, batch_size, memory, doing: Operation::default() }
     }
 
     /// Cuts `samples` into batches. On the CPU the sequences of a batch are divided among the
@@ -110,7 +121,12 @@ impl Target {
 
     /// Sets the current operation, which is named if the device fails.
     pub fn doing(&self, what: String) {
-        *self.doing.lock().unwrap_or_else(PoisonError::into_inner) = what;
+        self.doing.set(what);
+    }
+
+    /// The current operation, for others to set.
+    pub fn operation(&self) -> Operation {
+        self.doing.clone()
     }
 
     /// Runs `work`. If the device runs out of memory or is lost, the error names the operation and
@@ -120,7 +136,7 @@ impl Target {
             Ok(result) => return result,
             Err(error) => error,
         };
-        let doing = self.doing.lock().unwrap_or_else(PoisonError::into_inner);
+        let doing = self.doing.0.lock().unwrap_or_else(PoisonError::into_inner);
         let at = match doing.as_str() {
             "" => format!("device {}", self.info.name),
             doing => format!("device {}, {doing}", self.info.name),

@@ -1,23 +1,23 @@
 //! [`Watch`]: shows a long computation of a library on the terminal, and stops it on Ctrl-C.
 
 use std::ops::ControlFlow;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use slicegpt_core::Observer;
 
-use crate::services::device::Target;
+use crate::services::device::{Operation, Target};
 use crate::show::progress::{self, Progress, going_on};
 
 /// Shows progress as a bar, and keeps the current operation for error messages of the device.
-pub struct Watch<'a> {
-    target: &'a Target,
+pub struct Watch {
+    operation: Operation,
     bar: Mutex<Option<Progress>>,
 }
 
-impl<'a> Watch<'a> {
+impl Watch {
     /// Shows work on `target`.
-    pub fn new(target: &'a Target) -> Self {
-        Self { target, bar: Mutex::default() }
+    pub fn new(target: &Target) -> Arc<Self> {
+        Arc::new(Self { operation: target.operation(), bar: Mutex::default() })
     }
 
     fn replace(&self, bar: Option<Progress>) {
@@ -32,13 +32,13 @@ impl<'a> Watch<'a> {
     }
 }
 
-impl Observer for Watch<'_> {
+impl Observer for Watch {
     fn begin(&self, stage: &str, steps: usize) {
         self.replace(Some(Progress::start(stage, steps)));
     }
 
     fn at(&self, what: &str) {
-        self.target.doing(what.into());
+        self.operation.set(what.into());
         self.with_bar(|bar| bar.message(what.into()));
     }
 

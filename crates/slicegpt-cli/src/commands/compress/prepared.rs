@@ -151,7 +151,7 @@ impl<'a> Prepared<'a> {
         let compression = Compression {
             plan: self.plan.clone(),
             computing,
-            observer: &watch,
+            observer: watch,
             ..Compression::new(&model)
         };
         let tokens = token_batch(&self.samples);
