@@ -86,6 +86,7 @@ fn a_cut_of_nothing_changes_no_logit() {
 
 #[test]
 fn blocks_declare_all_that_a_cut_changes() {
+    let narrow = Size::Widths { hidden_size: Some(8), intermediate_size: Some(12) };
     for model_type in SUPPORTED {
         let model = model(model_type);
         let spec: &DecoderSpec = model.spec();
@@ -95,7 +96,7 @@ fn blocks_declare_all_that_a_cut_changes() {
         assert_eq!(hidden > 0, spec.attention.head_norm.is_some(), "{model_type}");
         let sizes = [
             Plan { size: Some(Size::Sparsity { start: 0.3, end: None }), ..Plan::default() },
-            Plan { head: HeadTying::Untied, ..Plan::default() },
+            Plan { size: Some(narrow.clone()), head: HeadTying::Untied, ..Plan::default() },
             Plan { method: Method::PerLayer, slice_head: true, ..Plan::default() },
         ];
         for plan in sizes {
@@ -110,7 +111,8 @@ fn blocks_declare_all_that_a_cut_changes() {
 #[test]
 fn statistics_may_be_computed_before() {
     let model = model("llama");
-    let plan = Plan { size: Some(Size::KeepParams(0.8)), ..Plan::default() };
+    let size = Some(Size::KeepParams(0.8));
+    let plan = Plan { size, round_to: Some(2), ..Plan::default() };
     let compression = Compression { plan, ..Compression::new(&model) };
     let mut at_once = InMemory::default();
     let done = compression.run(&tokens(8), &mut at_once).unwrap();
