@@ -1,19 +1,22 @@
-//! [`CheckpointError`]: what can be wrong with a directory, a file or a tensor.
+//! [`CheckpointError`]: why a checkpoint, a file or a tensor cannot be read.
 
 use std::io;
 use std::path::PathBuf;
 
 pub(crate) type Result<T> = std::result::Result<T, CheckpointError>;
 
-/// What is wrong with a checkpoint, and what to do.
+/// Why a checkpoint cannot be read.
 #[derive(Debug, thiserror::Error)]
-#[allow(missing_docs)] // the fields are named for what they hold, and stand in the message
+#[allow(missing_docs)] // the fields are named for what they hold and appear in the message
 pub enum CheckpointError {
     #[error("{}: {source}", path.display())]
     Io { path: PathBuf, source: io::Error },
     #[error("{}: no such directory; give a Hugging Face checkpoint directory", .0.display())]
     NoDirectory(PathBuf),
-    #[error("{}: config.json is missing; is this a Hugging Face checkpoint directory?", .0.display())]
+    #[error(
+        "{}: config.json is missing; is this a Hugging Face checkpoint directory?",
+        .0.display()
+    )]
     NoConfig(PathBuf),
     #[error("{}: {reason}", path.display())]
     Json { path: PathBuf, reason: String },
@@ -23,13 +26,13 @@ pub enum CheckpointError {
         .0.display()
     )]
     NoWeights(PathBuf),
-    #[error("{}: names shard {shard}, which is not there; download it", index.display())]
+    #[error("{}: names shard {shard}, which is missing; download it", index.display())]
     MissingShard { index: PathBuf, shard: String },
     #[error("{}: {reason}; the file is truncated or corrupt, download it again", path.display())]
     Corrupt { path: PathBuf, reason: String },
     #[error(
-        "{}: asks for {name} to be run by whoever loads it in Python, which no file of weights needs; nothing was \
-         run, the file is refused: get it from a source you trust",
+        "{}: would run {name} when it is loaded in Python, which no file of weights needs; nothing \
+         was run, the file is refused: get it from a source you trust",
         path.display()
     )]
     Program { path: PathBuf, name: String },
@@ -45,7 +48,10 @@ pub enum CheckpointError {
         path.display()
     )]
     Type { path: PathBuf, name: String, found: String },
-    #[error("{}: tensor `{name}` holds a NaN or an infinity; the checkpoint is damaged", path.display())]
+    #[error(
+        "{}: tensor `{name}` holds a NaN or an infinity; the checkpoint is damaged",
+        path.display()
+    )]
     NotFinite { path: PathBuf, name: String },
     #[error("{}: {reason}", path.display())]
     Reference { path: PathBuf, reason: String },

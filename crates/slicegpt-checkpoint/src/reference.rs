@@ -1,5 +1,6 @@
-//! [`Reference`]: a model as the reference implementation of SliceGPT writes it, `NAME_SPARSITY.pt`
-//! (a pickled state dictionary) beside `NAME_SPARSITY.json` (the widths of its cuts).
+//! [`Reference`]: a model as the reference implementation of SliceGPT writes it:
+//! `NAME_SPARSITY.pt`, a pickled state dictionary, and `NAME_SPARSITY.json`, the widths of its
+//! cuts.
 //!
 //! This finds and reads the two files. Which tensor has which width is for the caller to know.
 
@@ -25,7 +26,7 @@ impl Reference {
     ///
     /// # Errors
     ///
-    /// If there is none or more than one, or the `.json` file beside it cannot be read.
+    /// If there is none or more than one, or its `.json` file cannot be read.
     pub fn open(path: &Path) -> Result<Self> {
         let weights = if path.is_dir() {
             the_only_one_in(path)?

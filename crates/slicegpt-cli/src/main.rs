@@ -162,8 +162,8 @@ fn main() -> ExitCode {
 /// Message of the last panic.
 static PANIC: Mutex<String> = Mutex::new(String::new());
 
-/// An error and its causes in one line. A cause that is contained in the message before it is left
-/// out, and control characters of names in files are escaped.
+/// An error, its causes and advice, in one line. A cause that the message contains already is not
+/// repeated, and control characters in names from files are escaped.
 fn one_line(error: &anyhow::Error) -> String {
     let mut message = String::new();
     for cause in error.chain().map(ToString::to_string) {
@@ -172,6 +172,9 @@ fn one_line(error: &anyhow::Error) -> String {
         } else if !message.contains(&cause) {
             message = format!("{message}: {cause}");
         }
+    }
+    if let Some(advice) = show::advise::advice(error) {
+        message = format!("{message}; {advice}");
     }
     let escape = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.into() };
     message.chars().map(escape).collect()

@@ -3,11 +3,11 @@
 //! [`Manifest`] says what a sliced model is: its method, its widths, its calibration text. A loader
 //! needs it. [`Record`] says what the compression measured: time, memory, spectra, perplexity. No
 //! loader reads it. [`ReferenceSizes`] is the file of widths that the reference implementation of
-//! SliceGPT writes beside its weights.
+//! SliceGPT writes with its weights.
 //!
 //! All of them are JSON. Fields with a fixed vocabulary are enums ([`Method`], [`Orientation`],
-//! [`Refit`], [`Stage`], [`Summation`]); each keeps a word that it does not know as `Other`, so that
-//! a file written by a later version can still be read, shown and written back unchanged.
+//! [`Refit`], [`Stage`], [`Summation`]); each keeps a word that it does not know as `Other`, so
+//! that a file written by a later version can still be read, shown and written back unchanged.
 //!
 //! This crate refuses to know tensors, files and passes: it takes JSON and gives JSON.
 

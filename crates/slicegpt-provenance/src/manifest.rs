@@ -1,5 +1,5 @@
 //! [`Manifest`]: what a sliced checkpoint is and how it was made. It is the `slicegpt` section of
-//! `config.json`, or a file of its own where the checkpoint is one that any tool can load.
+//! `config.json`, or a separate file where any tool can load the checkpoint.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;

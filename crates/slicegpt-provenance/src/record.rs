@@ -1,4 +1,5 @@
-//! [`Record`]: what a compression measured, in a file beside the checkpoint. No loader reads it.
+//! [`Record`]: what a compression measured, in a separate file of the checkpoint that no loader
+//! reads.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;

@@ -1,10 +1,10 @@
-//! The files of a checkpoint that slicing does not touch.
+//! Files of a checkpoint that slicing does not change: tokenizer, generation config, licence.
 
 use std::path::Path;
 
 use super::error::{OutputError, Result};
 
-/// How the names of tokenizer, generation and licence files begin, in lower case.
+/// Prefixes of the names of tokenizer, generation and licence files, in lower case.
 const COMPANIONS: &[&str] = &[
     "tokenizer",
     "special_tokens_map.json",
@@ -19,13 +19,13 @@ const COMPANIONS: &[&str] = &[
     "use_policy",
 ];
 
-/// Whether a file of that name belongs to a model beside its weights and config.
+/// Whether a file of this name belongs to a model in addition to its weights and config.
 pub fn is_companion(name: &str) -> bool {
     let name = name.to_lowercase();
     COMPANIONS.iter().any(|start| name.starts_with(start))
 }
 
-/// Copies the tokenizer, generation and licence files of checkpoint `from` that exist to `to`.
+/// Copies the tokenizer, generation and licence files of checkpoint `from` to `to`.
 ///
 /// # Errors
 ///
@@ -35,7 +35,7 @@ pub fn copy_companions(from: &Path, to: &Path) -> Result<()> {
         let source = entry.map_err(OutputError::io(from))?.path();
         let Some(name) = source.file_name() else { continue };
         if source.is_file() && is_companion(&name.to_string_lossy()) {
-            // Contents, not permissions: a read-only download must not make a read-only output.
+            // Contents only: a read-only download must not make the output read-only.
             let bytes = std::fs::read(&source).map_err(OutputError::io(&source))?;
             let target = to.join(name);
             std::fs::write(&target, bytes).map_err(OutputError::io(&target))?;

@@ -13,25 +13,20 @@ pub(super) type Result<T> = std::result::Result<T, OutputError>;
 pub enum OutputError {
     #[error("{}: {source}", path.display())]
     Io { path: PathBuf, source: io::Error },
-    #[error("tensor `{name}` does not fit {dtype}: {value:e} is out of its range{}", advice(*dtype))]
-    Overflow { name: String, dtype: Dtype, value: f32 },
     #[error(
-        "{}: exists and is not empty; choose another --out, or pass --force to replace it",
-        .0.display()
+        "tensor `{name}` does not fit {dtype}: {value:e} is out of its range{}",
+        explanation(*dtype)
     )]
+    Overflow { name: String, dtype: Dtype, value: f32 },
+    #[error("{}: exists and is not empty", .0.display())]
     Exists(PathBuf),
-    #[error("{}: exists and is not a directory; choose another --out", .0.display())]
+    #[error("{}: exists and is not a directory", .0.display())]
     IsFile(PathBuf),
-    #[error("{}: lies in the directory of a model; choose another place", .0.display())]
+    #[error("{}: is inside the directory of a model; choose another place", .0.display())]
     InsideModel(PathBuf),
     #[error("{}: is a directory; name a file", .0.display())]
     IsDirectory(PathBuf),
-    #[error(
-        "{}: not replaced, because it is no checkpoint of ours ({}); --force replaces those only, \
-         choose another --out",
-        .0.display(),
-        .1
-    )]
+    #[error("{}: not replaced, because slicegpt did not write it ({})", .0.display(), .1)]
     IsForeign(PathBuf, String),
     #[error(
         "{}: cannot be put in place: {reason}; the output is complete in {}, move it from there",
@@ -39,19 +34,16 @@ pub enum OutputError {
         kept.display()
     )]
     NotRenamed { path: PathBuf, kept: PathBuf, reason: String },
-    #[error("{}: is there and is no file; a file is written, choose another path", .0.display())]
+    #[error("{}: exists and is not a regular file; choose another path", .0.display())]
     IsNoFile(PathBuf),
-    #[error(
-        "{}: the output may not be the input, or lie inside it, or hold it; choose another --out",
-        .0.display()
-    )]
+    #[error("{}: the output must not be the input, nor be inside it, nor contain it", .0.display())]
     IsInput(PathBuf),
 }
 
-/// bfloat16 has the range of float32: what does not fit one does not fit the other.
-fn advice(dtype: Dtype) -> &'static str {
+/// bfloat16 has the range of float32, so that no other type helps.
+fn explanation(dtype: Dtype) -> &'static str {
     match dtype {
-        Dtype::F16 => "; use --dtype bf16 or --dtype f32",
+        Dtype::F16 => "",
         Dtype::Bf16 | Dtype::F32 => "; the checkpoint's weights are too large to be combined",
     }
 }

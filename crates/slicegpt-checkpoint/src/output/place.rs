@@ -8,7 +8,7 @@ use slicegpt_provenance::{Manifest, Record};
 use super::copy::is_companion;
 use super::error::{OutputError, Result};
 
-/// Whether `path` leads into `directory`, or to it; neither need exist.
+/// Whether `path` is `directory` or inside it. Neither needs to exist.
 ///
 /// # Errors
 ///
@@ -17,7 +17,7 @@ pub fn lies_in(path: &Path, directory: &Path) -> Result<bool> {
     Ok(resolve(path)?.starts_with(resolve(directory)?))
 }
 
-/// `path` without `.`, `..` and links, also where its end does not exist yet.
+/// `path` without `.`, `..` and links. The end of the path does not need to exist.
 pub(super) fn resolve(path: &Path) -> Result<PathBuf> {
     let absolute = std::path::absolute(path).map_err(OutputError::io(path))?;
     let mut resolved = PathBuf::new();
@@ -28,7 +28,7 @@ pub(super) fn resolve(path: &Path) -> Result<PathBuf> {
             }
             other => resolved.push(other),
         }
-        // A link may lead anywhere, and `..` after it goes up from there.
+        // A link may lead anywhere, and a `..` after it starts from its target.
         if let Ok(real) = resolved.canonicalize() {
             resolved = real;
         }
@@ -36,7 +36,7 @@ pub(super) fn resolve(path: &Path) -> Result<PathBuf> {
     Ok(resolved)
 }
 
-/// Refuses an output that is, holds or lies inside the input.
+/// Refuses an output that is the input, contains it, or is inside it.
 pub(super) fn check_apart(out: &Path, input: Option<&Path>) -> Result<()> {
     if let Some(input) = input {
         let input = input.canonicalize().map_err(OutputError::io(input))?;
@@ -48,7 +48,7 @@ pub(super) fn check_apart(out: &Path, input: Option<&Path>) -> Result<()> {
     Ok(())
 }
 
-/// Refuses to put a file in the place of anything else: a directory, a device, a pipe.
+/// Refuses to replace anything but a file, such as a directory, a device or a pipe.
 pub(super) fn check_is_file(out: &Path) -> Result<()> {
     match out.metadata() {
         Ok(there) if there.is_dir() => Err(OutputError::IsDirectory(out.into())),
@@ -71,13 +71,13 @@ pub(super) fn check_free(out: &Path, force: bool) -> Result<()> {
             Err(OutputError::IsForeign(out.into(), "config.json is missing".into()))
         }
         (false, true) => match foreign(out)? {
-            Some(name) => Err(OutputError::IsForeign(out.into(), format!("it holds {name}"))),
+            Some(name) => Err(OutputError::IsForeign(out.into(), format!("it contains {name}"))),
             None => Ok(()),
         },
     }
 }
 
-/// The first entry of `directory` that no checkpoint of ours would hold.
+/// The first entry of `directory` that is not part of a checkpoint that slicegpt writes.
 fn foreign(directory: &Path) -> Result<Option<String>> {
     let io = || OutputError::io(directory);
     for entry in fs::read_dir(directory).map_err(io())? {
@@ -87,7 +87,7 @@ fn foreign(directory: &Path) -> Result<Option<String>> {
             && (name.ends_with(".safetensors") || name.ends_with(".safetensors.index.json"));
         let known = ["config.json", "README.md", Manifest::FILE, Record::FILE]
             .contains(&name.as_str())
-            // The code that comes with what is no model of its family.
+            // The code for a model that transformers cannot load by itself.
             || name.ends_with("_slicegpt.py");
         let file = entry.file_type().map_err(io())?.is_file();
         if !file || !(weights || known || is_companion(&name)) {

@@ -1,4 +1,4 @@
-//! [`Staging`]: an output directory that appears by rename, or not at all.
+//! [`Staging`]: an output that appears by rename, or not at all.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,58 +8,61 @@ use tempfile::TempDir;
 use super::error::{OutputError, Result};
 use super::place::{check_apart, check_free, check_is_file, lies_in, resolve};
 
-/// A temporary directory beside the output, which becomes the output on [`Staging::commit`] and
-/// vanishes when dropped before.
+/// A temporary directory next to the output. [`Staging::commit`] renames it to the output; if it is
+/// dropped before, it is removed.
 pub struct Staging {
     temporary: Option<TempDir>,
     out: PathBuf,
-    /// What may be there when it is put in place.
+    /// What the output may replace.
     may_replace: Replaces,
-    /// Directories made on the way, outermost first; removed again if nothing came of it.
+    /// Parent directories that were created, outermost first. They are removed if nothing is
+    /// written.
     made: Vec<PathBuf>,
 }
 
-/// What an output may take the place of: hours may pass until it does, and others write too.
+/// What an output may replace. It is checked again before the rename, because hours may pass and
+/// other programs write too.
 #[derive(Clone, Copy)]
 enum Replaces {
-    /// Nothing but an empty directory; or a checkpoint, if that was wished.
+    /// An empty directory or, with `force`, a checkpoint.
     Directory { force: bool },
-    /// No file; or that which was there.
+    /// A file, if there was one at the beginning.
     File { was_there: bool },
 }
 
 impl Staging {
-    /// Checks that `out` may be written (with `force`, that the checkpoint it holds may be
-    /// replaced) and that it does not touch `input`, then makes the temporary directory.
+    /// Checks that `out` may be written (with `force`, that the checkpoint in it may be replaced)
+    /// and that it neither contains `input` nor is inside it, then creates the temporary directory.
     ///
     /// # Errors
     ///
-    /// If the output exists and may not be replaced, is or holds the input, or its parent cannot
-    /// be written.
+    /// If the output exists and may not be replaced, is the input, contains it or is inside it, or
+    /// its parent cannot be written.
     pub fn new(out: &Path, input: Option<&Path>, force: bool) -> Result<Self> {
         check_apart(out, input)?;
         check_free(out, force)?;
-        Self::beside(out, Replaces::Directory { force })
+        Self::next_to(out, Replaces::Directory { force })
     }
 
-    /// The same for a single file, to be renamed out of the temporary directory by
-    /// [`Staging::commit_file`]. A file that is there is replaced.
+    /// The same for a single file, which [`Staging::commit_file`] renames out of the temporary
+    /// directory. An existing file is replaced.
     ///
     /// # Errors
     ///
-    /// If the output is there and no file, or lies in the input, or its parent cannot be written.
+    /// If the output exists and is not a file, or is inside the input, or its parent cannot be
+    /// written.
     pub fn for_file(out: &Path, input: &Path) -> Result<Self> {
         check_is_file(out)?;
         check_apart(out, Some(input))?;
-        Self::beside(out, Replaces::File { was_there: out.exists() })
+        Self::next_to(out, Replaces::File { was_there: out.exists() })
     }
 
-    /// Checks that a file may be written at `path`: a file or nothing is there, in a directory that exists,
-    /// and not inside the checkpoint `model`, which need not exist.
+    /// Checks that a file may be written at `path`: its directory exists, nothing but a file is
+    /// replaced, and it is not inside the checkpoint `model`, which does not need to exist.
     ///
     /// # Errors
     ///
-    /// If it may not.
+    /// If it may not be written.
     pub fn check_file(path: &Path, model: &Path) -> Result<()> {
         check_is_file(path)?;
         if lies_in(path, model)? {
@@ -71,13 +74,13 @@ impl Staging {
         Ok(())
     }
 
-    fn beside(out: &Path, may_replace: Replaces) -> Result<Self> {
+    fn next_to(out: &Path, may_replace: Replaces) -> Result<Self> {
         let absolute = resolve(out)?;
         let parent = absolute.parent().unwrap_or(&absolute).to_path_buf();
         let mut made: Vec<PathBuf> =
             parent.ancestors().take_while(|a| !a.exists()).map(Path::to_path_buf).collect();
         made.reverse();
-        // From here on, dropping it cleans up.
+        // From here on, dropping `staging` cleans up.
         let mut staging = Self { temporary: None, out: absolute.clone(), may_replace, made };
         fs::create_dir_all(&parent).map_err(OutputError::io(&parent))?;
         let name = absolute.file_name().unwrap_or_default().to_string_lossy().into_owned();
@@ -89,20 +92,17 @@ impl Staging {
         Ok(staging)
     }
 
-    /// Where to write.
-    ///
-    /// # Panics
-    ///
-    /// Never: the directory is there until it is committed, and that consumes `self`.
+    /// The temporary directory, to be written to.
     pub fn path(&self) -> &Path {
-        self.temporary.as_ref().expect("it is there until it is committed").path()
+        self.temporary.as_ref().expect("only committing takes it, and that consumes `self`").path()
     }
 
     /// Renames file `name` of the temporary directory to the output.
     ///
     /// # Errors
     ///
-    /// If something else is there now, or the rename fails; the file is then kept where the error says.
+    /// If the output may no longer be replaced, or the rename fails. The file then stays where the
+    /// error says.
     pub fn commit_file(mut self, name: &str) -> Result<()> {
         let put = self.check_still_free().and_then(|()| {
             fs::rename(self.path().join(name), &self.out).map_err(OutputError::io(&self.out))
@@ -112,16 +112,16 @@ impl Staging {
         Ok(())
     }
 
-    /// Renames the temporary directory to the output. What was there before is removed only after
-    /// that succeeded.
+    /// Renames the temporary directory to the output. What it replaces is removed only after the
+    /// rename succeeded.
     ///
     /// # Errors
     ///
-    /// If something else is there now, or a rename fails. What was there before is then still there, and the
-    /// output is kept where the error says.
+    /// If the output may no longer be replaced, or a rename fails. What was to be replaced is then
+    /// still there, and the new output stays where the error says.
     pub fn commit(mut self) -> Result<()> {
         self.put_in_place().map_err(|error| self.kept(&error))?;
-        // Renamed away: there is nothing left to remove.
+        // It was renamed: there is nothing left to remove.
         let _ = self.temporary.take().map(TempDir::keep);
         self.made.clear();
         Ok(())
@@ -145,7 +145,7 @@ impl Staging {
         };
         fs::rename(self.path(), out).map_err(|source| {
             if let Some(aside) = old {
-                // Whatever goes wrong now, the user's directory is not deleted.
+                // Even if this fails, the user's directory is not deleted.
                 let aside = aside.keep();
                 let _ = fs::rename(aside.join("old"), out).and_then(|()| fs::remove_dir(&aside));
             }
@@ -153,7 +153,7 @@ impl Staging {
         })
     }
 
-    /// Checks again what was checked at the beginning.
+    /// Repeats the checks of the beginning.
     fn check_still_free(&self) -> Result<()> {
         match self.may_replace {
             Replaces::Directory { force } => check_free(&self.out, force),
@@ -164,11 +164,12 @@ impl Staging {
         }
     }
 
-    /// The work is done: it must not be lost for want of a name.
+    /// Keeps the finished output in the temporary directory, and returns an error that says where
+    /// it is.
     fn kept(&mut self, why: &OutputError) -> OutputError {
         let kept = self.temporary.take().map(TempDir::keep).unwrap_or_default();
         self.made.clear();
-        // It names the output itself.
+        // The new error names the output already.
         let reason = why.to_string();
         let out = format!("{}: ", self.out.display());
         let reason = reason.strip_prefix(&out).unwrap_or(&reason).to_string();
@@ -180,18 +181,19 @@ impl Drop for Staging {
     fn drop(&mut self) {
         drop(self.temporary.take());
         for directory in self.made.iter().rev() {
-            // Whatever someone else put there stays.
+            // A directory that another program wrote to stays.
             let _ = fs::remove_dir(directory);
         }
     }
 }
 
-/// Temporary directories are made for the owner alone; a checkpoint is as readable as its files.
+/// Gives the temporary directory, which only its owner can read, the permissions of a new
+/// directory.
 fn open_to_others(path: &Path) -> Result<()> {
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
-        // What `mkdir` would have given: read it off a directory made the ordinary way.
+        // The permissions that `mkdir` gives are read from a new directory.
         let probe = path.join(".mode");
         let mode = fs::create_dir(&probe)
             .and_then(|()| fs::metadata(&probe))
@@ -221,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn dropped_it_leaves_nothing() {
+    fn a_dropped_staging_leaves_nothing() {
         let (parent, out) = parent();
         let staging = Staging::new(&out, None, false).unwrap();
         fs::write(staging.path().join("config.json"), "{}").unwrap();
@@ -230,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn committed_it_replaces_a_checkpoint_only() {
+    fn a_commit_replaces_checkpoints_only() {
         let (parent, out) = parent();
         for round in ["1", "2"] {
             let staging = Staging::new(&out, None, true).unwrap();
@@ -245,9 +247,9 @@ mod tests {
         assert!(matches!(Staging::new(&out, None, true), Err(OutputError::IsForeign(..))));
     }
 
-    /// While the work was done, someone else made something of that name.
+    /// Another program created the output in the meantime.
     #[test]
-    fn what_came_meanwhile_stays_and_so_does_the_work() {
+    fn neither_a_new_file_nor_the_output_is_lost() {
         let (parent, out) = parent();
         let staging = Staging::new(&out, None, true).unwrap();
         fs::write(staging.path().join("config.json"), "{}").unwrap();
@@ -266,7 +268,7 @@ mod tests {
         let OutputError::NotRenamed { kept, .. } = &error else { panic!("{error}") };
         assert_eq!(fs::read_to_string(kept.join("new")).unwrap(), "new");
         assert_eq!(fs::read_to_string(&file).unwrap(), "other");
-        // What was there when it began is replaced.
+        // A file that existed at the beginning is replaced.
         let staging = Staging::for_file(&file, &out).unwrap();
         fs::write(staging.path().join("new"), "new").unwrap();
         staging.commit_file("new").unwrap();

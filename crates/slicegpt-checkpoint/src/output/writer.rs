@@ -1,4 +1,4 @@
-//! [`Writer`]: safetensors shards, laid out before the first tensor is written.
+//! [`Writer`]: safetensors shards that are laid out before the first tensor is written.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
@@ -11,7 +11,7 @@ use serde_json::json;
 use super::error::{OutputError, Result};
 use crate::Dtype;
 
-/// Writes a checkpoint's weights, tensor by tensor, in any order, whole or in pieces.
+/// Writes the weights of a checkpoint, tensor by tensor, in any order, each at once or in parts.
 pub struct Writer {
     directory: PathBuf,
     dtype: Dtype,
@@ -20,27 +20,27 @@ pub struct Writer {
     parameters: u64,
 }
 
-/// Where a tensor goes.
+/// The place of a tensor.
 struct Slot {
     shard: usize,
-    /// In bytes, from the start of the file, where the next piece goes.
+    /// Where the next part goes, in bytes from the start of the file.
     next: u64,
-    /// In elements.
+    /// Number of elements not yet written.
     missing: usize,
 }
 
 /// What was written.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Written {
-    /// File names, in order.
+    /// Names of the files, in order.
     pub files: Vec<String>,
-    /// Bytes of all tensors, as the index counts them (headers not included).
+    /// Bytes of all tensors, without headers, as in the index.
     pub tensor_bytes: u64,
 }
 
 impl Writer {
-    /// Lays out `tensors` (name and shape) in `directory`, in that order, in files of at most
-    /// `max_shard_size` bytes of tensors each (a larger tensor has a file of its own).
+    /// Lays out `tensors` (names and shapes) in `directory`, in this order, in files of at most
+    /// `max_shard_size` bytes of tensors. A larger tensor gets its own file.
     ///
     /// # Errors
     ///
@@ -98,7 +98,7 @@ impl Writer {
                 (name, TensorInfo { dtype, shape, data_offsets: (start, end) })
             })
             .collect();
-        // What transformers looks for to know that PyTorch may load the file.
+        // transformers loads a file only if it has this entry.
         let notes = HashMap::from([("format".to_string(), "pt".to_string())]);
         let metadata =
             Metadata::new(Some(notes), infos.clone()).expect("offsets were laid out one by one");
@@ -123,11 +123,11 @@ impl Writer {
     ///
     /// # Errors
     ///
-    /// If a value does not fit the type, or the file cannot be written.
+    /// If a value is out of the range of the type, or the file cannot be written.
     ///
     /// # Panics
     ///
-    /// If the tensor was not announced, or more is given than its shape holds.
+    /// If the tensor was not announced, or has fewer elements left than are given.
     pub fn write(&mut self, name: &str, values: &[f32]) -> Result<()> {
         let slot = self.tensors.get_mut(name).unwrap_or_else(|| panic!("`{name}` not announced"));
         assert!(values.len() <= slot.missing, "`{name}` is longer than announced");
@@ -145,7 +145,7 @@ impl Writer {
         Ok(())
     }
 
-    /// Makes sure everything is on the disk and writes the index, if there is more than one file.
+    /// Flushes everything to disk and, if there is more than one file, writes the index.
     ///
     /// # Errors
     ///
@@ -153,7 +153,7 @@ impl Writer {
     ///
     /// # Panics
     ///
-    /// If a tensor was announced and not written whole.
+    /// If a tensor was announced and not written completely.
     pub fn finish(self) -> Result<Written> {
         if let Some((name, slot)) = self.tensors.iter().find(|(_, slot)| slot.missing > 0) {
             panic!("{} elements of `{name}` were never written", slot.missing);
@@ -194,7 +194,7 @@ mod tests {
     fn write(directory: &Path, max_shard_size: u64) -> Written {
         std::fs::write(directory.join("config.json"), "{}").unwrap();
         let mut writer = Writer::create(directory, announce(), Dtype::F32, max_shard_size).unwrap();
-        // Out of order, and in pieces.
+        // Out of order, and in parts.
         writer.write("c", &[1.0, 2.0, 3.0, 4.0]).unwrap();
         writer.write("a", &[0.5; 6]).unwrap();
         writer.write("b", &[-1.0; 5]).unwrap();
@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_is_read() {
+    fn written_tensors_are_read_back() {
         for (max_shard_size, files) in [(1 << 20, 1), (70, 2), (1, 3)] {
             let directory = tempfile::tempdir().unwrap();
             let written = write(directory.path(), max_shard_size);
@@ -219,7 +219,7 @@ mod tests {
 
     #[test]
     #[should_panic(expected = "never written")]
-    fn a_forgotten_tensor_is_a_bug() {
+    fn a_tensor_that_is_not_written_panics() {
         let directory = tempfile::tempdir().unwrap();
         let _ = Writer::create(directory.path(), announce(), Dtype::Bf16, 1).unwrap().finish();
     }

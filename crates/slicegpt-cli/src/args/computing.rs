@@ -85,17 +85,21 @@ impl Computing {
     /// An error of a compression, in terms of options, with advice about overflow in half
     /// precision.
     pub fn advise(&self, error: CompressError) -> anyhow::Error {
-        let overflow = match &error {
+        let overflow = matches!(
+            error,
+            CompressError::Slice(SliceError::NotFinite { .. } | SliceError::Embedding(_))
+        );
+        let error = match error {
             CompressError::Interrupted => return Interrupted.into(),
             CompressError::Plan(_) | CompressError::Statistics(_) => {
                 return anyhow!(error.message(&option));
             }
-            CompressError::Slice(error) => {
-                matches!(error, SliceError::NotFinite { .. } | SliceError::Embedding(_))
+            // What was wrong with the files, for advice about it.
+            CompressError::Model(error) | CompressError::Sink(error) => {
+                return anyhow::Error::from_boxed(error);
             }
-            _ => false,
+            error => anyhow::Error::from(error),
         };
-        let error = anyhow::Error::from(error);
         let half = |dtype: Option<DtypeName>| dtype == Some(DtypeName::F16);
         let option = match (half(Some(self.compute_dtype)), half(self.stream_dtype)) {
             (true, _) => "--compute-dtype f16",

@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use anyhow::Result;
 use clap::Args;
-use slicegpt_device::Name;
+use slicegpt_device::DeviceName;
 
 use crate::args::options::positive;
 use crate::services::device::{BatchSize, Target};
@@ -22,9 +22,9 @@ pub struct Running {
         value_name = "DEVICE",
         env = "SLICEGPT_DEVICE",
         default_value = "auto",
-        value_parser = Name::from_str
+        value_parser = DeviceName::from_str
     )]
-    device: Name,
+    device: DeviceName,
     /// Sequences run at a time, or auto: as many as fit
     #[arg(long, value_name = "N|auto", default_value = "auto")]
     batch_size: BatchSize,
@@ -46,14 +46,14 @@ impl FromStr for BatchSize {
 
 impl Running {
     /// On `device`, as much at a time as fits.
-    pub fn on(device: Name) -> Self {
+    pub fn on(device: DeviceName) -> Self {
         Self { device, batch_size: BatchSize::Auto, device_memory: None }
     }
 
     /// Opens the device.
     pub fn open(&self) -> Result<Target> {
         let opened = slicegpt_device::open(self.device)?;
-        if self.device == Name::Auto {
+        if self.device == DeviceName::Auto {
             note(format!("device: {} ({})", opened.info.name, opened.info.model));
         }
         Ok(Target::new(opened, self.batch_size, self.device_memory))

@@ -77,7 +77,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     memory::reset_peak();
     let staging = Staging::for_file(&args.out, &directory)?;
     let staged = staging.path().join("model.gguf");
-    let device = slicegpt_device::Opened::cpu().device;
+    let device = slicegpt_device::OpenDevice::cpu().device;
     let model = opened.model(&device);
     let progress = Progress::start("writing", export.infos().len());
     let rename = |name: &str| model.stored_name(name);
@@ -111,7 +111,7 @@ fn report(
     bytes: u64,
 ) -> Result<()> {
     let parameters = opened.spec.parameters() as u64;
-    let tensor_bytes: usize = export.infos().iter().map(slicegpt_gguf::Info::bytes).sum();
+    let tensor_bytes: usize = export.infos().iter().map(slicegpt_gguf::TensorInfo::bytes).sum();
     let bits = tensor_bytes as f64 * 8.0 / parameters as f64;
     let types: Vec<(Type, usize, usize)> =
         export.types().into_iter().map(|(ty, (tensors, values))| (ty, tensors, values)).collect();

@@ -105,11 +105,11 @@ impl Import {
     /// Checks everything that can be checked before a tensor is read.
     fn new(args: &Args) -> Result<Self> {
         let reference = Reference::open(&args.reference)?;
-        let base = located(&args.base, Need::Beside(is_companion))?;
+        let base = located(&args.base, Need::Companions(is_companion))?;
         let described = Described::read(&base)?;
         refuse_sliced(&described)?;
         let staging = Staging::new(&args.out, Some(&base), args.force)?;
-        let checkpoint = Checkpoint::of_file(described.config.clone(), &reference.weights)?;
+        let checkpoint = Checkpoint::from_file(described.config.clone(), &reference.weights)?;
         let dense = &described.spec;
         let widths = widths(dense, &checkpoint)?;
         reference.check_sizes(dense.hidden_size, dense.layers, dense.depth(), &widths)?;

@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 use serde_json::Value;
 use slicegpt_checkpoint::{Checkpoint, Dtype, Staging};
 use slicegpt_provenance::Manifest;
-use slicegpt_report::{Base, Measured, Model, Report, Run, Score, scores};
+use slicegpt_report::{DenseModel, Measured, ModelSummary, Report, Score, SlicedModel, scores};
 
 use crate::services::card;
 use crate::services::hub::outlined;
@@ -45,6 +45,10 @@ pub struct Args {
 /// Name of the page until it is moved into place.
 const PAGE: &str = "report.html";
 
+/// How to get results, for a page without any.
+const ADVICE: &str = "`compress --eval-text FILE` measures perplexity before and after; `eval \
+                      ppl`, `eval kl` and `eval tasks` with `--json` make files for --results.";
+
 /// The first bytes of pages that this program writes.
 const MARK: &str = "<meta name=\"generator\" content=\"slicegpt ";
 
@@ -64,7 +68,8 @@ pub fn run(args: Args) -> Result<ExitCode> {
         check_base(base, &runs, &args.directories)?;
     }
     let tool = format!("slicegpt {}", env!("CARGO_PKG_VERSION"));
-    let mut report = Report { title: args.title.clone(), base, runs, tool };
+    let advice = Some(ADVICE.to_string());
+    let mut report = Report { title: args.title.clone(), base, runs, tool, advice };
     for file in &args.results {
         add_results(&mut report, file, &args)?;
     }
@@ -78,7 +83,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
 }
 
 /// A sliced model, from its directory.
-fn sliced(directory: &Path) -> Result<Run> {
+fn sliced(directory: &Path) -> Result<SlicedModel> {
     let at = directory.display();
     let (_, manifest) = Checkpoint::describe(directory)?;
     let Some(manifest) = manifest else {
@@ -92,11 +97,11 @@ fn sliced(directory: &Path) -> Result<Run> {
     let opened = Opened::open(directory)?;
     let described = Described::read(directory)?;
     let model = model(&opened, card::name(&described));
-    Ok(Run { model, manifest, record, scores: Vec::new() })
+    Ok(SlicedModel { model, manifest, record, scores: Vec::new() })
 }
 
 /// The dense model, from its config and the headers of its files.
-fn dense(path: &Path) -> Result<Base> {
+fn dense(path: &Path) -> Result<DenseModel> {
     let outline = outlined(path)?;
     let described = Described::read(&outline.directory)?;
     let opened = Opened::open(&outline.directory)?;
@@ -107,17 +112,17 @@ fn dense(path: &Path) -> Result<Base> {
     if opened.checkpoint.manifest().is_some() {
         bail!("--base {}: is itself the output of slicegpt; give the dense model", path.display());
     }
-    Ok(Base { model: model(&opened, name), scores: Vec::new() })
+    Ok(DenseModel { model: model(&opened, name), scores: Vec::new() })
 }
 
-fn model(opened: &Opened, name: String) -> Model {
+fn model(opened: &Opened, name: String) -> ModelSummary {
     let Opened { spec, bytes, dtype, .. } = opened;
-    Model {
+    ModelSummary {
         name,
         model_type: spec.model_type.to_string(),
         hidden_size: spec.hidden_size,
         intermediate_sizes: (0..spec.layers).map(|block| spec.intermediate_size(block)).collect(),
-        depth: spec.depth(),
+        sublayers: spec.depth(),
         parameters: spec.parameters() as u64,
         bytes: *bytes,
         dtype: Dtype::torch_name(*dtype).into(),
@@ -125,7 +130,7 @@ fn model(opened: &Opened, name: String) -> Model {
 }
 
 /// Replaces equal names by paths.
-fn distinguish(runs: &mut [Run], directories: &[PathBuf]) {
+fn distinguish(runs: &mut [SlicedModel], directories: &[PathBuf]) {
     let names: Vec<String> = runs.iter().map(|run| run.model.name.clone()).collect();
     for (run, directory) in runs.iter_mut().zip(directories) {
         if names.iter().filter(|name| **name == run.model.name).count() > 1 {
@@ -135,7 +140,7 @@ fn distinguish(runs: &mut [Run], directories: &[PathBuf]) {
 }
 
 /// Refuses a base that the models cannot have been made from.
-fn check_base(base: &Base, runs: &[Run], directories: &[PathBuf]) -> Result<()> {
+fn check_base(base: &DenseModel, runs: &[SlicedModel], directories: &[PathBuf]) -> Result<()> {
     for (run, directory) in runs.iter().zip(directories) {
         let [before, parameters] = [run.manifest.params_before, base.model.parameters];
         if before != parameters {

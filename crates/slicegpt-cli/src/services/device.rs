@@ -7,7 +7,7 @@ use burn::tensor::Device;
 use slicegpt_compress::Batching;
 use slicegpt_core::{Lanes, TokenBatch};
 use slicegpt_corpus::Samples;
-use slicegpt_device::{DeviceError, Info, Kind, Name};
+use slicegpt_device::{BackendKind, DeviceError, DeviceInfo, DeviceName};
 use slicegpt_models::DecoderSpec;
 
 use crate::services::estimate;
@@ -42,7 +42,7 @@ pub struct Target {
     /// The device of tensors.
     pub device: Device,
     /// Its name and capabilities.
-    pub info: Info,
+    pub info: DeviceInfo,
     batch_size: BatchSize,
     memory: Option<u64>,
     /// The current operation, for error messages.
@@ -71,11 +71,11 @@ pub struct Batches {
 impl Target {
     /// The device `opened`, where `batch_size` sequences are run at a time, in `memory` bytes.
     pub fn new(
-        opened: slicegpt_device::Opened,
+        opened: slicegpt_device::OpenDevice,
         batch_size: BatchSize,
         memory: Option<u64>,
     ) -> Self {
-        let slicegpt_device::Opened { device, info } = opened;
+        let slicegpt_device::OpenDevice { device, info } = opened;
         let memory = memory.or(info.memory_bytes.map(|bytes| bytes / 5 * 4));
         Self { device, info, batch_size, memory, doing: Operation::default() }
     }
@@ -104,7 +104,7 @@ impl Target {
     /// Batch size for sequences of `seqlen` tokens.
     pub fn batch_size(&self, spec: &DecoderSpec, seqlen: usize) -> usize {
         let enough = match self.info.name {
-            Name::Device(Kind::Cpu, _) => enough_on_cpu(seqlen),
+            DeviceName::Device(BackendKind::Cpu, _) => enough_on_cpu(seqlen),
             _ => (TOKENS_PER_BATCH / seqlen).max(1),
         };
         match (self.batch_size, self.memory) {
@@ -116,7 +116,7 @@ impl Target {
 
     /// Whether it is the CPU, with tensors in host memory.
     pub fn is_cpu(&self) -> bool {
-        matches!(self.info.name, Name::Device(Kind::Cpu, _))
+        matches!(self.info.name, DeviceName::Device(BackendKind::Cpu, _))
     }
 
     /// Sets the current operation, which is named if the device fails.

@@ -7,7 +7,7 @@ use std::sync::Mutex;
 
 use anyhow::{Result, bail};
 use slicegpt_checkpoint::is_companion;
-use slicegpt_hub::{HubError, ModelId, Need, Observer, Settings, Snapshot};
+use slicegpt_hub::{DownloadObserver, HubError, HubSettings, ModelId, Need, Snapshot};
 use tempfile::TempDir;
 
 use crate::show::progress::{self, Bytes, Interrupted, warn};
@@ -67,7 +67,7 @@ fn asked<T>(
     let mut watcher = Watcher(None);
     let ask = || {
         if !opened.contains_key(&id) {
-            let snapshot = Snapshot::open(&id, &Settings::from_env()?, &mut watcher)?;
+            let snapshot = Snapshot::open(&id, &HubSettings::from_env()?, &mut watcher)?;
             opened.insert(id.clone(), snapshot);
         }
         what(&opened[&id], &mut watcher)
@@ -81,7 +81,7 @@ fn asked<T>(
 /// Shows downloads.
 struct Watcher(Option<Bytes>);
 
-impl Observer for Watcher {
+impl DownloadObserver for Watcher {
     fn begin(&mut self, file: &str, size: Option<u64>, from: u64) {
         self.end();
         self.0 = Some(Bytes::start(file, size, from));

@@ -104,7 +104,8 @@ impl Opened {
     /// none is read.
     pub fn of(spec: DecoderSpec, checkpoint: Checkpoint) -> Result<Self> {
         let directory = checkpoint.directory().to_path_buf();
-        let model = Model::new(spec.clone(), &checkpoint, slicegpt_device::Opened::cpu().device);
+        let model =
+            Model::new(spec.clone(), &checkpoint, slicegpt_device::OpenDevice::cpu().device);
         let mut used: Vec<String> = Vec::new();
         let mut bytes = 0;
         let mut by_type = [(Dtype::F32, 0), (Dtype::F16, 0), (Dtype::Bf16, 0)];
@@ -167,7 +168,7 @@ impl Opened {
         const ROWS: usize = 16;
         let mut hash = Sha256::new();
         hash.update(self.checkpoint.config().to_string());
-        let device = slicegpt_device::Opened::cpu().device;
+        let device = slicegpt_device::OpenDevice::cpu().device;
         let model = self.model(&device);
         let source = &self.checkpoint;
         for entry in self.spec.entries() {

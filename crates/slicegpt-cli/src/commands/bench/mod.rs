@@ -17,7 +17,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
 use serde_json::json;
-use slicegpt_device::Name;
+use slicegpt_device::DeviceName;
 use slicegpt_models::DecoderSpec;
 
 use self::capacity::Capacity;
@@ -98,9 +98,9 @@ pub struct Holding {
         env = "SLICEGPT_DEVICE",
         default_value = "auto",
         value_delimiter = ',',
-        value_parser = Name::from_str
+        value_parser = DeviceName::from_str
     )]
-    devices: Vec<Name>,
+    devices: Vec<DeviceName>,
     /// Type of weights in memory [default: as stored on the CPU, float32 elsewhere]
     #[arg(long, value_enum, value_name = "TYPE")]
     weights: Option<DtypeName>,
@@ -126,7 +126,7 @@ impl Holding {
 
     /// The options that a worker process gets.
     fn words(&self) -> Vec<String> {
-        let devices: Vec<String> = self.devices.iter().map(Name::to_string).collect();
+        let devices: Vec<String> = self.devices.iter().map(DeviceName::to_string).collect();
         let mut words = vec!["--device".into(), devices.join(",")];
         if let Some(value) = self.weights.and_then(|weights| weights.to_possible_value()) {
             words.extend(["--weights".into(), value.get_name().into()]);
