@@ -1,10 +1,11 @@
 //! [`Computing`]: how a calibration is computed, and how its tokens are cut into batches.
 
 use std::io;
+use std::sync::Arc;
 
 use burn::tensor::{DType, Device};
 use slicegpt_core::precise::has_own_memory;
-use slicegpt_core::{Lanes, TokenBatch};
+use slicegpt_core::{Lanes, Observer, TokenBatch};
 use slicegpt_slice::{Arithmetic, Settings, Shelf};
 
 use crate::error::{CompressError, Result};
@@ -94,13 +95,14 @@ impl Computing<'_> {
     }
 
     /// The settings of one pass over the model.
-    pub(crate) fn settings(&self, lanes: &Lanes) -> Result<Settings> {
+    pub(crate) fn settings(&self, lanes: &Lanes, observer: &Arc<dyn Observer>) -> Result<Settings> {
         let shelf = self.shelf.as_ref().map(|(make, dtype)| Ok((make()?, *dtype)));
         Ok(Settings {
             arithmetic: self.arithmetic,
             compute: self.compute,
             shelf: shelf.transpose().map_err(CompressError::Shelf)?,
             lanes: lanes.clone(),
+            observer: Arc::clone(observer),
         })
     }
 }

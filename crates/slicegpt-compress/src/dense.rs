@@ -1,6 +1,8 @@
 //! [`Dense`]: the dense model as every pass reads it: the stream after the embedding, fused blocks,
 //! and tables a few rows at a time, all of it reported to the observer.
 
+use std::sync::Arc;
+
 use slicegpt_core::{Block, Decoder, Fused, Norm, Observer, TokenBatch};
 use slicegpt_invariance::{TableEdit, center, fuse};
 use slicegpt_slice::Batch;
@@ -19,11 +21,11 @@ pub(crate) struct Dense<'a, D> {
     pub decoder: &'a D,
     /// The norm before the head, of whose kind all norms are.
     pub norm: Norm,
-    pub observer: &'a dyn Observer,
+    pub observer: &'a Arc<dyn Observer>,
 }
 
 impl<'a, D: Tables> Dense<'a, D> {
-    pub fn new(decoder: &'a D, observer: &'a dyn Observer) -> Result<Self> {
+    pub fn new(decoder: &'a D, observer: &'a Arc<dyn Observer>) -> Result<Self> {
         let norm = decoder.norm().map_err(CompressError::model)?;
         Ok(Self { decoder, norm, observer })
     }

@@ -1,6 +1,6 @@
 //! [`CompressError`]: why a compression failed.
 
-use slicegpt_calibrate::{NotFinite, RidgeError};
+use slicegpt_calibrate::{AnalysisError, RidgeError};
 use slicegpt_slice::SliceError;
 
 use crate::{PlanError, StatisticsError};
@@ -20,9 +20,9 @@ pub enum CompressError {
     /// A signal overflowed, or a block could not be fitted.
     #[error(transparent)]
     Slice(SliceError),
-    /// The statistics of the dense model are not finite.
+    /// The statistics of the dense model cannot be analysed.
     #[error(transparent)]
-    NotFinite(#[from] NotFinite),
+    Analysis(#[from] AnalysisError),
     /// The head could not be fitted.
     #[error(transparent)]
     Head(#[from] RidgeError),

@@ -51,8 +51,7 @@ impl<D: Tables> PerLayer<'_, D> {
         let mut spectra = vec![spectrum];
         dense.observer.begin("slicing", dense.sublayers() * batches.len());
         let blocks = dense.blocks(batches);
-        let tick = &mut || dense.observer.step();
-        let run = slicegpt_slice::run(stream, blocks, widths, orientation, wanted, tick, |done| {
+        let run = slicegpt_slice::run(stream, blocks, widths, orientation, wanted, |done| {
             spectra.extend(done.spectra);
             sink.block(done.index, done.block).map_err(CompressError::sink)
         });
@@ -90,8 +89,7 @@ impl<D: Tables> PerLayer<'_, D> {
         dense.observer.begin("slicing", 2 * dense.sublayers() * batches.len());
         for (index, block) in dense.blocks(batches).enumerate() {
             let around = widths.block(index, dense.decoder.sublayers_per_block());
-            let tick = &mut || dense.observer.step();
-            let (block, found) = walk.block_per_cut(block?, index, around, orientation, tick)?;
+            let (block, found) = walk.block_per_cut(block?, index, around, orientation)?;
             spectra.extend(found);
             sink.block(index, block).map_err(CompressError::sink)?;
         }

@@ -82,7 +82,7 @@ impl<'a, D: Tables> Compression<'a, D> {
         }
         match cut {
             Cut::PerLayer(widths) => {
-                let dense = Dense::new(self.decoder, self.observer.as_ref())?;
+                let dense = Dense::new(self.decoder, &self.observer)?;
                 let spectra =
                     if self.plan.all_spectra { Spectra::Everywhere } else { Spectra::WhereCut };
                 let ridge = self.plan.ridge();
@@ -91,7 +91,7 @@ impl<'a, D: Tables> Compression<'a, D> {
                 let pass = PerLayer { dense: &dense, widths, ridge, spectra };
                 let Batches { batches, lanes } =
                     self.computing.batches(tokens, &self.decoder.device());
-                let settings = self.computing.settings(&lanes)?;
+                let settings = self.computing.settings(&lanes, &self.observer)?;
                 let (spectra, stages) =
                     pass.run(&batches, settings, &mut self.plan.axes(), sink)?;
                 Ok(Compressed { shape, spectra, tried: Vec::new(), refit: ridge, stages })
@@ -106,9 +106,9 @@ impl<'a, D: Tables> Compression<'a, D> {
     ///
     /// If a part cannot be read, a signal is not finite, or the observer cancels.
     pub fn statistics(&self, tokens: &TokenBatch) -> Result<Profile> {
-        let dense = Dense::new(self.decoder, self.observer.as_ref())?;
+        let dense = Dense::new(self.decoder, &self.observer)?;
         let Batches { batches, lanes } = self.computing.batches(tokens, &self.decoder.device());
-        statistics(&dense, &batches, self.computing.settings(&lanes)?)
+        statistics(&dense, &batches, self.computing.settings(&lanes, &self.observer)?)
     }
 
     fn shared<S: Sink<D::Block>>(
@@ -119,14 +119,14 @@ impl<'a, D: Tables> Compression<'a, D> {
         sink: &mut S,
     ) -> Result<Compressed> {
         let computing = &self.computing;
-        let dense = Dense::new(self.decoder, self.observer.as_ref())?;
+        let dense = Dense::new(self.decoder, &self.observer)?;
         let dimensions = self.decoder.dimensions().map_err(CompressError::model)?;
         let ridge = self.plan.ridge();
         let pass = Shared { dense: &dense, dimensions: dimensions.as_ref(), cut, ridge };
         let Batches { batches, lanes } = computing.batches(tokens, &self.decoder.device());
         let profile = match known {
             Some(profile) => profile,
-            None => statistics(&dense, &batches, computing.settings(&lanes)?)?,
+            None => statistics(&dense, &batches, computing.settings(&lanes, &self.observer)?)?,
         };
         let directions = match self.plan.ranking.unwrap_or_default() {
             Ranking::Read => Directions::as_read(&profile.covariance, &profile.readers)?,
@@ -137,7 +137,8 @@ impl<'a, D: Tables> Compression<'a, D> {
             choose(&pass, (&profile, &directions), tokens, judge, computing)?;
         let frame = pass.frame(&profile, &directions, split, &mut self.plan.axes())?;
         sink.begin(&frame.shape).map_err(CompressError::sink)?;
-        let mut stages = pass.write(&frame, &batches, computing.settings(&lanes)?, sink)?;
+        let mut stages =
+            pass.write(&frame, &batches, computing.settings(&lanes, &self.observer)?, sink)?;
         stages += profile.stages;
         let spectra = vec![directions.spectrum().clone()];
         Ok(Compressed { shape: frame.shape, spectra, tried, refit: ridge, stages })

@@ -55,7 +55,7 @@ pub(crate) fn choose<D: Tables>(
     let held_out = computing.batches(&held_out, &device).batches;
     let tried = search(splits, |split| {
         let frame = pass.frame(profile, directions, split, &mut Orientation::Pca)?;
-        let settings = computing.settings(&lanes)?;
+        let settings = computing.settings(&lanes, pass.dense.observer)?;
         let Some(found) = pass.measure(&frame, &batches, &held_out, settings)? else {
             // A split whose logits are not finite is no candidate.
             return Ok(f64::INFINITY);

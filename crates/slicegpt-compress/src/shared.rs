@@ -42,7 +42,7 @@ pub(crate) fn statistics<D: Tables>(
     let signals = dense.signals(batches, &[]);
     dense.observer.begin("surveying", dense.sublayers() * batches.len());
     let blocks = dense.blocks(batches);
-    let mut found = profile(signals, settings, blocks, &mut || dense.observer.step())?;
+    let mut found = profile(signals, settings, blocks)?;
     dense.observer.end();
     // The head is a reader too.
     let (gain, _) = dense.norm_vectors();
@@ -141,8 +141,7 @@ impl<D: Tables> Shared<'_, D> {
         let basis = frame.basis.clone();
         let mut walk = PairedPass::begin(signals, settings, basis, &norm, self.ridge)?;
         for (index, block) in dense.blocks(batches).enumerate() {
-            let tick = &mut || dense.observer.step();
-            sink(index, walk.block(block?, index, frame.kept.block(index), tick)?)?;
+            sink(index, walk.block(block?, index, frame.kept.block(index))?)?;
         }
         dense.observer.end();
         Ok(walk)

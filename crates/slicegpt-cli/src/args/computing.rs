@@ -7,7 +7,7 @@ use burn::tensor::DType;
 use clap::{Args, ValueEnum};
 use slicegpt_compress::{self as compress, CompressError, MakeShelf, Origin};
 use slicegpt_provenance::{CalibrationRecord, Summation};
-use slicegpt_slice::{Arithmetic, Memory, SliceError};
+use slicegpt_slice::{AnalysisError, Arithmetic, Memory, RidgeError, SliceError};
 
 use crate::args::options::{DtypeName, option};
 use crate::services::device::Target;
@@ -85,10 +85,20 @@ impl Computing {
     /// An error of a compression, in terms of options, with advice about overflow in half
     /// precision.
     pub fn advise(&self, error: CompressError) -> anyhow::Error {
-        let overflow = matches!(
-            error,
-            CompressError::Slice(SliceError::NotFinite { .. } | SliceError::Embedding(_))
-        );
+        let overflow = match &error {
+            CompressError::Slice(
+                SliceError::Sublayer { source, .. } | SliceError::Embedding(source),
+            )
+            | CompressError::Analysis(source)
+            | CompressError::Head(RidgeError::Analysis(source)) => {
+                *source == AnalysisError::ActivationsNotFinite
+            }
+            CompressError::Slice(SliceError::Singular { .. })
+            | CompressError::Head(RidgeError::Singular) => {
+                return anyhow::Error::from(error).context("raise the lambda of --refit");
+            }
+            _ => false,
+        };
         let error = match error {
             CompressError::Interrupted => return Interrupted.into(),
             CompressError::Plan(_) | CompressError::Statistics(_) => {

@@ -6,8 +6,9 @@ use anyhow::{Context, Result, anyhow, bail};
 use clap::{Args, ValueEnum};
 use serde_json::Value;
 use slicegpt_checkpoint::Dtype;
-use slicegpt_compress::{self as compress, HeadTying, Plan, Size};
+use slicegpt_compress::{self as compress, HeadTying, Plan, PlanError, Size};
 use slicegpt_models::DecoderSpec;
+use slicegpt_slice::PlanError as Schedule;
 
 use crate::args::options::{option, positive};
 use crate::show::size::{parse_bytes, parse_count};
@@ -145,7 +146,11 @@ impl Cut {
 
     /// What `plan` means for the model that `spec` describes.
     pub fn resolve(&self, plan: &Plan, spec: &DecoderSpec) -> Result<compress::Cut> {
-        let cut = plan.resolve(spec).map_err(|error| anyhow!(error.message(&option)));
+        let cut = plan.resolve(spec).map_err(|error| {
+            let nothing = matches!(error, PlanError::Schedule(Schedule::Nothing { .. }));
+            let error = anyhow!(error.message(&option));
+            if nothing { error.context("lower --sparsity or --round-to") } else { error }
+        });
         match &self.plan {
             Some(path) => cut.with_context(|| path.display().to_string()),
             None => cut,

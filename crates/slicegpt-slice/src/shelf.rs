@@ -1,33 +1,31 @@
-//! [`Shelf`]: where signals wait while others are worked on.
+//! [`Shelf`]: where signals are stored while others are worked on.
 
 use std::io;
 
 use burn::tensor::{DType, Device, Tensor, TensorData};
-use slicegpt_calibrate::NotFinite;
+use slicegpt_core::precise::has_own_memory;
 
-use crate::SliceError;
-
-/// Keeps the data of signals outside a device, by number: in memory, in a file.
+/// Stores the data of signals outside a device, by number: in host memory or in a file.
 ///
-/// A signal is put again and again under its number, always with as many bytes, and taken once after
-/// each time.
+/// A number is written again and again, always with the same number of bytes, and read once after
+/// each time it was written.
 pub trait Shelf {
-    /// Puts `data` under `number`.
+    /// Stores `data` under `number`.
     ///
     /// # Errors
     ///
-    /// If it cannot be kept.
+    /// If it cannot be stored.
     fn put(&mut self, number: usize, data: TensorData) -> io::Result<()>;
 
-    /// Takes what was put under `number` last.
+    /// Takes what was last stored under `number`.
     ///
     /// # Errors
     ///
-    /// If it cannot be had back.
+    /// If it cannot be read.
     fn take(&mut self, number: usize) -> io::Result<TensorData>;
 }
 
-/// A shelf in the memory of the host.
+/// A [`Shelf`] in the memory of the host.
 #[derive(Default)]
 pub struct Memory(Vec<Option<TensorData>>);
 
@@ -42,15 +40,15 @@ impl Shelf for Memory {
 
     fn take(&mut self, number: usize) -> io::Result<TensorData> {
         let data = self.0.get_mut(number).and_then(Option::take);
-        data.ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "nothing was put there"))
+        data.ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "nothing is stored there"))
     }
 }
 
-/// Why a signal was not put away.
+/// Why a signal was not stored.
 pub(crate) enum PutError {
     /// The shelf failed.
     Shelf(io::Error),
-    /// A number is beyond the type it was to wait in.
+    /// A number is outside the range of the type it was to be stored in.
     Overflow,
 }
 
@@ -60,36 +58,30 @@ fn overflowed(data: &TensorData) -> bool {
     halves.into_iter().any(|x| u16::from_ne_bytes([x[0], x[1]]) & 0x7c00 == 0x7c00)
 }
 
-/// Signals, where they wait.
+/// Signals between two sublayers.
 pub(crate) enum Signals {
-    /// As tensors, on the device they are computed on.
+    /// As tensors, on the device that computes them.
     Resident(Vec<Option<Tensor<3>>>),
     /// On a shelf, in a type of its own.
-    Shelved { shelf: Box<dyn Shelf>, dtype: DType, device: Option<Device>, compute: DType },
-}
-
-impl PutError {
-    /// As an error of the pass; `at` says where it was.
-    pub fn at(self, at: impl FnOnce(NotFinite) -> SliceError) -> SliceError {
-        match self {
-            Self::Shelf(error) => SliceError::Shelf(error),
-            Self::Overflow => at(NotFinite),
-        }
-    }
+    Shelved { shelf: Box<dyn Shelf>, dtype: DType, device: Device, compute: DType },
 }
 
 impl Signals {
-    /// Nothing yet, on `shelf` in its type, or on the device.
-    pub fn new(shelf: Option<(Box<dyn Shelf>, DType)>, compute: DType) -> Self {
+    /// No signals yet. They will be stored on `shelf` in its type, or stay on the device.
+    pub fn new(shelf: Option<(Box<dyn Shelf>, DType)>, device: &Device, compute: DType) -> Self {
         match shelf {
             None => Self::Resident(Vec::new()),
-            Some((shelf, dtype)) => Self::Shelved { shelf, dtype, device: None, compute },
+            Some((shelf, dtype)) => Self::Shelved { shelf, dtype, device: device.clone(), compute },
         }
     }
 
-    /// Whether taking one is work that can be done while the device computes.
-    pub fn are_elsewhere(&self) -> bool {
-        matches!(self, Self::Shelved { .. })
+    /// Whether a signal can be fetched while the device computes. On the CPU both compete for the
+    /// same cores, and an additional batch in memory would gain nothing.
+    pub fn overlap_with_compute(&self) -> bool {
+        match self {
+            Self::Resident(_) => false,
+            Self::Shelved { device, .. } => has_own_memory(device),
+        }
     }
 
     pub fn put(&mut self, number: usize, signal: Tensor<3>) -> Result<(), PutError> {
@@ -101,8 +93,7 @@ impl Signals {
                 signals[number] = Some(signal);
                 Ok(())
             }
-            Self::Shelved { shelf, dtype, device, .. } => {
-                device.get_or_insert_with(|| signal.device());
+            Self::Shelved { shelf, dtype, .. } => {
                 let data = signal.into_data_dtype(*dtype);
                 if *dtype == DType::F16 && overflowed(&data) {
                     return Err(PutError::Overflow);
@@ -119,8 +110,7 @@ impl Signals {
             }
             Self::Shelved { shelf, device, compute, .. } => {
                 let data = shelf.take(number)?.convert_dtype(*compute);
-                let device = device.as_ref().expect("a signal was put before");
-                Ok(Tensor::from_data(data, (device, *compute)))
+                Ok(Tensor::from_data(data, (&*device, *compute)))
             }
         }
     }
