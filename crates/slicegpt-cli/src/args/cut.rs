@@ -8,7 +8,7 @@ use serde_json::Value;
 use slicegpt_checkpoint::Dtype;
 use slicegpt_compress::{self as compress, HeadTying, Plan, PlanError, Size};
 use slicegpt_models::DecoderSpec;
-use slicegpt_slice::PlanError as Schedule;
+use slicegpt_slice::PlanError as ScheduleError;
 
 use crate::args::options::{option, positive};
 use crate::show::size::{parse_bytes, parse_count};
@@ -147,7 +147,7 @@ impl Cut {
     /// What `plan` means for the model that `spec` describes.
     pub fn resolve(&self, plan: &Plan, spec: &DecoderSpec) -> Result<compress::Cut> {
         let cut = plan.resolve(spec).map_err(|error| {
-            let nothing = matches!(error, PlanError::Schedule(Schedule::Nothing { .. }));
+            let nothing = matches!(error, PlanError::Schedule(ScheduleError::Nothing { .. }));
             let error = anyhow!(error.message(&option));
             if nothing { error.context("lower --sparsity or --round-to") } else { error }
         });
