@@ -21,6 +21,7 @@ const LIBRARIES: &[&str] = &[
     "slicegpt-device",
     "slicegpt-slice",
     "slicegpt-eval",
+    "slicegpt-compress",
     "slicegpt-generate",
     "slicegpt-gguf",
     "slicegpt-serve",
@@ -67,6 +68,20 @@ pub const CRATES: &[CrateRule] = &[
         forbidden: &[],
     },
     CrateRule { name: "slicegpt-eval", siblings: &["slicegpt-core"], forbidden: &[] },
+    CrateRule {
+        name: "slicegpt-compress",
+        siblings: &[
+            "slicegpt-core",
+            "slicegpt-models",
+            "slicegpt-checkpoint",
+            "slicegpt-provenance",
+            "slicegpt-invariance",
+            "slicegpt-calibrate",
+            "slicegpt-slice",
+            "slicegpt-eval",
+        ],
+        forbidden: &["clap", "tokenizers"],
+    },
     CrateRule {
         name: "slicegpt-generate",
         siblings: &["slicegpt-core", "slicegpt-corpus", "slicegpt-models"],

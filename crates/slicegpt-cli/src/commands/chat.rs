@@ -8,10 +8,11 @@ use anyhow::{Context, Result};
 use slicegpt_generate::{Message, Sequence};
 use slicegpt_models::Cache;
 
+use crate::args::options::positive;
+use crate::args::sampling::Choosing;
+use crate::args::sampling::Loading;
 use crate::commands::generate::{generate, show};
-use crate::generation::{Choosing, Generator, Loading};
-use crate::options::positive;
-use crate::progress::{check, note, warn};
+use crate::show::progress::{check, note, warn};
 
 /// Arguments of `slicegpt chat`.
 #[derive(clap::Args)]
@@ -33,7 +34,7 @@ pub struct Args {
 
 /// Runs the command: each line of stdin is a turn, until its end, `/exit`, or Ctrl-C.
 pub fn run(args: Args) -> Result<ExitCode> {
-    let generator = Generator::load(&args.model, &args.loading)?;
+    let generator = args.loading.generator(&args.model)?;
     let template = generator.template()?;
     let beginning: Vec<Message> =
         args.system.iter().map(|text| Message::new("system", text)).collect();

@@ -1,4 +1,4 @@
-//! `slicegpt devices`: what this binary was built with, and what this machine has.
+//! `slicegpt devices`: the devices that this binary supports, and those of this machine.
 
 use std::process::ExitCode;
 
@@ -6,8 +6,8 @@ use anyhow::Result;
 use serde_json::{Value, json};
 use slicegpt_device::{Backend, DeviceInfo, backends};
 
-use crate::output;
-use crate::size::show_bytes;
+use crate::show::output;
+use crate::show::size::show_bytes;
 
 /// Arguments of `slicegpt devices`.
 #[derive(clap::Args)]

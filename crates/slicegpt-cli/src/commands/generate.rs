@@ -10,11 +10,13 @@ use serde_json::json;
 use slicegpt_generate::{FinishReason, Message, Sequence};
 use slicegpt_models::Cache;
 
-use crate::generation::{Choosing, Generator, Loading};
-use crate::memory;
-use crate::options::positive;
-use crate::output;
-use crate::progress::{check, note};
+use crate::args::options::positive;
+use crate::args::sampling::Choosing;
+use crate::args::sampling::Loading;
+use crate::services::generation::Generator;
+use crate::services::memory;
+use crate::show::output;
+use crate::show::progress::{check, note};
 
 /// Default of `--max-tokens`.
 const MAX_TOKENS: usize = 128;
@@ -55,12 +57,12 @@ pub struct Args {
 /// Runs the command.
 pub fn run(args: Args) -> Result<ExitCode> {
     let prompt = args.prompt_text()?;
-    let generator = Generator::load(&args.model, &args.loading)?;
+    let generator = args.loading.generator(&args.model)?;
     let ids = match args.chat {
         true => {
             let system = args.system.iter().map(|text| Message::new("system", text));
             let messages: Vec<_> = system.chain([Message::new("user", &prompt)]).collect();
-            // The template names special tokens itself.
+            // The template contains the special tokens.
             generator.vocabulary.encode_inner(&generator.template()?.prompt(&messages)?)?
         }
         false => generator.vocabulary.encode_prompt(&prompt)?,

@@ -11,11 +11,12 @@ use slicegpt_generate::EngineError;
 use slicegpt_models::Cache;
 use slicegpt_serve::{Forward, Language, Limits, Logits, Options, Server};
 
-use crate::generation::{Generator, Loading};
-use crate::options::positive;
-use crate::output;
-use crate::progress::{going_on, note, warn};
-use crate::size::{parse_bytes, show_bytes};
+use crate::args::options::positive;
+use crate::args::sampling::Loading;
+use crate::services::generation::Generator;
+use crate::show::output;
+use crate::show::progress::{going_on, note, warn};
+use crate::show::size::{parse_bytes, show_bytes};
 
 /// Arguments of `slicegpt serve`.
 #[derive(clap::Args)]
@@ -101,7 +102,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
         ));
     }
 
-    let generator = Generator::load(&args.model, &args.loading)?;
+    let generator = args.loading.generator(&args.model)?;
     let template = match generator.template() {
         // A template given on the command line must be valid; the model need not have one.
         Err(error) if args.loading.has_template() => return Err(error),

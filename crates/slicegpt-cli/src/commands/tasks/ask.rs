@@ -11,9 +11,9 @@ use slicegpt_tasks::{
 };
 
 use super::{Args, Limit};
-use crate::device::Target;
-use crate::generation::engine_error;
-use crate::progress::{Interrupted, Progress};
+use crate::services::device::Target;
+use crate::services::generation::engine_error;
+use crate::show::progress::{Interrupted, Progress};
 
 /// A document with its prompt, and later with the likelihoods of its answers.
 pub struct Question {

@@ -15,12 +15,12 @@ use slicegpt_corpus::Vocabulary;
 use slicegpt_tasks::{Encoder, Task, find};
 
 use self::ask::TaskRun;
-use crate::device::Running;
-use crate::generation::load_engine;
-use crate::model::Opened;
-use crate::options::DtypeName;
-use crate::output;
-use crate::progress::{note, warn};
+use crate::args::options::DtypeName;
+use crate::args::running::Running;
+use crate::services::generation::load_engine;
+use crate::services::model::Opened;
+use crate::show::output;
+use crate::show::progress::{note, warn};
 
 /// Arguments of `slicegpt eval tasks`.
 #[derive(clap::Args)]

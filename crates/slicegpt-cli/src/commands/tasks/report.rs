@@ -11,9 +11,9 @@ use slicegpt_tasks::{HARNESS, ItemForm, SEED, Scores, Task};
 
 use super::ask::{Question, SubtaskRun, TaskRun};
 use super::{Args, Limit};
-use crate::device::Target;
+use crate::services::device::Target;
 
-/// What the numbers mean.
+/// The protocol: what the numbers mean.
 pub fn protocol() -> String {
     format!(
         "Prompts and metrics of lm-evaluation-harness {HARNESS}: acc by the sum of log-likelihoods of \
@@ -23,7 +23,7 @@ pub fn protocol() -> String {
     )
 }
 
-/// Rows of a table, by the first cell, and the JSON object.
+/// The rows of the table and the JSON object.
 pub fn report(
     answered: &[TaskRun],
     args: &Args,
@@ -93,10 +93,10 @@ pub fn report(
         "higher_is_better": better,
         "truncated": truncated,
         "skipped": skipped,
-        "files": Value::Object(files.collect()),
+        "files": Value::Object(answered.iter().map(files).collect()),
         "config": {
             "model": args.model.to_string_lossy(),
-            "limit": limit,
+            "limit": limit(args),
             "num_fewshot": args.num_fewshot,
             "fewshot_seed": SEED,
         },
@@ -108,7 +108,23 @@ pub fn report(
     (rows, json)
 }
 
-/// The metrics of a task, by the names the harness gives them.
+/// The files of a task, by its name.
+fn files(of_task: &OfTask) -> (String, Value) {
+    let (documents, examples) = &of_task.files;
+    let examples = examples.as_ref().map(|path| path.to_string_lossy());
+    let files = json!({"documents": documents.to_string_lossy(), "examples": examples});
+    (of_task.task.name.to_string(), files)
+}
+
+fn limit(args: &Args) -> Value {
+    match args.limit {
+        Some(Limit::First(count)) => json!(count),
+        Some(Limit::Fraction(part)) => json!(part),
+        None => Value::Null,
+    }
+}
+
+/// The metrics of a task, by their names in lm-evaluation-harness.
 fn result(name: &str, scores: &Scores) -> Value {
     let mut result = Map::new();
     result.insert("alias".into(), name.into());
