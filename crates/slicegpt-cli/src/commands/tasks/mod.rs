@@ -145,7 +145,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let runs = tasks.iter().map(read).collect::<Result<Vec<_>>>()?;
     runs.iter().for_each(warn_if_without_subjects);
     let target = args.running.open()?;
-    let (engine, weights) = load_engine(opened, &target, args.weights)?;
+    let (engine, weights) = load_engine(opened, &target, args.weights.map(Into::into))?;
     let mut answered = Vec::with_capacity(runs.len());
     for run in runs {
         answered.push(ask::answer(run, &engine, &target, &directory)?);

@@ -1,4 +1,4 @@
-//! The scores as a table and as JSON, and the log of every document.
+//! Scores as a table, as JSON, and document by document.
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
@@ -16,10 +16,10 @@ use crate::services::device::Target;
 /// The protocol: what the numbers mean.
 pub fn protocol() -> String {
     format!(
-        "Prompts and metrics of lm-evaluation-harness {HARNESS}: acc by the sum of log-likelihoods of \
-         an answer's tokens, acc_norm by that sum over the answer's characters; lambada_openai: acc \
-         where the word is the greedy one, perplexity per word. stderr: of the mean; of a perplexity \
-         by bootstrap."
+        "Prompts and metrics of lm-evaluation-harness {HARNESS}: acc by the sum of log-likelihoods \
+         of an answer's tokens, acc_norm by that sum over the answer's characters; lambada_openai: \
+         acc where the word is the greedy one, perplexity per word. stderr: of the mean; of a \
+         perplexity by bootstrap."
     )
 }
 
@@ -70,17 +70,6 @@ pub fn report(
             add(task, &subtask.name, task.version, scores, counts);
         }
     }
-    let files = answered.iter().map(|run| {
-        let (documents, examples) = &run.files;
-        let examples = examples.as_ref().map(|path| path.to_string_lossy());
-        let files = json!({"documents": documents.to_string_lossy(), "examples": examples});
-        (run.task.name.to_string(), files)
-    });
-    let limit = match args.limit {
-        Some(Limit::First(count)) => json!(count),
-        Some(Limit::Fraction(part)) => json!(part),
-        None => Value::Null,
-    };
     let groups: Map<String, Value> =
         groups.into_iter().map(|name| (name.clone(), results[&name].clone())).collect();
     let [results, versions, shots, samples, better, truncated, skipped] = tables;
@@ -109,11 +98,11 @@ pub fn report(
 }
 
 /// The files of a task, by its name.
-fn files(of_task: &OfTask) -> (String, Value) {
-    let (documents, examples) = &of_task.files;
+fn files(run: &TaskRun) -> (String, Value) {
+    let (documents, examples) = &run.files;
     let examples = examples.as_ref().map(|path| path.to_string_lossy());
     let files = json!({"documents": documents.to_string_lossy(), "examples": examples});
-    (of_task.task.name.to_string(), files)
+    (run.task.name.to_string(), files)
 }
 
 fn limit(args: &Args) -> Value {
@@ -138,7 +127,7 @@ fn result(name: &str, scores: &Scores) -> Value {
     Value::Object(result)
 }
 
-/// Writes one line per document: its prompts, and the likelihoods of its answers.
+/// Writes requests and answers, one line per document.
 pub fn log(path: &Path, answered: &[TaskRun]) -> Result<()> {
     let at = || path.display().to_string();
     let mut out = BufWriter::new(File::create(path).with_context(at)?);
