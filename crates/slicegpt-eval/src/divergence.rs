@@ -5,6 +5,7 @@ use std::ops::ControlFlow;
 use burn::tensor::activation::log_softmax;
 use burn::tensor::{DType, Tensor};
 use slicegpt_core::{Decoder, Head, Lanes, TokenBatch};
+use slicegpt_kernels::{divergence_of_rows, is_host_f32};
 
 use crate::error_of_mean::mean_and_error;
 use crate::forward::{EvalError, forward, groups, logits_in_pieces};
@@ -47,17 +48,12 @@ impl DivergenceSum {
         let [base, other] = [base, other].map(|(head, x)| logits_in_pieces(head, x, vocab_size));
         let mut found = Vec::with_capacity(batch.ids().len());
         for (base, other) in base.zip(other) {
-            let same = [base.clone(), other.clone()].map(|logits| logits.argmax(1));
-            let [base_choice, other_choice] = same.map(|choice| {
-                let data = choice.into_data_dtype(DType::I64);
-                data.try_into_vec::<i64>().expect("it was just made int64")
-            });
-            let [base, other] = [base, other].map(|logits| log_softmax(logits, 1));
-            let terms = base.clone().exp() * (base - other);
-            let divergences = terms.sum_dim(1).into_data_dtype(DType::F32);
-            let divergences: Vec<f32> = divergences.try_into_vec().expect("just made float32");
-            let choices = base_choice.into_iter().zip(other_choice).map(|(a, b)| a == b);
-            found.extend(divergences.into_iter().zip(choices));
+            if is_host_f32(&base) && is_host_f32(&other) {
+                let rows = divergence_of_rows(base, other).into_iter();
+                found.extend(rows.map(|row| (row.nats, row.agree)));
+            } else {
+                found.extend(compare(base, other));
+            }
         }
         for (row, found) in found.chunks(tokens).enumerate() {
             let counted: Vec<_> = found
@@ -69,7 +65,7 @@ impl DivergenceSum {
             if counted.is_empty() {
                 continue;
             }
-            let sum: f64 = counted.iter().map(|(divergence, _)| f64::from(*divergence)).sum();
+            let sum: f64 = counted.iter().map(|(divergence, _)| divergence).sum();
             if !sum.is_finite() {
                 return false;
             }
@@ -92,6 +88,22 @@ impl DivergenceSum {
             samples,
         })
     }
+}
+
+/// The divergence of each row of two tensors of logits, `[rows, vocab_size]`, and whether the most
+/// likely tokens are the same.
+fn compare(base: Tensor<2>, other: Tensor<2>) -> Vec<(f64, bool)> {
+    let choices = [base.clone(), other.clone()].map(|logits| {
+        let data = logits.argmax(1).into_data_dtype(DType::I64);
+        data.try_into_vec::<i64>().expect("it was just made int64")
+    });
+    let [base, other] = [base, other].map(|logits| log_softmax(logits, 1));
+    let terms = base.clone().exp() * (base - other);
+    let divergences = terms.sum_dim(1).into_data_dtype(DType::F32);
+    let divergences: Vec<f32> = divergences.try_into_vec().expect("it was just made float32");
+    let [base, other] = choices;
+    let agree = base.into_iter().zip(other).map(|(a, b)| a == b);
+    divergences.into_iter().map(f64::from).zip(agree).collect()
 }
 
 /// Compares the predictions of `decoder` with those of `base` on `batches`, as many run at a time as

@@ -4,6 +4,7 @@ use std::ops::ControlFlow;
 
 use burn::tensor::{DType, Tensor};
 use slicegpt_core::{Block, Decoder, Head, Lanes, TokenBatch};
+use slicegpt_kernels as kernels;
 
 /// Why a decoder could not be scored.
 #[derive(Debug, thiserror::Error)]
@@ -92,7 +93,7 @@ pub(crate) fn logits_in_pieces(
     let head = head.clone();
     (0..batch * tokens).step_by(step).map(move |start| {
         let length = step.min(batch * tokens - start);
-        head.forward(rows.clone().narrow(1, start, length)).squeeze_dim(0)
+        kernels::logits(&head, rows.clone().narrow(1, start, length)).squeeze_dim(0)
     })
 }
 

@@ -3,7 +3,8 @@
 use std::ops::ControlFlow;
 
 use burn::tensor::{DType, Int, Tensor, TensorData};
-use slicegpt_core::{Decoder, Lanes, TokenBatch};
+use slicegpt_core::{Decoder, Head, Lanes, TokenBatch};
+use slicegpt_kernels::{cross_entropy, is_host_f32};
 
 use crate::error_of_mean::mean_and_error;
 use crate::forward::{EvalError, forward, logits_in_pieces};
@@ -54,13 +55,7 @@ where
         // will do.
         let ids = batch.ids();
         let labels: Vec<u32> = (0..ids.len()).map(|i| ids[(i + 1) % ids.len()]).collect();
-        let mut done = 0;
-        let mut losses = Vec::with_capacity(ids.len());
-        for piece in logits_in_pieces(head, stream, vocab_size) {
-            let [rows, _] = piece.dims();
-            losses.extend(losses_of(piece, &labels[done..done + rows]));
-            done += rows;
-        }
+        let losses = losses(head, stream, &labels, vocab_size);
         for (row, losses) in losses.chunks(tokens).enumerate() {
             let counts = |position: usize| {
                 let at = row * tokens + position + 1;
@@ -69,7 +64,7 @@ where
             };
             let counted: Vec<f64> = (0..tokens - 1)
                 .filter(|position| counts(*position))
-                .map(|position| f64::from(losses[position]))
+                .map(|position| losses[position])
                 .collect();
             if counted.iter().any(|loss| !loss.is_finite()) {
                 return Err(EvalError::NotFinite);
@@ -93,6 +88,20 @@ where
         samples: means.len(),
         seqlen: batches[0].shape()[1],
     })
+}
+
+/// `-log softmax(logits)[label]` for each token of a stream, `[batch, tokens, width]`.
+fn losses(head: &Head, stream: Tensor<3>, labels: &[u32], vocab_size: usize) -> Vec<f64> {
+    if is_host_f32(&stream) {
+        return cross_entropy(head, stream, labels);
+    }
+    let mut losses = Vec::with_capacity(labels.len());
+    for logits in logits_in_pieces(head, stream, vocab_size) {
+        let [rows, _] = logits.dims();
+        let labels = &labels[losses.len()..losses.len() + rows];
+        losses.extend(losses_of(logits, labels).into_iter().map(f64::from));
+    }
+    losses
 }
 
 /// `-log softmax(logits)[label]` for each row of `[rows, vocab_size]`.

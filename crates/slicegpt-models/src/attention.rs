@@ -10,7 +10,7 @@ use slicegpt_core::precise::has_own_memory;
 
 use crate::Context;
 use crate::context::Visible;
-use crate::host::{self, project};
+use slicegpt_kernels::{causal_attention, is_host_f32, normalise, project};
 use crate::rope::rotate;
 
 /// The attention of a block.
@@ -73,8 +73,8 @@ impl Attention {
 /// What queries take from the values they see: `[batch, tokens, heads, head_dim]`.
 fn mix(Visible { query, key, value, mask }: Visible) -> Tensor<4> {
     // Without padding and window, causality is all there is to mask.
-    if mask.is_none() && host::takes(&query) {
-        return host::causal_attention(query, key, value);
+    if mask.is_none() && is_host_f32(&query) {
+        return causal_attention(query, key, value);
     }
     // What is written above hides nothing.
     let damage = damage(&query) + damage(&key);
@@ -139,7 +139,7 @@ fn causal(query: Tensor<4>, key: Tensor<4>, value: Tensor<4>) -> Tensor<4> {
 /// Normalises each head by itself: `[batch, tokens, heads, head_dim]`.
 fn per_head(norm: &Norm, x: Tensor<4>) -> Tensor<4> {
     let shape @ [batch, tokens, heads, head_dim] = x.dims();
-    host::normalise(norm, x.reshape([batch * tokens, heads, head_dim])).reshape(shape)
+    normalise(norm, x.reshape([batch * tokens, heads, head_dim])).reshape(shape)
 }
 
 /// The norm of one head: RMS with a weight, `[head_dim]`.

@@ -5,7 +5,7 @@ use burn::nn::Linear;
 use burn::tensor::{DType, Tensor};
 use slicegpt_core::{Block, Inner, Norm, Shortcut, SublayerMut};
 
-use crate::host::{multiply, normalise, project_onto};
+use slicegpt_kernels::{multiply, normalise, project_onto};
 use crate::{Attention, Context, Mlp};
 
 /// A decoder block: `[[attention], [mlp]]`, or `[[attention, mlp]]` where they run in parallel.

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use burn::tensor::Tensor;
 
-use crate::host;
+use slicegpt_kernels::{is_host_f32, scatter_tokens};
 
 /// Room is made for so many tokens at a time, at least.
 const STEP: usize = 64;
@@ -101,8 +101,8 @@ impl Cache {
 
 /// `all`, `[rows, kv_heads, capacity, head_dim]`, in which tokens `start..` are `new`.
 fn put(all: Tensor<4>, start: usize, new: Tensor<4>) -> Tensor<4> {
-    if host::takes(&new) {
-        return host::written(all, start, new);
+    if is_host_f32(&new) {
+        return scatter_tokens(all, start, new);
     }
     let [rows, heads, tokens, head_dim] = new.dims();
     all.slice_assign([0..rows, 0..heads, start..start + tokens, 0..head_dim], new)

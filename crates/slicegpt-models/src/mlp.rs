@@ -4,7 +4,7 @@ use burn::module::Module;
 use burn::nn::Linear;
 use burn::tensor::{Tensor, activation};
 
-use crate::host::{self, project};
+use slicegpt_kernels::{gelu_tanh, is_host_f32, project, silu, swiglu};
 
 /// What stands between the linears of an MLP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,11 +34,11 @@ impl Activation {
     /// Applies it element by element.
     pub fn forward(self, x: Tensor<3>) -> Tensor<3> {
         match self {
-            Self::Silu if host::takes(&x) => host::silu(x),
+            Self::Silu if is_host_f32(&x) => silu(x),
             Self::Silu => activation::silu(x),
             Self::Relu => activation::relu(x),
             Self::Gelu => activation::gelu(x),
-            Self::GeluTanh if host::takes(&x) => host::gelu_tanh(x),
+            Self::GeluTanh if is_host_f32(&x) => gelu_tanh(x),
             Self::GeluTanh => activation::gelu_approximate(x),
         }
     }
@@ -68,7 +68,7 @@ impl Mlp {
         let Some(gate) = &self.gate else { return self.activation.forward(project(&self.up, x)) };
         let (gate, up) = (project(gate, x.clone()), project(&self.up, x));
         match self.activation {
-            Activation::Silu if host::takes(&gate) => host::swiglu(gate, up),
+            Activation::Silu if is_host_f32(&gate) => swiglu(gate, up),
             activation => activation.forward(gate) * up,
         }
     }

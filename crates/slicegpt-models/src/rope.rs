@@ -5,7 +5,7 @@ use std::f64::consts::PI;
 
 use burn::tensor::{Device, Tensor, TensorData};
 
-use crate::host;
+use slicegpt_kernels::is_host_f32;
 
 /// Rotary positions over the first `dim` dimensions of each head.
 #[derive(Clone, Debug, PartialEq)]
@@ -166,8 +166,8 @@ impl Rope {
 /// - `x`: `[batch, tokens, heads, head_dim]`
 /// - `tables`: `[tokens, dim]` each, `dim <= head_dim`
 pub(crate) fn rotate(x: Tensor<4>, tables: &[Tensor<2>; 2]) -> Tensor<4> {
-    if host::takes(&x) {
-        return host::rotate(x, tables);
+    if is_host_f32(&x) {
+        return slicegpt_kernels::rotate(x, tables);
     }
     let [_, tokens, _, head_dim] = x.dims();
     let [_, dim] = tables[0].dims();

@@ -1,12 +1,7 @@
 //! [`Covariance`]: the sum of outer products of a signal, at float64 grade.
 
-mod cut;
 mod device;
 mod float64;
-mod host;
-mod kernel;
-mod simd;
-mod tiles;
 
 pub(crate) use device::{floats, integers, zero_padding};
 pub(crate) use float64::add_outer;
@@ -14,6 +9,7 @@ pub(crate) use float64::add_outer;
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use faer::{Mat, MatRef};
 use slicegpt_core::precise::has_own_memory;
+use slicegpt_kernels::covariance as split_float32;
 
 /// `H = sum over kept tokens of x^T x`, un-normalised, `[width, width]`, in float64 on the host.
 /// Only the lower triangle is computed.
@@ -23,9 +19,9 @@ pub struct Covariance {
     arithmetic: Arithmetic,
     tokens: u64,
     finite: bool,
-    /// Memory that is used again.
+    /// Scratch buffers.
     wide: Vec<f64>,
-    pieces: host::Pieces,
+    pieces: split_float32::Scratch,
 }
 
 /// What the products of a covariance are computed in.
@@ -84,7 +80,7 @@ impl Covariance {
             tokens: 0,
             finite: true,
             wide: Vec::new(),
-            pieces: host::Pieces::default(),
+            pieces: split_float32::Scratch::default(),
         }
     }
 
@@ -144,7 +140,7 @@ impl Covariance {
             Arithmetic::Float64 => float64::add(&mut self.lower, &rows, &mut self.wide),
             Arithmetic::SplitFloat32 => {
                 let (lower, pieces) = (&mut self.lower, &mut self.pieces);
-                self.finite &= host::add(lower, &rows, self.tokens, pieces).is_ok();
+                self.finite &= split_float32::add(lower, &rows, self.tokens, pieces);
             }
         }
     }

@@ -19,13 +19,20 @@ pub use split::{CHUNK, Fineness, Gram, LOW, Split, Sums};
 use burn::tensor::{DType, Device, Tensor};
 use known::Known;
 
-/// Whether `device` computes in memory of its own: a GPU, or a program that stands in for one.
+/// Whether `device` is an accelerator: a GPU, or software that stands in for one, which computes in
+/// memory of its own.
 ///
-/// Burn's processor backend has no allocator to report on. On such a device float64 is there and
-/// fast, and a tensor on the host costs nothing; on any other, float64 is missing or slow.
+/// Burn's CPU backends, Flex and NdArray, share the memory of the host: float64 is there and fast, and
+/// a tensor on the host costs nothing. On any other device float64 is missing or slow.
 pub fn has_own_memory(device: &Device) -> bool {
     static KNOWN: Known<bool> = Known::new();
-    KNOWN.of(device, || device.memory_pool_usage().is_some())
+    KNOWN.of(device, || {
+        // LibTorch reports no allocator for any device, and Burn says what a device is by its name
+        // alone, unless the backend is compiled in.
+        let name = format!("{device:?}");
+        let libtorch_accelerator = name.contains("LibTorch") && !name.contains("Cpu");
+        device.memory_pool_usage().is_some() || libtorch_accelerator
+    })
 }
 
 /// The most precise type that `device` computes in at full speed: what sums and differences are

@@ -1,4 +1,4 @@
-//! The lower triangle of a matrix as square tiles, worked on in parallel.
+//! The lower triangle of a matrix as square tiles, which threads work on in parallel.
 
 use faer::{Mat, MatMut};
 use rayon::prelude::*;
