@@ -215,7 +215,7 @@ impl Cut {
         let mut best: Option<(u64, Widths)> = None;
         for width in (step..=spec.hidden_size).step_by(step) {
             let widths = kept(width)?;
-            let count = spec.sliced(widths.clone()).parameters() as u64;
+            let count = spec.in_per_layer_bases(widths.clone()).parameters() as u64;
             // What is above a bound is only named, where nothing is below.
             let miss = |count: u64| (self.is_bound() && count > most, count.abs_diff(most));
             if best.as_ref().is_none_or(|(other, _)| miss(count) < miss(*other)) {
@@ -250,7 +250,7 @@ impl Cut {
         };
         let is_free = match self.mlp_widths {
             Some(widths) => widths == MlpWidths::Free,
-            None => !spec.stays_stock(),
+            None => !spec.is_rms_only(),
         };
         let full = Split { width: spec.hidden_size, intermediate: spec.mlp.intermediate_size };
         let count = |split: Split| shape(spec, split, tied, is_free).parameters() as u64;
@@ -258,7 +258,7 @@ impl Cut {
             Some(0) => bail!("--round-to is 0: it must be at least 1"),
             Some(step) => step,
             // transformers refuses a Llama whose width is no multiple of its heads.
-            None if spec.stays_stock() => lcm(ROUND_TO, spec.attention.heads),
+            None if spec.is_rms_only() => lcm(ROUND_TO, spec.attention.heads),
             None => ROUND_TO,
         };
         let before = spec.parameters() as u64;
@@ -328,8 +328,8 @@ impl Cut {
 pub fn shape(spec: &DecoderSpec, split: Split, tied: bool, free: bool) -> DecoderSpec {
     let Split { width, intermediate } = split;
     match free {
-        true => spec.shared_freely(width, vec![intermediate; spec.layers], tied),
-        false => spec.shared(width, intermediate, tied),
+        true => spec.in_shared_basis_with_widths(width, vec![intermediate; spec.layers], tied),
+        false => spec.in_shared_basis(width, intermediate, tied),
     }
 }
 

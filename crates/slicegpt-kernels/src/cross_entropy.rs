@@ -20,8 +20,8 @@ use crate::view::{View, as_flex};
 const ROWS: usize = 1 << 10;
 const COLUMNS: usize = 128;
 
-/// `-log softmax(logits)[label]` for each token of a stream, from its last norm on. NaN where a logit
-/// is NaN or infinite.
+/// `-log softmax(logits)[label]` for each token of a stream, from its last norm on. NaN where a
+/// logit is NaN or infinite.
 ///
 /// # Shapes
 /// - `stream`: `[batch, tokens, width]`
@@ -29,8 +29,8 @@ const COLUMNS: usize = 128;
 ///
 /// # Panics
 ///
-/// If the stream is not [host float32](crate::is_host_f32), there is not one label per token, or a label is
-/// not of the vocabulary.
+/// If the stream is not [host float32](crate::is_host_f32), there is not one label per token, or a
+/// label is not of the vocabulary.
 pub fn cross_entropy(head: &Head, stream: Tensor<3>, labels: &[u32]) -> Vec<f64> {
     let normed = View::of(normalise(&head.norm, stream));
     let weight = head.linear.weight.val();
@@ -89,7 +89,8 @@ struct Partial {
 
 /// `log(sum e^x) - x[label]` from the tiles of a token, in float64.
 fn loss<'a>(partials: impl Iterator<Item = &'a Partial> + Clone) -> f64 {
-    let greatest = partials.clone().map(|x| f64::from(x.greatest)).fold(f64::NEG_INFINITY, f64::max);
+    let greatest =
+        partials.clone().map(|x| f64::from(x.greatest)).fold(f64::NEG_INFINITY, f64::max);
     let mut sum = 0.0;
     let mut label = 0.0;
     for partial in partials {

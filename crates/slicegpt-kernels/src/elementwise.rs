@@ -130,10 +130,13 @@ mod tests {
         type Exact = fn(f64) -> f64;
         let cases: [(Found, Exact); 2] = [
             (|isa, x| isa.run(Silu(x)), |x| x / (1.0 + (-x).exp())),
-            (|isa, x| isa.run(GeluTanh(x)), |x| {
-                let u = (2.0 / std::f64::consts::PI).sqrt() * (x + 0.044715 * x.powi(3));
-                x / (1.0 + (-2.0 * u).exp())
-            }),
+            (
+                |isa, x| isa.run(GeluTanh(x)),
+                |x| {
+                    let u = (2.0 / std::f64::consts::PI).sqrt() * (x + 0.044715 * x.powi(3));
+                    x / (1.0 + (-2.0 * u).exp())
+                },
+            ),
         ];
         each(|isa| {
             for (function, exact) in cases {

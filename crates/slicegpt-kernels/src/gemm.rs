@@ -1,7 +1,7 @@
 //! `y + x W` for many rows. This is bound by arithmetic.
 //!
-//! The products are faer's, whose kernels take half the time of those of Burn's CPU backend. Weights
-//! in half precision are widened a few outputs at a time, while they are in the cache.
+//! The products are faer's, whose kernels take half the time of those of Burn's CPU backend.
+//! Weights in half precision are widened a few outputs at a time, while they are in the cache.
 
 use std::ops::Range;
 
@@ -13,8 +13,8 @@ use rayon::prelude::*;
 /// Multiplications below which a product is not worth sharing out among threads.
 const SHORT: usize = 1 << 17;
 
-/// Outputs that a thread takes at a time, at most, and what their number is a multiple of: with many
-/// more, widened weights leave the cache, and the last share leaves threads idle.
+/// Outputs that a thread takes at a time, at most, and what their number is a multiple of: with
+/// many more, widened weights leave the cache, and the last share leaves threads idle.
 const OUTPUTS: usize = 128;
 const STEP: usize = 16;
 

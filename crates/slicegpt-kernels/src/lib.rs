@@ -2,10 +2,10 @@
 //! the memory of that backend.
 //!
 //! Burn's Flex backend shares nothing but large products out among threads, calls the C library for
-//! each exponential, and makes a tensor of every step. The loops here work on many numbers at a time,
-//! on all threads. They take float32 tensors on Flex ([`is_host_f32`]) and nothing else; functions that
-//! may be called with any tensor ([`normalise`], [`project`], [`project_onto`], [`multiply`],
-//! [`logits`]) leave all others to Burn.
+//! each exponential, and makes a tensor of every step. The loops here work on many numbers at a
+//! time, on all threads. They take float32 tensors on Flex ([`is_host_f32`]) and nothing else;
+//! functions that may be called with any tensor ([`normalise`], [`project`], [`project_onto`],
+//! [`multiply`], [`logits`]) leave all others to Burn.
 //!
 //! | | kernel |
 //! |---|---|

@@ -19,8 +19,8 @@ pub fn project<const D: usize>(linear: &Linear, x: Tensor<D>) -> Tensor<D> {
     multiply(&linear.weight.val(), linear.bias.as_ref().map(|bias| bias.val()), x)
 }
 
-/// `sum + x W + b` by the weight of a linear and its bias, in the memory of `sum` if no other tensor
-/// shares it.
+/// `sum + x W + b` by the weight of a linear and its bias, in the memory of `sum` if no other
+/// tensor shares it.
 pub fn project_onto<const D: usize>(sum: Tensor<D>, linear: &Linear, x: Tensor<D>) -> Tensor<D> {
     if !is_host_f32(&x) || !is_host_f32(&sum) {
         return sum + project(linear, x);

@@ -43,8 +43,7 @@ mod tests {
     #[test]
     fn tensors_that_share_memory_keep_their_values() {
         let device = Device::flex();
-        let random =
-            |shape: [usize; 4]| Tensor::<4>::random(shape, Distribution::Default, &device);
+        let random = |shape: [usize; 4]| Tensor::<4>::random(shape, Distribution::Default, &device);
         let all = random([2, 3, 9, 4]);
         let other = all.clone();
         let before = other.clone().into_data();

@@ -85,10 +85,7 @@ pub(crate) fn as_flex<const D: usize>(x: Tensor<D>) -> FlexTensor {
 }
 
 /// A tensor whose numbers are changed, in its own memory if no other tensor shares it.
-pub(crate) fn in_place<const D: usize>(
-    x: Tensor<D>,
-    change: impl FnOnce(&mut [f32]),
-) -> Tensor<D> {
+pub(crate) fn in_place<const D: usize>(x: Tensor<D>, change: impl FnOnce(&mut [f32])) -> Tensor<D> {
     let device = x.device();
     let mut data = x.into_data();
     change(data.as_mut_slice().expect("kernels are called with float32"));

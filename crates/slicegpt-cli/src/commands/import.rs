@@ -65,7 +65,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     }
     let at = || reference.weights.display().to_string();
     let widths = Widths::new(widths, dense.cuts(), dense.hidden_size).with_context(at)?;
-    let mut sliced = dense.sliced(widths);
+    let mut sliced = dense.in_per_layer_bases(widths);
     sliced.norm.eps = EPS;
     let opened = Opened::of(sliced, checkpoint)?;
     let sliced = &opened.spec;

@@ -51,7 +51,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let stored = described.dtype();
     let dtype = args.dtype.map_or(stored, Dtype::from);
     let (candidates, splits): (Vec<DecoderSpec>, Vec<Split>) = match args.cut.wanted(spec, dtype)? {
-        Wanted::PerLayer(widths) => (vec![spec.sliced(widths)], Vec::new()),
+        Wanted::PerLayer(widths) => (vec![spec.in_per_layer_bases(widths)], Vec::new()),
         Wanted::Shared { splits, tied, free } => {
             let shared = |split: &Split| shape(spec, *split, tied, free.is_some());
             (splits.iter().map(shared).collect(), splits)

@@ -23,8 +23,8 @@ fn what_was_cut_in_our_own_way() {
     let dense = spec("llama2");
     let widths = Widths::new(vec![24; dense.cuts()], dense.cuts(), 32).unwrap();
     let again = "--method shared --align 256";
-    check(&dense.sliced(widths), &["shortcut matrix", again]);
-    check(&dense.shared_freely(24, vec![40, 48], false), &["widths of their own", again]);
+    check(&dense.in_per_layer_bases(widths), &["shortcut matrix", again]);
+    check(&dense.in_shared_basis_with_widths(24, vec![40, 48], false), &["widths of their own", again]);
 }
 
 #[test]

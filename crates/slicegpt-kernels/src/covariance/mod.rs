@@ -8,8 +8,8 @@
 //!
 //! The products of some rows are summed in float32, and these sums in float64. `h^T h` is exact:
 //! column `j` of `h` is a multiple of `u_j`, a power of two of at least `|x_j| / 2^12`, so that by
-//! Cauchy and Schwarz every sum of products is a whole number of `u_i u_j` below `2^24`. `l` is `2^-9`
-//! of `x` and smaller, and with it the rounding of the other products.
+//! Cauchy and Schwarz every sum of products is a whole number of `u_i u_j` below `2^24`. `l` is
+//! `2^-9` of `x` and smaller, and with it the rounding of the other products.
 
 mod panel;
 mod split;

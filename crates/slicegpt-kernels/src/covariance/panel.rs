@@ -1,5 +1,5 @@
-//! The product of a few columns with a few others over some rows: short sums in float32, added up in
-//! float64.
+//! The product of a few columns with a few others over some rows: short sums in float32, added up
+//! in float64.
 //!
 //! A general matrix product would write its float32 sums to memory and read them again every few
 //! rows. Here they stay in registers until they are widened.
@@ -61,7 +61,12 @@ pub fn add_rows<I: Instructions, const ROWS: usize>(
 
 /// Adds short sums to `out`.
 #[inline(always)]
-fn add_widened<const ROWS: usize>(sums: &[Row; ROWS], out: &mut [f64], stride: usize, first: usize) {
+fn add_widened<const ROWS: usize>(
+    sums: &[Row; ROWS],
+    out: &mut [f64],
+    stride: usize,
+    first: usize,
+) {
     for i in 0..ROWS {
         let out = &mut out[(first + i) * stride..][..PANEL];
         for j in 0..PANEL {

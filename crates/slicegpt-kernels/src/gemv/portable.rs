@@ -1,5 +1,5 @@
-//! The inner loop of [`gemv`](super::gemv) in plain Rust, for instruction sets whose vectors are not
-//! spelled out.
+//! The inner loop of [`gemv`](super::gemv) in plain Rust, for instruction sets whose vectors are
+//! not spelled out.
 
 use crate::isa::Instructions;
 use crate::weight::Weight;

@@ -1,7 +1,7 @@
 //! AVX2 and AVX-512: vectors of float32, and stored weights widened to them.
 
-pub(crate) use pulp::x86::V4 as Avx512;
 use pulp::x86::V3;
+pub(crate) use pulp::x86::V4 as Avx512;
 
 use super::Instructions;
 use crate::covariance::{Panel, add_rows};

@@ -170,7 +170,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     };
     let work = || match &wanted {
         Wanted::PerLayer(widths) => {
-            let sliced = spec.sliced(widths.clone());
+            let sliced = spec.in_per_layer_bases(widths.clone());
             let mut writer = create(&sliced)?;
             let settings = Settings { lanes: batches.lanes.clone(), ..computing };
             let spectra = match args.spectra {

@@ -92,10 +92,10 @@ impl Shared<'_> {
         let kept = self.channels(profile, split);
         let Split { width, intermediate } = split;
         let sliced = match self.free {
-            None => spec.shared(width, intermediate, self.tied),
+            None => spec.in_shared_basis(width, intermediate, self.tied),
             Some(_) => {
                 let widths = kept.blocks().map(BlockChannels::count);
-                spec.shared_freely(width, widths.collect(), self.tied)
+                spec.in_shared_basis_with_widths(width, widths.collect(), self.tied)
             }
         };
         Ok(Frame { split, sliced, basis, gain, kept })
