@@ -1,5 +1,6 @@
 //! A CPU backend other than Flex: the kernels leave it to Burn, and results agree.
-#![allow(deprecated)] // `Device::ndarray`: Burn's old CPU backend is still one that a user may choose
+// `Device::ndarray`: a user may still choose the old CPU backend of Burn.
+#![allow(deprecated)]
 
 use burn::tensor::{DType, Device, Tensor};
 use slicegpt_core::precise::has_own_memory;
