@@ -203,7 +203,7 @@ fn what_is_no_output_is_refused() {
     workshop
         .refuses(&format!("report out --base {other} {page}"), &["out", "--base", "parameters"]);
     workshop.write("a.json", "[]");
-    workshop.refuses(&format!("report out --results a.json {page}"), &["a.json", "none of what"]);
+    workshop.refuses(&format!("report out --results a.json {page}"), &["a.json", "no results"]);
     workshop.write("a.json", "{");
     workshop.refuses(&format!("report out --results a.json {page}"), &["a.json", "line 1"]);
     workshop.refuses(&format!("report out --results b.json {page}"), &["b.json"]);

@@ -12,7 +12,9 @@ pub struct CrateRule {
 
 const LIBRARIES: &[&str] = &[
     "slicegpt-core",
+    "slicegpt-kernels",
     "slicegpt-models",
+    "slicegpt-provenance",
     "slicegpt-checkpoint",
     "slicegpt-invariance",
     "slicegpt-calibrate",
@@ -20,6 +22,7 @@ const LIBRARIES: &[&str] = &[
     "slicegpt-device",
     "slicegpt-slice",
     "slicegpt-eval",
+    "slicegpt-compress",
     "slicegpt-generate",
     "slicegpt-gguf",
     "slicegpt-serve",
@@ -45,9 +48,22 @@ pub const CRATES: &[CrateRule] = &[
         siblings: &[],
         forbidden: &["faer", "serde_json", "tokenizers"],
     },
-    CrateRule { name: "slicegpt-models", siblings: &["slicegpt-core"], forbidden: &["tokenizers"] },
+    CrateRule {
+        name: "slicegpt-kernels",
+        siblings: &["slicegpt-core"],
+        forbidden: &["serde_json", "tokenizers"],
+    },
+    CrateRule {
+        name: "slicegpt-models",
+        siblings: &["slicegpt-core", "slicegpt-kernels"],
+        forbidden: &["tokenizers"],
+    },
     CrateRule { name: "slicegpt-invariance", siblings: &["slicegpt-core"], forbidden: &[] },
-    CrateRule { name: "slicegpt-calibrate", siblings: &["slicegpt-core"], forbidden: &[] },
+    CrateRule {
+        name: "slicegpt-calibrate",
+        siblings: &["slicegpt-core", "slicegpt-kernels"],
+        forbidden: &[],
+    },
     CrateRule { name: "slicegpt-corpus", siblings: &[], forbidden: &[] },
     CrateRule { name: "slicegpt-device", siblings: &[], forbidden: &["faer", "tokenizers"] },
     CrateRule {
@@ -55,11 +71,38 @@ pub const CRATES: &[CrateRule] = &[
         siblings: &["slicegpt-core", "slicegpt-calibrate"],
         forbidden: &[],
     },
-    CrateRule { name: "slicegpt-checkpoint", siblings: &["slicegpt-core"], forbidden: &[] },
-    CrateRule { name: "slicegpt-eval", siblings: &["slicegpt-core"], forbidden: &[] },
+    CrateRule {
+        name: "slicegpt-provenance",
+        siblings: &[],
+        forbidden: &["burn", "faer", "safetensors", "tokenizers"],
+    },
+    CrateRule {
+        name: "slicegpt-checkpoint",
+        siblings: &["slicegpt-core", "slicegpt-provenance"],
+        forbidden: &[],
+    },
+    CrateRule {
+        name: "slicegpt-eval",
+        siblings: &["slicegpt-core", "slicegpt-kernels"],
+        forbidden: &[],
+    },
+    CrateRule {
+        name: "slicegpt-compress",
+        siblings: &[
+            "slicegpt-core",
+            "slicegpt-models",
+            "slicegpt-checkpoint",
+            "slicegpt-provenance",
+            "slicegpt-invariance",
+            "slicegpt-calibrate",
+            "slicegpt-slice",
+            "slicegpt-eval",
+        ],
+        forbidden: &["clap", "tokenizers"],
+    },
     CrateRule {
         name: "slicegpt-generate",
-        siblings: &["slicegpt-core", "slicegpt-corpus", "slicegpt-models"],
+        siblings: &["slicegpt-core", "slicegpt-corpus", "slicegpt-kernels", "slicegpt-models"],
         forbidden: &[],
     },
     CrateRule {
@@ -84,7 +127,7 @@ pub const CRATES: &[CrateRule] = &[
     },
     CrateRule {
         name: "slicegpt-report",
-        siblings: &["slicegpt-checkpoint"],
+        siblings: &["slicegpt-provenance"],
         forbidden: &["burn", "faer", "safetensors", "tokenizers"],
     },
     CrateRule { name: "slicegpt-cli", siblings: LIBRARIES, forbidden: &[] },
@@ -99,9 +142,9 @@ pub const BACKENDS: &[&str] = &[
     "cpu", "cuda", "flex", "metal", "ndarray", "remote", "rocm", "tch", "vulkan", "webgpu", "wgpu",
 ];
 
-/// The crates that may choose a backend: the zoo for its kernels, which read the memory of the
-/// processor's.
-pub const BACKEND_CRATES: &[&str] = &["slicegpt-device", "slicegpt-models", "slicegpt-testkit"];
+/// The crates that may choose a backend: the kernels, because they read and write the memory of the
+/// CPU's.
+pub const BACKEND_CRATES: &[&str] = &["slicegpt-device", "slicegpt-kernels", "slicegpt-testkit"];
 
 /// Which crates a source rule is about.
 pub enum Scope {
