@@ -2,8 +2,7 @@
 
 use std::path::Path;
 
-use assert_cmd::Command;
-use slicegpt_testkit::{Example, commands, examples, fixtures, is_printed, pages};
+use slicegpt_testkit::{Cli, Example, commands, examples, fixtures, is_printed, pages};
 
 /// What pages take from `fixtures/`.
 const FOLDERS: &[&str] = &["families", "models", "shapes", "tasks", "text"];
@@ -46,10 +45,7 @@ fn the_table_of_reductions_is_what_plan_says() {
         let name = shape.file_name().unwrap().to_str().unwrap().to_owned();
         let mut row = format!("| {name} ");
         for (index, way) in WAYS.iter().enumerate() {
-            let mut slicegpt = Command::cargo_bin("slicegpt").unwrap();
-            slicegpt.arg("plan").arg(&shape).args(["--sparsity", "0.25", "--json"]).args(*way);
-            let output = slicegpt.output().unwrap();
-            let plan: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+            let plan = Cli::new("plan --sparsity 0.25").arg(&shape).args(*way).json();
             if index == 0 {
                 let params = plan["params_before"].as_f64().unwrap();
                 row += &match params {
@@ -74,22 +70,16 @@ fn run(example: &Example, folder: &Path) -> Result<(), String> {
         return Err("an example that runs has no command".into());
     }
     for words in lines {
-        let mut slicegpt = Command::cargo_bin("slicegpt").unwrap();
-        slicegpt.args(&words[1..]).current_dir(folder);
-        slicegpt.env("SLICEGPT_DEVICE", "cpu").env("HF_HUB_OFFLINE", "1");
-        let output = slicegpt.output().unwrap();
-        let error = String::from_utf8_lossy(&output.stderr).into_owned();
-        if output.status.code() != Some(code) {
-            return Err(format!(
-                "{} ends with {}, not {code}: {error}",
-                words.join(" "),
-                output.status
-            ));
+        let slicegpt = Cli::new("").args(&words[1..]).current_dir(folder);
+        let run = slicegpt.env("SLICEGPT_DEVICE", "cpu").env("HF_HUB_OFFLINE", "1").run();
+        if run.code != Some(code) {
+            let (line, found) = (words.join(" "), run.code);
+            return Err(format!("{line}: exit code {found:?}, not {code}: {}", run.stderr));
         }
         last = match code {
-            0 => String::from_utf8_lossy(&output.stdout).into_owned(),
+            0 => run.stdout,
             // Paths are printed as the system writes them.
-            _ => error.replace('\\', "/"),
+            _ => run.stderr.replace('\\', "/"),
         };
         printed.push_str(&last);
     }

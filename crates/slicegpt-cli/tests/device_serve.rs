@@ -3,17 +3,9 @@
 
 #![cfg(unix)]
 
-#[allow(dead_code)] // what other tests of the server need
-#[path = "serve/client.rs"]
-mod client;
-#[allow(dead_code)]
-#[path = "serve/server.rs"]
-mod server;
-
-use assert_cmd::Command;
 use serde_json::json;
-
-use crate::server::{MODEL, PROMPT, Server, directory};
+use slicegpt_testkit::Cli;
+use slicegpt_testkit::server::{MODEL, PROMPT, Server, directory};
 
 #[test]
 fn texts_that_are_run_together_are_those_of_generate() {
@@ -24,11 +16,8 @@ fn texts_that_are_run_together_are_those_of_generate() {
     });
     let answer = server.complete(asked).ok();
     for (choice, prompt) in answer["choices"].as_array().unwrap().iter().zip(prompts) {
-        let mut generate = Command::cargo_bin("slicegpt").unwrap();
-        generate.arg("generate").arg(directory(MODEL));
-        generate.args(["--prompt", prompt, "--max-tokens", "24", "--temperature", "0", "--json"]);
-        let output = generate.assert().success().get_output().stdout.clone();
-        let alone: serde_json::Value = serde_json::from_slice(&output).unwrap();
+        let generate = Cli::new("generate --max-tokens 24 --temperature 0").arg(directory(MODEL));
+        let alone = generate.args(["--prompt", prompt]).json();
         assert_eq!(choice["text"], alone["text"], "{prompt}");
         let likely = choice["logprobs"]["token_logprobs"].as_array().unwrap();
         assert_eq!(likely.len(), 24);

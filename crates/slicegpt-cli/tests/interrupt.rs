@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use safetensors::Dtype;
 use safetensors::tensor::TensorView;
-use slicegpt_testkit::fixtures;
+use slicegpt_testkit::{Cli, fixtures};
 
 /// Names of everything in `directory`.
 fn names(directory: &Path) -> BTreeSet<String> {
@@ -45,7 +45,7 @@ fn check(signal: &str, command: &str) {
     let scratch = tempfile::tempdir().unwrap();
     write_tokens(&scratch.path().join("tokens.safetensors"));
     let before = names(scratch.path());
-    let mut child = Command::new(assert_cmd::cargo::cargo_bin("slicegpt"))
+    let mut child = Command::new(Cli::program())
         .args(command.split(' ').map(model))
         .current_dir(scratch.path())
         .stdout(Stdio::piped())
@@ -116,7 +116,7 @@ fn what_was_to_be_replaced_is_still_there() {
     std::fs::create_dir(&out).unwrap();
     std::fs::write(out.join("config.json"), "{}").unwrap();
     write_tokens(&scratch.path().join("tokens.safetensors"));
-    let mut child = Command::new(assert_cmd::cargo::cargo_bin("slicegpt"))
+    let mut child = Command::new(Cli::program())
         .args(COMPRESS.split(' ').map(model))
         .arg("--force")
         .current_dir(scratch.path())
@@ -138,7 +138,7 @@ fn an_interruption_after_the_work_does_not_deny_it() {
     let scratch = tempfile::tempdir().unwrap();
     write_tokens(&scratch.path().join("tokens.safetensors"));
     let options = "--samples 2 --eval-text tokens.safetensors --eval-max-samples 60";
-    let mut child = Command::new(assert_cmd::cargo::cargo_bin("slicegpt"))
+    let mut child = Command::new(Cli::program())
         .args("compress MODEL --out out --calibration tokens.safetensors".split(' ').map(model))
         .args(options.split(' '))
         .current_dir(scratch.path())

@@ -1,10 +1,9 @@
 //! `completions` and `man`: what is generated is whole, and says what the commands say.
 
-use assert_cmd::Command;
+use slicegpt_testkit::Cli;
 
 fn stdout(args: &[&str]) -> String {
-    let output = Command::cargo_bin("slicegpt").unwrap().args(args).assert().success();
-    String::from_utf8(output.get_output().stdout.clone()).unwrap()
+    Cli::new("").args(args).succeed().stdout
 }
 
 #[test]
@@ -17,8 +16,7 @@ fn every_shell_gets_its_completions() {
         }
         assert!(script.contains("compress"), "{shell}");
     }
-    let wrong = Command::cargo_bin("slicegpt").unwrap().args(["completions", "tcsh"]).assert();
-    wrong.failure().code(2).stderr(predicates::str::contains("possible values: bash"));
+    Cli::new("completions tcsh").refuse(&["possible values: bash"]);
 }
 
 #[test]
@@ -38,8 +36,7 @@ fn a_page_says_what_the_help_says() {
     assert!(page.contains(".TH") && page.contains("SYNOPSIS"), "{page}");
     assert!(page.contains("Perplexity, with its protocol"), "{page}");
     assert!(stdout(&["man", "compress"]).contains(".SH EXAMPLES\n.nf\n  slicegpt compress"));
-    let wrong = Command::cargo_bin("slicegpt").unwrap().args(["man", "slice"]).assert();
-    wrong.failure().code(2).stderr(predicates::str::contains("no command `slice`"));
+    Cli::new("man slice").refuse(&["no command `slice`"]);
 }
 
 #[test]

@@ -4,12 +4,12 @@
 
 use std::path::Path;
 
-use assert_cmd::Command;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use safetensors::tensor::TensorView;
-use serde_json::{Value, json};
+use serde_json::json;
 use slicegpt_checkpoint::{Dtype, Writer};
+use slicegpt_testkit::Cli;
 
 const HIDDEN: usize = 256;
 const INNER: usize = 1024;
@@ -72,14 +72,7 @@ fn peak(layers: usize, command: &str) -> i64 {
     let view = TensorView::new(safetensors::Dtype::I64, vec![4, 64], &ids).unwrap();
     let tokens = scratch.path().join("tokens.safetensors");
     safetensors::serialize_to_file([("input_ids", view)], None, &tokens).unwrap();
-    let output = Command::cargo_bin("slicegpt")
-        .unwrap()
-        .args(command.split(' '))
-        .args(["--out", "out", "--json"])
-        .current_dir(scratch.path())
-        .assert()
-        .success();
-    let result: Value = serde_json::from_slice(&output.get_output().stdout).unwrap();
+    let result = Cli::new(command).words("--out out").current_dir(scratch.path()).json();
     result["peak_rss_bytes"].as_i64().unwrap()
 }
 

@@ -1,31 +1,22 @@
 //! `slicegpt report`: a page of what is really there, and what is refused.
 
-#[path = "contract/workshop.rs"]
-mod workshop;
 
 use serde_json::Value;
+use slicegpt_testkit::{TRAINED, Workshop};
 
-use workshop::{TRAINED, Workshop, errors};
 
 const TEXT: &str = "--eval-text FIXTURES/text/valid.txt --eval-max-samples 2";
 const SOME: &str = "--samples 4 --seqlen 64";
 
-impl Workshop {
-    fn page(&self) -> String {
-        std::fs::read_to_string(self.path("report.html")).unwrap()
-    }
+/// The report in `report.html`.
+fn read_page(workshop: &Workshop) -> String {
+    std::fs::read_to_string(workshop.path("report.html")).unwrap()
+}
 
-    /// The command fails, says all of `says` in one line, and leaves no page.
-    fn refuses(&self, command: &str, says: &[&str]) {
-        let output = self.run(command);
-        let error = errors(&output);
-        assert_eq!(output.status.code(), Some(2), "{command}: {error}");
-        assert_eq!(error.trim().lines().count(), 1, "{command}: {error}");
-        for words in says {
-            assert!(error.contains(words), "{command}: {words}: {error}");
-        }
-        assert!(!self.path("report.html").exists(), "{command}");
-    }
+/// Checks that the command is refused with an error that contains all of `says`, and leaves no page.
+fn refuses(workshop: &Workshop, command: &str, says: &[&str]) {
+    workshop.cli(command).refuse(says);
+    assert!(!workshop.path("report.html").exists(), "{command}");
 }
 
 /// The cells of the row that `name` heads.
@@ -106,7 +97,7 @@ fn one_output_has_a_page() {
     let printed =
         workshop.json(&format!("compress MODEL --keep-params 0.75 --out out {SOME} {TEXT}"));
     workshop.succeed("report out --out report.html");
-    let page = workshop.page();
+    let page = read_page(&workshop);
     let number = |key: &str| format!("{:.3}", printed[key].as_f64().unwrap());
     let expected = [number("perplexity_before"), number("perplexity_after")];
     assert_eq!(cells(&page, "perplexity on valid.txt"), expected);
@@ -119,13 +110,13 @@ fn one_output_has_a_page() {
     assert!(!page.contains("Over sizes"), "{page}");
     // An older page is replaced if one says so, and nothing else ever is.
     let again = workshop.run("report out --out report.html");
-    assert_eq!(again.status.code(), Some(2));
-    assert!(errors(&again).contains("--force"), "{}", errors(&again));
+    assert_eq!(again.code, Some(2));
+    assert!(again.stderr.contains("--force"), "{}", again.stderr);
     workshop.succeed("report out --out report.html --force");
-    assert_eq!(workshop.page(), page, "the same input gives the same page");
+    assert_eq!(read_page(&workshop), page, "the same input gives the same page");
     workshop.write("report.html", "mine");
     assert_eq!(workshop.run("report out --out report.html --force").status.code(), Some(2));
-    assert_eq!(workshop.page(), "mine");
+    assert_eq!(read_page(&workshop), "mine");
 }
 
 #[test]
@@ -154,7 +145,7 @@ fn several_outputs_have_curves_and_results_find_their_models() {
         "report k0.8 k0.6 paper --base MODEL --out report.html \
          --results kl0.8.json kl0.6.json dense.json tasks.json speeds.json",
     );
-    let page = workshop.page();
+    let page = read_page(&workshop);
     let kl = |keep: &str| {
         let found: Value = workshop.read_json(&format!("kl{keep}.json"));
         format!("{:.4}", found["kl"].as_f64().unwrap())
@@ -178,10 +169,10 @@ fn what_has_no_record_says_so() {
     workshop.json(&format!("compress MODEL --keep-params 0.8 --out old {tokens}"));
     std::fs::remove_file(workshop.path("old/slicegpt-report.json")).unwrap();
     workshop.succeed("report old --out report.html");
-    assert!(workshop.page().contains("There is no slicegpt-report.json"), "{}", workshop.page());
+    assert!(read_page(&workshop).contains("There is no slicegpt-report.json"), "{}", read_page(&workshop));
     workshop.succeed("import FIXTURES/imports/opt --base FIXTURES/families/opt --out brought");
     workshop.succeed("report brought --out report.html --force");
-    let page = workshop.page();
+    let page = read_page(&workshop);
     assert!(page.contains("an imported model has none"), "{page}");
     assert!(page.contains("opt_0.031.pt"), "{page}");
 }
@@ -192,25 +183,23 @@ fn what_is_no_output_is_refused() {
     let tokens = "--calibration MODEL/expected.safetensors --samples 2";
     workshop.json(&format!("compress MODEL --keep-params 0.8 --out out {tokens}"));
     let page = "--out report.html";
-    workshop.refuses(&format!("report nowhere {page}"), &["nowhere", "no such directory"]);
+    refuses(&workshop, &format!("report nowhere {page}"), &["nowhere", "no such directory"]);
     std::fs::create_dir(workshop.path("empty")).unwrap();
-    workshop.refuses(&format!("report out empty {page}"), &["empty", "config.json is missing"]);
-    workshop.refuses(&format!("report MODEL {page}"), &["llama2", "not made by", "--base"]);
-    workshop.refuses("report out --out out/report.html", &["out"]);
-    workshop.refuses("report out --out empty", &["empty"]);
-    workshop.refuses(&format!("report out --base out {page}"), &["--base out"]);
+    refuses(&workshop, &format!("report out empty {page}"), &["empty", "config.json is missing"]);
+    refuses(&workshop, &format!("report MODEL {page}"), &["llama2", "not made by", "--base"]);
+    refuses(&workshop, "report out --out out/report.html", &["out"]);
+    refuses(&workshop, "report out --out empty", &["empty"]);
+    refuses(&workshop, &format!("report out --base out {page}"), &["--base out"]);
     let other = "FIXTURES/families/qwen3";
-    workshop
-        .refuses(&format!("report out --base {other} {page}"), &["out", "--base", "parameters"]);
+    refuses(&workshop, &format!("report out --base {other} {page}"), &["out", "--base", "parameters"]);
     workshop.write("a.json", "[]");
-    workshop.refuses(&format!("report out --results a.json {page}"), &["a.json", "none of what"]);
+    refuses(&workshop, &format!("report out --results a.json {page}"), &["a.json", "none of what"]);
     workshop.write("a.json", "{");
-    workshop.refuses(&format!("report out --results a.json {page}"), &["a.json", "line 1"]);
-    workshop.refuses(&format!("report out --results b.json {page}"), &["b.json"]);
+    refuses(&workshop, &format!("report out --results a.json {page}"), &["a.json", "line 1"]);
+    refuses(&workshop, &format!("report out --results b.json {page}"), &["b.json"]);
     let score = workshop.json("eval ppl MODEL --tokens MODEL/expected.safetensors");
     workshop.write("a.json", score.to_string());
-    workshop
-        .refuses(&format!("report out --results a.json {page}"), &["a.json", "llama2", "--base"]);
+    refuses(&workshop, &format!("report out --results a.json {page}"), &["a.json", "llama2", "--base"]);
     workshop.write("out/slicegpt-report.json", "{\"format\": 9}");
-    workshop.refuses(&format!("report out {page}"), &["slicegpt-report.json", "update slicegpt"]);
+    refuses(&workshop, &format!("report out {page}"), &["slicegpt-report.json", "update slicegpt"]);
 }

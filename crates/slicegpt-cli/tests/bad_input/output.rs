@@ -1,6 +1,8 @@
 //! Where to write: never over what is not ours, never over the input, and nothing where nothing
 //! came out.
 
+use slicegpt_testkit::Cli;
+
 use crate::sandbox::{COMPRESS, LOGITS, Sandbox, check_commands, none};
 
 /// Checks that `compress` to each of the places is refused, with and without `--force`.
@@ -124,9 +126,8 @@ fn a_name_in_another_encoding_is_a_name() {
     let sandbox = Sandbox::new("families/llama2");
     let name = std::ffi::OsStr::from_bytes(b"mod\xe8le");
     std::fs::rename(sandbox.path("dense"), sandbox.path(".").join(name)).unwrap();
-    let mut command = assert_cmd::Command::cargo_bin("slicegpt").unwrap();
-    command.current_dir(sandbox.path(".")).args(["eval", "ppl"]).arg(name);
-    command.args(["--tokens", "tokens.safetensors", "--json"]).assert().success();
+    let command = Cli::new("eval ppl --tokens tokens.safetensors").arg(name);
+    command.current_dir(sandbox.path(".")).json();
 }
 
 #[cfg(unix)]

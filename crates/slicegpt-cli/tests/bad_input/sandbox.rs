@@ -4,13 +4,11 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use assert_cmd::Command;
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 use serde_json::Value;
-use slicegpt_testkit::fixtures;
+use slicegpt_testkit::{Cli, fixtures};
 use tempfile::TempDir;
 
 /// The commands that read weights.
@@ -119,58 +117,32 @@ impl Sandbox {
     }
 
     /// `slicegpt` with the arguments in `command`, in folder `from` of the sandbox.
-    pub fn slicegpt(&self, from: &str, command: &str) -> Command {
-        let mut slicegpt = Command::cargo_bin("slicegpt").unwrap();
-        slicegpt.args(command.split_whitespace());
-        self.prepare(slicegpt, from)
+    pub fn slicegpt(&self, from: &str, command: &str) -> Cli {
+        self.prepare(Cli::new(command), from)
     }
 
     /// `slicegpt` started by a shell after `before`, which may lower limits.
     #[cfg(unix)]
-    pub fn after(&self, before: &str, command: &str) -> Command {
-        let mut shell = Command::new("sh");
-        let slicegpt = assert_cmd::cargo::cargo_bin("slicegpt");
-        shell.arg("-c").arg(format!("{before}; exec \"$0\" {command}")).arg(slicegpt);
-        self.prepare(shell, ".")
+    pub fn after(&self, before: &str, command: &str) -> Cli {
+        let mut shell = std::process::Command::new("sh");
+        let script = format!("{before}; exec \"$0\" {command}");
+        shell.arg("-c").arg(script).arg(Cli::program());
+        self.prepare(Cli::from_command(shell), ".")
     }
 
-    fn prepare(&self, mut command: Command, from: &str) -> Command {
-        // Whoever asks for backtraces of panics gets none with an error that is not ours.
-        command.env("RUST_BACKTRACE", "1").current_dir(self.path(from));
-        // Long before this, something hangs.
-        command.timeout(Duration::from_secs(60));
-        command
+    fn prepare(&self, command: Cli, from: &str) -> Cli {
+        // With this variable, an error must still be one line without a backtrace.
+        command.env("RUST_BACKTRACE", "1").current_dir(self.path(from))
     }
 
-    /// What is wrong with the way `command` refuses to work, if anything is.
-    pub fn complaint(&self, mut command: Command, says: &[&str]) -> Option<String> {
+    /// What is wrong with the way `command` is refused, or `None`. The error must contain all of
+    /// `says`, and nothing in the sandbox may change.
+    pub fn complaint(&self, command: Cli, says: &[&str]) -> Option<String> {
         let before = self.contents();
-        let output = command.output().unwrap();
-        let stderr = String::from_utf8_lossy(&output.stderr);
-        // Warnings may come first.
-        let text: Vec<&str> =
-            stderr.lines().skip_while(|line| line.starts_with("warning: ")).collect();
-        // A wrong use of options is told by more lines, the last of them a hint.
-        let usage = text.last() == Some(&"For more information, try '--help'.");
-        let text = text.join("\n");
-        let missing: Vec<_> = says.iter().filter(|word| !text.contains(*word)).collect();
+        let run = command.run();
         let changed = changes(&before, &self.contents());
-        let complaint = if output.status.code() != Some(2) {
-            format!("{}, not code 2", output.status)
-        } else if !text.starts_with("error: ") || (text.contains('\n') && !usage) {
-            "not one line".into()
-        } else if text.contains("panicked") || text.contains("internal error") {
-            "a panic".into()
-        } else if !missing.is_empty() {
-            format!("{missing:?} not said")
-        } else if !changed.is_empty() {
-            format!("changed on disk: {changed:?}")
-        } else if !output.stdout.is_empty() {
-            "something on stdout".into()
-        } else {
-            return None;
-        };
-        Some(format!("{command:?}: {complaint}\n{stderr}"))
+        let fault = (!changed.is_empty()).then(|| format!("changed on disk: {changed:?}"));
+        run.refusal_fault(says).or(fault)
     }
 
     /// Everything in the sandbox: files with their bytes, links with their targets, folders.

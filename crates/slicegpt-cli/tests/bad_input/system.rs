@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::process::Stdio;
 
 use serde_json::json;
-use slicegpt_testkit::fixtures;
+use slicegpt_testkit::{Cli, fixtures};
 
 use crate::sandbox::{COMPRESS, LOGITS, READERS, Sandbox, check_commands, none};
 
@@ -105,7 +105,7 @@ fn a_stdout_that_takes_nothing_is_an_error() {
 fn a_reader_that_leaves_is_no_bug() {
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
-    let mut inspect = std::process::Command::new(assert_cmd::cargo::cargo_bin("slicegpt"));
+    let mut inspect = std::process::Command::new(Cli::program());
     inspect.arg("inspect").arg(fixtures().join("families/llama2")).stdout(writer);
     let output = inspect.stderr(Stdio::piped()).spawn().unwrap().wait_with_output().unwrap();
     let stderr = String::from_utf8_lossy(&output.stderr);
@@ -126,8 +126,7 @@ fn nothing_is_said_twice() {
         "plan dense --plan few.json",
         "plan dense --plan nowhere.json",
     ] {
-        let output = sandbox.slicegpt(".", command).output().unwrap();
-        let stderr = String::from_utf8_lossy(&output.stderr);
+        let stderr = sandbox.slicegpt(".", command).run().stderr;
         let clauses: Vec<&str> = stderr.trim_end().split(": ").collect();
         let twice = clauses.windows(2).find(|pair| pair[0] == pair[1]);
         assert_eq!(twice, None, "{command}\n{stderr}");

@@ -120,8 +120,8 @@ fn no_type_is_advised_that_holds_no_more() {
     for options in ["", "--dtype f32", "--dtype bf16"] {
         let command = sandbox.slicegpt(".", &format!("{COMPRESS} {options}"));
         assert_eq!(sandbox.complaint(command, &["lm_head.weight"]), None);
-        let mut command = sandbox.slicegpt(".", &format!("{COMPRESS} {options}"));
-        let stderr = String::from_utf8(command.output().unwrap().stderr).unwrap();
+        let command = sandbox.slicegpt(".", &format!("{COMPRESS} {options}"));
+        let stderr = command.run().stderr;
         assert!(!stderr.contains("use --dtype"), "{stderr}");
     }
 }

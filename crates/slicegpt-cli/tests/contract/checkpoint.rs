@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use safetensors::Dtype;
 use serde_json::{Value, json};
+use slicegpt_testkit::{Workshop, stored_bytes, stored_elements, stored_tensors};
 
-use crate::workshop::{Workshop, bytes, elements, tensors};
 
 /// Compresses the model of `workshop` to `out`.
 fn compress(workshop: &Workshop, options: &str) -> Value {
@@ -21,10 +21,10 @@ fn counts_are_those_of_the_files() {
         let out = workshop.path("out");
         for options in ["", "--dtype bf16 --max-shard-size 20kB", "--sparsity 0.5 --slice-head"] {
             let result = compress(&workshop, &format!("{options} --force"));
-            assert_eq!(result["params_before"], elements(&dense), "{case}");
-            assert_eq!(result["bytes_before"], bytes(&dense), "{case}");
-            assert_eq!(result["params_after"], elements(&out), "{case} {options}");
-            assert_eq!(result["bytes_after"], bytes(&out), "{case} {options}");
+            assert_eq!(result["params_before"], stored_elements(&dense), "{case}");
+            assert_eq!(result["bytes_before"], stored_bytes(&dense), "{case}");
+            assert_eq!(result["params_after"], stored_elements(&out), "{case} {options}");
+            assert_eq!(result["bytes_after"], stored_bytes(&out), "{case} {options}");
             let [before, after] =
                 ["params_before", "params_after"].map(|key| result[key].as_f64().unwrap());
             let reduction = result["real_reduction"].as_f64().unwrap();
@@ -40,9 +40,9 @@ fn a_tied_head_counts_once_before_and_is_untied_after() {
     let names = |tensors: &[(String, _, _)]| {
         tensors.iter().filter(|(name, ..)| name == "lm_head.weight").count()
     };
-    assert_eq!(names(&tensors(&workshop.model(""))), 0);
+    assert_eq!(names(&stored_tensors(&workshop.model(""))), 0);
     let result = compress(&workshop, "--sparsity 0");
-    assert_eq!(names(&tensors(&workshop.path("out"))), 1);
+    assert_eq!(names(&stored_tensors(&workshop.path("out"))), 1);
     assert_eq!(workshop.read_json("out/config.json")["tie_word_embeddings"], false);
     assert!(result["real_reduction"].as_f64().unwrap() < 0.0, "it grows: {result}");
 }
@@ -65,7 +65,7 @@ fn the_type_stays_unless_another_is_asked_for() {
         // One of the two spellings, the one that was there.
         let spellings = ["dtype", "torch_dtype"].map(|key| config.get(key).cloned());
         assert!(spellings == [Some(json!(name)), None], "{case} {options}: {spellings:?}");
-        for (tensor, info, _) in tensors(&workshop.path("out")) {
+        for (tensor, info, _) in stored_tensors(&workshop.path("out")) {
             assert_eq!(info.dtype, dtype, "{case} {options}: {tensor}");
         }
         let inspected = workshop.json("inspect out");
@@ -78,19 +78,19 @@ fn shards_have_an_index_and_hold_the_same_model() {
     let workshop = Workshop::new("families/llama2");
     compress(&workshop, "");
     let single = workshop.perplexity("out");
-    let whole: Vec<_> = tensors(&workshop.path("out"));
+    let whole: Vec<_> = stored_tensors(&workshop.path("out"));
     for (size, least) in [("1", whole.len()), ("20kB", 4), ("40000", 2), ("78000B", 2)] {
         let options = format!("--force --max-shard-size {size}");
         let result = compress(&workshop, &options);
         let out = workshop.path("out");
-        let shards = tensors(&out);
+        let shards = stored_tensors(&out);
         let index = workshop.read_json("out/model.safetensors.index.json");
         let map: BTreeMap<String, String> =
             serde_json::from_value(index["weight_map"].clone()).unwrap();
         let found = shards.iter().map(|(name, _, file)| (name.clone(), file.clone())).collect();
         assert_eq!(map, found, "{size}");
-        assert_eq!(index["metadata"]["total_size"], bytes(&out), "{size}");
-        assert_eq!(result["bytes_after"], bytes(&out), "{size}");
+        assert_eq!(index["metadata"]["total_size"], stored_bytes(&out), "{size}");
+        assert_eq!(result["bytes_after"], stored_bytes(&out), "{size}");
 
         let mut files: Vec<_> = shards.iter().map(|(_, _, file)| file.clone()).collect();
         files.sort();
@@ -120,7 +120,7 @@ fn check_names(case: &str, present: &[(&str, &[usize])], absent: &[&str]) {
     let widths: Vec<u64> = (0..cuts).map(|cut| 20 + cut).collect();
     workshop.write("plan.json", json!(widths).to_string());
     compress(&workshop, "--plan plan.json");
-    let all = tensors(&workshop.path("out"));
+    let all = stored_tensors(&workshop.path("out"));
     for (name, shape) in present {
         let found = all.iter().find(|(other, ..)| other == name);
         let found = found.unwrap_or_else(|| panic!("{case}: {name} among {all:?}"));

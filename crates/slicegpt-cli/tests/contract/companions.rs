@@ -4,9 +4,8 @@
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
-use slicegpt_testkit::fixtures;
+use slicegpt_testkit::{TRAINED, Workshop, fixtures, read_json};
 
-use crate::workshop::{TRAINED, Workshop, errors, read_json};
 
 /// What is written where a cut leaves the family.
 const WRITTEN: [&str; 6] = [
@@ -137,8 +136,8 @@ fn force_deletes_nothing_that_is_not_of_a_checkpoint() {
     workshop.succeed(command);
     workshop.write("out/notes.txt", "mine");
     let output = workshop.run(&format!("{command} --force"));
-    assert_eq!(output.status.code(), Some(2));
-    assert!(errors(&output).contains("notes.txt"), "{}", errors(&output));
+    assert_eq!(output.code, Some(2));
+    assert!(output.stderr.contains("notes.txt"), "{}", output.stderr);
     assert_eq!(std::fs::read_to_string(workshop.path("out/notes.txt")).unwrap(), "mine");
 }
 

@@ -1,8 +1,8 @@
 //! stdout and stderr: one JSON object with `--json`, help, and silence where all is well.
 
 use serde_json::Value;
+use slicegpt_testkit::{TRAINED, Workshop};
 
-use crate::workshop::{TRAINED, Workshop, errors};
 
 const COMPRESS: &str =
     "compress MODEL --out out --samples 2 --calibration MODEL/expected.safetensors --sparsity 0.25";
@@ -89,7 +89,7 @@ fn all_is_quiet_where_all_is_well() {
     let table = |command: &str, case: &str| {
         for json in ["", "--json"] {
             let output = Workshop::new(case).succeed(&format!("{command} {json}"));
-            assert_eq!(errors(&output), "", "{command}");
+            assert_eq!(output.stderr, "", "{command}");
             assert!(!output.stdout.is_empty(), "{command}");
         }
     };
@@ -98,7 +98,7 @@ fn all_is_quiet_where_all_is_well() {
     }
     let workshop = Workshop::new("families/llama2");
     let output = workshop.succeed("logits MODEL --tokens MODEL/expected.safetensors --out l");
-    assert_eq!((errors(&output).as_str(), output.stdout.as_slice()), ("", &b""[..]));
+    assert_eq!((output.stderr.as_str(), output.stdout.as_str()), ("", ""));
     table("eval ppl MODEL --text FIXTURES/text/valid.txt --seqlen 256 --max-samples 2", TRAINED);
     table("compress MODEL --out out --seqlen 64 --samples 4", TRAINED);
 }
@@ -107,7 +107,7 @@ fn all_is_quiet_where_all_is_well() {
 #[test]
 fn all_is_quiet_with_all_defaults() {
     let output = Workshop::new(TRAINED).succeed("compress MODEL --out out");
-    assert_eq!(errors(&output), "");
+    assert_eq!(output.stderr, "");
 }
 
 #[test]
@@ -117,9 +117,9 @@ fn the_tolerance_decides_what_verify_returns() {
         [("", 0), ("--tolerance 0.01", 0), ("--tolerance 0", 1), ("--tolerance 1e-12", 1)]
     {
         let output = workshop.run(&format!("verify MODEL --json {options}"));
-        assert_eq!(output.status.code(), Some(code), "{options}");
-        assert_eq!(errors(&output), "", "{options}");
-        let json: Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(output.code, Some(code), "{options}");
+        assert_eq!(output.stderr, "", "{options}");
+        let json = output.json();
         assert_eq!(json["passed"], code == 0, "{options}");
         assert!(json["max_abs_logit_diff"].as_f64().unwrap() > 0.0, "{options}");
     }
@@ -143,16 +143,16 @@ fn every_command_has_a_help() {
     ] {
         for help in ["--help", "-h"] {
             let output = workshop.succeed(&format!("{command} {help}"));
-            let text = String::from_utf8(output.stdout).unwrap();
+            let text = output.stdout;
             assert!(text.contains("Usage: slicegpt"), "{command}: {text}");
         }
         // Every subcommand is listed where one looks for it.
         let parent = if command.starts_with("eval ") { "eval --help" } else { "--help" };
-        let text = String::from_utf8(workshop.succeed(parent).stdout).unwrap();
+        let text = workshop.succeed(parent).stdout;
         let word = command.split(' ').next_back().unwrap();
         assert!(text.contains(word), "{word}: {text}");
     }
     let output = workshop.succeed("--version");
     let version = format!("slicegpt {}\n", env!("CARGO_PKG_VERSION"));
-    assert_eq!(String::from_utf8(output.stdout).unwrap(), version);
+    assert_eq!(output.stdout, version);
 }

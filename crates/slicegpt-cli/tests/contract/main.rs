@@ -7,4 +7,3 @@ mod json;
 mod plan;
 mod samples;
 mod scores;
-mod workshop;

@@ -1,8 +1,8 @@
 //! `plan`: what `compress` will do, from `config.json` alone.
 
 use serde_json::json;
+use slicegpt_testkit::Workshop;
 
-use crate::workshop::Workshop;
 
 /// A workshop whose folder `bare` holds the config of `case` and nothing else.
 fn bare(case: &str) -> Workshop {

@@ -2,8 +2,8 @@
 //! there is less than was asked for.
 
 use serde_json::{Value, json};
+use slicegpt_testkit::{TRAINED, Workshop};
 
-use crate::workshop::{TRAINED, Workshop, errors};
 
 /// A story of `sentences` sentences.
 fn story(sentences: usize) -> String {
@@ -117,7 +117,7 @@ fn what_is_less_than_asked_for_is_said() {
         (format!("compress MODEL --samples 2 --seqlen 64 {tokens}"), &[]),
         ("eval ppl MODEL --tokens MODEL/expected.safetensors --seqlen 64".into(), &[]),
     ] {
-        let said = errors(&workshop.succeed(&command));
+        let said = workshop.succeed(&command).stderr;
         let lines = said.lines().count();
         let good = lines == usize::from(!words.is_empty())
             && said.lines().all(|line| line.starts_with("warning: "))

@@ -2,9 +2,8 @@
 
 use safetensors::{Dtype, SafeTensors};
 use serde_json::Value;
-use slicegpt_testkit::{Tensors, relative};
+use slicegpt_testkit::{TRAINED, Tensors, Workshop, header, is_close};
 
-use crate::workshop::{TRAINED, Workshop, header};
 
 fn score(workshop: &Workshop, options: &str) -> Value {
     workshop.json(&format!("eval ppl MODEL --tokens MODEL/expected.safetensors{options}"))
@@ -38,7 +37,7 @@ fn perplexity_is_that_of_the_logits_of_transformers() {
         let (ids, logits) = (values("input_ids"), values("logits"));
         let plain = score(&workshop, "");
         let want = by_hand(&logits, &ids, &ones, None, 24);
-        assert!(relative(plain["perplexity"].as_f64().unwrap(), want) < 1e-4, "{case}: {want}");
+        assert!(is_close(plain["perplexity"].as_f64().unwrap(), want, 1e-4), "{case}: {want}");
         assert_eq!(
             (&plain["tokens"], &plain["samples"], &plain["seqlen"]),
             (&46.into(), &2.into(), &24.into())
@@ -50,14 +49,14 @@ fn perplexity_is_that_of_the_logits_of_transformers() {
         let ignoring = score(&workshop, &format!(" --ignore-token-id {label}"));
         assert_eq!(ignoring["tokens"], 46 - count, "{case}");
         let want = by_hand(&logits, &ids, &ones, Some(label), 24);
-        assert!(relative(ignoring["perplexity"].as_f64().unwrap(), want) < 1e-4, "{case}: {want}");
+        assert!(is_close(ignoring["perplexity"].as_f64().unwrap(), want, 1e-4), "{case}: {want}");
 
         // Five tokens of the first sequence are padding.
         let padded = score(&workshop, ":padded_input_ids");
         assert_eq!(padded["tokens"], 41, "{case}");
         let (ids, mask) = (values("padded_input_ids"), values("padded_attention_mask"));
         let want = by_hand(&values("padded_logits"), &ids, &mask, None, 24);
-        assert!(relative(padded["perplexity"].as_f64().unwrap(), want) < 1e-4, "{case}: {want}");
+        assert!(is_close(padded["perplexity"].as_f64().unwrap(), want, 1e-4), "{case}: {want}");
     }
 }
 
@@ -101,7 +100,7 @@ fn batches_and_samples_are_as_asked_for() {
     assert_eq!((&short["seqlen"], &short["tokens"]), (&10.into(), &18.into()));
     let batched = score(&workshop, " --batch-size 1");
     let [a, b] = [&all, &batched].map(|json| json["perplexity"].as_f64().unwrap());
-    assert!(relative(a, b) < 1e-6, "{a} {b}");
+    assert!(is_close(a, b, 1e-6), "{a} {b}");
 }
 
 #[test]

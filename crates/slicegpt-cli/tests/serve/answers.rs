@@ -1,20 +1,14 @@
 //! Texts: those of `slicegpt generate`, however they are asked for.
 
-use std::process::Command;
-
 use serde_json::{Value, json};
 
-use crate::server::{MODEL, PROMPT, Server, directory};
+use slicegpt_testkit::Cli;
+use slicegpt_testkit::server::{MODEL, PROMPT, Server, directory};
 
 /// What `slicegpt generate` says.
 fn generated(name: &str, options: &[&str]) -> Value {
-    let output = Command::new(assert_cmd::cargo::cargo_bin("slicegpt"))
-        .args(["generate", &directory(name), "--prompt", PROMPT, "--json"])
-        .args(options)
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    serde_json::from_slice(&output.stdout).unwrap()
+    let command = Cli::new("generate").arg(directory(name)).args(["--prompt", PROMPT]);
+    command.args(options).json()
 }
 
 #[test]

@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::client::{Reply, receive, send};
-use crate::server::{MODEL, PROMPT, Server};
+use slicegpt_testkit::http::{Reply, receive, send};
+use slicegpt_testkit::server::{MODEL, PROMPT, Server};
 
 fn check(what: &str, reply: &Reply, status: u16, param: Value, words: &str) {
     assert_eq!(reply.status, status, "{what}: {}", reply.body);

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::server::{PROMPT, Server};
+use slicegpt_testkit::server::{PROMPT, Server};
 
 /// A server of a model that is told how to read conversations.
 fn server() -> (Server, tempfile::TempDir) {

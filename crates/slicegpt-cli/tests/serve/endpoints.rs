@@ -2,8 +2,8 @@
 
 use serde_json::json;
 
-use crate::client::{receive, send};
-use crate::server::{MODEL, Server};
+use slicegpt_testkit::http::{receive, send};
+use slicegpt_testkit::server::{MODEL, Server};
 
 #[test]
 fn models_health_and_metrics() {

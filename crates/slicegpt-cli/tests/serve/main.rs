@@ -5,12 +5,10 @@
 mod answers;
 mod bad_requests;
 mod chat;
-mod client;
 mod endpoints;
 mod limits;
 mod memory;
 mod scores;
-mod server;
 mod shutdown;
 mod streams;
 mod together;

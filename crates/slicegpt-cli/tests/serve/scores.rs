@@ -1,13 +1,10 @@
 //! How likely tokens were: as `slicegpt logits` says.
 
-use std::process::Command;
-
 use safetensors::Dtype;
 use safetensors::tensor::TensorView;
 use serde_json::{Value, json};
-use slicegpt_testkit::Tensors;
-
-use crate::server::{MODEL, Server, directory};
+use slicegpt_testkit::{Cli, Tensors};
+use slicegpt_testkit::server::{MODEL, Server, directory};
 
 const TEXT: &str = "Once upon a time, there was a café. Lily said: \"I like 猫!\"";
 
@@ -19,12 +16,8 @@ fn expected(ids: &[u32]) -> Vec<Vec<f64>> {
     let bytes: Vec<u8> = ids.iter().flat_map(|id| (*id as i32).to_le_bytes()).collect();
     let view = TensorView::new(Dtype::I32, vec![1, ids.len()], &bytes).unwrap();
     safetensors::serialize_to_file([("input_ids", view)], None, &tokens).unwrap();
-    let status = Command::new(assert_cmd::cargo::cargo_bin("slicegpt"))
-        .args(["logits", &directory(MODEL), "--tokens", tokens.to_str().unwrap(), "--out"])
-        .arg(&out)
-        .status()
-        .unwrap();
-    assert!(status.success());
+    let command = Cli::new("logits").arg(directory(MODEL)).arg("--tokens").arg(&tokens);
+    command.arg("--out").arg(&out).succeed();
     let logits = Tensors::read(&out);
     let (shape, values) = logits.get("logits").unwrap();
     let log_softmax = |row: &[f64]| {

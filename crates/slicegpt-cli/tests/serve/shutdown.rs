@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::client::{receive, send};
-use crate::server::{MODEL, PROMPT, Server};
+use slicegpt_testkit::http::{receive, send};
+use slicegpt_testkit::server::{MODEL, PROMPT, Server};
 
 #[test]
 fn running_requests_are_finished() {

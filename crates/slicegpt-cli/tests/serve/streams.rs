@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::client::send;
-use crate::server::{MODEL, PROMPT, Server};
+use slicegpt_testkit::http::send;
+use slicegpt_testkit::server::{MODEL, PROMPT, Server};
 
 /// The text of a choice, out of parts.
 fn joined(events: &[Value], index: usize, of: impl Fn(&Value) -> Option<&str>) -> String {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use crate::server::Server;
+use slicegpt_testkit::server::Server;
 
 const PROMPTS: &[&str] = &[
     "Once upon a time, there was a little",

@@ -1,9 +1,8 @@
 //! What must not change: nothing cut is nothing lost, refitted or not, on every family.
 
 use serde_json::Value;
-use slicegpt_testkit::{Tensors, fixtures, largest_difference};
+use slicegpt_testkit::{Tensors, Workshop, fixtures, largest_difference, read_json};
 
-use crate::workshop::{Workshop, read_json};
 
 /// Every folder of `fixtures/families` that holds weights.
 pub fn families() -> Vec<String> {

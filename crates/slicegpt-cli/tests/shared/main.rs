@@ -6,5 +6,3 @@ mod quality;
 mod size;
 mod statistics;
 mod stock;
-#[path = "../contract/workshop.rs"]
-mod workshop;

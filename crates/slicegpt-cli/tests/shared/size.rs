@@ -1,6 +1,7 @@
 //! A size that is asked for is the size there is.
 
-use crate::workshop::{TRAINED, Workshop, errors};
+use slicegpt_testkit::{TRAINED, Workshop};
+
 
 const SAMPLES: &str = "--samples 8 --seqlen 64";
 
@@ -43,7 +44,7 @@ fn just_below_the_smallest_is_the_smallest_or_an_error() {
     for model in [TRAINED, "models/ts-opt"] {
         let workshop = Workshop::new(model);
         let least = workshop.run("plan MODEL --target-params 1");
-        assert_eq!(least.status.code(), Some(2), "{}", errors(&least));
+        assert_eq!(least.code, Some(2), "{}", least.stderr);
         let before = workshop.json("inspect MODEL")["params"].as_u64().unwrap();
         let keep = (1..1000).map(|i| f64::from(i) / 1000.0);
         let mut fitting = keep.filter(|keep| {
@@ -151,8 +152,8 @@ fn impossible_sizes_say_what_is_possible() {
     ] {
         for command in ["plan MODEL", "compress MODEL --out out"] {
             let output = workshop.run(&format!("{command} {options}"));
-            assert_eq!(output.status.code(), Some(2), "{command} {options}");
-            let message = errors(&output);
+            assert_eq!(output.code, Some(2), "{command} {options}");
+            let message = output.stderr;
             for word in words {
                 assert!(message.contains(word), "{command} {options}: {word} in {message}");
             }
@@ -168,8 +169,8 @@ fn impossible_sizes_say_what_is_possible() {
         ("--basis best", "--basis"),
     ] {
         let output = workshop.run(&format!("compress MODEL --out out {options}"));
-        assert_eq!(output.status.code(), Some(2), "{options}");
-        assert!(errors(&output).contains(word), "{options}: {}", errors(&output));
+        assert_eq!(output.code, Some(2), "{options}");
+        assert!(output.stderr.contains(word), "{options}: {}", output.stderr);
     }
 }
 
@@ -179,7 +180,7 @@ fn a_measured_split_needs_two_sequences() {
     let workshop = Workshop::new(TRAINED);
     let command = "compress MODEL --out out --samples 1 --seqlen 64";
     let output = workshop.run(&format!("{command} --split-search measured"));
-    assert_eq!(output.status.code(), Some(2));
-    assert!(errors(&output).contains("--split-search predicted"), "{}", errors(&output));
+    assert_eq!(output.code, Some(2));
+    assert!(output.stderr.contains("--split-search predicted"), "{}", output.stderr);
     workshop.succeed(command);
 }

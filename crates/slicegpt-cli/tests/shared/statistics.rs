@@ -1,6 +1,7 @@
 //! `calibrate` once, `compress --stats` as often as one likes.
 
-use crate::workshop::{TRAINED, Workshop, errors};
+use slicegpt_testkit::{TRAINED, Workshop};
+
 
 const TEXT: &str = "--samples 12 --seqlen 64";
 
@@ -58,8 +59,8 @@ fn statistics_of_something_else_are_refused() {
         (format!("MODEL --stats stats {TEXT} --method per-layer"), &["--stats", "--method shared"]),
     ] {
         let output = workshop.run(&format!("compress {command} --out out"));
-        assert_eq!(output.status.code(), Some(2), "{command}");
-        let message = errors(&output);
+        assert_eq!(output.code, Some(2), "{command}");
+        let message = output.stderr;
         assert!(words.iter().all(|word| message.contains(word)), "{command}: {message}");
         assert!(!workshop.path("out").exists(), "{command}");
     }
@@ -71,7 +72,7 @@ fn calibrate_overwrites_nothing_of_a_model() {
     for (out, word) in [("MODEL/config.json", "the input"), (".", "directory")] {
         let tokens = "--calibration MODEL/expected.safetensors";
         let output = workshop.run(&format!("calibrate MODEL --out {out} {tokens}"));
-        assert_eq!(output.status.code(), Some(2), "{out}");
-        assert!(errors(&output).contains(word), "{out}: {}", errors(&output));
+        assert_eq!(output.code, Some(2), "{out}");
+        assert!(output.stderr.contains(word), "{out}: {}", output.stderr);
     }
 }
