@@ -40,8 +40,16 @@ def shapes(config):
         yield "shared, full width", ["--hidden-size", str(config["hidden_size"])]
     else:
         narrow, inner = config["hidden_size"] * 3 // 4, config["intermediate_size"] * 3 // 4
-        yield "shared, free MLPs", ["--hidden-size", str(narrow), "--intermediate-size", str(inner), "--mlp-widths",
-                                    "free", "--round-to", "1"]
+        yield "shared, free MLPs", [
+            "--hidden-size",
+            str(narrow),
+            "--intermediate-size",
+            str(inner),
+            "--mlp-widths",
+            "free",
+            "--round-to",
+            "1",
+        ]
 
 
 def load(directory, kind=AutoModelForCausalLM, **options):
@@ -101,14 +109,27 @@ def check(slicegpt, source, scratch):
     worst = 0.0
     for name, options in shapes(config):
         out, again = scratch / "out", scratch / "again"
-        run(slicegpt, "compress", source, "--out", out, "--force", "--device", "cpu", "--calibration",
-            f"{tokens}:calibration", *options)
+        run(
+            slicegpt,
+            "compress",
+            source,
+            "--out",
+            out,
+            "--force",
+            "--device",
+            "cpu",
+            "--calibration",
+            f"{tokens}:calibration",
+            *options,
+        )
         expected = ours(slicegpt, out, prompt, scratch)
         found = []
         with torch.no_grad():
             model = load(out)
             found.append(difference(model(prompt).logits, expected))
-            found.append(difference(load(out, attn_implementation="eager")(prompt).logits, expected))
+            found.append(
+                difference(load(out, attn_implementation="eager")(prompt).logits, expected)
+            )
             base = load(out, AutoModel)
             hidden = base(prompt).last_hidden_state
             found.append(difference(model.get_output_embeddings()(hidden), expected))
@@ -139,8 +160,12 @@ def check(slicegpt, source, scratch):
 
 def main():
     slicegpt, *models = asked(__doc__)
-    print(f"transformers {transformers.__version__}, torch {torch.__version__}, code of the checkpoint")
-    print("largest differences: logits, eager, base model, greedy token below the best, ..., saved, read back")
+    print(
+        f"transformers {transformers.__version__}, torch {torch.__version__}, code of the checkpoint"
+    )
+    print(
+        "largest differences: logits, eager, base model, greedy token below the best, ..., saved, read back"
+    )
     with tempfile.TemporaryDirectory() as scratch:
         worst = max(check(slicegpt, Path(model), Path(scratch)) for model in models)
     check_close(worst)

@@ -33,7 +33,11 @@ def read(path):
     text = path.read_text()
     if path.suffix == ".json" and not text.lstrip().startswith("["):
         return json.loads(text)["test"]
-    return json.loads(text) if text.lstrip().startswith("[") else [json.loads(x) for x in text.splitlines() if x]
+    return (
+        json.loads(text)
+        if text.lstrip().startswith("[")
+        else [json.loads(x) for x in text.splitlines() if x]
+    )
 
 
 def find(folder, task):
@@ -64,14 +68,25 @@ def plain(task, row):
         while same < min(len(one), len(other)) and one[same] == other[same]:
             same += 1
         sentence = f"{one[:same]}_ {row['continuation']}"
-        return {"sentence": sentence, "option1": one[same:], "option2": other[same:], "answer": str(row["gold"] + 1)}
+        return {
+            "sentence": sentence,
+            "option1": one[same:],
+            "option2": other[same:],
+            "answer": str(row["gold"] + 1),
+        }
     if task == "lambada_openai" and "context" in row:
         return {"text": f"{row['context']} {row['continuation']}"}
     if task == "hellaswag" and "question" in row:
         # The activity is not told there; any will do, if both programs are told the same.
         label = str(list(row["choices"]).index(row["answer"]))
         endings = list(row["choices"].values())
-        return {"activity_label": "Text", "ctx_a": row["question"], "ctx_b": "", "endings": endings, "label": label}
+        return {
+            "activity_label": "Text",
+            "ctx_a": row["question"],
+            "ctx_b": "",
+            "endings": endings,
+            "label": label,
+        }
     return row
 
 
@@ -98,30 +113,52 @@ class Data:
             for split, rows in found.items():
                 rows = [plain(task, row) for row in rows] if task == "hellaswag" else rows
                 write(self.ours / f"{task}{'_' * bool(split)}{split}.jsonl", rows)
-            subjects = sorted({row["subject"] for rows in found.values() for row in rows}) if task == "mmlu" else [""]
+            subjects = (
+                sorted({row["subject"] for rows in found.values() for row in rows})
+                if task == "mmlu"
+                else [""]
+            )
             for subject in subjects:
                 name = f"mmlu_{subject}" if subject else task
                 config = load_yaml(manager.task_index[name].yaml_path, resolve_func=True)
                 scored = config.get("test_split") or config["validation_split"]
                 files = {}
                 for split, rows in found.items():
-                    rows = [plain(task, row) for row in rows if not subject or row["subject"] == subject]
+                    rows = [
+                        plain(task, row) for row in rows if not subject or row["subject"] == subject
+                    ]
                     split = split or scored
                     files[split] = write(self.theirs / f"{name}_{split}.jsonl", rows)
                 if not shots:
                     files = {scored: files[scored]}
                     config |= {"training_split": None, "fewshot_split": None}
-                    config |= {"validation_split": scored} if "validation" in scored else {"validation_split": None}
+                    config |= (
+                        {"validation_split": scored}
+                        if "validation" in scored
+                        else {"validation_split": None}
+                    )
                 config |= {"task": name, "dataset_path": "json", "dataset_name": None}
                 config["dataset_kwargs"] = {"data_files": files}
                 self.definitions.append((manager, config))
 
     def load(self):
-        return [manager.load([dict(config)])["tasks"][config["task"]] for manager, config in self.definitions]
+        return [
+            manager.load([dict(config)])["tasks"][config["task"]]
+            for manager, config in self.definitions
+        ]
 
 
 def ours(slicegpt, model, data, shots, limit, log):
-    command = [slicegpt, "eval", "tasks", model, "--tasks", ",".join(data.tasks), "--data", data.ours]
+    command = [
+        slicegpt,
+        "eval",
+        "tasks",
+        model,
+        "--tasks",
+        ",".join(data.tasks),
+        "--data",
+        data.ours,
+    ]
     command += ["--num-fewshot", shots, "--device", "cpu", "--json", "--log-samples", log]
     command += ["--limit", limit] if limit else []
     begin = time.time()
@@ -162,11 +199,18 @@ def compare(name, mine, harness, complaints):
         place = f"{name}, document {one['doc_id']}"
         arguments = [list(pair) for pair in other["arguments"]]
         if one["arguments"] != arguments:
-            complaints.append(f"{place}: {one['arguments']!r} is asked, and {arguments!r} by the harness")
+            complaints.append(
+                f"{place}: {one['arguments']!r} is asked, and {arguments!r} by the harness"
+            )
             continue
-        likelihoods = [tuple(answer[0]) if isinstance(answer[0], (list, tuple)) else tuple(answer) for answer in other["resps"]]
+        likelihoods = [
+            tuple(answer[0]) if isinstance(answer[0], (list, tuple)) else tuple(answer)
+            for answer in other["resps"]
+        ]
         if len(likelihoods) != len(one["resps"]):
-            complaints.append(f"{place}: {len(one['resps'])} answers, and {len(likelihoods)} in the harness")
+            complaints.append(
+                f"{place}: {len(one['resps'])} answers, and {len(likelihoods)} in the harness"
+            )
         for (log, greedy), (want, want_greedy) in zip(one["resps"], likelihoods):
             answers += 1
             worst = max(worst, abs(log - want))
@@ -176,7 +220,9 @@ def compare(name, mine, harness, complaints):
                 complaints.append(f"{place}: greedy {greedy}, and {want_greedy} by the harness")
         for metric in ("acc", "acc_norm", "perplexity"):
             if metric in other and not close(one[metric], float(other[metric])):
-                complaints.append(f"{place}: {metric} {one[metric]}, and {other[metric]} by the harness")
+                complaints.append(
+                    f"{place}: {metric} {one[metric]}, and {other[metric]} by the harness"
+                )
     return answers, worst
 
 
@@ -196,15 +242,31 @@ def main():
         models = args.models
         if args.cut:
             models.append(scratch / f"{args.cut.name}-25")
-            run(args.slicegpt, "compress", args.cut, "--keep-params", "0.75", "--samples", "16", "--out", models[-1])
+            run(
+                args.slicegpt,
+                "compress",
+                args.cut,
+                "--keep-params",
+                "0.75",
+                "--samples",
+                "16",
+                "--out",
+                models[-1],
+            )
         for model in models:
             found, samples, seconds = ours(
                 args.slicegpt, model, data, args.num_fewshot, args.limit, scratch / "log.jsonl"
             )
             harness, their_seconds = theirs(model, data, args.num_fewshot, args.limit)
             for name, of_task in harness["samples"].items():
-                count, difference = compare(f"{model.name}: {name}", samples[name], of_task, complaints)
-                documents, answers, worst = documents + len(of_task), answers + count, max(worst, difference)
+                count, difference = compare(
+                    f"{model.name}: {name}", samples[name], of_task, complaints
+                )
+                documents, answers, worst = (
+                    documents + len(of_task),
+                    answers + count,
+                    max(worst, difference),
+                )
                 row = []
                 for key, want in harness["results"][name].items():
                     mine = found["results"][name].get(key)
@@ -212,15 +274,25 @@ def main():
                         continue
                     row.append(f"{key.split(',')[0]} {mine:.4f}")
                     if not close(mine, want):
-                        complaints.append(f"{model.name}: {name}: {key} is {mine}, and {want} in the harness")
-                print(f"{model.name:16} {name:28} {len(of_task):5} documents, largest difference {difference:.1e}: "
-                      + ", ".join(row), flush=True)
-            print(f"{model.name:16} slicegpt {seconds:.1f} s, harness {their_seconds:.1f} s", flush=True)
+                        complaints.append(
+                            f"{model.name}: {name}: {key} is {mine}, and {want} in the harness"
+                        )
+                print(
+                    f"{model.name:16} {name:28} {len(of_task):5} documents, largest difference {difference:.1e}: "
+                    + ", ".join(row),
+                    flush=True,
+                )
+            print(
+                f"{model.name:16} slicegpt {seconds:.1f} s, harness {their_seconds:.1f} s",
+                flush=True,
+            )
     for complaint in complaints[:20]:
         print(complaint, file=sys.stderr)
     if complaints:
         sys.exit(f"{len(complaints)} differences from lm-evaluation-harness")
-    print(f"{documents} documents, {answers} answers, largest difference of a log-likelihood {worst:.1e}")
+    print(
+        f"{documents} documents, {answers} answers, largest difference of a log-likelihood {worst:.1e}"
+    )
 
 
 if __name__ == "__main__":

@@ -63,8 +63,24 @@ def check(slicegpt, source, scratch, dtype):
     ids = np.random.default_rng(1).integers(0, config["vocab_size"], (64, TOKENS), dtype=np.int32)
     tokens, sliced, out = scratch / "tokens.safetensors", scratch / "sliced", scratch / "out"
     save_file({"calibration": ids, "prompt": ids[:2]}, tokens)
-    run(slicegpt, "compress", source, "--out", sliced, "--force", "--device", "cpu", "--method", "per-layer",
-        "--sparsity", "0.25", "--round-to", "1", "--calibration", f"{tokens}:calibration")
+    run(
+        slicegpt,
+        "compress",
+        source,
+        "--out",
+        sliced,
+        "--force",
+        "--device",
+        "cpu",
+        "--method",
+        "per-layer",
+        "--sparsity",
+        "0.25",
+        "--round-to",
+        "1",
+        "--calibration",
+        f"{tokens}:calibration",
+    )
     described = json.loads((sliced / "config.json").read_text())
     described["slicegpt"]["decoder"]["norm"]["eps"] = EPS
     (sliced / "config.json").write_text(json.dumps(described))
@@ -91,7 +107,9 @@ def main():
     kinds = [torch.float32, torch.float16]
     with tempfile.TemporaryDirectory() as scratch:
         scratch = Path(scratch)
-        worst = max(check(slicegpt, Path(model), scratch, kind) for model in models for kind in kinds)
+        worst = max(
+            check(slicegpt, Path(model), scratch, kind) for model in models for kind in kinds
+        )
     check_close(worst)
 
 

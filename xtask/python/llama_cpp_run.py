@@ -35,21 +35,70 @@ from command import run
 # The largest difference of logits that a type may make, as a fraction of their spread (standard deviation).
 LIMITS = {"f32": 1e-4, "f16": 5e-2}
 FEW = ["f32", "f16", "q8_0"]
-ALL = [*FEW, "q6_k", "q5_k_m", "q5_k_s", "q5_1", "q5_0", "q4_k_m", "q4_k_s", "q4_1", "q4_0", "q3_k_l", "q3_k_m", "q3_k_s", "q2_k"]
+ALL = [
+    *FEW,
+    "q6_k",
+    "q5_k_m",
+    "q5_k_s",
+    "q5_1",
+    "q5_0",
+    "q4_k_m",
+    "q4_k_s",
+    "q4_1",
+    "q4_0",
+    "q3_k_l",
+    "q3_k_m",
+    "q3_k_s",
+    "q2_k",
+]
 PROMPT, NEW, CONTEXT = 24, 48, 256
 
 # Positions that none of the fixtures has, made by changing their configs.
 VARIANTS = {
-    "phi3-longrope": {"short": {"original_max_position_embeddings": 4096, "max_position_embeddings": 8192}},
-    "phi4-mini": {"longrope": {"original_max_position_embeddings": 16, "rope_scaling": {
-        "type": "longrope", "long_factor": [1.1, 2.0, 1.7], "short_factor": [1.8, 2.1, 2.6]}}},
-    "llama-yarn": {"own betas": {"rope_scaling": {
-        "rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 16, "beta_fast": 8, "beta_slow": 2,
-        "attention_factor": 1.2}}},
+    "phi3-longrope": {
+        "short": {"original_max_position_embeddings": 4096, "max_position_embeddings": 8192}
+    },
+    "phi4-mini": {
+        "longrope": {
+            "original_max_position_embeddings": 16,
+            "rope_scaling": {
+                "type": "longrope",
+                "long_factor": [1.1, 2.0, 1.7],
+                "short_factor": [1.8, 2.1, 2.6],
+            },
+        }
+    },
+    "llama-yarn": {
+        "own betas": {
+            "rope_scaling": {
+                "rope_type": "yarn",
+                "factor": 4.0,
+                "original_max_position_embeddings": 16,
+                "beta_fast": 8,
+                "beta_slow": 2,
+                "attention_factor": 1.2,
+            }
+        }
+    },
     "qwen2": {
-        "yarn": {"rope_scaling": {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 16, "attention_factor": 1.1}},
-        "llama3": {"rope_scaling": {"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
-                                    "original_max_position_embeddings": 32}}},
+        "yarn": {
+            "rope_scaling": {
+                "rope_type": "yarn",
+                "factor": 4.0,
+                "original_max_position_embeddings": 16,
+                "attention_factor": 1.1,
+            }
+        },
+        "llama3": {
+            "rope_scaling": {
+                "rope_type": "llama3",
+                "factor": 8.0,
+                "low_freq_factor": 1.0,
+                "high_freq_factor": 4.0,
+                "original_max_position_embeddings": 32,
+            }
+        },
+    },
 }
 
 TEXT = """Once upon a time, there was a little girl named Lily. She had 3 apples, 12 pears and 100000 nuts.
@@ -92,8 +141,12 @@ class Model:
             batch.n_seq_id[i], batch.seq_id[i][0] = 1, 0
         if llama_cpp.llama_decode(self.context, batch):
             sys.exit("llama_decode failed")
-        rows = [np.ctypeslib.as_array(llama_cpp.llama_get_logits_ith(self.context, i), (self.size,)).copy()
-                for i in range(len(ids))]
+        rows = [
+            np.ctypeslib.as_array(
+                llama_cpp.llama_get_logits_ith(self.context, i), (self.size,)
+            ).copy()
+            for i in range(len(ids))
+        ]
         llama_cpp.llama_batch_free(batch)
         return np.stack(rows)
 
@@ -114,7 +167,9 @@ class Model:
         pieces = b""
         buffer = ctypes.create_string_buffer(256)
         for token in ids:
-            length = llama_cpp.llama_token_to_piece(self.vocab, token, buffer, len(buffer), 0, False)
+            length = llama_cpp.llama_token_to_piece(
+                self.vocab, token, buffer, len(buffer), 0, False
+            )
             pieces += buffer.raw[:length]
         return pieces.decode(errors="replace")
 
@@ -123,7 +178,19 @@ def ours(slicegpt, model, ids, scratch):
     """Our logits, `[tokens, vocabulary]`."""
     tokens, out = scratch / "tokens.safetensors", scratch / "logits.safetensors"
     save_file({"input_ids": np.asarray([ids], dtype=np.int32)}, tokens)
-    run(slicegpt, "logits", model, "--tokens", tokens, "--seqlen", len(ids), "--out", out, "--device", "cpu")
+    run(
+        slicegpt,
+        "logits",
+        model,
+        "--tokens",
+        tokens,
+        "--seqlen",
+        len(ids),
+        "--out",
+        out,
+        "--device",
+        "cpu",
+    )
     return load_file(out)["logits"][0]
 
 
@@ -151,7 +218,7 @@ def check_tokens(model, loaded):
     if theirs == mine:
         return None, len(mine)
     at = next(i for i, (a, b) in enumerate(zip(theirs + [-1], mine + [-2])) if a != b)
-    show = lambda ids: [tokenizer.id_to_token(i) for i in ids[max(0, at - 3):at + 5]]
+    show = lambda ids: [tokenizer.id_to_token(i) for i in ids[max(0, at - 3) : at + 5]]
     return f"token {at}: llama.cpp {show(theirs)}, tokenizers {show(mine)}", len(mine)
 
 
@@ -160,7 +227,9 @@ def requantised(source, out):
     parameters = llama_cpp.llama_model_quantize_default_params()
     parameters.ftype, parameters.nthread = GGUFReader(out).fields["general.file_type"].contents(), 2
     again = out.with_name("again.gguf")
-    if llama_cpp.llama_model_quantize(str(source).encode(), str(again).encode(), ctypes.byref(parameters)):
+    if llama_cpp.llama_model_quantize(
+        str(source).encode(), str(again).encode(), ctypes.byref(parameters)
+    ):
         sys.exit(f"llama.cpp cannot quantise {source}")
     return again
 
@@ -168,7 +237,9 @@ def requantised(source, out):
 def differing(a, b):
     """The tensors of two files that have another type or other bytes."""
     a, b = ({tensor.name: tensor for tensor in GGUFReader(path).tensors} for path in (a, b))
-    same = lambda name: a[name].tensor_type == b[name].tensor_type and np.array_equal(a[name].data, b[name].data)
+    same = lambda name: a[name].tensor_type == b[name].tensor_type and np.array_equal(
+        a[name].data, b[name].data
+    )
     return [name for name in a.keys() | b.keys() if not (name in a and name in b and same(name))]
 
 
@@ -176,11 +247,15 @@ def check(slicegpt, model, name, kinds, scratch):
     config = json.loads((model / "config.json").read_text())
     failures, differences, types = [], [], set()
     seen = window(config)
-    prompt = prompt_of(model, config)[:max(1, seen // 2)]
+    prompt = prompt_of(model, config)[: max(1, seen // 2)]
     count = min(NEW, seen - len(prompt))
     for kind in kinds:
         out = scratch / f"{kind}.gguf"
-        export = json.loads(run(slicegpt, "export", "gguf", model, "--out", out, "--type", kind, "--force", "--json"))
+        export = json.loads(
+            run(
+                slicegpt, "export", "gguf", model, "--out", out, "--type", kind, "--force", "--json"
+            )
+        )
         types |= set(export["types"])
         loaded = Model(out, CONTEXT)
         if kind == "f32":
@@ -191,11 +266,15 @@ def check(slicegpt, model, name, kinds, scratch):
             same = sum(own[i] == ids[i + 1] for i in range(len(prompt) - 1, len(ids) - 1))
             if same != count:
                 failures.append("greedy text")
-            print(f"{name} (as {export['architecture']})\n    greedy: {same} of {count} tokens the same")
+            print(
+                f"{name} (as {export['architecture']})\n    greedy: {same} of {count} tokens the same"
+            )
             if (model / "tokenizer.json").is_file():
                 wrong, tokens = check_tokens(model, loaded)
                 failures += [wrong] if wrong else []
-                print(f"    {loaded.text(ids)!r}\n    tokens of a strange text: {'not ' if wrong else ''}the same {tokens}")
+                print(
+                    f"    {loaded.text(ids)!r}\n    tokens of a strange text: {'not ' if wrong else ''}the same {tokens}"
+                )
         theirs = loaded.logits(ids)
         loaded.close()
         difference = float(np.abs(theirs - reference).max())
@@ -208,8 +287,12 @@ def check(slicegpt, model, name, kinds, scratch):
             other = differing(out, requantised(scratch / "f32.gguf", out))
             failures += [f"{len(other)} tensors as {kind}: {sorted(other)[:3]}"] if other else []
             out.unlink()
-    print(f"    largest difference of logits (same first choice); their spread is {spread:.1f}:\n      {', '.join(differences)}")
-    print(f"    llama.cpp's own quantiser makes the same of the float32 file: {', '.join(sorted(types))}")
+    print(
+        f"    largest difference of logits (same first choice); their spread is {spread:.1f}:\n      {', '.join(differences)}"
+    )
+    print(
+        f"    llama.cpp's own quantiser makes the same of the float32 file: {', '.join(sorted(types))}"
+    )
     for failure in failures:
         print(f"    DIFFERS: {failure}")
     return failures
@@ -224,8 +307,14 @@ def cut(slicegpt, model, scratch):
         tokens = scratch / "calibration.safetensors"
         ids = np.random.default_rng(1).integers(0, config["vocab_size"], (64, 24), dtype=np.int32)
         save_file({"input_ids": ids}, tokens)
-        options = ["--calibration", tokens, "--hidden-size", hidden * 3 // 4 // heads * heads,
-                   "--intermediate-size", config["intermediate_size"] * 4 // 5]
+        options = [
+            "--calibration",
+            tokens,
+            "--hidden-size",
+            hidden * 3 // 4 // heads * heads,
+            "--intermediate-size",
+            config["intermediate_size"] * 4 // 5,
+        ]
     out = scratch / f"{model.name}-75"
     run(slicegpt, "compress", model, "--out", out, "--force", "--device", "cpu", *options)
     return out
@@ -249,15 +338,21 @@ def main():
     failures = []
     with tempfile.TemporaryDirectory() as scratch:
         scratch = Path(scratch)
-        failures += check(slicegpt, aligned.write(scratch / "aligned"), "rows of whole blocks", ALL, scratch)
+        failures += check(
+            slicegpt, aligned.write(scratch / "aligned"), "rows of whole blocks", ALL, scratch
+        )
         for model in map(Path, models):
             kinds = ALL if (model / "tokenizer.json").is_file() else FEW
             dense = [(model.name, model)]
-            dense += [(f"{model.name}, {label}", changed(model, label, changes, scratch))
-                      for label, changes in VARIANTS.get(model.name, {}).items()]
+            dense += [
+                (f"{model.name}, {label}", changed(model, label, changes, scratch))
+                for label, changes in VARIANTS.get(model.name, {}).items()
+            ]
             for name, model in dense:
                 failures += check(slicegpt, model, name, kinds, scratch)
-                failures += check(slicegpt, cut(slicegpt, model, scratch), f"{name}, cut", kinds, scratch)
+                failures += check(
+                    slicegpt, cut(slicegpt, model, scratch), f"{name}, cut", kinds, scratch
+                )
     if failures:
         sys.exit(f"{len(failures)} things differ: see above")
 

@@ -46,8 +46,19 @@ def check(slicegpt, model, scratch):
     worst = 0.0
     for name, options in shapes(config):
         out, ours = scratch / "out", scratch / "logits.safetensors"
-        run(slicegpt, "compress", model, "--out", out, "--force", "--device", "cpu", "--calibration",
-            f"{tokens}:calibration", *options)
+        run(
+            slicegpt,
+            "compress",
+            model,
+            "--out",
+            out,
+            "--force",
+            "--device",
+            "cpu",
+            "--calibration",
+            f"{tokens}:calibration",
+            *options,
+        )
         run(slicegpt, "logits", out, "--tokens", f"{tokens}:prompt", "--out", ours)
         ours = torch.from_numpy(load_file(ours)["logits"])
         theirs, info = AutoModelForCausalLM.from_pretrained(

@@ -48,7 +48,9 @@ def main():
     directory, dtype = sys.argv[1], (sys.argv + ["float32"])[2]
     transformers.utils.logging.disable_progress_bar()
     transformers.utils.logging.set_verbosity_error()
-    model = AutoModelForCausalLM.from_pretrained(directory, dtype=getattr(torch, dtype), trust_remote_code=True)
+    model = AutoModelForCausalLM.from_pretrained(
+        directory, dtype=getattr(torch, dtype), trust_remote_code=True
+    )
     model.eval()
     about = f"PyTorch {torch.__version__}, {torch.get_num_threads()} threads"
     tell("ready", {"device": "cpu", "device_model": about, "weights": dtype})
