@@ -1,4 +1,4 @@
-"""A model whose rows fill the blocks of K types: random weights, as wide as the blocks ask for."""
+"""A random model whose rows fill whole blocks of the K quantisation types."""
 
 import json
 
@@ -9,7 +9,7 @@ HIDDEN, INNER, HEADS, KEYS, HEAD = 256, 512, 8, 2, 32
 
 
 def write(directory, layers=12, vocabulary=320):
-    """Writes it to `directory`: Llama, 4 query heads for each key head."""
+    """Writes it to `directory`: a Llama with 4 query heads for each key head."""
     directory.mkdir()
     config = {
         "architectures": ["LlamaForCausalLM"],

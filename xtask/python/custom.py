@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
-"""Shows that what `slicegpt compress` writes in a layout of its own runs in Hugging Face transformers with
-the code that comes with it (`trust_remote_code=True`).
+"""Shows that checkpoints which `slicegpt compress` writes in its own layout run in Hugging Face
+transformers with the code beside their weights (`trust_remote_code=True`).
 
     custom.py SLICEGPT MODEL...
 
-Each MODEL is a dense checkpoint directory. It is cut in every way that leaves its family, and then:
-logits of transformers, with its own attention and with eager, are those of `slicegpt logits`; `generate`
-takes the most likely token at every step, with and without cache, and on a padded batch; what
-`save_pretrained` writes loads again, in transformers and in slicegpt, and computes the same. The exit
-code is 1 if anything differs.
+Each MODEL is a dense checkpoint directory. It is cut in every way that leaves its family. Then the
+logits of transformers, with its default and with eager attention, must be those of `slicegpt
+logits`; `generate` must take the most likely token at every step, with and without a cache, and on a
+padded batch; and what `save_pretrained` writes must load again, in transformers and in slicegpt, and
+compute the same. The exit code is 1 if anything differs.
 """
 
 import json
@@ -29,7 +29,7 @@ TOKENS, NEW = 24, 12
 
 
 def shapes(config):
-    """Ways to cut that leave the family: shortcuts for all, one basis only where norms centre."""
+    """Ways to cut that leave the family: shortcuts always, a shared basis only for LayerNorm."""
     centers = config["model_type"] in ("opt", "phi")
     yield "per layer", ["--method", "per-layer", "--sparsity", "0.25", "--round-to", "1"]
     yield "per layer, uncut", ["--method", "per-layer", "--sparsity", "0"]
@@ -75,8 +75,8 @@ def difference(a, b):
 
 
 def greedy(slicegpt, directory, model, ids, scratch):
-    """How far below the best a token is that `generate` took, at most, by our logits."""
-    # The end of a text is a token like others here.
+    """The largest gap, in our logits, between the best token and the one that `generate` took."""
+    # The end-of-text token is an ordinary token here.
     model.generation_config.eos_token_id = None
     options = dict(max_new_tokens=NEW, do_sample=False, pad_token_id=0)
     mask = torch.ones_like(ids)
@@ -160,11 +160,11 @@ def check(slicegpt, source, scratch):
 
 def main():
     slicegpt, *models = asked(__doc__)
+    versions = f"transformers {transformers.__version__}, torch {torch.__version__}"
+    print(f"{versions}, code of the checkpoint")
     print(
-        f"transformers {transformers.__version__}, torch {torch.__version__}, code of the checkpoint"
-    )
-    print(
-        "largest differences: logits, eager, base model, greedy token below the best, ..., saved, read back"
+        "largest differences: logits, eager, base model, greedy token below the best, ..., "
+        "saved, read back"
     )
     with tempfile.TemporaryDirectory() as scratch:
         worst = max(check(slicegpt, Path(model), Path(scratch)) for model in models)

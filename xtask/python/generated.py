@@ -1,12 +1,11 @@
 #!/usr/bin/env python3
-"""Shows that `slicegpt generate` writes the greedy text that Hugging Face transformers writes from the same
-files.
+"""Shows that `slicegpt generate` writes the same greedy text as Hugging Face transformers.
 
     generated.py SLICEGPT MODEL...
 
-Each MODEL is a dense checkpoint directory with a tokenizer. It is taken as it is, cut by the shared method
-and cut per layer; what is no model of its family runs with the code that comes with it. The exit code is
-1 if a text differs.
+Each MODEL is a dense checkpoint directory with a tokenizer. It is run as it is, cut by the shared
+method, and cut per layer. A cut model that left its family runs with the code beside its weights. The
+exit code is 1 if a text differs.
 """
 
 import json
@@ -62,9 +61,8 @@ def check(slicegpt, directory, name):
 
 def main():
     slicegpt, *models = asked(__doc__)
-    print(
-        f"transformers {transformers.__version__}: greedy text, {len(PROMPTS)} prompts, {NEW} tokens"
-    )
+    version = transformers.__version__
+    print(f"transformers {version}: greedy text, {len(PROMPTS)} prompts, {NEW} tokens")
     with tempfile.TemporaryDirectory() as scratch:
         for model in map(Path, models):
             check(slicegpt, model, f"{model.name}, dense")

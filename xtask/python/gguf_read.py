@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
-"""Shows that what `slicegpt export gguf` writes is what was in the checkpoint, read back with the `gguf`
-package of llama.cpp.
+"""Shows that `slicegpt export gguf` writes what was in the checkpoint, by reading the file with
+llama.cpp's Python package `gguf`.
 
     gguf_read.py SLICEGPT MODEL...
 
-Each MODEL is a dense checkpoint directory. It is exported in several types as it is, and once more after
-the shared method cut its stream; and so is a random model whose rows fill every block. Names come from the package's own tables, rows are put back where
-Hugging Face has them, and values are compared after the package's own dequantisation. Types that the
-package can quantise itself must agree byte by byte. The exit code is 1 if anything differs.
+Each MODEL is a dense checkpoint directory. It is exported in several types, as it is and with its
+stream cut by the shared method; so is a random model whose rows fill whole blocks. Tensor names come
+from the tables of the package, rows are put back into the order of Hugging Face, and values are
+compared after the package has dequantised them. Types that the package can quantise must agree byte
+by byte. The exit code is 1 if anything differs.
 """
 
 import json
@@ -24,7 +25,7 @@ from safetensors.numpy import save_file
 import aligned
 from command import run
 
-# What a value may differ by, as a fraction of the largest of its block.
+# The tolerance of a value, as a fraction of the largest in its block.
 STEPS = {
     Type.F32: 0.0,
     Type.F16: 2**-10,
@@ -59,7 +60,7 @@ def checkpoint(model):
 
 
 def unpacked(tensors, config, head_dim):
-    """Packed projections taken apart, as llama has them."""
+    """Packed projections split into separate ones, as in Llama."""
     queries, keys = (
         config["num_attention_heads"] * head_dim,
         config["num_key_value_heads"] * head_dim,
@@ -75,7 +76,7 @@ def unpacked(tensors, config, head_dim):
 
 
 def interleaved(weights, heads, rotated):
-    """The two halves of the rotated part of each head, side by side, as llama.cpp's converter has them."""
+    """The two halves of the rotated part of each head, interleaved as by llama.cpp's converter."""
     shape = weights.shape
     weights = weights.reshape(heads, shape[0] // heads, -1)
     turning, still = weights[:, :rotated], weights[:, rotated:]
@@ -203,9 +204,9 @@ def check(slicegpt, model, name, scratch):
             wrong.append("the summary counts otherwise")
         del reader, tensors
         out.unlink()
-    print(
-        f"{name:28} {architecture:6} {len(right):4} tensors {', '.join(sorted(seen))}: {'alike' if not wrong else wrong[:3]}"
-    )
+    verdict = "alike" if not wrong else wrong[:3]
+    types = ", ".join(sorted(seen))
+    print(f"{name:28} {architecture:6} {len(right):4} tensors {types}: {verdict}")
     return wrong
 
 

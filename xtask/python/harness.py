@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
-"""Shows that `slicegpt eval tasks` asks what lm-evaluation-harness asks, and finds the answers as likely.
+"""Shows that `slicegpt eval tasks` uses the prompts of lm-evaluation-harness and gives its scores.
 
     harness.py SLICEGPT --data DIR [--num-fewshot N] [--limit N] [--cut MODEL] MODEL...
 
-Each MODEL is a checkpoint directory that transformers loads; that of --cut is scored without a quarter of its
-parameters. Both programs score the tasks that DIR has
-files for; the harness does so with its own task definitions, only that its data comes from there. Documents
-that are formatted already are given to it as the data sets on the Hub have them. The exit code is 1 if
-prompts differ, or log-likelihoods by more than rounding, or scores.
+Each MODEL is a checkpoint directory that transformers loads; the model of --cut is scored after a
+quarter of its parameters was cut. Both programs score the tasks whose files are in DIR. The harness
+uses its own task definitions with the data of DIR; documents that are already formatted are turned
+back into those of the data sets on the Hub. The exit code is 1 if prompts or scores differ, or
+log-likelihoods differ by more than rounding.
 """
 
 import argparse
@@ -25,7 +25,7 @@ from command import run
 
 TASKS = ["piqa", "hellaswag", "winogrande", "arc_easy", "arc_challenge", "lambada_openai", "mmlu"]
 SPLITS = ["train", "dev", "validation", "test"]
-# Of a log-likelihood: rounding of float32 in another order.
+# The tolerance of a log-likelihood: float32 sums in another order.
 ABSOLUTE, RELATIVE = 1e-3, 1e-4
 
 
@@ -41,7 +41,7 @@ def read(path):
 
 
 def find(folder, task):
-    """Documents by split; the harness's split of a file that names none is told by its definition."""
+    """Documents by split; for a file that names none, the harness defines the split."""
     found = {}
     for path in sorted(folder.glob(f"{task}*.json*")):
         rest = path.stem.removeprefix(task).removeprefix("_")
@@ -53,7 +53,7 @@ def find(folder, task):
 
 
 def plain(task, row):
-    """A document as the data set on the Hub has it."""
+    """A document as in the data set on the Hub."""
     question = str(row.get("query", "")).rstrip().removeprefix("Question: ")
     if task == "piqa" and "query" in row:
         first, second = row["choices"]
@@ -77,7 +77,7 @@ def plain(task, row):
     if task == "lambada_openai" and "context" in row:
         return {"text": f"{row['context']} {row['continuation']}"}
     if task == "hellaswag" and "question" in row:
-        # The activity is not told there; any will do, if both programs are told the same.
+        # The activity is not in these files. Any text will do, if both programs get the same.
         label = str(list(row["choices"]).index(row["answer"]))
         endings = list(row["choices"].values())
         return {
@@ -190,7 +190,7 @@ def close(one, other):
 
 
 def compare(name, mine, harness, complaints):
-    """Compares answers one by one; how many there are, and the largest difference."""
+    """Compares answers one by one; returns their number and the largest difference."""
     harness = sorted(harness, key=lambda sample: sample["doc_id"])
     if len(mine) != len(harness):
         complaints.append(f"{name}: {len(mine)} documents, and {len(harness)} in the harness")
@@ -277,9 +277,9 @@ def main():
                         complaints.append(
                             f"{model.name}: {name}: {key} is {mine}, and {want} in the harness"
                         )
+                documents_of_task = f"{model.name:16} {name:28} {len(of_task):5} documents"
                 print(
-                    f"{model.name:16} {name:28} {len(of_task):5} documents, largest difference {difference:.1e}: "
-                    + ", ".join(row),
+                    f"{documents_of_task}, largest difference {difference:.1e}: " + ", ".join(row),
                     flush=True,
                 )
             print(
@@ -291,7 +291,8 @@ def main():
     if complaints:
         sys.exit(f"{len(complaints)} differences from lm-evaluation-harness")
     print(
-        f"{documents} documents, {answers} answers, largest difference of a log-likelihood {worst:.1e}"
+        f"{documents} documents, {answers} answers, "
+        f"largest difference of a log-likelihood {worst:.1e}"
     )
 
 

@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
-"""Shows that `slicegpt import` reads what the reference implementation of SliceGPT writes, for every family.
+"""Shows that `slicegpt import` reads the files of the reference implementation of SliceGPT.
 
     imported.py SLICEGPT MODEL...
 
-Each MODEL is a dense checkpoint directory. It is sliced per layer and loaded in Hugging Face transformers;
-`torch.save` writes its state as the reference implementation does (`NAME_SPARSITY.pt`: views of matrices as
-they were before the cut, float16 or as they are; `NAME_SPARSITY.json`: the widths). That is imported, and must
-compute what transformers does with the 1e-5 that the reference adds in norms. The exit code is 1 if not.
+Each MODEL is a dense checkpoint directory. It is sliced per layer and loaded in Hugging Face
+transformers. `torch.save` writes its state as the reference implementation does: `NAME_SPARSITY.pt`
+with views of the matrices before the cut, in float16 or unchanged, and `NAME_SPARSITY.json` with the
+widths. The imported model must compute what transformers computes with the norm epsilon of the
+reference, 1e-5. The exit code is 1 if it does not.
 """
 
 import json
@@ -27,7 +28,7 @@ EPS = 1e-5
 
 
 def views(state):
-    """As if every matrix had been cut out of a larger one, whose numbers are still there."""
+    """Views, as if every matrix had been cut out of a larger one that is still in memory."""
     out = {}
     for name, value in state.items():
         if value.ndim == 2:

@@ -3,13 +3,13 @@
 
     llama_cpp_run.py SLICEGPT MODEL...
 
-Each MODEL is a dense checkpoint directory. It is taken as it is, and cut by the shared method; both are
-exported, and so is a random model whose rows fill the blocks of K types. Checked are:
+Each MODEL is a dense checkpoint directory. It is exported as it is and cut by the shared method; so
+is a random model whose rows fill the blocks of K types. The script checks:
 
 - logits of llama.cpp against `slicegpt logits`, for float32, float16 and quantised files;
-- greedy text: our logits on the text that llama.cpp writes have its every token as their largest, so
-  that ours is the same;
-- token ids of a strange text against Hugging Face's tokenizers, where the model has a tokenizer;
+- greedy text: every token that llama.cpp writes has the largest of our logits, so our text is the
+  same;
+- token ids of an unusual text against Hugging Face's tokenizers, where the model has a tokenizer;
 - quantised files against those that llama.cpp's own quantiser makes of the float32 file: the same
   type and the same bytes for every tensor.
 
@@ -32,7 +32,7 @@ from tokenizers import Tokenizer
 import aligned
 from command import run
 
-# The largest difference of logits that a type may make, as a fraction of their spread (standard deviation).
+# The tolerance of logits for each type, as a fraction of their standard deviation.
 LIMITS = {"f32": 1e-4, "f16": 5e-2}
 FEW = ["f32", "f16", "q8_0"]
 ALL = [
@@ -53,7 +53,7 @@ ALL = [
 ]
 PROMPT, NEW, CONTEXT = 24, 48, 256
 
-# Positions that none of the fixtures has, made by changing their configs.
+# Position encodings that no fixture has, made by editing configs.
 VARIANTS = {
     "phi3-longrope": {
         "short": {"original_max_position_embeddings": 4096, "max_position_embeddings": 8192}
@@ -101,15 +101,17 @@ VARIANTS = {
     },
 }
 
-TEXT = """Once upon a time, there was a little girl named Lily. She had 3 apples, 12 pears and 100000 nuts.
+TEXT = """Once upon a time, there was a little girl named Lily. She had 3 apples, \
+12 pears and 100000 nuts.
 
   Two spaces,   three,\tand a tab.\r\n\r\nIt's  "quoted"; (1.5 + 2) * 3 = 10,5 -- don't you'LL see?
-caf\u00e9 na\u00efve \u00dcber \u4f60\u597d \u3053\u3093\u306b\u3061\u306f \u0645\u0631\u062d\u0628\u0627 \U0001f600\U0001f469\u200d\U0001f680 e\u0301 x\u00a0y \ufeff<|x|> </s> <s>
+caf\u00e9 na\u00efve \u00dcber \u4f60\u597d \u3053\u3093\u306b\u3061\u306f \
+\u0645\u0631\u062d\u0628\u0627 \U0001f600\U0001f469\u200d\U0001f680 e\u0301 x\u00a0y \ufeff<|x|> </s> <s>
 """
 
 
 class Model:
-    """A GGUF file in llama.cpp, on the processor, with float32 for keys and values."""
+    """A GGUF file in llama.cpp, on the CPU, with a float32 KV cache."""
 
     def __init__(self, path, context):
         parameters = llama_cpp.llama_model_default_params()
@@ -131,7 +133,7 @@ class Model:
         llama_cpp.llama_model_free(self.model)
 
     def logits(self, ids, start=0):
-        """Logits of `ids` at positions from `start` on, those before being known already."""
+        """Logits of `ids` at positions from `start` on; earlier tokens are in the cache."""
         if start == 0:
             llama_cpp.llama_memory_clear(llama_cpp.llama_get_memory(self.context), True)
         batch = llama_cpp.llama_batch_init(len(ids), 0, 1)
@@ -195,7 +197,7 @@ def ours(slicegpt, model, ids, scratch):
 
 
 def window(config):
-    """How many tokens see each other in every layer."""
+    """The number of tokens that can attend to each other in every layer."""
     used = config["model_type"] in ("mistral", "phi3") or config.get("use_sliding_window")
     return used and config.get("sliding_window") or config["max_position_embeddings"]
 
@@ -208,11 +210,11 @@ def prompt_of(model, config):
 
 
 def check_tokens(model, loaded):
-    """What differs, and how many tokens were compared."""
+    """The first difference, and the number of tokens compared."""
     tokenizer = Tokenizer.from_file(str(model / "tokenizer.json"))
     text = TEXT
     if not any(token == "<0x0A>" or "\u0120" in token for token in tokenizer.get_vocab()):
-        # Without tokens for bytes llama.cpp has nothing for other characters.
+        # Without byte tokens, llama.cpp cannot encode other characters.
         text = "".join(c for c in text if c in tokenizer.get_vocab() or c == " ")
     theirs, mine = loaded.tokenize(text), tokenizer.encode(text).ids
     if theirs == mine:
@@ -223,7 +225,7 @@ def check_tokens(model, loaded):
 
 
 def requantised(source, out):
-    """What llama.cpp's own quantiser makes of the float32 file `source`, as the type that `out` has."""
+    """The float32 file `source`, quantised by llama.cpp to the type of `out`."""
     parameters = llama_cpp.llama_model_quantize_default_params()
     parameters.ftype, parameters.nthread = GGUFReader(out).fields["general.file_type"].contents(), 2
     again = out.with_name("again.gguf")
@@ -235,7 +237,7 @@ def requantised(source, out):
 
 
 def differing(a, b):
-    """The tensors of two files that have another type or other bytes."""
+    """The tensors whose type or bytes differ between two files."""
     a, b = ({tensor.name: tensor for tensor in GGUFReader(path).tensors} for path in (a, b))
     same = lambda name: a[name].tensor_type == b[name].tensor_type and np.array_equal(
         a[name].data, b[name].data
@@ -266,15 +268,13 @@ def check(slicegpt, model, name, kinds, scratch):
             same = sum(own[i] == ids[i + 1] for i in range(len(prompt) - 1, len(ids) - 1))
             if same != count:
                 failures.append("greedy text")
-            print(
-                f"{name} (as {export['architecture']})\n    greedy: {same} of {count} tokens the same"
-            )
+            print(f"{name} (as {export['architecture']})")
+            print(f"    greedy: {same} of {count} tokens the same")
             if (model / "tokenizer.json").is_file():
                 wrong, tokens = check_tokens(model, loaded)
                 failures += [wrong] if wrong else []
-                print(
-                    f"    {loaded.text(ids)!r}\n    tokens of a strange text: {'not ' if wrong else ''}the same {tokens}"
-                )
+                print(f"    {loaded.text(ids)!r}")
+                print(f"    tokens of an unusual text: {'not ' if wrong else ''}the same {tokens}")
         theirs = loaded.logits(ids)
         loaded.close()
         difference = float(np.abs(theirs - reference).max())
@@ -283,23 +283,20 @@ def check(slicegpt, model, name, kinds, scratch):
         if not difference <= LIMITS.get(kind, np.inf) * spread:
             failures.append(f"logits as {kind}")
         if kind != "f32":
-            # Float16 too: the same rounding.
+            # For float16 too: the rounding must be the same.
             other = differing(out, requantised(scratch / "f32.gguf", out))
             failures += [f"{len(other)} tensors as {kind}: {sorted(other)[:3]}"] if other else []
             out.unlink()
-    print(
-        f"    largest difference of logits (same first choice); their spread is {spread:.1f}:\n      {', '.join(differences)}"
-    )
-    print(
-        f"    llama.cpp's own quantiser makes the same of the float32 file: {', '.join(sorted(types))}"
-    )
+    print(f"    largest difference of logits (same first choice); their spread is {spread:.1f}:")
+    print(f"      {', '.join(differences)}")
+    print(f"    llama.cpp quantises the float32 file to the same bytes: {', '.join(sorted(types))}")
     for failure in failures:
         print(f"    DIFFERS: {failure}")
     return failures
 
 
 def cut(slicegpt, model, scratch):
-    """The model with a quarter of its parameters less, or if it is a random one, a narrower stream and MLP."""
+    """The model without a quarter of its parameters; a random model with given sizes instead."""
     config = json.loads((model / "config.json").read_text())
     hidden, heads = config["hidden_size"], config["num_attention_heads"]
     options = ["--keep-params", "0.75"]

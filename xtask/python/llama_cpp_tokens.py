@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Shows that llama.cpp cuts text into the tokens that tokenizer.json does, for every kind of tokenizer that
-`slicegpt export gguf` knows.
+"""Shows that llama.cpp tokenizes as tokenizer.json does, for every kind of tokenizer that
+`slicegpt export gguf` supports.
 
     llama_cpp_tokens.py SLICEGPT TEXT
 
-Tokenizers of each kind are trained on TEXT with Hugging Face's tokenizers, and exported with a random model.
-The exit code is 1 if any token of TEXT, or of a stranger text, differs.
+Tokenizers of each kind are trained on TEXT with Hugging Face's tokenizers and exported with a random
+model. The exit code is 1 if any token of TEXT, or of an unusual text, differs.
 """
 
 import json
@@ -33,12 +33,15 @@ from llama_cpp_run import CONTEXT, TEXT, Model, run
 C = "(?i:'s|'t|'re|'ve|'m|'ll|'d)"
 UPPER, LOWER = r"[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]", r"[\p{Ll}\p{Lm}\p{Lo}\p{M}]"
 END = r"| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+"
-GPT4O = rf"[^\r\n\p{{L}}\p{{N}}]?{UPPER}*{LOWER}+<c>|[^\r\n\p{{L}}\p{{N}}]?{UPPER}+{LOWER}*<c>|\p{{N}}<n>{END}"
+GPT4O = (
+    rf"[^\r\n\p{{L}}\p{{N}}]?{UPPER}*{LOWER}+<c>|"
+    rf"[^\r\n\p{{L}}\p{{N}}]?{UPPER}+{LOWER}*<c>|\p{{N}}<n>{END}"
+)
 WORDS = (
     C + r"|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}DIGITS| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
 
-# Expressions that text is split by, one after another; None is GPT-2's, which needs none.
+# The expressions that split a text, in order; None is the built-in expression of GPT-2.
 SPLITS = {
     "gpt-2": [None],
     "smollm": ["digits", None],
@@ -57,7 +60,8 @@ SPLITS = {
     "deepseek-v3": [
         r"\p{N}{1,3}",
         "[\u4e00-\u9fa5\u3040-\u309f\u30a0-\u30ff]+",
-        "[!\"#$%&'()*+,\\-./:;<=>?@\\[\\\\\\]^_`{|}~][A-Za-z]+|[^\r\n\\p{L}\\p{P}\\p{S}]?[\\p{L}\\p{M}]+|"
+        "[!\"#$%&'()*+,\\-./:;<=>?@\\[\\\\\\]^_`{|}~][A-Za-z]+|"
+        "[^\r\n\\p{L}\\p{P}\\p{S}]?[\\p{L}\\p{M}]+|"
         " ?[\\p{P}\\p{S}]+[\r\n]*|\\s*[\r\n]+|\\s+(?!\\S)|\\s+",
     ],
 }
@@ -98,7 +102,7 @@ def train(tokenizer, options, lines, vocabulary):
         lines, trainers.BpeTrainer(vocab_size=vocabulary, show_progress=False, **options)
     )
     if tokenizer.model.unk_token:
-        # Bytes were given as special tokens to be in the vocabulary, and are none.
+        # Bytes were passed as special tokens to get into the vocabulary; they are ordinary tokens.
         settings = json.loads(tokenizer.to_str())
         settings["added_tokens"] = [
             token for token in settings["added_tokens"] if not token["content"].startswith("<0x")
@@ -139,8 +143,8 @@ def main():
             count = 0
             pieces = [TEXT, "two  words<|mine|> and  two words", " ", "\n\n", *text.split("\n\n")]
             if name.endswith("first"):
-                # llama.cpp puts a space before a text that begins with one, or follows a special token; the
-                # export says so.
+                # llama.cpp adds a space before a text that begins with one or follows a special
+                # token; the export warns of it.
                 pieces = [
                     piece.replace("</s> <s>", "")
                     for piece in pieces

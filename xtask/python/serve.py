@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Shows that clients others wrote get along with `slicegpt serve`: the OpenAI Python client, and
+"""Shows that `slicegpt serve` works with existing clients: the OpenAI Python client and
 lm-evaluation-harness's `local-completions`.
 
     serve.py SLICEGPT MODEL TEXT
 
-MODEL is a checkpoint directory with a tokenizer, TEXT a file of stories. What clients are told is compared
+MODEL is a checkpoint directory with a tokenizer, TEXT a file of stories. The responses are compared
 with `slicegpt generate` and `slicegpt logits`. The exit code is 1 at the first difference.
 """
 
@@ -33,7 +33,7 @@ TOLERANCE = 1e-3
 
 
 class Server:
-    """`slicegpt serve` as a process, ended as a person would end it."""
+    """A process of `slicegpt serve`, which ends as after Ctrl-C."""
 
     def __init__(self, slicegpt, model, *options):
         command = [slicegpt, "serve", model, "--port", "0", *options]
@@ -45,7 +45,7 @@ class Server:
         return openai.OpenAI(base_url=self.url, api_key="none", **more)
 
     def peak(self):
-        """The largest resident set so far in bytes, where the system says (Linux)."""
+        """The peak resident set size in bytes; only Linux reports it."""
         status = Path(f"/proc/{self.process.pid}/status")
         if not status.exists():
             return None
@@ -172,7 +172,7 @@ async def check_concurrent(server):
 
 
 def documents(text):
-    """Beginnings of stories, with how they go on and how others do."""
+    """Beginnings of stories, each with its own continuation and those of other stories."""
     stories = [re.findall(r"[^.!?]+[.!?]\"?\s*", line) for line in text.splitlines()]
     stories = [story for story in stories if len(story) >= 3][:60]
     assert len(stories) >= 20, f"{len(stories)} stories"
@@ -185,8 +185,8 @@ def documents(text):
 
 
 def likelihoods(slicegpt, model, lm, pairs):
-    """What `slicegpt logits` says of continuations: the sum of log probabilities, and whether each token was
-    the most likely one."""
+    """For each continuation, from `slicegpt logits`: the sum of its logprobs, and whether every token
+    was the most likely one."""
     for context, continuation in pairs:
         whole = lm.tok_encode(context + continuation)
         start = len(lm.tok_encode(context))
@@ -270,7 +270,7 @@ def check_harness(server, slicegpt, model, text, scratch):
             texts = [sample["resps"] for sample in evaluated["samples"]["stories_text"]]
             results[tokenised, concurrent] = (scores["acc,none"], scores["acc_norm,none"], texts)
     first = results[True, 1]
-    # Text may be decoded otherwise than it was encoded, tokens may not.
+    # Encoding and decoding a text may change it; token ids stay the same.
     assert all(result == first for result in results.values()), results
     right = 0
     for doc in docs:
@@ -280,8 +280,8 @@ def check_harness(server, slicegpt, model, text, scratch):
     assert abs(first[0] - right / len(docs)) < 1e-9, (first[0], right / len(docs))
     print(
         f"lm-evaluation-harness: {len(docs)} documents of three choices, accuracy {first[0]:.3f} "
-        f"(normalised {first[1]:.3f}), as of `slicegpt logits`; the same with tokens and with text, one "
-        f"request at a time and 16",
+        f"(normalised {first[1]:.3f}), as of `slicegpt logits`; the same with tokens and with text, "
+        f"one request at a time and 16",
         flush=True,
     )
 
