@@ -6,9 +6,9 @@ transformers with the code beside their weights (`trust_remote_code=True`).
 
 Each MODEL is a dense checkpoint directory. It is cut in every way that leaves its family. Then the
 logits of transformers, with its default and with eager attention, must be those of `slicegpt
-logits`; `generate` must take the most likely token at every step, with and without a cache, and on a
-padded batch; and what `save_pretrained` writes must load again, in transformers and in slicegpt, and
-compute the same. The exit code is 1 if anything differs.
+logits`; `generate` must take the most likely token at every step, with and without a cache, and on
+a padded batch; and what `save_pretrained` writes must load again, in transformers and in slicegpt,
+and compute the same. The exit code is 1 if anything differs.
 """
 
 import json

@@ -5,10 +5,10 @@ llama.cpp's Python package `gguf`.
     gguf_read.py SLICEGPT MODEL...
 
 Each MODEL is a dense checkpoint directory. It is exported in several types, as it is and with its
-stream cut by the shared method; so is a random model whose rows fill whole blocks. Tensor names come
-from the tables of the package, rows are put back into the order of Hugging Face, and values are
-compared after the package has dequantised them. Types that the package can quantise must agree byte
-by byte. The exit code is 1 if anything differs.
+stream cut by the shared method; so is a random model whose rows fill whole blocks. Tensor names
+come from the tables of the package, rows are put back into the order of Hugging Face, and values
+are compared after the package has dequantised them. Types that the package can quantise must agree
+byte by byte. The exit code is 1 if anything differs.
 """
 
 import json

@@ -5,8 +5,8 @@
 
 Each MODEL is a dense checkpoint directory. It is sliced per layer and loaded in Hugging Face
 transformers. `torch.save` writes its state as the reference implementation does: `NAME_SPARSITY.pt`
-with views of the matrices before the cut, in float16 or unchanged, and `NAME_SPARSITY.json` with the
-widths. The imported model must compute what transformers computes with the norm epsilon of the
+with views of the matrices before the cut, in float16 or unchanged, and `NAME_SPARSITY.json` with
+the widths. The imported model must compute what transformers computes with the norm epsilon of the
 reference, 1e-5. The exit code is 1 if it does not.
 """
 

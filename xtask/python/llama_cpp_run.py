@@ -106,7 +106,8 @@ TEXT = """Once upon a time, there was a little girl named Lily. She had 3 apples
 
   Two spaces,   three,\tand a tab.\r\n\r\nIt's  "quoted"; (1.5 + 2) * 3 = 10,5 -- don't you'LL see?
 caf\u00e9 na\u00efve \u00dcber \u4f60\u597d \u3053\u3093\u306b\u3061\u306f \
-\u0645\u0631\u062d\u0628\u0627 \U0001f600\U0001f469\u200d\U0001f680 e\u0301 x\u00a0y \ufeff<|x|> </s> <s>
+\u0645\u0631\u062d\u0628\u0627 \U0001f600\U0001f469\u200d\U0001f680 e\u0301 \
+x\u00a0y \ufeff<|x|> </s> <s>
 """
 
 

@@ -4,8 +4,8 @@
 
     llama_cpp_tokens.py SLICEGPT TEXT
 
-Tokenizers of each kind are trained on TEXT with Hugging Face's tokenizers and exported with a random
-model. The exit code is 1 if any token of TEXT, or of an unusual text, differs.
+Tokenizers of each kind are trained on TEXT with Hugging Face's tokenizers and exported with a
+random model. The exit code is 1 if any token of TEXT, or of an unusual text, differs.
 """
 
 import json

@@ -185,8 +185,8 @@ def documents(text):
 
 
 def likelihoods(slicegpt, model, lm, pairs):
-    """For each continuation, from `slicegpt logits`: the sum of its logprobs, and whether every token
-    was the most likely one."""
+    """For each continuation, from `slicegpt logits`: the sum of its logprobs, and whether every
+    token was the most likely one."""
     for context, continuation in pairs:
         whole = lm.tok_encode(context + continuation)
         start = len(lm.tok_encode(context))
@@ -280,8 +280,8 @@ def check_harness(server, slicegpt, model, text, scratch):
     assert abs(first[0] - right / len(docs)) < 1e-9, (first[0], right / len(docs))
     print(
         f"lm-evaluation-harness: {len(docs)} documents of three choices, accuracy {first[0]:.3f} "
-        f"(normalised {first[1]:.3f}), as of `slicegpt logits`; the same with tokens and with text, "
-        f"one request at a time and 16",
+        f"(normalised {first[1]:.3f}), as of `slicegpt logits`; the same with tokens and with "
+        f"text, one request at a time and 16",
         flush=True,
     )
 
