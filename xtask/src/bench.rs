@@ -1,5 +1,4 @@
-//! `cargo xtask bench`: whole runs of the binary and the kernels on every device, measured from
-//! outside.
+//! `cargo xtask bench`: benchmarks of whole runs of the binary, and of the kernels on every device.
 
 mod backends;
 mod compress;

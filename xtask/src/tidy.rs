@@ -1,7 +1,7 @@
-//! `cargo xtask tidy`: the invariants of ARCHITECTURE.md, executed.
+//! `cargo xtask tidy`: checks the rules of the source.
 //!
-//! The rules are tables in `rules`; the other modules are plain functions from text to
-//! violations, one module for each kind of thing that is looked at.
+//! The rules are tables in `rules`. Every other module is a kind of check, from text to violations;
+//! ARCHITECTURE.md refers to them by the names of the modules.
 
 mod book;
 mod code;

@@ -82,8 +82,8 @@ impl Workspace {
         name.into()
     }
 
-    /// Builds one binary of the workspace, with the cargo features that xtask itself was built with,
-    /// and returns its path. Progress goes to stderr.
+    /// Builds one binary of the workspace, with the cargo features that xtask was built with, and
+    /// returns its path. Progress goes to stderr.
     ///
     /// It builds in the whole workspace: if a package were named, cargo would choose the features
     /// of dependencies for that package alone, and compile Burn again for each package.
@@ -244,9 +244,9 @@ mod tests {
     #[test]
     fn the_binary_is_found_among_cargos_messages() {
         let messages = concat!(
-            r#"{"reason":"compiler-artifact","target":{"name":"build-script-build"},"executable":null}"#,
+            r#"{"reason":"compiler-artifact","target":{"name":"build-script"},"executable":null}"#,
             "\nnot json\n",
-            r#"{"reason":"compiler-artifact","target":{"name":"slicegpt"},"executable":"/t/slicegpt"}"#,
+            r#"{"reason":"artifact","target":{"name":"slicegpt"},"executable":"/t/slicegpt"}"#,
             "\n",
         );
         assert_eq!(executable(messages, "slicegpt"), Some(PathBuf::from("/t/slicegpt")));

@@ -1,4 +1,4 @@
-//! A study for programs: everything, with how it was made.
+//! A study as JSON: all results, and how they were made.
 
 use anyhow::Result;
 use serde_json::{Value, json};

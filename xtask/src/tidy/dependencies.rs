@@ -1,4 +1,4 @@
-//! Who may depend on whom, and who may choose a backend.
+//! Which crates may depend on which, and which may choose a backend.
 
 use super::rules::{BACKEND_CRATES, BACKENDS, CRATES};
 use super::violation::Violation;
@@ -17,7 +17,7 @@ pub fn check(package: &Package, siblings: &[&str], manifest: &str) -> Vec<Violat
     let may_choose_backend = BACKEND_CRATES.contains(&name);
 
     for dependency in &package.dependencies {
-        // Tests may use what they like.
+        // Tests may use any crate.
         if dependency.kind == DependencyKind::Dev {
             continue;
         }

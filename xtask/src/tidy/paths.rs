@@ -2,10 +2,11 @@
 
 use std::ops::Range;
 
-/// The offsets at which `path` is written out or imported; `path` may end in `*` for the glob import.
+/// The offsets at which `path` is written out or imported. `path` may end in `*` for the glob
+/// import.
 ///
-/// `code` is bare code: no comments, no literals. An import of anything inside `path` counts, as
-/// does one hidden in braces: `use std::{fs, io}` names `std::fs`.
+/// `code` is bare code: no comments, no literals. An import of anything inside `path` counts, also
+/// in braces: `use std::{fs, io}` names `std::fs`.
 pub fn mentions(code: &str, path: &str) -> Vec<usize> {
     let written = code.match_indices(path).map(|(at, _)| at).filter(|&at| {
         let before = code[..at].chars().next_back();
