@@ -17,20 +17,16 @@ fn text(path: &Path) -> &str {
 /// A short measurement of `models`, on the device under test unless `options` name one.
 fn bench(models: &[&Path], options: &[&str]) -> Cli {
     let command = Cli::new("bench --repeat 2").args(models).args(options);
-    if options.contains(&"--device") {
-        command
-    } else {
-        command.args(["--device", &device_name()])
-    }
+    if options.contains(&"--device") { command } else { command.args(["--device", &device_name()]) }
 }
 
 #[test]
 fn every_case_is_measured_on_every_model() {
     let (dense, other) = (model("llama2"), model("opt"));
     // Not every device computes in half precision.
-    let (option, dtype) = if device_name() == "cpu" { ("f16", "float16") } else { ("f32", "float32") };
-    let options =
-        ["--prefill", "8,24", "--decode", "4", "--batch", "1,3", "--weights", option];
+    let (option, dtype) =
+        if device_name() == "cpu" { ("f16", "float16") } else { ("f32", "float32") };
+    let options = ["--prefill", "8,24", "--decode", "4", "--batch", "1,3", "--weights", option];
     let json = bench(&[&dense, &other], &options).json();
     let rows = json["benchmarks"].as_array().unwrap();
     let mut found: Vec<String> = Vec::new();

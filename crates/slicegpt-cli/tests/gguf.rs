@@ -23,9 +23,7 @@ fn dense_and_cut_models_are_written_as_they_are() {
     for (family, cut_as) in [("llama2", "llama"), ("qwen2", "llama"), ("qwen3", "qwen3")] {
         let workshop = Workshop::new(&format!("families/{family}"));
         workshop.succeed(CUT);
-        for (model, directory) in
-            [("MODEL", workshop.model("")), ("cut", workshop.path("cut"))]
-        {
+        for (model, directory) in [("MODEL", workshop.model("")), ("cut", workshop.path("cut"))] {
             let json = workshop.json(&format!("export gguf {model} --out out.gguf --force"));
             let file = read(&workshop, "out.gguf");
             if model == "cut" {

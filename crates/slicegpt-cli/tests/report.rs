@@ -1,9 +1,7 @@
 //! `slicegpt report`: a page of what is really there, and what is refused.
 
-
 use serde_json::Value;
 use slicegpt_testkit::{TRAINED, Workshop};
-
 
 const TEXT: &str = "--eval-text FIXTURES/text/valid.txt --eval-max-samples 2";
 const SOME: &str = "--samples 4 --seqlen 64";
@@ -169,7 +167,11 @@ fn what_has_no_record_says_so() {
     workshop.json(&format!("compress MODEL --keep-params 0.8 --out old {tokens}"));
     std::fs::remove_file(workshop.path("old/slicegpt-report.json")).unwrap();
     workshop.succeed("report old --out report.html");
-    assert!(read_page(&workshop).contains("There is no slicegpt-report.json"), "{}", read_page(&workshop));
+    assert!(
+        read_page(&workshop).contains("There is no slicegpt-report.json"),
+        "{}",
+        read_page(&workshop)
+    );
     workshop.succeed("import FIXTURES/imports/opt --base FIXTURES/families/opt --out brought");
     workshop.succeed("report brought --out report.html --force");
     let page = read_page(&workshop);
@@ -191,7 +193,11 @@ fn what_is_no_output_is_refused() {
     refuses(&workshop, "report out --out empty", &["empty"]);
     refuses(&workshop, &format!("report out --base out {page}"), &["--base out"]);
     let other = "FIXTURES/families/qwen3";
-    refuses(&workshop, &format!("report out --base {other} {page}"), &["out", "--base", "parameters"]);
+    refuses(
+        &workshop,
+        &format!("report out --base {other} {page}"),
+        &["out", "--base", "parameters"],
+    );
     workshop.write("a.json", "[]");
     refuses(&workshop, &format!("report out --results a.json {page}"), &["a.json", "none of what"]);
     workshop.write("a.json", "{");
@@ -199,7 +205,11 @@ fn what_is_no_output_is_refused() {
     refuses(&workshop, &format!("report out --results b.json {page}"), &["b.json"]);
     let score = workshop.json("eval ppl MODEL --tokens MODEL/expected.safetensors");
     workshop.write("a.json", score.to_string());
-    refuses(&workshop, &format!("report out --results a.json {page}"), &["a.json", "llama2", "--base"]);
+    refuses(
+        &workshop,
+        &format!("report out --results a.json {page}"),
+        &["a.json", "llama2", "--base"],
+    );
     workshop.write("out/slicegpt-report.json", "{\"format\": 9}");
     refuses(&workshop, &format!("report out {page}"), &["slicegpt-report.json", "update slicegpt"]);
 }

@@ -1,4 +1,4 @@
-//! Fixtures, and tensors out of safetensors files.
+//! The folder of the fixtures, and the tensors of safetensors files.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use safetensors::{Dtype, SafeTensors};
 
 /// `fixtures/` of the repository.
 pub fn fixtures() -> PathBuf {
-    // From cargo, at run time: checkouts may share a target directory.
+    // Read at run time, because checkouts may share a target directory.
     let manifest = std::env::var_os("CARGO_MANIFEST_DIR");
     let manifest = manifest.unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
     Path::new(&manifest).join("../../fixtures")

@@ -49,7 +49,8 @@ impl Reply {
     /// If the response is not such a stream.
     pub fn events(&self) -> Vec<Value> {
         assert_eq!(self.status, 200, "{}", self.body);
-        assert!(self.header("content-type").expect("a content type").starts_with("text/event-stream"));
+        let content_type = self.header("content-type").expect("a content type");
+        assert!(content_type.starts_with("text/event-stream"), "{content_type}");
         let mut events: Vec<&str> = self.body.split("\n\n").collect();
         assert_eq!(events.pop(), Some(""), "{}", self.body);
         let mut events: Vec<&str> =
@@ -59,7 +60,8 @@ impl Reply {
     }
 }
 
-/// Opens a connection and writes a request to it. `headers` is text with a `\r\n` after each header.
+/// Opens a connection and writes a request to it. `headers` is text with a `\r\n` after each
+/// header.
 ///
 /// # Panics
 ///

@@ -1,5 +1,5 @@
-//! What the tests of SliceGPT share: fixtures, toy decoders, error metrics, a runner of the binary, a
-//! local server that answers like the Hugging Face Hub, and the examples in the documents.
+//! What the tests of SliceGPT share: fixtures, toy decoders, error metrics, a runner of the binary,
+//! a local server that answers like the Hugging Face Hub, and the examples in the documents.
 //!
 //! The libraries and the binary use it in their tests only. The benches use its toy decoders. It
 //! knows how to start `slicegpt`, not what its options mean.

@@ -1,4 +1,4 @@
-//! Which tensors the weight files of a checkpoint hold, from their headers.
+//! The tensors in the weight files of a checkpoint, from the headers of the files.
 
 use std::path::Path;
 

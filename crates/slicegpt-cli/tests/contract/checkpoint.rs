@@ -6,7 +6,6 @@ use safetensors::Dtype;
 use serde_json::{Value, json};
 use slicegpt_testkit::{Workshop, stored_bytes, stored_elements, stored_tensors};
 
-
 /// Compresses the model of `workshop` to `out`.
 fn compress(workshop: &Workshop, options: &str) -> Value {
     let tokens = "--calibration MODEL/expected.safetensors --samples 2";

@@ -6,7 +6,6 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 use slicegpt_testkit::{TRAINED, Workshop, fixtures, read_json};
 
-
 /// What is written where a cut leaves the family.
 const WRITTEN: [&str; 6] = [
     "README.md",

@@ -3,7 +3,6 @@
 use serde_json::Value;
 use slicegpt_testkit::{TRAINED, Workshop};
 
-
 const COMPRESS: &str =
     "compress MODEL --out out --samples 2 --calibration MODEL/expected.safetensors --sparsity 0.25";
 const EVALUATE: &str = "eval ppl MODEL --tokens MODEL/expected.safetensors";

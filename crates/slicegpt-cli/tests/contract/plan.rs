@@ -3,7 +3,6 @@
 use serde_json::json;
 use slicegpt_testkit::Workshop;
 
-
 /// A workshop whose folder `bare` holds the config of `case` and nothing else.
 fn bare(case: &str) -> Workshop {
     let workshop = Workshop::new(case);

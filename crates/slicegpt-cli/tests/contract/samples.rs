@@ -4,7 +4,6 @@
 use serde_json::{Value, json};
 use slicegpt_testkit::{TRAINED, Workshop};
 
-
 /// A story of `sentences` sentences.
 fn story(sentences: usize) -> String {
     let names = ["Tom", "Lily", "Ben", "Mia", "Sam"];

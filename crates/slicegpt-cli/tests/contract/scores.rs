@@ -4,7 +4,6 @@ use safetensors::{Dtype, SafeTensors};
 use serde_json::Value;
 use slicegpt_testkit::{TRAINED, Tensors, Workshop, header, is_close};
 
-
 fn score(workshop: &Workshop, options: &str) -> Value {
     workshop.json(&format!("eval ppl MODEL --tokens MODEL/expected.safetensors{options}"))
 }

@@ -3,8 +3,8 @@
 use safetensors::Dtype;
 use safetensors::tensor::TensorView;
 use serde_json::{Value, json};
-use slicegpt_testkit::{Cli, Tensors};
 use slicegpt_testkit::server::{MODEL, Server, directory};
+use slicegpt_testkit::{Cli, Tensors};
 
 const TEXT: &str = "Once upon a time, there was a café. Lily said: \"I like 猫!\"";
 

@@ -3,7 +3,6 @@
 use serde_json::Value;
 use slicegpt_testkit::{Tensors, Workshop, fixtures, largest_difference, read_json};
 
-
 /// Every folder of `fixtures/families` that holds weights.
 pub fn families() -> Vec<String> {
     let entries = std::fs::read_dir(fixtures().join("families")).unwrap();

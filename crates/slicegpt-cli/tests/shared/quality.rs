@@ -3,7 +3,6 @@
 use serde_json::Value;
 use slicegpt_testkit::{TRAINED, Workshop};
 
-
 const MODELS: [&str; 4] = [TRAINED, "models/ts-opt", "models/ts-phi", "models/ts-phi3"];
 const EVAL: &str = "--text FIXTURES/text/valid.txt --seqlen 256 --max-samples 24";
 

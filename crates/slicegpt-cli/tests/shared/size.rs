@@ -2,7 +2,6 @@
 
 use slicegpt_testkit::{TRAINED, Workshop};
 
-
 const SAMPLES: &str = "--samples 8 --seqlen 64";
 
 #[test]

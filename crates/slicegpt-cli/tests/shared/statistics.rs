@@ -2,7 +2,6 @@
 
 use slicegpt_testkit::{TRAINED, Workshop};
 
-
 const TEXT: &str = "--samples 12 --seqlen 64";
 
 fn weights(workshop: &Workshop, out: &str) -> Vec<u8> {

@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 use slicegpt_testkit::{Tensors, Workshop, read_json, stored_tensors};
 
-
 const CUT: &str =
     "compress MODEL --out out --calibration MODEL/expected.safetensors:input_ids --hidden-size 24";
 

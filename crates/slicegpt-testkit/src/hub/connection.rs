@@ -1,4 +1,4 @@
-//! As much of HTTP as a Hub needs: one request on each connection.
+//! A minimal HTTP server: one request on each connection.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
@@ -7,32 +7,32 @@ use std::time::Duration;
 
 use super::{State, lock};
 
-/// What was asked.
+/// A request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Request {
-    /// Of which of the two servers.
+    /// The address of the server that received it.
     pub host: String,
     /// `HEAD` or `GET`.
     pub method: String,
-    /// With the query.
+    /// The path with its query.
     pub path: String,
-    /// The token, with `Bearer `.
+    /// The `Authorization` header: the token after `Bearer `.
     pub authorization: Option<String>,
-    /// The first byte that is asked for.
+    /// The start of the requested range of bytes.
     pub from: Option<usize>,
 }
 
-/// What is answered.
+/// A response.
 #[derive(Default)]
 pub struct Reply {
     pub status: u16,
     pub headers: Vec<(&'static str, String)>,
     pub body: Vec<u8>,
-    /// Bytes of the body that are sent, and whether the connection stays then.
+    /// A fault: how many bytes of the body are sent, and whether the connection stays open then.
     pub only: Option<(usize, bool)>,
 }
 
-/// Answers what comes, forever.
+/// Answers requests until the process ends.
 pub fn serve(
     listener: &TcpListener,
     state: &Arc<Mutex<State>>,
@@ -47,7 +47,7 @@ pub fn serve(
                 state.requests.push(request.clone());
                 answer(&request, &mut state)
             };
-            // Whoever asked may be gone.
+            // The client may be gone.
             let _ = write(stream, &request, &reply);
         });
     }
