@@ -1,5 +1,4 @@
-//! `slicegpt bench`: what it measures, how it shows it, and what it refuses. Nothing is said here about how
-//! fast anything is.
+//! `slicegpt bench`: the cases it measures, its output, and its errors. No speed is tested here.
 
 use std::path::{Path, PathBuf};
 
@@ -61,7 +60,7 @@ fn every_case_is_measured_on_every_model() {
 }
 
 #[test]
-fn csv_has_a_line_for_each_and_the_table_names_models_shortly() {
+fn csv_has_a_line_per_case_and_the_table_has_short_names() {
     let dense = model("llama2");
     let options = ["--prefill", "8", "--decode", "0", "--batch", "1,2"];
     let csv = bench(&[&dense], &options).words("--format csv").succeed().stdout;
@@ -102,9 +101,9 @@ fn several_devices_are_measured_in_one_run() {
     );
 }
 
-/// Without an option, lengths that the context has no room for are left out.
+/// Default lengths that do not fit the context are left out.
 #[test]
-fn lengths_are_those_the_context_allows() {
+fn default_lengths_fit_the_context() {
     let options = ["--decode", "0", "--batch", "1", "--format", "csv"];
     let run = bench(&[&model("llama2")], &options).succeed();
     assert!(run.stdout.contains(",prefill,0,64,1,"), "{}", run.stdout);
@@ -124,7 +123,7 @@ fn bad_input_is_one_line() {
         (&["bench", dense, "--prefill", "0", "--decode", "0"], "nothing is left"),
         (&["bench", dense, "--device", "cpu:7"], "cpu:7"),
         (&["bench", dense, "--device", "cpu,cpu"], "--device: cpu is named twice"),
-        // What only the process of the model finds out.
+        // Found by the worker process, which loads the model.
         (&["bench", text(broken.path())], "no weights found"),
     ] {
         let run = Cli::new("").args(args).run();

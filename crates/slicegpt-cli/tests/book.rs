@@ -1,10 +1,10 @@
-//! The examples of the documents that can be run here do what their pages say.
+//! Runs the examples of the documents and compares their output with the pages.
 
 use std::path::Path;
 
 use slicegpt_testkit::{Cli, Example, commands, examples, fixtures, is_printed, pages};
 
-/// What pages take from `fixtures/`.
+/// The folders of `fixtures/` that pages use.
 const FOLDERS: &[&str] = &["families", "models", "shapes", "tasks", "text"];
 
 #[test]
@@ -16,7 +16,7 @@ fn examples_print_what_their_pages_say() {
         if examples.iter().all(|example| example.run.is_none()) {
             continue;
         }
-        // One folder for a page: an example may use what those before it wrote.
+        // One folder for each page, because an example may use the output of earlier ones.
         let scratch = tempfile::tempdir().unwrap();
         for folder in FOLDERS {
             copy(&fixtures().join(folder), &scratch.path().join("fixtures").join(folder));
@@ -61,7 +61,7 @@ fn the_table_of_reductions_is_what_plan_says() {
     assert!(rows >= 9, "{rows} shapes");
 }
 
-/// Runs the commands of an example one after the other.
+/// Runs the commands of an example in order.
 fn run(example: &Example, folder: &Path) -> Result<(), String> {
     let code = example.run.expect("only what runs");
     let lines = commands(&example.code, "slicegpt");

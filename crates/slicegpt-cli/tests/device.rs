@@ -17,7 +17,7 @@ fn trained() -> Vec<PathBuf> {
     TRAINED.iter().map(|name| fixtures().join("models").join(name)).collect()
 }
 
-/// Compresses `model` with a little of the bundled text, and scores it on a little of another.
+/// Compresses `model` with a little of the bundled text, and scores it on a little of another text.
 fn compress(model: &Path, options: &[&str]) -> (TempDir, Value) {
     let scratch = tempfile::tempdir().unwrap();
     let out = scratch.path().join("out");

@@ -1,5 +1,5 @@
-//! A server on the device that `SLICEGPT_DEVICE` names: what it answers is what `generate` writes there, for
-//! texts that are run together. Limits and protocol are tested on the processor (`serve/`).
+//! A server on the device that `SLICEGPT_DEVICE` names: texts of one batch are those of `generate`
+//! on that device. `serve/` tests limits and the protocol on the CPU.
 
 #![cfg(unix)]
 
@@ -8,7 +8,7 @@ use slicegpt_testkit::Cli;
 use slicegpt_testkit::server::{MODEL, PROMPT, Server, directory};
 
 #[test]
-fn texts_that_are_run_together_are_those_of_generate() {
+fn batched_texts_are_those_of_generate() {
     let prompts = [PROMPT, "One day, Tim and Lily went to the"];
     let server = Server::start(&[]);
     let asked = json!({

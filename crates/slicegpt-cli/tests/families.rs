@@ -1,6 +1,6 @@
-//! Every family against logits of Hugging Face transformers, and the identities that define the
-//! method. The checkpoints under `fixtures/families` are random and tiny; `make.py` beside them
-//! made them.
+//! Compares every family with logits of Hugging Face transformers, and tests the identities that
+//! define the method. The checkpoints under `fixtures/families` are random and tiny; `make.py`
+//! there made them.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use serde_json::Value;
 use slicegpt_testkit::{Cli, Tensors, fixtures, largest_difference};
 use tempfile::TempDir;
 
-/// Every folder under `fixtures/families` that holds weights.
+/// Every folder under `fixtures/families` with weights.
 fn cases() -> Vec<PathBuf> {
     let mut cases: Vec<PathBuf> = std::fs::read_dir(fixtures().join("families"))
         .unwrap()
@@ -21,7 +21,7 @@ fn cases() -> Vec<PathBuf> {
     cases
 }
 
-/// The logits of `model` for tensor `tokens` of its expected file, or of `other`'s.
+/// The logits of `model` for tensor `tokens` in the expected file of `case`.
 fn logits(model: &Path, case: &Path, tokens: &str) -> Vec<f64> {
     let scratch = tempfile::tempdir().unwrap();
     let out = scratch.path().join("logits.safetensors");
@@ -94,7 +94,7 @@ fn full_width_cuts_nothing() {
 
 /// A centred stream spans one direction less than it is wide; an RMSNorm stream does not.
 #[test]
-fn the_last_direction_is_free_where_the_norm_centres() {
+fn the_last_direction_is_free_with_layer_norm() {
     for case in cases() {
         let config: Value =
             serde_json::from_slice(&std::fs::read(case.join("config.json")).unwrap()).unwrap();
@@ -136,7 +136,7 @@ fn the_plan_is_what_is_written() {
     }
 }
 
-/// All files of a checkpoint, but for those that say how long it took.
+/// All files of a checkpoint, except those that contain measurements.
 fn contents(directory: &Path) -> BTreeMap<String, Vec<u8>> {
     let measured = ["README.md", "slicegpt-report.json"];
     std::fs::read_dir(directory)

@@ -1,10 +1,10 @@
-//! The trained models of `fixtures/models`: what `slicegpt` gave on them when the fixtures were
-//! made, and what must be true of a trained model whatever the numbers.
+//! The trained models of `fixtures/models`: compares with the results recorded when the fixtures
+//! were made, and checks what must be true of any trained model.
 
 use serde_json::Value;
 use slicegpt_testkit::{Cli, fixtures, is_close, read_json};
 
-/// Another machine adds in another order: a changed method shows in the third digit or before.
+/// Other machines sum in another order. A change of the method shows in the third digit or earlier.
 const TOLERANCE: f64 = 1e-3;
 
 fn check(model: &str) {
@@ -29,7 +29,7 @@ fn check(model: &str) {
             assert!(close, "{model} {name}: {key} is {found}, was {expected}");
         }
         let ratio = number(&found, "perplexity_after") / number(&found, "perplexity_before");
-        // Small models may even gain on text that is not theirs.
+        // Small models may even improve on text they were not trained on.
         assert!((0.97..1.25).contains(&ratio), "{model} {name}: perplexity times {ratio}");
     }
 }

@@ -1,4 +1,5 @@
-//! `generate` and `chat`: the text that Hugging Face transformers gives, cut where it was asked for.
+//! `generate` and `chat`: the text of Hugging Face transformers, stop strings, sampling, and
+//! errors.
 
 use serde_json::Value;
 use slicegpt_testkit::{Cli, fixtures};
@@ -17,7 +18,7 @@ fn json(args: &[&str]) -> Value {
     Cli::new("").args(args).json()
 }
 
-/// What transformers gave, by model; `greedy.py` beside it made it.
+/// The text of transformers for each model, made by `fixtures/models/greedy.py`.
 fn expected() -> Vec<(String, Value)> {
     let text = std::fs::read_to_string(fixtures().join("models/greedy.json")).unwrap();
     let Value::Object(all) = serde_json::from_str(&text).unwrap() else { panic!("no object") };
@@ -34,7 +35,7 @@ fn greedy_text_is_that_of_transformers() {
             assert_eq!(found[key], want[key], "{name}: {key}");
         }
         assert_eq!(found["finish_reason"], "length", "{name}");
-        // Streamed, with the prompt before it.
+        // As a stream, after the prompt.
         let shown = stdout(&["generate", &model, "--prompt", PROMPT, "-n", "48", "--echo"]);
         let text = want["text"].as_str().unwrap();
         assert_eq!(shown.replacen(PROMPT, "", 1).trim(), text.trim(), "{name}");
@@ -42,8 +43,8 @@ fn greedy_text_is_that_of_transformers() {
 }
 
 #[test]
-fn half_precision_weights_give_the_same_beginning() {
-    // The fixtures are stored in float16: nothing is lost where weights are held so.
+fn half_precision_weights_give_the_same_first_tokens() {
+    // The fixtures are stored in float16, so float16 weights lose nothing.
     for (name, want) in expected() {
         for (weights, named) in [("f32", "float32"), ("f16", "float16")] {
             let options = ["--weights", weights, "-n", "12"];
@@ -59,7 +60,7 @@ fn half_precision_weights_give_the_same_beginning() {
 }
 
 #[test]
-fn text_ends_before_a_stop_string_and_drawing_hangs_on_the_seed() {
+fn text_ends_before_a_stop_string_and_sampling_depends_on_the_seed() {
     let model = model("ts-llama3-gqa");
     let base = ["generate", &model, "--prompt", PROMPT];
     let with = |more: &[&str]| json(&[&base[..], more].concat());
@@ -85,7 +86,7 @@ fn a_prompt_comes_from_a_file_or_from_stdin() {
 }
 
 #[test]
-fn what_was_cut_makes_text_too_and_a_cut_of_nothing_the_same() {
+fn cut_models_generate_and_a_cut_of_nothing_changes_nothing() {
     let scratch = tempfile::tempdir().unwrap();
     for (name, want) in expected() {
         let model = model(&name);
@@ -101,7 +102,8 @@ fn what_was_cut_makes_text_too_and_a_cut_of_nothing_the_same() {
             let found = json(&["generate", out, "--prompt", PROMPT, "-n", "48"]);
             assert!(found["generated_tokens"].as_u64().unwrap() > 0);
             if cut == "0" {
-                // Weights are float16 and were rotated: near ties may fall the other way later.
+                // The rotated weights were rounded to float16, so near ties may change later
+                // tokens.
                 let (found, want) = (&found["token_ids"], &want["token_ids"]);
                 let first = |ids: &Value| ids.as_array().unwrap()[..12].to_vec();
                 assert_eq!(first(found), first(want), "{name}");
@@ -116,7 +118,7 @@ fn refused(args: &[&str], input: &str, expected: &[&str]) {
 }
 
 #[test]
-fn what_cannot_be_continued_is_refused() {
+fn invalid_prompts_and_options_are_refused() {
     let (llama, phi) = (model("ts-llama3-gqa"), model("ts-phi"));
     let long = "once upon a time ".repeat(2000);
     refused(&["generate", &llama, "-p", "-"], &long, &["prompt has", "tokens", "shorten"]);

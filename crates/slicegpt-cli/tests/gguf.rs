@@ -1,4 +1,4 @@
-//! `export gguf`: what was in the checkpoint is in the file, and the summary says what is there.
+//! `export gguf`: the file holds the tensors of the checkpoint, and the summary describes the file.
 
 use std::path::Path;
 
@@ -67,7 +67,8 @@ fn the_summary_says_what_is_in_the_file() {
         assert_eq!(most.0, mostly, "{options}");
         assert!(bits.contains(&json["bits_per_weight"].as_f64().unwrap()), "{options}: {json}");
     }
-    // Rows of 128 and 341 values fill no block of 256: another type, or none, stands in for each.
+    // Rows of 128 and 341 values do not fill blocks of 256, so each matrix falls back to another
+    // type.
     let json = workshop.json("export gguf MODEL --out model.gguf --force --type q4_k_m");
     let fallbacks = json["fallbacks"].as_array().unwrap();
     assert_eq!(fallbacks.len(), 30);
@@ -87,7 +88,7 @@ fn the_summary_says_what_is_in_the_file() {
 }
 
 #[test]
-fn the_tokenizer_goes_along() {
+fn the_tokenizer_is_exported() {
     for (name, model, pre) in
         [("ts-llama3-gqa", "gpt2", "smaug-bpe"), ("ts-phi3", "llama", "default")]
     {
@@ -98,7 +99,7 @@ fn the_tokenizer_goes_along() {
         assert_eq!(metadata["tokenizer.ggml.pre"], pre);
         assert_eq!(metadata["tokenizer.ggml.add_bos_token"], true);
         assert_eq!(metadata["tokenizer.ggml.tokens"].as_array().unwrap().len(), 2048);
-        // llama.cpp loads no model called phi3 without its tokens.
+        // llama.cpp refuses a model named phi3 that lacks the special tokens of Phi-3.
         assert_eq!(metadata["general.name"], name.replace("phi3", "phi 3"));
     }
 }

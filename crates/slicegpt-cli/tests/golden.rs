@@ -1,9 +1,9 @@
 //! Every result of the reference implementation. `cargo xtask test --reference DIR` runs these
 //! tests: DIR holds the models and what the reference computed on them.
 //!
-//! The reference subtracts each embedding row's mean on RMSNorm models too, which is a defect. Runs
-//! tagged `fixed_*` are without it. The others are matched all the same: by giving our code a copy
-//! of the model whose embedding has been centred beforehand.
+//! The reference subtracts the mean of each embedding row even for RMSNorm models, which is a
+//! defect. Runs tagged `fixed_*` do not have it. For the other runs, our code gets a copy of the
+//! model with a centred embedding.
 
 use std::path::{Path, PathBuf};
 
@@ -16,7 +16,8 @@ struct Case {
     golden: Value,
     tensors: Tensors,
     dense: PathBuf,
-    /// The model as the reference's defect makes it; the same where norms centre.
+    /// The model with a centred embedding, as the defect of the reference leaves it; for LayerNorm
+    /// models the model itself.
     centred: PathBuf,
     scratch: TempDir,
 }
@@ -80,7 +81,7 @@ impl Case {
         }
     }
 
-    /// Compresses as run `tag` did and compares everything there is.
+    /// Compresses as in run `tag` and compares all results.
     fn check_run(&self, tag: &str, run: &Value, tolerance: f64) {
         let model = if tag.starts_with("fixed_") { &self.dense } else { &self.centred };
         let out = self.scratch.path().join("out");
@@ -89,7 +90,7 @@ impl Case {
         let (sparsity, round_to) = (run["sparsity"].to_string(), run["round_interval"].to_string());
         let mut args = vec!["--calibration", &calibration];
         let linear = tag.starts_with("linear_sched");
-        // Linear schedules are not described by a sparsity there: from 10 to 30 %.
+        // The reference records no sparsity for linear schedules, which go from 10 to 30 %.
         let round_to = match (linear, tag.contains("slicehead")) {
             (true, true) => "8",
             (true, false) => "1",
@@ -119,7 +120,7 @@ impl Case {
     }
 }
 
-/// The reference's per-layer dimensions as widths per cut.
+/// The per-layer dimensions of the reference as the widths of the cuts.
 fn widths(conf: &Value) -> Value {
     let layers = conf["layers_num"].as_u64().unwrap();
     let mut widths = vec![conf["embedding_dimensions"]["0"].clone()];

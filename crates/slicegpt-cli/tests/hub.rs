@@ -1,11 +1,11 @@
-//! Models of the Hub on the command line: any MODEL may be one.
+//! Models of the Hub on the command line, where every MODEL may be one.
 
 use std::path::Path;
 
 use serde_json::Value;
 use slicegpt_testkit::{Access, Cli, HubServer, Run, fixtures};
 
-/// A home with an empty cache, and a Hub with models of the fixtures.
+/// A home directory with an empty cache, and a Hub with models of the fixtures.
 struct Fixture {
     hub: HubServer,
     home: tempfile::TempDir,
@@ -49,14 +49,14 @@ impl Fixture {
 }
 
 #[test]
-fn a_model_of_the_hub_is_as_good_as_its_directory() {
+fn a_model_of_the_hub_is_used_like_a_directory() {
     let fixture = Fixture::new();
     for name in ["llama2", "llama-sharded", "opt-bin"] {
         let here = fixtures().join("families").join(name);
         let [here, there] = [here.to_str().unwrap(), &format!("org/{name}")]
             .map(|model| fixture.json(&format!("inspect '{model}'")));
         assert_eq!(here, there, "{name}");
-        // Again, and without asking.
+        // Again, from the cache, without a request.
         fixture.hub.state().requests.clear();
         let offline = fixture.cli(&format!("inspect org/{name}")).env("HF_HUB_OFFLINE", "1");
         assert_eq!(offline.json(), there);
@@ -65,7 +65,7 @@ fn a_model_of_the_hub_is_as_good_as_its_directory() {
 }
 
 #[test]
-fn what_is_inspected_is_not_downloaded() {
+fn inspect_downloads_no_weights() {
     let fixture = Fixture::new();
     let inspect =
         || fixture.cli("inspect org/llama-sharded").env("TMPDIR", fixture.home.path()).json();
@@ -81,11 +81,11 @@ fn what_is_inspected_is_not_downloaded() {
     let snapshot = model.join("snapshots").join(&commit);
     assert_eq!(names(&snapshot), ["config.json", "model.safetensors.index.json"]);
     assert_eq!(names(fixture.home.path()), ["hub"], "nothing temporary is left");
-    // Headers are kept, and are not asked for again.
+    // Headers are cached and not requested again.
     fixture.hub.downloaded();
     assert_eq!(inspect(), first);
     assert!(fixture.hub.downloaded().is_empty());
-    // With a part of the weights, and with all of them, it is the same.
+    // The result is the same with some of the weights in the cache, and with all of them.
     let tokens = fixture.tokens();
     fixture.succeed(&format!("eval ppl org/llama-sharded --tokens '{tokens}'"));
     assert_eq!(names(&snapshot).len(), 5);
@@ -94,23 +94,23 @@ fn what_is_inspected_is_not_downloaded() {
     for _ in 0..2 {
         assert_eq!(inspect(), first);
     }
-    // What reads weights says what is missing where nobody may be asked.
+    // Offline, a command that reads weights names the missing file.
     let offline = fixture.cli("verify org/llama-sharded").env("HF_HUB_OFFLINE", "1");
     offline.refuse(&["model-00002-of-00003.safetensors", "HF_HUB_OFFLINE"]);
 }
 
 #[test]
-fn what_reads_no_weights_loads_none() {
+fn plan_downloads_the_config_only() {
     let fixture = Fixture::new();
     fixture.succeed("plan org/llama-sharded --method per-layer --sparsity 0.25 --json");
     assert_eq!(fixture.hub.downloaded(), ["config.json"]);
-    // One that was asked for is asked for once.
+    // A file in the cache is not requested again.
     fixture.succeed("plan org/llama-sharded@main --method per-layer --sparsity 0.25 --json");
     assert!(fixture.hub.downloaded().is_empty());
 }
 
 #[test]
-fn every_command_takes_one() {
+fn every_command_takes_a_model_of_the_hub() {
     let fixture = Fixture::new();
     let tokens = fixture.tokens();
     let model = "org/llama2";
@@ -127,7 +127,7 @@ fn every_command_takes_one() {
     assert!(small["params"].as_u64() < inspected["params"].as_u64());
     let card = std::fs::read_to_string(fixture.home.path().join("small/README.md")).unwrap();
     assert!(card.contains("# org/llama2, sliced"), "{card}");
-    // What lies beside the weights comes too.
+    // The files beside the weights are downloaded too.
     let chat = "org/chat";
     let ids = |model: &str| {
         let line = format!("generate '{model}' -p 'Once upon a time' -n 4");
@@ -142,7 +142,7 @@ fn every_command_takes_one() {
 }
 
 #[test]
-fn what_exists_here_is_not_asked_for() {
+fn local_paths_are_not_requested() {
     let fixture = Fixture::new();
     let copy = |from: &Path, to: &Path| {
         std::fs::create_dir_all(to).unwrap();
@@ -153,7 +153,7 @@ fn what_exists_here_is_not_asked_for() {
     copy(&fixtures().join("families/qwen2"), &fixture.home.path().join("org/llama2"));
     assert_eq!(fixture.json("inspect org/llama2")["model_type"], "qwen2");
     assert!(fixture.hub.state().requests.is_empty());
-    // Nor is what looks like a path.
+    // Paths are not requested either.
     for path in ["nowhere", "./org/llama9", "a/b/c"] {
         let says = [path, "no such directory", "org/name"];
         fixture.cli(&format!("inspect {path}")).refuse(&says);
@@ -183,7 +183,7 @@ fn refusals_are_one_line() {
     let says = ["cannot be reached", "org/opt-bin", "http://127.0.0.1:1"];
     with("inspect org/opt-bin", "HF_ENDPOINT", "http://127.0.0.1:1").refuse(&says);
     with("inspect org/opt-bin", "HF_ENDPOINT", "mirror").refuse(&["HF_ENDPOINT", "mirror"]);
-    // The token opens the door, from the variable or from its file.
+    // The token gives access, from the variable or from its file.
     with("inspect org/llama2", "HF_TOKEN", "hf_right").succeed();
     std::fs::write(fixture.home.path().join("token"), "hf_right\n").unwrap();
     fixture.succeed("generate org/chat -p Once -n 1");
@@ -191,7 +191,7 @@ fn refusals_are_one_line() {
 }
 
 #[test]
-fn a_cut_download_leaves_no_output_and_goes_on_later() {
+fn an_interrupted_download_leaves_no_output_and_resumes() {
     let fixture = Fixture::new();
     let tokens = fixture.tokens();
     fixture.hub.state().faults.cut = Some((5000, usize::MAX));

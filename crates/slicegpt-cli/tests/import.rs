@@ -1,7 +1,7 @@
-//! `slicegpt import`: what the reference implementation wrote computes here what it computed there.
+//! `slicegpt import`: files of the reference implementation compute the same here.
 //!
-//! The files under `fixtures/imports` were made in a way that leaves the logits those of the dense model:
-//! `make.py` beside them says how.
+//! The files under `fixtures/imports` were made so that their logits are those of the dense model,
+//! as `make.py` there explains.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,7 +13,8 @@ use tempfile::TempDir;
 const CASES: &[(&str, &str, usize)] =
     &[("opt", "opt_0.031", 31), ("phi", "phi_0.031", 31), ("phi3", "phi3_0.000", 32)];
 
-/// A copy of what is imported, which may be damaged; the model it belongs to; where to write.
+/// A copy of the files to import, which may be damaged; the model they belong to; and a folder to
+/// write to.
 struct Case {
     scratch: TempDir,
     stem: &'static str,
@@ -63,7 +64,7 @@ impl Case {
 }
 
 #[test]
-fn logits_are_those_the_reference_computes() {
+fn logits_are_those_of_the_reference() {
     for row in CASES {
         let (name, _, width) = row;
         let case = Case::new(row);
@@ -98,28 +99,28 @@ fn the_output_says_where_it_came_from() {
     assert!(!card.contains("sequences of 0 tokens"), "{card}");
     let inspected = Cli::new("inspect").arg(case.path("out")).json();
     assert_eq!(inspected["dtype"], "float16");
-    // There is one already.
+    // The output exists now.
     case.import(&case.file("pt")).refuse(&["--force"]);
     case.import(&case.file("pt")).arg("--force").succeed();
 }
 
-/// The `zip` crate, at 9.8.1, did not find the directory of this one.
+/// Version 9.8.1 of the crate `zip` does not find the central directory of this archive.
 #[test]
-fn an_archive_of_some_length_is_found_to_be_one() {
+fn a_longer_archive_is_read() {
     let case = Case::new(&("mistral-head-dim", "mistral-head-dim_0.25", 27));
     case.import(&case.path("sliced")).succeed();
 }
 
-/// Early versions wrote the weights alone.
+/// Early versions of the reference wrote only the weights.
 #[test]
-fn widths_come_from_the_tensors_where_no_json_says_them() {
+fn widths_come_from_the_tensors_without_a_json_file() {
     let case = Case::new(&CASES[1]);
     fs::remove_file(case.file("json")).unwrap();
     case.import(&case.path("sliced")).succeed();
 }
 
 #[test]
-fn what_does_not_belong_together_is_refused() {
+fn mismatched_files_are_refused() {
     let case = Case::new(&CASES[0]);
     let edit = |from: &str, to: &str| {
         let json = fs::read_to_string(case.file("json")).unwrap();
@@ -139,7 +140,7 @@ fn what_does_not_belong_together_is_refused() {
         case.refuses(&case.path("sliced"), &["opt_0.031.json", says]);
     }
 
-    // The base of another model.
+    // A base that is another model.
     let other = Case { base: fixtures().join("families/phi"), ..Case::new(&CASES[0]) };
     other.refuses(
         &other.path("sliced"),
@@ -152,7 +153,7 @@ fn what_does_not_belong_together_is_refused() {
 }
 
 #[test]
-fn a_file_that_is_not_what_it_claims_is_refused() {
+fn invalid_files_are_refused() {
     let case = Case::new(&CASES[0]);
     let good = fs::read(case.file("pt")).unwrap();
     let says = |bytes: &[u8], says: &[&str]| {

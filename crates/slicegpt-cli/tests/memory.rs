@@ -1,4 +1,4 @@
-//! Memory: one block at a time, however many there are.
+//! Memory: only one block is in memory at a time, whatever the number of blocks.
 
 #![cfg(target_os = "linux")]
 
@@ -79,7 +79,7 @@ fn peak(layers: usize, command: &str) -> i64 {
 const FEW: usize = 4;
 const MANY: usize = 32;
 
-/// How many blocks the room is worth that `MANY` blocks take more than `FEW` do.
+/// How much more memory `MANY` blocks need than `FEW` blocks, in multiples of one block.
 fn growth(command: &str) -> i64 {
     let [few, many] = [FEW, MANY].map(|layers| peak(layers, command));
     println!("{command}: {few} bytes with {FEW} blocks, {many} with {MANY}, {BLOCK} each");
@@ -88,10 +88,10 @@ fn growth(command: &str) -> i64 {
 
 const SAMPLES: &str = "--calibration tokens.safetensors --samples 4 --seqlen 64";
 
-/// What the allocator keeps of earlier blocks differs from run to run by up to six blocks, and does
-/// not grow with their number.
+/// The memory that the allocator keeps of earlier blocks differs from run to run by up to six
+/// blocks and does not grow with their number.
 #[test]
-fn the_number_of_blocks_does_not_matter() {
+fn memory_does_not_grow_with_the_number_of_blocks() {
     for command in [
         "compress model --sparsity 0.25 --method per-layer",
         "compress model --sparsity 0.25 --method shared",
@@ -105,9 +105,9 @@ fn the_number_of_blocks_does_not_matter() {
     }
 }
 
-/// Sampling text from the model holds all of it. If that were not seen here, the test above would
-/// see nothing either.
+/// Sampling text from the model holds all blocks in memory. This control shows that the measurement
+/// would notice it.
 #[test]
-fn blocks_that_are_held_are_seen() {
+fn blocks_that_are_held_in_memory_are_noticed() {
     assert!(growth("calibrate model --calibration self --samples 4 --seqlen 64") > 20);
 }

@@ -1,4 +1,4 @@
-//! `slicegpt report`: a page of what is really there, and what is refused.
+//! `slicegpt report`: the numbers on the page, and the errors.
 
 use serde_json::Value;
 use slicegpt_testkit::{TRAINED, Workshop};
@@ -11,13 +11,14 @@ fn read_page(workshop: &Workshop) -> String {
     std::fs::read_to_string(workshop.path("report.html")).unwrap()
 }
 
-/// Checks that the command is refused with an error that contains all of `says`, and leaves no page.
+/// Checks that the command is refused with an error that contains all of `says`, and writes no
+/// page.
 fn refuses(workshop: &Workshop, command: &str, says: &[&str]) {
     workshop.cli(command).refuse(says);
     assert!(!workshop.path("report.html").exists(), "{command}");
 }
 
-/// The cells of the row that `name` heads.
+/// The cells of the row with the heading `name`.
 fn cells(page: &str, name: &str) -> Vec<String> {
     let heading = format!("<th scope=\"row\">{name}");
     let line = page.lines().find(|line| line.contains(&heading));
@@ -43,7 +44,7 @@ fn a_record_is_written_beside_the_weights() {
     assert_eq!(record["command"].as_array().unwrap().last().unwrap(), "--json");
     assert_eq!(record["spectra"].as_array().unwrap().len(), 1);
     assert_eq!(record["spectra"][0]["kept"], printed["widths"][0]);
-    // The card says the same, with its protocol.
+    // The model card has the same numbers, with the protocol.
     let card = std::fs::read_to_string(workshop.path("out/README.md")).unwrap();
     let after = printed["perplexity_after"].as_f64().unwrap();
     for words in [
@@ -55,7 +56,7 @@ fn a_record_is_written_beside_the_weights() {
     ] {
         assert!(card.contains(words), "{words}: {card}");
     }
-    // Nothing unfinished is left.
+    // No temporary file is left.
     let entries = std::fs::read_dir(workshop.path("out")).unwrap();
     let hidden = |name: &String| name.starts_with('.');
     let names: Vec<_> = entries.map(|it| it.unwrap().file_name().into_string().unwrap()).collect();
@@ -106,7 +107,7 @@ fn one_output_has_a_page() {
         "{page}"
     );
     assert!(!page.contains("Over sizes"), "{page}");
-    // An older page is replaced if one says so, and nothing else ever is.
+    // `--force` replaces an older page, and nothing else.
     let again = workshop.run("report out --out report.html");
     assert_eq!(again.code, Some(2));
     assert!(again.stderr.contains("--force"), "{}", again.stderr);
@@ -118,7 +119,7 @@ fn one_output_has_a_page() {
 }
 
 #[test]
-fn several_outputs_have_curves_and_results_find_their_models() {
+fn several_outputs_have_curves_and_results_belong_to_their_models() {
     let workshop = Workshop::new(TRAINED);
     for keep in ["0.8", "0.6"] {
         workshop.json(&format!("compress MODEL --keep-params {keep} --out k{keep} {SOME} {TEXT}"));
@@ -161,7 +162,7 @@ fn several_outputs_have_curves_and_results_find_their_models() {
 }
 
 #[test]
-fn what_has_no_record_says_so() {
+fn an_output_without_a_record_is_reported_with_a_note() {
     let workshop = Workshop::new("families/llama2");
     let tokens = "--calibration MODEL/expected.safetensors --samples 2";
     workshop.json(&format!("compress MODEL --keep-params 0.8 --out old {tokens}"));
@@ -180,7 +181,7 @@ fn what_has_no_record_says_so() {
 }
 
 #[test]
-fn what_is_no_output_is_refused() {
+fn invalid_inputs_are_refused() {
     let workshop = Workshop::new("families/llama2");
     let tokens = "--calibration MODEL/expected.safetensors --samples 2";
     workshop.json(&format!("compress MODEL --keep-params 0.8 --out out {tokens}"));

@@ -1,4 +1,4 @@
-//! `eval tasks`: what it prints and writes, and that it says how it was run.
+//! `eval tasks`: its output, and the record of how it was run.
 
 use std::path::Path;
 
@@ -56,7 +56,7 @@ fn batches_change_nothing_in_any_model() {
 }
 
 #[test]
-fn json_has_the_names_of_the_harness_and_says_how_it_was_made() {
+fn json_has_the_names_of_the_harness_and_the_settings() {
     let found = json(&models()[0], &format!("{ALL} --limit 2"));
     assert_eq!(found["harness"], "lm-evaluation-harness 0.4.13");
     assert_eq!(found["n-shot"]["piqa"], 2);
@@ -81,7 +81,7 @@ fn json_has_the_names_of_the_harness_and_says_how_it_was_made() {
         assert!(piqa[name].is_number(), "{name}: {piqa}");
     }
     assert!(found["results"]["winogrande"].get("acc_norm,none").is_none());
-    // Of one document there is no error.
+    // One document has no standard error.
     assert_eq!(found["results"]["mmlu_world_religions"]["acc_stderr,none"], "N/A");
     assert_eq!(
         json(&models()[0], &format!("{ALL} --limit 0.3"))["n-samples"]["piqa"]["effective"],
@@ -90,7 +90,7 @@ fn json_has_the_names_of_the_harness_and_says_how_it_was_made() {
 }
 
 #[test]
-fn documents_that_name_no_subject_are_said_to_be_asked_otherwise() {
+fn documents_without_a_subject_give_a_warning() {
     let data = tempfile::tempdir().unwrap();
     let text = std::fs::read_to_string(fixtures().join("tasks/mmlu_test.jsonl")).unwrap();
     let mut lines = String::new();
@@ -106,7 +106,7 @@ fn documents_that_name_no_subject_are_said_to_be_asked_otherwise() {
 }
 
 #[test]
-fn the_table_says_what_was_counted() {
+fn the_table_names_the_metrics() {
     let table = eval(&models()[3], "--tasks arc_easy,lambada_openai").succeed().stdout;
     for word in
         ["task", "stderr", "n-shot", "acc_norm", "perplexity", "lm-evaluation-harness 0.4.13"]
@@ -116,10 +116,10 @@ fn the_table_says_what_was_counted() {
 }
 
 #[test]
-fn what_is_longer_than_the_model_sees_loses_its_beginning_and_is_counted() {
+fn prompts_longer_than_the_context_are_truncated_and_counted() {
     let scratch = tempfile::tempdir().unwrap();
     let log = scratch.path().join("log.jsonl");
-    // Thirty tokens and more before each question, 20 times.
+    // 20 few-shot examples of thirty and more tokens before each question.
     let options = format!("--tasks arc_easy --num-fewshot 20 --log-samples {}", log.display());
     let said = eval(&models()[1], &options).succeed().stderr;
     assert!(said.contains("warning: arc_easy: 3 of 3 documents are longer than the 512"), "{said}");
@@ -131,7 +131,7 @@ fn what_is_longer_than_the_model_sees_loses_its_beginning_and_is_counted() {
 }
 
 #[test]
-fn an_answer_longer_than_the_model_sees_is_an_error_or_left_out() {
+fn answers_longer_than_the_context_are_refused_or_skipped() {
     let data = tempfile::tempdir().unwrap();
     let text = std::fs::read_to_string(fixtures().join("tasks/piqa_validation.jsonl")).unwrap();
     let long =
@@ -156,7 +156,7 @@ fn an_answer_longer_than_the_model_sees_is_an_error_or_left_out() {
 }
 
 #[test]
-fn what_was_cut_is_scored_too() {
+fn cut_models_are_scored_too() {
     let scratch = tempfile::tempdir().unwrap();
     for method in ["per-layer", "shared"] {
         let out = scratch.path().join(method);

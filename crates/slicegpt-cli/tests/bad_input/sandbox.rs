@@ -1,5 +1,4 @@
-//! [`Sandbox`]: a folder with a checkpoint in it that may be damaged, and what every refusal must
-//! look like.
+//! [`Sandbox`]: a folder with a checkpoint that tests may damage, and the checks of refusals.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -17,15 +16,15 @@ pub const READERS: &[&str] =
 pub const COMPRESS: &str = "compress dense --out out --calibration tokens.safetensors";
 pub const LOGITS: &str = "logits dense --tokens tokens.safetensors --out logits.safetensors";
 pub const VERIFY: &str = "verify dense";
-/// All commands.
+/// Commands that read a checkpoint or only its config.
 pub const ALL: &[&str] =
     &[READERS[0], READERS[1], READERS[2], READERS[3], READERS[4], "plan dense"];
 
-/// A temporary folder: the checkpoint `dense`, and `tokens.safetensors` with ids for it.
+/// A temporary folder with the checkpoint `dense`, and `tokens.safetensors` with token ids for it.
 pub struct Sandbox(TempDir);
 
 impl Sandbox {
-    /// With a copy of `fixtures/{case}`.
+    /// A sandbox with a copy of `fixtures/{case}`.
     pub fn new(case: &str) -> Self {
         let sandbox = Self(tempfile::tempdir().unwrap());
         fs::create_dir(sandbox.path("dense")).unwrap();
@@ -68,7 +67,7 @@ impl Sandbox {
         self.write(name, json.to_string());
     }
 
-    /// Edits the header and the data of a safetensors file; the length of the header stays true.
+    /// Edits the header and the data of a safetensors file, and corrects the length of the header.
     pub fn parts(&self, name: &str, edit: impl FnOnce(&mut Value, &mut Vec<u8>)) {
         let mut bytes = self.read(name);
         let length = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
@@ -78,7 +77,7 @@ impl Sandbox {
         self.write_parts(name, header.to_string().as_bytes(), &data);
     }
 
-    /// Writes a safetensors file whose header may be anything.
+    /// Writes a safetensors file with any header.
     pub fn write_parts(&self, name: &str, header: &[u8], data: &[u8]) {
         let length = (header.len() as u64).to_le_bytes();
         self.write(name, [&length, header, data].concat());
@@ -93,7 +92,7 @@ impl Sandbox {
         });
     }
 
-    /// Replaces a tensor by zeros of another type or shape, or adds it.
+    /// Replaces a tensor by zeros of this type and shape, or adds it.
     pub fn replace(&self, file: &str, tensor: &str, dtype: Dtype, shape: &[usize]) {
         let bytes = self.read(file);
         let zeros = vec![0; shape.iter().product::<usize>() * dtype.bitsize() / 8];
@@ -104,7 +103,7 @@ impl Sandbox {
         self.write(file, safetensors::serialize(all, None).unwrap());
     }
 
-    /// Writes a file of one integer tensor, and more of the same shape.
+    /// Writes a file of integer tensors of one shape.
     pub fn tokens(&self, file: &str, shape: [usize; 2], tensors: &[(&str, &[i64])]) {
         let bytes: Vec<(&str, Vec<u8>)> = tensors
             .iter()
@@ -178,10 +177,10 @@ fn changes<V: PartialEq>(
     paths.filter(|path| before.get(*path) != after.get(*path)).cloned().collect()
 }
 
-/// A way to damage a sandbox, and what the error then says.
+/// A way to damage a sandbox, and words that the error must contain.
 pub type Damage<'a> = (&'a dyn Fn(&Sandbox), &'a [&'a str]);
 
-/// Checks that every one of `commands` refuses `fixtures/{case}` after each damage.
+/// Checks that all `commands` refuse `fixtures/{case}` after each damage.
 pub fn check_damages(case: &str, commands: &[&str], damages: &[Damage<'_>]) {
     let mut complaints = Vec::new();
     for (damage, says) in damages {
@@ -194,7 +193,8 @@ pub fn check_damages(case: &str, commands: &[&str], damages: &[Damage<'_>]) {
     none(&complaints);
 }
 
-/// Checks that each command is refused in `sandbox`, saying what stands beside it.
+/// Checks that each command is refused in `sandbox` with an error that contains the words next to
+/// it.
 pub fn check_commands<C: AsRef<str>>(sandbox: &Sandbox, rows: &[(C, &[&str])]) {
     let complaint = |(command, says): &(C, &[&str])| {
         sandbox.complaint(sandbox.slicegpt(".", command.as_ref()), says)
@@ -202,7 +202,7 @@ pub fn check_commands<C: AsRef<str>>(sandbox: &Sandbox, rows: &[(C, &[&str])]) {
     none(&rows.iter().filter_map(complaint).collect::<Vec<_>>());
 }
 
-/// All complaints at once: a table with one wrong row is not hidden by another.
+/// Fails with all complaints at once, so that one wrong row of a table does not hide another.
 pub fn none(complaints: &[String]) {
     assert!(complaints.is_empty(), "{} complaints:\n\n{}", complaints.len(), complaints.join("\n"));
 }

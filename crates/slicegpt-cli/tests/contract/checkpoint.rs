@@ -1,4 +1,4 @@
-//! The weights that are written: names, shapes, types, shards, and the counts said of them.
+//! The written weights: names, shapes, types, shards, and the reported counts.
 
 use std::collections::BTreeMap;
 
@@ -32,7 +32,8 @@ fn counts_are_those_of_the_files() {
     }
 }
 
-/// A tied head is one matrix, but two once it is cut and the norm before it folded in.
+/// A tied head shares the matrix of the embedding. After a cut they are two matrices, because the
+/// final norm is folded into the head.
 #[test]
 fn a_tied_head_counts_once_before_and_is_untied_after() {
     let workshop = Workshop::new("families/opt");
@@ -47,7 +48,7 @@ fn a_tied_head_counts_once_before_and_is_untied_after() {
 }
 
 #[test]
-fn the_type_stays_unless_another_is_asked_for() {
+fn the_type_stays_by_default() {
     for (case, options, dtype, name) in [
         ("llama-sharded", "", Dtype::BF16, "bfloat16"),
         ("llama-sharded", "--dtype f32", Dtype::F32, "float32"),
@@ -61,7 +62,7 @@ fn the_type_stays_unless_another_is_asked_for() {
         let result = compress(&workshop, options);
         assert_eq!(result["dtype"], name, "{case} {options}");
         let config = workshop.read_json("out/config.json");
-        // One of the two spellings, the one that was there.
+        // The key that was there; there are two spellings.
         let spellings = ["dtype", "torch_dtype"].map(|key| config.get(key).cloned());
         assert!(spellings == [Some(json!(name)), None], "{case} {options}: {spellings:?}");
         for (tensor, info, _) in stored_tensors(&workshop.path("out")) {
@@ -111,10 +112,10 @@ fn shards_have_an_index_and_hold_the_same_model() {
     }
 }
 
-/// Names and shapes of some tensors, and parts of names that no tensor has.
+/// Checks names and shapes of some tensors, and that no name contains any of `absent`.
 fn check_names(case: &str, present: &[(&str, &[usize])], absent: &[&str]) {
     let workshop = Workshop::new(&format!("families/{case}"));
-    // Another width at every cut, so that no shape is right by chance.
+    // A different width at every cut, so that no shape is right by chance.
     let cuts = workshop.json("inspect MODEL")["cuts"].as_u64().unwrap();
     let widths: Vec<u64> = (0..cuts).map(|cut| 20 + cut).collect();
     workshop.write("plan.json", json!(widths).to_string());
@@ -132,7 +133,7 @@ fn check_names(case: &str, present: &[(&str, &[usize])], absent: &[&str]) {
 }
 
 #[test]
-fn tensors_are_named_as_the_reference_and_transformers_name_them() {
+fn tensors_have_the_names_of_the_reference_and_transformers() {
     check_names(
         "llama2",
         &[
@@ -173,7 +174,7 @@ fn tensors_are_named_as_the_reference_and_transformers_name_them() {
         ],
         &["norm"],
     );
-    // One sublayer to a block: one shortcut.
+    // One sublayer per block, so one shortcut.
     check_names(
         "phi",
         &[
@@ -185,13 +186,13 @@ fn tensors_are_named_as_the_reference_and_transformers_name_them() {
         ],
         &["norm", "mlp_shortcut_Q"],
     );
-    // The norms inside the heads are not over the stream, and stay.
+    // The norms inside the heads do not read the stream, and stay.
     check_names(
         "qwen3",
         &[("model.layers.0.self_attn.q_norm.weight", &[12])],
         &["layernorm", "model.norm"],
     );
-    // Read without their prefix, written with it.
+    // Read without their prefix, and written with it.
     check_names(
         "opt-bin",
         &[

@@ -1,4 +1,4 @@
-//! stdout and stderr: one JSON object with `--json`, help, and silence where all is well.
+//! stdout and stderr: one JSON object with `--json`, help texts, and no messages on success.
 
 use serde_json::Value;
 use slicegpt_testkit::{TRAINED, Workshop};
@@ -7,10 +7,10 @@ const COMPRESS: &str =
     "compress MODEL --out out --samples 2 --calibration MODEL/expected.safetensors --sparsity 0.25";
 const EVALUATE: &str = "eval ppl MODEL --tokens MODEL/expected.safetensors";
 
-/// A key, and whether a value is of its kind.
+/// A key, and a test of its value.
 type Key<'a> = (&'a str, fn(&Value) -> bool);
 
-/// Checks that `command --json` prints these keys, each of the kind given.
+/// Checks that `command --json` prints these keys with valid values.
 fn check(command: &str, keys: &[Key<'_>]) {
     let json = Workshop::new("families/llama2").json(command);
     for (key, kind) in keys {
@@ -35,7 +35,7 @@ fn widths(value: &Value) -> bool {
 }
 
 #[test]
-fn json_has_the_keys_that_were_promised() {
+fn json_has_the_documented_keys() {
     check(
         COMPRESS,
         &[
@@ -72,9 +72,9 @@ fn json_has_the_keys_that_were_promised() {
     );
 }
 
-/// Also of a sliced model, and in numbers that JSON can hold.
+/// Also for a sliced model, with numbers that JSON can hold.
 #[test]
-fn json_is_said_of_a_sliced_model_too() {
+fn json_works_for_a_sliced_model_too() {
     let workshop = Workshop::new("families/llama2");
     workshop.succeed(COMPRESS);
     let inspected = workshop.json("inspect out");
@@ -84,7 +84,7 @@ fn json_is_said_of_a_sliced_model_too() {
 }
 
 #[test]
-fn all_is_quiet_where_all_is_well() {
+fn success_prints_no_messages() {
     let table = |command: &str, case: &str| {
         for json in ["", "--json"] {
             let output = Workshop::new(case).succeed(&format!("{command} {json}"));
@@ -102,15 +102,15 @@ fn all_is_quiet_where_all_is_well() {
     table("compress MODEL --out out --seqlen 64 --samples 4", TRAINED);
 }
 
-/// The shortest command there is warns of nothing, because nothing was asked for.
+/// The shortest command warns of nothing: defaults that cannot be met are no reason for a warning.
 #[test]
-fn all_is_quiet_with_all_defaults() {
+fn defaults_print_no_messages() {
     let output = Workshop::new(TRAINED).succeed("compress MODEL --out out");
     assert_eq!(output.stderr, "");
 }
 
 #[test]
-fn the_tolerance_decides_what_verify_returns() {
+fn the_tolerance_decides_the_exit_code_of_verify() {
     let workshop = Workshop::new("families/llama2");
     for (options, code) in
         [("", 0), ("--tolerance 0.01", 0), ("--tolerance 0", 1), ("--tolerance 1e-12", 1)]
@@ -145,7 +145,7 @@ fn every_command_has_a_help() {
             let text = output.stdout;
             assert!(text.contains("Usage: slicegpt"), "{command}: {text}");
         }
-        // Every subcommand is listed where one looks for it.
+        // Every subcommand is in the help of its parent.
         let parent = if command.starts_with("eval ") { "eval --help" } else { "--help" };
         let text = workshop.succeed(parent).stdout;
         let word = command.split(' ').next_back().unwrap();

@@ -1,4 +1,4 @@
-//! What cannot be answered is told in OpenAI's form, and the server lives on.
+//! Invalid requests get an error in OpenAI's format, and the server keeps running.
 
 use serde_json::{Value, json};
 
@@ -120,7 +120,7 @@ fn conversations_that_are_wrong_are_named() {
 }
 
 #[test]
-fn what_is_no_request_is_told() {
+fn invalid_http_bodies_are_refused() {
     let server = Server::start(&[]);
     let path = "/v1/completions";
     for (method, path, body, status, param, words) in [

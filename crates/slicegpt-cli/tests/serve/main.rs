@@ -1,4 +1,4 @@
-//! `slicegpt serve`: the real binary, a fixture model, and clients of plain HTTP.
+//! `slicegpt serve`: the binary with a fixture model, tested with plain HTTP.
 
 #![cfg(unix)]
 

@@ -1,11 +1,11 @@
-//! A size that is asked for is the size there is.
+//! Target sizes are met.
 
 use slicegpt_testkit::{TRAINED, Workshop};
 
 const SAMPLES: &str = "--samples 8 --seqlen 64";
 
 #[test]
-fn what_is_kept_is_what_was_asked_for() {
+fn the_kept_fraction_is_the_requested_one() {
     for model in [TRAINED, "models/ts-opt", "models/ts-phi", "models/ts-phi3"] {
         let workshop = Workshop::new(model);
         for (method, keep) in [("shared", 0.8), ("shared", 0.7), ("per-layer --round-to 1", 0.9)] {
@@ -37,7 +37,8 @@ fn counts_and_bytes_are_upper_bounds() {
     assert_eq!(result["bytes_after"], 2 * after);
 }
 
-/// The smallest model there is may be a hair larger than a part that was asked for, and no larger than a bound.
+/// The smallest possible model may be slightly larger than `--keep-params` asks for, but never
+/// larger than a `--target` bound.
 #[test]
 fn just_below_the_smallest_is_the_smallest_or_an_error() {
     for model in [TRAINED, "models/ts-opt"] {
@@ -66,7 +67,7 @@ fn just_below_the_smallest_is_the_smallest_or_an_error() {
     }
 }
 
-/// The plan is the same without weights: exact where the split is given, else all splits there are.
+/// A plan needs no weights. It is exact if the split is given, and lists all splits if not.
 #[test]
 fn plans_are_what_is_written() {
     for family in ["llama2", "llama31", "opt", "phi", "phi3", "qwen3"] {
@@ -83,7 +84,7 @@ fn plans_are_what_is_written() {
             for key in ["params_after", "bytes_after", "widths", "real_reduction"] {
                 assert_eq!(plan[key], result[key], "{family} {options}: {key}");
             }
-            // Where MLP widths are free, the plan knows their mean.
+            // With free MLP widths, the plan knows only their mean.
             let width = &plan["intermediate_size"];
             match result["intermediate_sizes"].as_array() {
                 None => assert_eq!(width, &result["intermediate_size"], "{family} {options}"),
@@ -108,7 +109,7 @@ fn plans_are_what_is_written() {
 #[test]
 fn widths_are_aligned() {
     let workshop = Workshop::new(TRAINED);
-    // The MLPs, of 341 channels, are no multiple: they may not stay whole.
+    // The MLPs have 341 channels, which is not a multiple, so they cannot stay uncut.
     let plan = workshop.json("plan MODEL --keep-params 0.75 --align 16");
     let splits = plan["splits"].as_array().unwrap();
     assert!(splits.len() > 1, "{plan}");
@@ -173,7 +174,7 @@ fn impossible_sizes_say_what_is_possible() {
     }
 }
 
-/// One sequence leaves nothing to hold out.
+/// With one sequence, there is none to hold out.
 #[test]
 fn a_measured_split_needs_two_sequences() {
     let workshop = Workshop::new(TRAINED);

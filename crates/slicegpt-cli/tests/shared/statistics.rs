@@ -1,4 +1,4 @@
-//! `calibrate` once, `compress --stats` as often as one likes.
+//! `calibrate` once, then `compress --stats` many times.
 
 use slicegpt_testkit::{TRAINED, Workshop};
 
@@ -9,7 +9,7 @@ fn weights(workshop: &Workshop, out: &str) -> Vec<u8> {
 }
 
 #[test]
-fn statistics_give_what_computing_them_gives() {
+fn saved_statistics_give_the_same_result() {
     for model in [TRAINED, "models/ts-phi"] {
         let workshop = Workshop::new(model);
         let written = workshop.json(&format!("calibrate MODEL --out stats {TEXT}"));
@@ -25,12 +25,12 @@ fn statistics_give_what_computing_them_gives() {
 }
 
 #[test]
-fn statistics_of_something_else_are_refused() {
+fn statistics_of_another_model_are_refused() {
     let workshop = Workshop::new(TRAINED);
     workshop.json(&format!("calibrate MODEL --out stats {TEXT}"));
     workshop.write("torn", &std::fs::read(workshop.path("stats")).unwrap()[..3000]);
     workshop.write("empty", "");
-    // As a bit that turned in the header.
+    // As after a bit flip in the header.
     let whole = std::fs::read(workshop.path("stats")).unwrap();
     let name = b"importance.3.1.0";
     let at = whole.windows(name.len()).position(|window| window == name).unwrap();
@@ -66,7 +66,7 @@ fn statistics_of_something_else_are_refused() {
 }
 
 #[test]
-fn calibrate_overwrites_nothing_of_a_model() {
+fn calibrate_overwrites_no_file_of_a_model() {
     let workshop = Workshop::new("families/llama2");
     for (out, word) in [("MODEL/config.json", "the input"), (".", "directory")] {
         let tokens = "--calibration MODEL/expected.safetensors";
