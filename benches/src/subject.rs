@@ -159,7 +159,7 @@ mod tests {
         let subject = Subject::new(128, 1, 16, &Device::flex());
         let block = subject.blocks().remove(0);
         let mut found = 0;
-        for index in 0..block.depth() {
+        for index in 0..block.sublayers() {
             let sublayer = block.sublayer(index);
             let linears = sublayer.readers.into_iter().chain(sublayer.writers);
             let count = |linear: &burn::nn::Linear| linear.weight.dims().iter().product::<usize>();

@@ -3,7 +3,7 @@
 use std::ops::{Add, Mul};
 
 use burn::tensor::Device;
-use slicegpt_core::precise::{Fineness, has_own_memory};
+use slicegpt_core::precise::{OperandPrecision, has_own_memory};
 
 /// Operations (an addition or a multiplication each) of matrix products, and bytes moved.
 ///
@@ -80,7 +80,7 @@ pub enum Grade {
     /// On the CPU: in float64.
     Host,
     /// On an accelerator: as float32 products of pieces, more of them if it rounds operands.
-    Pieces(Fineness),
+    Pieces(OperandPrecision),
 }
 
 impl Grade {
@@ -88,7 +88,7 @@ impl Grade {
     pub fn of(device: &Device) -> Self {
         match has_own_memory(device) {
             false => Self::Host,
-            true => Self::Pieces(Fineness::of(device)),
+            true => Self::Pieces(OperandPrecision::of(device)),
         }
     }
 
@@ -97,8 +97,8 @@ impl Grade {
         let once = product(m, k, n);
         match self {
             Self::Host => Work::host(once),
-            Self::Pieces(Fineness::Full) => Work::float32(3.0 * once),
-            Self::Pieces(Fineness::Reduced) => Work::float32(12.0 * once),
+            Self::Pieces(OperandPrecision::Float32) => Work::float32(3.0 * once),
+            Self::Pieces(OperandPrecision::Tf32) => Work::float32(12.0 * once),
         }
     }
 
@@ -114,8 +114,8 @@ impl Grade {
     pub fn split_gram(self, tokens: usize, width: usize) -> Work {
         let products = match self {
             Self::Host => 1.5,
-            Self::Pieces(Fineness::Full) => 4.0,
-            Self::Pieces(Fineness::Reduced) => 6.0,
+            Self::Pieces(OperandPrecision::Float32) => 4.0,
+            Self::Pieces(OperandPrecision::Tf32) => 6.0,
         };
         Work::float32(products * product(width, tokens, width))
     }

@@ -33,7 +33,7 @@ pub fn kernel(device: &Device, width: usize) -> Kernel {
                 let fused = fuse(block).into_inner();
                 wait(&device);
                 Box::new(move || {
-                    let sublayers = (0..fused.depth()).map(|index| fused.sublayer(index));
+                    let sublayers = (0..fused.sublayers()).map(|index| fused.sublayer(index));
                     let readers = sublayers.flat_map(|sublayer| sublayer.readers);
                     Outcome::of(readers.flat_map(|reader| values(reader.weight.val())))
                 })

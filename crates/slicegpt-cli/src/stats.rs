@@ -12,7 +12,7 @@ use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
 use slicegpt_checkpoint::Calibration;
 use slicegpt_models::DecoderSpec;
-use slicegpt_slice::{Arithmetic, Covariance, Stages, Survey};
+use slicegpt_slice::{Arithmetic, Covariance, Profile, Stages};
 
 use crate::commands::compress::Computing;
 use crate::device::Target;
@@ -63,17 +63,17 @@ pub fn is_ours(start: &[u8]) -> bool {
     says(start, "\"__metadata__\"") && says(start, "\"slicegpt\"")
 }
 
-/// Writes `survey` to `path`.
-pub fn write(path: &Path, survey: &Survey, origin: &Origin) -> Result<()> {
-    let width = survey.covariance.width();
+/// Writes `profile` to `path`.
+pub fn write(path: &Path, profile: &Profile, origin: &Origin) -> Result<()> {
+    let width = profile.covariance.width();
     let square = |covariance: &Covariance| -> Result<_> {
         Ok((vec![width, width], bytes(&covariance.values()?)))
     };
     let mut tensors = vec![
-        ("covariance".to_string(), square(&survey.covariance)?),
-        ("readers".to_string(), square(&survey.readers)?),
+        ("covariance".to_string(), square(&profile.covariance)?),
+        ("readers".to_string(), square(&profile.readers)?),
     ];
-    for (block, sublayers) in survey.importance.iter().enumerate() {
+    for (block, sublayers) in profile.importance.iter().enumerate() {
         for (sublayer, inners) in sublayers.iter().enumerate() {
             for (inner, importance) in inners.iter().enumerate() {
                 let name = format!("importance.{block}.{sublayer}.{inner}");
@@ -85,7 +85,7 @@ pub fn write(path: &Path, survey: &Survey, origin: &Origin) -> Result<()> {
         .iter()
         .map(|(name, (shape, data))| Ok((name, TensorView::new(Dtype::F64, shape.clone(), data)?)))
         .collect::<Result<Vec<_>, safetensors::SafeTensorError>>()?;
-    let counts = [&survey.covariance, &survey.readers].map(Covariance::tokens);
+    let counts = [&profile.covariance, &profile.readers].map(Covariance::tokens);
     let metadata = HashMap::from([
         (KEY.to_string(), serde_json::to_string(origin)?),
         ("tokens".to_string(), counts[0].to_string()),
@@ -96,7 +96,7 @@ pub fn write(path: &Path, survey: &Survey, origin: &Origin) -> Result<()> {
 }
 
 /// Reads the statistics in `path`, which must be those of `origin`, of the model that `spec` describes.
-pub fn read(path: &Path, origin: &Origin, spec: &DecoderSpec) -> Result<Survey> {
+pub fn read(path: &Path, origin: &Origin, spec: &DecoderSpec) -> Result<Profile> {
     let at = || path.display().to_string();
     let file = std::fs::read(path).with_context(at)?;
     let foreign = || format!("{}: these are no statistics of `slicegpt calibrate`", at());
@@ -142,25 +142,25 @@ pub fn read(path: &Path, origin: &Origin, spec: &DecoderSpec) -> Result<Survey> 
         sublayers.resize_with(sublayers.len().max((sublayer + 1).min(8)), Vec::new);
         sublayers.get_mut(sublayer).with_context(foreign)?.push(found);
     }
-    let survey = Survey {
+    let profile = Profile {
         covariance: square("covariance", count("tokens")?)?,
         readers: square("readers", count("outputs")?)?,
         importance,
         stages: Stages::default(),
     };
-    if !fits(&survey, spec) {
+    if !fits(&profile, spec) {
         bail!(
             "{}: is damaged: its tensors do not fit the model; run `slicegpt calibrate` again",
             at()
         );
     }
-    Ok(survey)
+    Ok(profile)
 }
 
 /// Whether statistics have the shapes of a model: one inner layer, of as many channels, in the last sublayer of
 /// each block and in no other.
-fn fits(survey: &Survey, spec: &DecoderSpec) -> bool {
-    let widths = [&survey.covariance, &survey.readers].map(Covariance::width);
+fn fits(profile: &Profile, spec: &DecoderSpec) -> bool {
+    let widths = [&profile.covariance, &profile.readers].map(Covariance::width);
     let of_block = |(block, sublayers): (usize, &Vec<Vec<Vec<f64>>>)| {
         let mut inner = sublayers.iter().enumerate().flat_map(|(sublayer, inner)| {
             inner.iter().map(move |channels| (sublayer, channels.len()))
@@ -169,8 +169,8 @@ fn fits(survey: &Survey, spec: &DecoderSpec) -> bool {
             && inner.next().is_none()
     };
     widths == [spec.hidden_size; 2]
-        && survey.importance.len() == spec.layers
-        && survey.importance.iter().enumerate().all(of_block)
+        && profile.importance.len() == spec.layers
+        && profile.importance.iter().enumerate().all(of_block)
 }
 
 /// Says what differs.

@@ -2,7 +2,7 @@
 
 use burn::tensor::{DType, Device, Tensor, TensorData};
 
-use crate::precise::Columns;
+use crate::precise::PreciseMatrix;
 
 /// Orthonormal directions of the stream, one per column, most important first:
 /// `[hidden_size, rank]` in float64, on the host.
@@ -60,8 +60,8 @@ impl Basis {
     }
 
     /// `B` on `device`, to be multiplied with at float64 grade.
-    pub fn on(&self, device: &Device) -> Columns {
-        Columns::new(self, device)
+    pub fn on(&self, device: &Device) -> PreciseMatrix {
+        PreciseMatrix::new(self, device)
     }
 
     /// `B` on `device` as `dtype`: `[hidden_size, rank]`.

@@ -11,7 +11,7 @@ use crate::{Norm, Shortcut};
 /// them in parallel (Phi-2) has one sublayer with two branches. An implementation says three
 /// things: how many sublayers there are, what their weights are by role ([`Block::sublayer`] and
 /// its mutable twin), and how the normalised stream becomes the input of each writer
-/// ([`Block::hidden`]). The residual update itself is the same for every block and is provided.
+/// ([`Block::writer_inputs`]). The residual update itself is the same for every block and is provided.
 ///
 /// # Example
 ///
@@ -26,8 +26,8 @@ use crate::{Norm, Shortcut};
 ///
 /// impl Block for Gated {
 ///     type Context = (); // nothing but the stream is needed to run it
-///     fn depth(&self) -> usize { 1 }
-///     fn hidden(&self, _: usize, x: Tensor<3>, _: &()) -> Vec<Tensor<3>> {
+///     fn sublayers(&self) -> usize { 1 }
+///     fn writer_inputs(&self, _: usize, x: Tensor<3>, _: &()) -> Vec<Tensor<3>> {
 ///         vec![silu(self.gate.forward(x.clone())) * self.up.forward(x)] // one writer: one input
 ///     }
 ///     fn sublayer(&self, _: usize) -> Sublayer<'_> {
@@ -83,14 +83,19 @@ pub trait Block: Sync {
     type Context: Sync;
 
     /// The number of sublayers, at least one.
-    fn depth(&self) -> usize;
+    fn sublayers(&self) -> usize;
 
     /// The inputs of the writers of sublayer `index`, in the order of [`Sublayer::writers`].
     ///
     /// # Shapes
     /// - `normed`: `[batch, tokens, width]`, the stream after the norm of this sublayer
     /// - each output: `[batch, tokens, inputs of that writer]`
-    fn hidden(&self, index: usize, normed: Tensor<3>, context: &Self::Context) -> Vec<Tensor<3>>;
+    fn writer_inputs(
+        &self,
+        index: usize,
+        normed: Tensor<3>,
+        context: &Self::Context,
+    ) -> Vec<Tensor<3>>;
 
     /// The weights of sublayer `index`, by role.
     fn sublayer(&self, index: usize) -> Sublayer<'_>;
@@ -100,7 +105,7 @@ pub trait Block: Sync {
 
     /// Where sublayer `index` can be made narrower inside, without anyone outside noticing: nowhere,
     /// unless an implementation says so.
-    fn inner(&self, index: usize) -> Vec<Inner> {
+    fn prunable(&self, index: usize) -> Vec<PrunableChannels> {
         let _ = index;
         Vec::new()
     }
@@ -120,7 +125,7 @@ pub trait Block: Sync {
     /// - output: `[batch, tokens, width out]`
     fn step(&self, index: usize, stream: Tensor<3>, context: &Self::Context) -> Tensor<3> {
         let normed = self.normed(index, stream.clone());
-        let hidden = self.hidden(index, normed, context);
+        let hidden = self.writer_inputs(index, normed, context);
         self.write(index, stream, hidden)
     }
 
@@ -132,7 +137,7 @@ pub trait Block: Sync {
     ///
     /// # Shapes
     /// - `stream`: `[batch, tokens, width in]`
-    /// - `hidden`: what [`Block::hidden`] gave
+    /// - `hidden`: what [`Block::writer_inputs`] gave
     /// - output: `[batch, tokens, width out]`
     fn write(&self, index: usize, stream: Tensor<3>, hidden: Vec<Tensor<3>>) -> Tensor<3> {
         let Sublayer { writers, shortcut, .. } = self.sublayer(index);
@@ -145,7 +150,7 @@ pub trait Block: Sync {
 
     /// The stream after the whole block.
     fn forward(&self, stream: Tensor<3>, context: &Self::Context) -> Tensor<3> {
-        (0..self.depth()).fold(stream, |stream, index| self.step(index, stream, context))
+        (0..self.sublayers()).fold(stream, |stream, index| self.step(index, stream, context))
     }
 }
 
@@ -153,7 +158,7 @@ pub trait Block: Sync {
 /// on output `c` of each of some readers, and on no other. Any of them can be removed: row `c` of the
 /// writer, and column `c` of the readers. The hidden layer of an MLP is such; attention heads are not.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Inner {
+pub struct PrunableChannels {
     /// Index among [`Sublayer::writers`].
     pub writer: usize,
     /// Indices among [`Sublayer::readers`].

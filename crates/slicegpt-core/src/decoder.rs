@@ -18,7 +18,7 @@ pub trait Decoder {
     fn blocks(&self) -> usize;
 
     /// The number of sublayers of each block.
-    fn depth(&self) -> usize;
+    fn sublayers_per_block(&self) -> usize;
 
     /// The number of different token ids.
     fn vocab_size(&self) -> usize;

@@ -5,35 +5,38 @@ use burn::module::Param;
 use burn::nn::Linear;
 use burn::tensor::Tensor;
 
-use crate::precise::Columns;
+use crate::precise::PreciseMatrix;
 
 /// `W <- B^T W`: the linear now reads coordinates in the basis.
 ///
 /// # Shapes
 /// - `linear.weight`: `[hidden_size, out]`, becomes `[rank, out]`
-pub fn read_in(linear: &mut Linear, basis: &Columns) {
+pub fn read_in(linear: &mut Linear, basis: &PreciseMatrix) {
     if basis.is_identity() {
         return;
     }
-    edit(&mut linear.weight, |w| basis.transposed_times(w));
+    replace_param(&mut linear.weight, |w| basis.transposed_times(w));
 }
 
 /// `W <- W B`, `b <- b B`: the linear now writes coordinates in the basis.
 ///
 /// # Shapes
 /// - `linear.weight`: `[in, hidden_size]`, becomes `[in, rank]`; the bias likewise
-pub fn write_in(linear: &mut Linear, basis: &Columns) {
+pub fn write_in(linear: &mut Linear, basis: &PreciseMatrix) {
     if basis.is_identity() {
         return;
     }
     if let Some(bias) = &mut linear.bias {
-        edit(bias, |b| basis.after(b.unsqueeze::<2>()).squeeze_dim(0));
+        replace_param(bias, |b| basis.apply(b.unsqueeze::<2>()).squeeze_dim(0));
     }
-    edit(&mut linear.weight, |w| basis.after(w));
+    replace_param(&mut linear.weight, |w| basis.apply(w));
 }
 
 /// Replaces a parameter by `f` of it.
-pub fn edit<const D: usize>(param: &mut Param<Tensor<D>>, f: impl FnOnce(Tensor<D>) -> Tensor<D>) {
+pub fn replace_param<const D: usize>(
+    param: &mut Param<Tensor<D>>,
+    f: impl FnOnce(Tensor<D>) -> Tensor<D>,
+) {
     // Cloning a parameter is cheap, and `map` keeps its id.
     *param = param.clone().map(f);
 }

@@ -16,7 +16,7 @@ impl<B: Block> Fused<B> {
     ///
     /// Gives the block back if a norm still centres or still has a weight or a bias.
     pub fn new(block: B) -> Result<Self, B> {
-        match (0..block.depth()).all(|index| block.sublayer(index).norm.is_bare()) {
+        match (0..block.sublayers()).all(|index| block.sublayer(index).norm.is_bare()) {
             true => Ok(Self(block)),
             false => Err(block),
         }

@@ -3,6 +3,8 @@
 use burn::module::{Module, Param};
 use burn::tensor::{DType, Device, Tensor, TensorData};
 
+use crate::host_vec;
+
 /// `weight * center(x) / rms(center(x)) + bias`, every part of it optional.
 ///
 /// This is a LayerNorm (centred, weight and bias), an RMSNorm (weight only) or, once fused,
@@ -35,15 +37,12 @@ impl Norm {
 
     /// Weight and bias on the host, `[width]` each.
     pub fn vectors(&self) -> [Option<Vec<f64>>; 2] {
-        let host = |vector: &Param<Tensor<1>>| -> Vec<f64> {
-            let data = vector.val().into_data_dtype(DType::F64);
-            data.try_into_vec().expect("it was just made float64")
-        };
+        let host = |vector: &Param<Tensor<1>>| host_vec(vector.val());
         [&self.weight, &self.bias].map(|vector| vector.as_ref().map(host))
     }
 
     /// This norm with `weight`, `[width]`, in place of what weight it had.
-    pub fn weighed(self, weight: &[f64], device: &Device) -> Self {
+    pub fn with_weight(self, weight: &[f64], device: &Device) -> Self {
         let data = TensorData::new(weight.to_vec(), [weight.len()]).convert_dtype(DType::F32);
         let weight = Tensor::from_data(data, (device, DType::F32));
         Self { weight: Some(Param::from_tensor(weight)), ..self }
@@ -56,19 +55,19 @@ impl Norm {
     /// # Panics
     ///
     /// If the norm is not bare.
-    pub fn stock(&self, width: usize, device: &Device) -> Self {
+    pub fn to_rms_norm(&self, width: usize, device: &Device) -> Self {
         assert!(self.is_bare(), "only a bare norm has a stock form");
-        let weight = vec![self.stock_weight(width); width];
-        Self::bare(width, self.stock_eps(width)).weighed(&weight, device)
+        let weight = vec![self.rms_weight(width); width];
+        Self::bare(width, self.rms_eps(width)).with_weight(&weight, device)
     }
 
-    /// Each weight of [`Norm::stock`].
-    pub fn stock_weight(&self, width: usize) -> f64 {
+    /// Each weight of [`Norm::to_rms_norm`].
+    pub fn rms_weight(&self, width: usize) -> f64 {
         (self.hidden_size as f64 / width as f64).sqrt()
     }
 
-    /// The epsilon of [`Norm::stock`].
-    pub fn stock_eps(&self, width: usize) -> f64 {
+    /// The epsilon of [`Norm::to_rms_norm`].
+    pub fn rms_eps(&self, width: usize) -> f64 {
         self.eps * self.hidden_size as f64 / width as f64
     }
 

@@ -4,7 +4,7 @@ use burn::module::{Module, Param};
 use burn::tensor::{DType, Device, Tensor, TensorData};
 
 use crate::Basis;
-use crate::precise::Columns;
+use crate::precise::PreciseMatrix;
 
 /// The residual path of a sublayer: untouched, or carried from one basis to the next by
 /// `S = B_in^T B_out`, `[width in, width out]` (SliceGPT, section 3.2).
@@ -37,8 +37,8 @@ impl Shortcut {
     }
 
     /// `B_from^T B_to`, computed at float64 grade: the residual changes basis.
-    pub fn between(from: &Columns, to: &Columns, dtype: DType) -> Self {
-        Self::new(from.transposed_times_columns(to, dtype))
+    pub fn between(from: &PreciseMatrix, to: &PreciseMatrix, dtype: DType) -> Self {
+        Self::new(from.transposed_times_matrix(to, dtype))
     }
 
     /// # Shapes

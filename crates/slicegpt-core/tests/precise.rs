@@ -2,7 +2,7 @@
 
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use slicegpt_core::Basis;
-use slicegpt_core::precise::{Columns, Fineness, Split, product};
+use slicegpt_core::precise::{OperandPrecision, PreciseMatrix, Split, product};
 use slicegpt_testkit::device;
 
 /// Seeded numbers between -1 and 1, with columns and single numbers that are much larger.
@@ -72,10 +72,10 @@ fn products_are_right_to_the_last_place_but_one() {
         let right = || on(&device, &b, [rows, m]);
         let by_device = product(left().transpose(), right()).cast(DType::F32);
         check(&values(by_device), &expected, "as the device does");
-        for fineness in [Fineness::Full, Fineness::Reduced] {
-            let split = |x| Split::new(x, fineness).unwrap();
+        for precision in [OperandPrecision::Float32, OperandPrecision::Tf32] {
+            let split = |x| Split::new(x, precision).unwrap();
             let found = split(left()).product(&split(right()));
-            check(&values(found), &expected, &format!("{fineness:?} {n} x {rows} x {m}"));
+            check(&values(found), &expected, &format!("{precision:?} {n} x {rows} x {m}"));
         }
     }
 }
@@ -88,15 +88,15 @@ fn float64_matrices_lose_nothing_on_their_way() {
         let transposed: Vec<f64> = (0..m * rows).map(|i| w[(i % rows) * m + i / rows]).collect();
         let expected = exact(&basis, &w, rows);
         let mirrored = exact(&w, &basis, rows);
-        let both = [Fineness::Full, Fineness::Reduced]
-            .map(|fineness| Columns::split(&basis, [rows, n], &device, fineness));
-        let by_device = [Columns::from_f64(&basis, [rows, n], &device)];
+        let both = [OperandPrecision::Float32, OperandPrecision::Tf32]
+            .map(|precision| PreciseMatrix::split(&basis, [rows, n], &device, precision));
+        let by_device = [PreciseMatrix::from_f64(&basis, [rows, n], &device)];
         for columns in by_device.iter().chain(&both) {
             let read = columns.transposed_times(on(&device, &w, [rows, m]));
             check(&values(read), &expected, "B^T W");
-            let written = columns.after(on(&device, &transposed, [m, rows]));
+            let written = columns.apply(on(&device, &transposed, [m, rows]));
             check(&values(written), &mirrored, "W B");
-            let square = columns.transposed_times_columns(columns, DType::F32);
+            let square = columns.transposed_times_matrix(columns, DType::F32);
             check(&values(square), &exact(&basis, &basis, rows), "B^T B");
         }
     }
@@ -115,10 +115,10 @@ fn what_is_not_finite_is_not_split() {
     for damage in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
         let mut damaged = numbers(300, 4, 1);
         damaged[777] = damage;
-        for fineness in [Fineness::Full, Fineness::Reduced] {
-            assert!(Split::new(on(&device(), &damaged, [300, 4]), fineness).is_none());
+        for precision in [OperandPrecision::Float32, OperandPrecision::Tf32] {
+            assert!(Split::new(on(&device(), &damaged, [300, 4]), precision).is_none());
         }
     }
-    let zeros = Split::new(on(&device(), &[0.0; 12], [4, 3]), Fineness::Full).unwrap();
+    let zeros = Split::new(on(&device(), &[0.0; 12], [4, 3]), OperandPrecision::Float32).unwrap();
     assert!(values(zeros.product(&zeros)).iter().all(|x| *x == 0.0));
 }

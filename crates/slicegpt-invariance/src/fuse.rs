@@ -4,7 +4,7 @@ use burn::module::Param;
 use burn::nn::Linear;
 use burn::tensor::Tensor;
 use slicegpt_core::precise::{product, widen};
-use slicegpt_core::{Block, Fused, Head, Norm, SublayerMut, edit};
+use slicegpt_core::{Block, Fused, Head, Norm, SublayerMut, replace_param};
 
 /// Folds every norm of `block` into its readers and, where the norm centres the stream, the
 /// centring into its writers (SliceGPT, section 3.1 and equation 3).
@@ -12,7 +12,7 @@ use slicegpt_core::{Block, Fused, Head, Norm, SublayerMut, edit};
 /// The function stays the same for streams that are centred at its input, as they are once every
 /// writer before it has been fused too ([`center`] does it for the embedding).
 pub fn fuse<B: Block>(mut block: B) -> Fused<B> {
-    for index in 0..block.depth() {
+    for index in 0..block.sublayers() {
         let SublayerMut { norm, readers, writers, .. } = block.sublayer_mut(index);
         if norm.centers {
             writers.into_iter().for_each(center_writer);
@@ -62,16 +62,16 @@ fn shift(reader: &mut Linear, beta: Tensor<1>) {
     let dtype = weight.dtype();
     let shift: Tensor<1> = product(beta.unsqueeze::<2>(), weight).squeeze_dim(0);
     match &mut reader.bias {
-        Some(bias) => edit(bias, |bias| (widen(bias) + shift).cast(dtype)),
+        Some(bias) => replace_param(bias, |bias| (widen(bias) + shift).cast(dtype)),
         None => reader.bias = Some(Param::from_tensor(shift.cast(dtype))),
     }
 }
 
 /// `W <- W (I - 11^T / D)`, and the same for the bias.
 fn center_writer(writer: &mut Linear) {
-    edit(&mut writer.weight, |w| less_mean(w, 1));
+    replace_param(&mut writer.weight, |w| less_mean(w, 1));
     if let Some(bias) = &mut writer.bias {
-        edit(bias, |b| less_mean(b, 0));
+        replace_param(bias, |b| less_mean(b, 0));
     }
 }
 

@@ -10,7 +10,7 @@ use slicegpt_core::{Basis, Block, Fused, Shortcut, SublayerMut, read_in, write_i
 /// If there is not one basis more than sublayers.
 pub fn rotate<B: Block>(block: Fused<B>, bases: &[Basis]) -> Fused<B> {
     let mut block = block.into_inner();
-    assert_eq!(bases.len(), block.depth() + 1, "one basis around every sublayer");
+    assert_eq!(bases.len(), block.sublayers() + 1, "one basis around every sublayer");
     for (index, pair) in bases.windows(2).enumerate() {
         let [from, to] = pair else { unreachable!("windows of two") };
         let SublayerMut { readers, writers, shortcut, .. } = block.sublayer_mut(index);

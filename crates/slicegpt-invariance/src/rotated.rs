@@ -29,8 +29,8 @@ impl<D: Decoder, F: Fn(usize) -> Basis> Decoder for Rotated<'_, D, F> {
         self.decoder.blocks()
     }
 
-    fn depth(&self) -> usize {
-        self.decoder.depth()
+    fn sublayers_per_block(&self) -> usize {
+        self.decoder.sublayers_per_block()
     }
 
     fn vocab_size(&self) -> usize {
@@ -49,7 +49,7 @@ impl<D: Decoder, F: Fn(usize) -> Basis> Decoder for Rotated<'_, D, F> {
 
     fn block(&self, index: usize) -> Result<Self::Block, D::Error> {
         let block = fuse(self.decoder.block(index)?);
-        let depth = self.depth();
+        let depth = self.sublayers_per_block();
         let bases: Vec<Basis> =
             (index * depth..=(index + 1) * depth).map(|cut| (self.basis)(cut)).collect();
         Ok(rotate(block, &bases).into_inner())
@@ -59,7 +59,7 @@ impl<D: Decoder, F: Fn(usize) -> Basis> Decoder for Rotated<'_, D, F> {
         let mut head = self.decoder.head()?;
         fold_into_head(&mut head);
         let device = head.linear.weight.val().device();
-        let basis = (self.basis)(self.blocks() * self.depth());
+        let basis = (self.basis)(self.blocks() * self.sublayers_per_block());
         read_in(&mut head.linear, &basis.on(&device));
         Ok(head)
     }

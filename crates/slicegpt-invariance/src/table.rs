@@ -3,8 +3,8 @@
 
 use burn::module::Param;
 use burn::tensor::{DType, Device, Tensor, TensorData};
-use slicegpt_core::precise::Columns;
-use slicegpt_core::{Basis, Norm};
+use slicegpt_core::precise::PreciseMatrix;
+use slicegpt_core::{Basis, Norm, host_vec};
 
 /// How the rows of a table change: `row <- center(row) diag(g) B`, centring and scaling optional.
 ///
@@ -12,13 +12,13 @@ use slicegpt_core::{Basis, Norm};
 /// works element by element.
 pub struct TableEdit {
     /// `[hidden_size, rank]`; nothing where the basis is the identity.
-    matrix: Option<Columns>,
+    matrix: Option<PreciseMatrix>,
     /// Whether the mean is still to be subtracted from each row.
     center: bool,
     /// What the columns are still to be multiplied by.
     scale: Option<Vec<f32>>,
     /// `[hidden_size, 1]`: what a row is multiplied by to give what the bias of its output gains.
-    shift: Option<Columns>,
+    shift: Option<PreciseMatrix>,
     device: Device,
 }
 
@@ -37,10 +37,11 @@ impl TableEdit {
     /// For a table whose rows read the stream through `norm` (a head): the norm folded in, then
     /// expressed in `basis`.
     pub fn reader(norm: &Norm, basis: &Basis, device: &Device) -> Self {
-        let scale = norm.weight.as_ref().map(|g| host(g.val()));
+        let scale = norm.weight.as_ref().map(|g| host_vec(g.val()));
         let shift = norm.bias.as_ref().map(|beta| {
-            let beta: Vec<f64> = host(beta.val()).into_iter().map(f64::from).collect();
-            Columns::from_f64(&beta, [beta.len(), 1], device)
+            let beta: Vec<f64> =
+                host_vec::<f32, _, _>(beta.val()).into_iter().map(f64::from).collect();
+            PreciseMatrix::from_f64(&beta, [beta.len(), 1], device)
         });
         let (matrix, scale) = match (basis.is_identity(), scale) {
             (true, scale) => (None, scale),
@@ -61,7 +62,9 @@ impl TableEdit {
         let width = norm.hidden_size;
         let rank = matrix.len() / width;
         let vector = |vector: &Option<Param<Tensor<1>>>, other: f64| match vector {
-            Some(vector) => host(vector.val()).into_iter().map(f64::from).collect(),
+            Some(vector) => {
+                host_vec::<f32, _, _>(vector.val()).into_iter().map(f64::from).collect()
+            }
             None => vec![other; width],
         };
         let (g, beta) = (vector(&norm.weight, 1.0), vector(&norm.bias, 0.0));
@@ -70,16 +73,16 @@ impl TableEdit {
         let shift = (shift.is_some() || norm.bias.is_some()).then(|| {
             let shift = |i: usize| beta[i] + shift.map_or(0.0, |shift| g[i] * shift[i]);
             let shift: Vec<f64> = (0..width).map(shift).collect();
-            Columns::from_f64(&shift, [width, 1], device)
+            PreciseMatrix::from_f64(&shift, [width, 1], device)
         });
-        let matrix = Some(Columns::from_f64(&folded, [width, rank], device));
+        let matrix = Some(PreciseMatrix::from_f64(&folded, [width, rank], device));
         Self { matrix, center: false, scale: None, shift, device: device.clone() }
     }
 
     /// For a table whose rows stay as they are: what is added to the bias of each output is what the
     /// row makes of `shift`, `[hidden_size]`.
     pub fn product(shift: Vec<f64>, device: &Device) -> Self {
-        let shift = Some(Columns::from_f64(&shift, [shift.len(), 1], device));
+        let shift = Some(PreciseMatrix::from_f64(&shift, [shift.len(), 1], device));
         Self { matrix: None, center: false, scale: None, shift, device: device.clone() }
     }
 
@@ -95,9 +98,9 @@ impl TableEdit {
             let data = TensorData::new(rows, shape);
             Tensor::<2>::from_data(data, (&self.device, DType::F32))
         };
-        let shift = self.shift.as_ref().map(|beta| host(beta.after(on_device(rows.clone()))));
+        let shift = self.shift.as_ref().map(|beta| host_vec(beta.apply(on_device(rows.clone()))));
         if let Some(matrix) = &self.matrix {
-            return (host(matrix.after(on_device(rows))), shift);
+            return (host_vec(matrix.apply(on_device(rows))), shift);
         }
         for row in rows.chunks_exact_mut(hidden_size) {
             if self.center {
@@ -129,10 +132,6 @@ fn scaled(basis: &Basis, g: &[f32]) -> Vec<f64> {
     rows.flat_map(|(row, g)| row.iter().map(move |x| x * f64::from(*g))).collect()
 }
 
-fn matrix(values: &[f64], basis: &Basis, device: &Device) -> Columns {
-    Columns::from_f64(values, [basis.hidden_size(), basis.rank()], device)
-}
-
-fn host<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
-    tensor.into_data_dtype(DType::F32).try_into_vec().expect("it was just made float32")
+fn matrix(values: &[f64], basis: &Basis, device: &Device) -> PreciseMatrix {
+    PreciseMatrix::from_f64(values, [basis.hidden_size(), basis.rank()], device)
 }

@@ -61,7 +61,7 @@ fn a_fused_block_reads_and_writes_the_centred_stream() {
         let context = model.context(&tokens);
         let dense = center(&norm, block.forward(stream.clone(), &context));
         let fused = fuse(block);
-        assert!((0..model.depth()).all(|i| fused.get().sublayer(i).norm.is_bare()));
+        assert!((0..model.sublayers_per_block()).all(|i| fused.get().sublayer(i).norm.is_bare()));
         let fused = fused.into_inner().forward(stream, &context);
         let difference = largest_difference(&values(dense), &values(fused));
         assert!(difference < 1e-5, "{family}: {difference}");

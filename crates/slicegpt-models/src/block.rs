@@ -3,7 +3,7 @@
 use burn::module::Module;
 use burn::nn::Linear;
 use burn::tensor::{DType, Tensor};
-use slicegpt_core::{Block, Inner, Norm, Shortcut, SublayerMut};
+use slicegpt_core::{Block, Norm, PrunableChannels, Shortcut, SublayerMut};
 
 use crate::host::{multiply, normalise, project_onto};
 use crate::{Attention, Context, Mlp};
@@ -40,11 +40,11 @@ pub enum Branch {
 impl Block for DecoderBlock {
     type Context = Context;
 
-    fn depth(&self) -> usize {
+    fn sublayers(&self) -> usize {
         self.sublayers.len()
     }
 
-    fn hidden(&self, index: usize, normed: Tensor<3>, context: &Context) -> Vec<Tensor<3>> {
+    fn writer_inputs(&self, index: usize, normed: Tensor<3>, context: &Context) -> Vec<Tensor<3>> {
         self.sublayers[index]
             .branches
             .iter()
@@ -71,13 +71,16 @@ impl Block for DecoderBlock {
         writers.fold(residual, |sum, (writer, hidden)| project_onto(sum, writer, hidden))
     }
 
-    fn inner(&self, index: usize) -> Vec<Inner> {
+    fn prunable(&self, index: usize) -> Vec<PrunableChannels> {
         let mut reader = 0;
         let mut inner = Vec::new();
         for (writer, branch) in self.sublayers[index].branches.iter().enumerate() {
             let (readers, _) = branch.ports();
             if matches!(branch, Branch::Mlp(_)) {
-                inner.push(Inner { writer, readers: (reader..reader + readers.len()).collect() });
+                inner.push(PrunableChannels {
+                    writer,
+                    readers: (reader..reader + readers.len()).collect(),
+                });
             }
             reader += readers.len();
         }
@@ -112,7 +115,7 @@ pub fn relaid(weight: Tensor<2>, dtype: DType) -> Tensor<2> {
 /// On the processor, float32 activations may meet float16 or bfloat16 weights.
 pub fn with_weights(mut block: DecoderBlock, dtype: DType) -> DecoderBlock {
     let relaid = |weight: Tensor<2>| relaid(weight, dtype);
-    for index in 0..block.depth() {
+    for index in 0..block.sublayers() {
         let SublayerMut { readers, writers, shortcut, .. } = block.sublayer_mut(index);
         for linear in readers.into_iter().chain(writers) {
             linear.weight = linear.weight.clone().map(relaid);

@@ -137,7 +137,7 @@ impl<S: TensorSource> Decoder for Model<S> {
         self.spec.layers
     }
 
-    fn depth(&self) -> usize {
+    fn sublayers_per_block(&self) -> usize {
         self.spec.depth()
     }
 

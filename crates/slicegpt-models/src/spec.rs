@@ -135,7 +135,7 @@ impl DecoderSpec {
     }
 
     /// Whether a stream cut to one basis is still a model of this family: where all norms are
-    /// RMSNorms, the bare norm has a stock form (`Norm::stock`).
+    /// RMSNorms, the bare norm has a stock form (`Norm::to_rms_norm`).
     pub fn stays_stock(&self) -> bool {
         self.norm.weight && !self.norm.bias && !self.norm.centers
     }

@@ -86,8 +86,8 @@ pub struct SlicedBlock<B: Block> {
 ///
 /// impl Block for Plain {
 ///     type Context = ();
-///     fn depth(&self) -> usize { 1 }
-///     fn hidden(&self, _: usize, x: Tensor<3>, _: &()) -> Vec<Tensor<3>> {
+///     fn sublayers(&self) -> usize { 1 }
+///     fn writer_inputs(&self, _: usize, x: Tensor<3>, _: &()) -> Vec<Tensor<3>> {
 ///         vec![relu(self.up.forward(x))]
 ///     }
 ///     fn sublayer(&self, _: usize) -> Sublayer<'_> {
@@ -171,7 +171,7 @@ pub(crate) fn slice<B: Block>(
     end: End,
 ) -> Result<SlicedBlock<B>, SliceError> {
     let mut block = block.into_inner();
-    assert_eq!(widths.len(), block.depth() + 1, "a width around every sublayer");
+    assert_eq!(widths.len(), block.sublayers() + 1, "a width around every sublayer");
     assert_eq!(widths[0], stream.basis().rank(), "the block reads the stream as it is");
     let mut spectra = Vec::new();
     for (index, &rank) in widths[1..].iter().enumerate() {
@@ -190,7 +190,7 @@ pub(crate) fn slice<B: Block>(
         let exact = lower(&mut block, index, compute);
         let at = |source| SliceError::NotFinite { block: number, sublayer: index, source };
         let step = |batch: Tensor<3>, context: &B::Context| block.step(index, batch, context);
-        if end == End::Open && index + 1 == block.depth() {
+        if end == End::Open && index + 1 == block.sublayers() {
             stream.leave(at, step)?;
             if tick().is_break() {
                 return Err(SliceError::Interrupted);

@@ -8,29 +8,31 @@
 //! into a closure.
 
 mod block;
-mod inner;
+mod channels;
+mod kept;
 mod pair;
+mod paired_pass;
 mod plan;
+mod profile;
 mod refit;
 mod run;
 mod split;
 mod stream;
-mod survey;
-mod walk;
 
 pub use block::{SliceError, SlicedBlock, slice_block};
-pub use inner::{Importance, most_important, most_important_of_all, narrow};
+pub use channels::{Importance, allocate_channels, most_important, narrow};
+pub use kept::{BlockChannels, KeptChannels};
+pub use paired_pass::{PairedPass, cut_block};
 pub use plan::{PlanError, Schedule};
+pub use profile::{Profile, profile};
 pub use refit::{ReaderFit, TiedHead};
 pub use run::{Sliced, Spectra, run};
 pub use slicegpt_calibrate::{
     Arithmetic, Covariance, Directions, Moments, Orientation, Ridge, RidgeError, Spectrum, align,
     principal,
 };
-pub use split::{Grid, Split, Tried, search};
+pub use split::{Grid, Split, Trial, search};
 pub use stream::{Batch, Memory, Settings, Shelf, Stages, Stream};
-pub use survey::{Survey, survey};
-pub use walk::{Walk, cut_block};
 
 /// The page of the book about this crate: its program is run with the examples of this documentation.
 #[cfg(doctest)]

@@ -54,7 +54,7 @@ pub fn run<B: Block, E: From<SliceError>>(
     let unseen = spectra == Spectra::WhereCut && matches!(orientation, Orientation::Pca);
     for (index, block) in blocks.into_iter().enumerate() {
         let block = block?;
-        let depth = block.get().depth();
+        let depth = block.get().sublayers();
         let around = widths.block(index, depth);
         let last = (index + 1) * depth + 1 == widths.as_slice().len();
         let end = if last && uncut && unseen { End::Open } else { End::Analysed };

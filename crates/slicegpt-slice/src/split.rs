@@ -67,7 +67,7 @@ impl Grid {
 
 /// A split that was tried, and its loss.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Tried {
+pub struct Trial {
     /// What was tried.
     pub split: Split,
     /// What it gave; the lower, the better.
@@ -90,7 +90,7 @@ const COARSE: usize = 5;
 pub fn search<E>(
     candidates: &[Split],
     mut measure: impl FnMut(Split) -> Result<f64, E>,
-) -> Result<Vec<Tried>, E> {
+) -> Result<Vec<Trial>, E> {
     assert!(!candidates.is_empty(), "at least one candidate");
     let last = candidates.len() - 1;
     let mut losses: Vec<Option<f64>> = vec![None; candidates.len()];
@@ -123,8 +123,8 @@ pub fn search<E>(
         loss(at)?;
     }
     let found = losses.into_iter().zip(candidates);
-    let mut tried: Vec<Tried> =
-        found.filter_map(|(loss, split)| Some(Tried { split: *split, loss: loss? })).collect();
+    let mut tried: Vec<Trial> =
+        found.filter_map(|(loss, split)| Some(Trial { split: *split, loss: loss? })).collect();
     tried.sort_by(|a, b| a.loss.total_cmp(&b.loss));
     Ok(tried)
 }

@@ -50,12 +50,12 @@ fn the_stream_carried_on_is_what_the_sliced_block_computes() {
             let before = twin.into_signals().unwrap();
             let contexts = batches(&model).into_iter().map(|batch| batch.context);
             let widths = [12, 10, 9];
-            let widths = &widths[..=model.depth()];
+            let widths = &widths[..=model.sublayers_per_block()];
             let block = fuse(model.block(0).unwrap());
             let go_on = &mut || ControlFlow::Continue(());
             let SlicedBlock { block, stream, spectra } =
                 slice_block(block, 0, stream, widths, &mut orientation, go_on).unwrap();
-            assert_eq!(spectra.len(), model.depth());
+            assert_eq!(spectra.len(), model.sublayers_per_block());
             let after = stream.into_signals().unwrap();
             for ((before, context), after) in before.into_iter().zip(contexts).zip(after) {
                 let again = values(block.forward(before, &context));

@@ -1,9 +1,10 @@
 //! The sum at float64 grade from float32 products, on a device that has memory of its own.
 
-use burn::tensor::{Bool, DType, Int, Tensor, TensorData};
+use burn::tensor::{Bool, Tensor, TensorData};
 use faer::Mat;
 use rayon::prelude::*;
-use slicegpt_core::precise::{Fineness, Gram, LOW, Split};
+use slicegpt_core::host_vec;
+use slicegpt_core::precise::{Gram, LOW, OperandPrecision, Split};
 
 use super::NotFinite;
 
@@ -19,12 +20,13 @@ pub fn add(lower: &mut Mat<f64>, rows: Tensor<2>, keep: Option<&[bool]>) -> Resu
     let [n, width] = rows.dims();
     let device = rows.device();
     let rows = zero_padding(rows, keep);
-    let fineness = Fineness::of(&device);
+    let precision = OperandPrecision::of(&device);
     for start in (0..n).step_by(ROWS) {
         let some = rows.clone().narrow(0, start, ROWS.min(n - start));
-        let split = Split::new(some, fineness).ok_or(NotFinite)?;
+        let split = Split::new(some, precision).ok_or(NotFinite)?;
         let Gram { high, cross, rest } = split.gram();
-        let (high, cross, rest) = (integers(high), integers(cross), floats(rest));
+        let (high, cross): (Vec<i32>, Vec<i32>) = (host_vec(high), host_vec(cross));
+        let rest: Vec<f32> = host_vec(rest);
         let units = split.units();
         // Row-major on the device, and symmetric once `cross` and `rest` meet their transposes.
         let columns: Vec<_> = lower.par_col_iter_mut().enumerate().collect::<Vec<_>>();
@@ -50,14 +52,4 @@ pub fn zero_padding(rows: Tensor<2>, keep: Option<&[bool]>) -> Tensor<2> {
     let gone: Vec<bool> = keep.iter().map(|keep| !keep).collect();
     let gone = Tensor::<2, Bool>::from_data(TensorData::new(gone, [n, 1]), &rows.device());
     rows.mask_fill(gone.expand(shape), 0.0)
-}
-
-/// A tensor of whole numbers on the host, row-major.
-pub fn integers(tensor: Tensor<2, Int>) -> Vec<i32> {
-    tensor.into_data_dtype(DType::I32).try_into_vec().expect("it was just made int32")
-}
-
-/// A tensor on the host, row-major, as float32.
-pub fn floats(tensor: Tensor<2>) -> Vec<f32> {
-    tensor.into_data_dtype(DType::F32).try_into_vec().expect("it was just made float32")
 }

@@ -8,11 +8,12 @@ mod kernel;
 mod simd;
 mod tiles;
 
-pub(crate) use device::{floats, integers, zero_padding};
+pub(crate) use device::zero_padding;
 pub(crate) use float64::add_outer;
 
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use faer::{Mat, MatRef};
+use slicegpt_core::host_vec;
 use slicegpt_core::precise::has_own_memory;
 
 /// `H = sum over kept tokens of x^T x`, un-normalised, `[width, width]`, in float64 on the host.
@@ -131,8 +132,7 @@ impl Covariance {
             self.finite &= device::add(&mut self.lower, rows, keep).is_ok();
             return;
         }
-        let values: Vec<f32> =
-            signal.into_data_dtype(DType::F32).try_into_vec().expect("it was just made float32");
+        let values: Vec<f32> = host_vec(signal);
         let rows: Vec<&[f32]> = match keep {
             None => values.chunks_exact(width).collect(),
             Some(keep) => {

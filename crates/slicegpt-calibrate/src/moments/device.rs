@@ -2,10 +2,11 @@
 
 use burn::tensor::Tensor;
 use faer::Mat;
-use slicegpt_core::precise::{CHUNK, Fineness, LOW, Split, Sums};
+use slicegpt_core::host_vec;
+use slicegpt_core::precise::{CHUNK, LOW, OperandPrecision, Split, Sums};
 
 use crate::NotFinite;
-use crate::covariance::{floats, integers, zero_padding};
+use crate::covariance::zero_padding;
 
 /// Rows added before the sums come to the host: 64 sums below 2^25 fit into an `i32`.
 const ROWS: usize = 64 * CHUNK;
@@ -23,13 +24,13 @@ pub fn add(
     keep: Option<&[bool]>,
 ) -> Result<(), NotFinite> {
     let [n, _] = x.dims();
-    let fineness = Fineness::of(&x.device());
+    let precision = OperandPrecision::of(&x.device());
     let x = zero_padding(Tensor::cat(vec![x, constant], 1), keep);
     let y = zero_padding(y, keep);
     for start in (0..n).step_by(ROWS) {
         let some = |x: &Tensor<2>| x.clone().narrow(0, start, ROWS.min(n - start));
-        let x = Split::new(some(&x), fineness).ok_or(NotFinite)?;
-        let y = Split::new(some(&y), fineness).ok_or(NotFinite)?;
+        let x = Split::new(some(&x), precision).ok_or(NotFinite)?;
+        let y = Split::new(some(&y), precision).ok_or(NotFinite)?;
         add_product(gram, &x, &x, true);
         add_product(cross, &x, &y, false);
     }
@@ -39,7 +40,8 @@ pub fn add(
 /// Adds `A^T B`; only its lower triangle, if nothing else is asked for.
 fn add_product(sum: &mut Mat<f64>, a: &Split, b: &Split, lower: bool) {
     let Sums { high, cross, rest } = a.sums(b);
-    let (high, cross, rest) = (integers(high), integers(cross), floats(rest));
+    let (high, cross): (Vec<i32>, Vec<i32>) = (host_vec(high), host_vec(cross));
+    let rest: Vec<f32> = host_vec(rest);
     let (a, b) = (a.units(), b.units());
     for j in 0..sum.ncols() {
         for i in if lower { j } else { 0 }..sum.nrows() {

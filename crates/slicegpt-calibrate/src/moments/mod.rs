@@ -3,10 +3,10 @@
 mod device;
 mod host;
 
-use burn::tensor::{DType, Device, Tensor};
+use burn::tensor::{Device, Tensor};
 use faer::{Mat, MatRef};
-use slicegpt_core::Basis;
 use slicegpt_core::precise::has_own_memory;
+use slicegpt_core::{Basis, host_vec};
 
 use crate::NotFinite;
 use crate::covariance::rows_on;
@@ -75,10 +75,7 @@ impl Moments {
             self.finite &= device::add(gram, cross, [x, y, constant], keep).is_ok();
             return;
         }
-        let values = |x: Tensor<2>| -> Vec<f32> {
-            x.into_data_dtype(DType::F32).try_into_vec().expect("it was just made float32")
-        };
-        let rows = [values(x), values(y), values(constant)];
+        let rows = [x, y, constant].map(host_vec);
         host::add(gram, cross, &rows, keep, scratch);
     }
 
@@ -98,7 +95,7 @@ impl Moments {
     /// # Panics
     ///
     /// If the targets are not as wide as the basis.
-    pub fn of_projected_targets(mut self, basis: &Basis) -> Self {
+    pub fn project_targets(mut self, basis: &Basis) -> Self {
         let shape = (basis.hidden_size(), basis.rank());
         assert_eq!(self.cross.ncols(), shape.0, "targets at full width");
         if !basis.is_identity() {

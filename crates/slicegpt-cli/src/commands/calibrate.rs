@@ -58,12 +58,12 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let model = opened.model(&target.device);
     let pass = Shared { model: &model, target: &target, ridge: None, tied: false, free: None };
     let settings = Settings { lanes: batches.lanes.clone(), ..computing };
-    let survey = target.run(|| pass.survey(&batches.batches, settings));
-    let survey = survey.map_err(|error| args.computing.advise(error))?;
+    let profile = target.run(|| pass.profile(&batches.batches, settings));
+    let profile = profile.map_err(|error| args.computing.advise(error))?;
     let calibration = crate::text::described(&samples, source);
     let origin = stats::Origin::new(&opened, calibration, &args.computing, &target)?;
     let path = staging.path().join(NAME);
-    stats::write(&path, &survey, &origin)?;
+    stats::write(&path, &profile, &origin)?;
     let bytes = path.metadata()?.len();
     staging.commit_file(NAME)?;
     let seconds = start.elapsed().as_secs_f64();

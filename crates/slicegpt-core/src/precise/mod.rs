@@ -9,12 +9,12 @@
 //! 59, 2012), in base 2^8 and 2^9 and with whole numbers that bfloat16 and TF32 hold too, so that
 //! matrix units which round their operands change nothing.
 
-mod columns;
 mod known;
+mod matrix;
 mod split;
 
-pub use columns::Columns;
-pub use split::{CHUNK, Fineness, Gram, LOW, Split, Sums};
+pub use matrix::PreciseMatrix;
+pub use split::{CHUNK, Gram, LOW, OperandPrecision, Split, Sums};
 
 use burn::tensor::{DType, Device, Tensor};
 use known::Known;
@@ -53,7 +53,7 @@ pub fn product(a: Tensor<2>, b: Tensor<2>) -> Tensor<2> {
     if !has_own_memory(&device) {
         return a.cast(DType::F64).matmul(b.cast(DType::F64));
     }
-    let fineness = Fineness::of(&device);
-    let split = |x| Split::new(x, fineness).expect("weights are read as finite numbers");
+    let precision = OperandPrecision::of(&device);
+    let split = |x| Split::new(x, precision).expect("weights are read as finite numbers");
     split(a.transpose()).product(&split(b))
 }

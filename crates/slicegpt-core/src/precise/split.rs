@@ -3,6 +3,7 @@
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 
 use super::known::Known;
+use crate::host_vec;
 
 /// Rows multiplied at a time: with whole numbers of at most 2^8, sums of `CHUNK` products are at most
 /// 2^24, up to which float32 has every whole number.
@@ -13,27 +14,26 @@ pub const LOW: f64 = 512.0;
 
 /// How a device rounds the operands of a float32 product.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fineness {
+pub enum OperandPrecision {
     /// Not at all: 24 bits.
-    Full,
+    Float32,
     /// To fewer bits, as tensor cores do with TF32 (11 bits).
-    Reduced,
+    Tf32,
 }
 
-impl Fineness {
+impl OperandPrecision {
     /// Of `device`, found by multiplying once. Asked again, it remembers.
     pub fn of(device: &Device) -> Self {
-        static KNOWN: Known<Fineness> = Known::new();
+        static KNOWN: Known<OperandPrecision> = Known::new();
         KNOWN.of(device, || {
             // 1 + 2^-13 has 14 bits, and 256 times it is a float32.
             let fine = 1.0 + 2f32.powi(-13);
             let data = TensorData::new(vec![fine; CHUNK * CHUNK], [CHUNK, CHUNK]);
             let left = Tensor::<2>::from_data(data, (device, DType::F32));
-            let sums = left.clone().matmul(left.ones_like()).into_data_dtype(DType::F32);
-            let sums: Vec<f32> = sums.try_into_vec().expect("it was just made float32");
+            let sums: Vec<f32> = host_vec(left.clone().matmul(left.ones_like()));
             match sums.iter().all(|sum| *sum == CHUNK as f32 * fine) {
-                true => Self::Full,
-                false => Self::Reduced,
+                true => Self::Float32,
+                false => Self::Tf32,
             }
         })
     }
@@ -137,15 +137,13 @@ fn unit(largest: f64) -> Option<f64> {
 impl Split {
     /// Splits a tensor, `[rows, columns]`, of any float type, where it is. `None` if it holds a NaN
     /// or an infinity.
-    pub fn new(values: Tensor<2>, fineness: Fineness) -> Option<Self> {
+    pub fn new(values: Tensor<2>, precision: OperandPrecision) -> Option<Self> {
         let values = values.cast(DType::F32);
         let device = values.device();
         let [rows, columns] = values.dims();
-        let largest = values.clone().abs().max_dim(0).into_data_dtype(DType::F32);
-        let largest: Vec<f32> = largest.try_into_vec().expect("it was just made float32");
+        let largest: Vec<f32> = host_vec(values.clone().abs().max_dim(0));
         // A maximum may step over a NaN, a sum does not.
-        let sums = values.clone().sum_dim(0).into_data_dtype(DType::F32);
-        let sums: Vec<f32> = sums.try_into_vec().expect("it was just made float32");
+        let sums: Vec<f32> = host_vec(values.clone().sum_dim(0));
         if !sums.into_iter().all(f32::is_finite) {
             return None;
         }
@@ -160,7 +158,7 @@ impl Split {
             let below = (scaled - high.clone()).mul_scalar(LOW);
             let low = below.clone().round();
             let rest = below - low.clone();
-            Pieces { high, low, rest: fine_pieces(rest, fineness) }
+            Pieces { high, low, rest: fine_pieces(rest, precision) }
         });
         Some(Self { chunks: chunks.collect(), units })
     }
@@ -175,7 +173,7 @@ impl Split {
         values: &[f64],
         [rows, columns]: [usize; 2],
         device: &Device,
-        fineness: Fineness,
+        precision: OperandPrecision,
     ) -> Self {
         assert_eq!(values.len(), rows * columns, "values are [rows, columns]");
         let mut largest = vec![0f64; columns];
@@ -198,7 +196,7 @@ impl Split {
             let [high, low, rest] = pieces.map(|piece| {
                 Tensor::from_data(TensorData::new(piece, shape), (device, DType::F32))
             });
-            Pieces { high, low, rest: fine_pieces(rest, fineness) }
+            Pieces { high, low, rest: fine_pieces(rest, precision) }
         });
         Self { chunks: chunks.collect(), units }
     }
@@ -317,10 +315,10 @@ fn add<T: std::ops::Add<Output = T>>(sum: &mut Option<T>, term: T) {
 }
 
 /// A rest of at most 1/2, in pieces that the device multiplies without rounding them first.
-fn fine_pieces(rest: Tensor<2>, fineness: Fineness) -> Vec<Tensor<2>> {
-    match fineness {
-        Fineness::Full => vec![rest],
-        Fineness::Reduced => {
+fn fine_pieces(rest: Tensor<2>, precision: OperandPrecision) -> Vec<Tensor<2>> {
+    match precision {
+        OperandPrecision::Float32 => vec![rest],
+        OperandPrecision::Tf32 => {
             let coarse = rest.clone().mul_scalar(LOW).round().div_scalar(LOW);
             vec![coarse.clone(), rest - coarse]
         }
@@ -332,23 +330,23 @@ mod tests {
     use super::*;
 
     fn values(tensor: &Tensor<2>) -> Vec<f32> {
-        tensor.clone().into_data_dtype(DType::F32).try_into_vec().unwrap()
+        host_vec(tensor.clone())
     }
 
     /// Numbers of every size down to 2^-30 of the largest.
-    fn split(fineness: Fineness) -> (Vec<f32>, Split) {
+    fn split(precision: OperandPrecision) -> (Vec<f32>, Split) {
         let numbers: Vec<f32> = (0..3000)
             .map(|i| ((i * 7919) % 4001) as f32 / 1999.0 * 2f32.powi(-(i % 31)) * (-1f32).powi(i))
             .collect();
         let data = TensorData::new(numbers.clone(), [600, 5]);
         let tensor = Tensor::from_data(data, (&Device::flex(), DType::F32));
-        (numbers, Split::new(tensor, fineness).unwrap())
+        (numbers, Split::new(tensor, precision).unwrap())
     }
 
     #[test]
     fn pieces_add_up_and_are_as_small_as_promised() {
-        for fineness in [Fineness::Full, Fineness::Reduced] {
-            let (numbers, split) = split(fineness);
+        for precision in [OperandPrecision::Float32, OperandPrecision::Tf32] {
+            let (numbers, split) = split(precision);
             assert_eq!(split.chunks.len(), 3);
             let mut numbers = numbers.iter().enumerate();
             for pieces in &split.chunks {
@@ -371,7 +369,7 @@ mod tests {
     /// the last it loses 2^-41 of the largest number.
     #[test]
     fn pieces_survive_reduced_operands() {
-        let (_, split) = split(Fineness::Reduced);
+        let (_, split) = split(OperandPrecision::Tf32);
         let bits = |x: f32| 24 - (x.to_bits() << 8).trailing_zeros().min(31).saturating_sub(8);
         for pieces in &split.chunks {
             let [coarse, fine] = pieces.rest.as_slice() else { panic!("two pieces") };

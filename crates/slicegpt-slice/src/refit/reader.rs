@@ -4,8 +4,8 @@ use burn::nn::Linear;
 use burn::tensor::Tensor;
 use faer::Mat;
 use slicegpt_calibrate::{Affine, Moments, Ridge, RidgeError};
-use slicegpt_core::precise::{Columns, widen};
-use slicegpt_core::{Basis, edit};
+use slicegpt_core::precise::{PreciseMatrix, widen};
+use slicegpt_core::{Basis, replace_param};
 
 /// How the normalised dense stream is best told from the normalised sliced one, `x ~ x' M + c`: a
 /// reader `W, b` of the one becomes `M W, b + c W` as a reader of the other.
@@ -55,15 +55,16 @@ impl ReaderFit {
             let Some(first) = readers.first() else { continue };
             let device = first.weight.val().device();
             let fit = Self::new(ridge, moments, basis, first.bias.is_some())?;
-            let matrix = Columns::from_f64(&fit.matrix, shape, &device);
-            let shift = fit.shift.map(|shift| Columns::from_f64(&shift, [shape[0], 1], &device));
+            let matrix = PreciseMatrix::from_f64(&fit.matrix, shape, &device);
+            let shift =
+                fit.shift.map(|shift| PreciseMatrix::from_f64(&shift, [shape[0], 1], &device));
             for reader in readers {
                 if let (Some(bias), Some(shift)) = (&mut reader.bias, &shift) {
                     let weight = reader.weight.val();
                     let gained = shift.transposed_times(widen(weight)).squeeze_dim::<1>(0);
-                    edit(bias, |b| sum(b, gained));
+                    replace_param(bias, |b| sum(b, gained));
                 }
-                edit(&mut reader.weight, |w| matrix.transposed_times(w));
+                replace_param(&mut reader.weight, |w| matrix.transposed_times(w));
             }
         }
         Ok(())

@@ -1,10 +1,10 @@
 //! Writers of the stream: one regression for all that write it at one place.
 
 use burn::nn::Linear;
-use burn::tensor::{DType, Tensor, TensorData};
+use burn::tensor::{Tensor, TensorData};
 use faer::MatRef;
 use slicegpt_calibrate::{Affine, Moments, Ridge, RidgeError};
-use slicegpt_core::edit;
+use slicegpt_core::{host_vec, replace_param};
 
 /// Refits `writers` together, whose weights are the sliced ones, from moments of their inputs, one
 /// beside the other, on what they are to add to the stream.
@@ -25,14 +25,12 @@ pub fn refit_writers(
     let rows: usize = writers.iter().map(|writer| writer.weight.dims()[0]).sum();
     let mut prior = Vec::with_capacity(rows * width);
     for writer in &writers {
-        let values = writer.weight.val().into_data_dtype(DType::F64);
-        prior.extend(values.try_into_vec::<f64>().expect("it was just made float64"));
+        prior.extend(host_vec::<f64, _, _>(writer.weight.val()));
     }
     let prior = MatRef::from_row_major_slice(&prior, rows, width);
     let mut biases: Option<Vec<f64>> = None;
     for bias in writers.iter().filter_map(|writer| writer.bias.as_ref()) {
-        let values = bias.val().into_data_dtype(DType::F64);
-        let values: Vec<f64> = values.try_into_vec().expect("it was just made float64");
+        let values: Vec<f64> = host_vec(bias.val());
         let sum = biases.get_or_insert_with(|| vec![0.0; width]);
         sum.iter_mut().zip(values).for_each(|(sum, x)| *sum += x);
     }
@@ -42,13 +40,13 @@ pub fn refit_writers(
         let [rows, _] = writer.weight.dims();
         let part = matrix.submatrix(first, 0, rows, width);
         first += rows;
-        edit(&mut writer.weight, |old| tensor(part, &old));
+        replace_param(&mut writer.weight, |old| tensor(part, &old));
     }
     // One constant for all: the first bias there is takes it.
     let mut shift = shift;
     for bias in writers.iter_mut().filter_map(|writer| writer.bias.as_mut()) {
         let values = shift.take().unwrap_or_else(|| vec![0.0; width]);
-        edit(bias, |old| {
+        replace_param(bias, |old| {
             let data = TensorData::new(values, [width]).convert_dtype(old.dtype());
             Tensor::from_data(data, (&old.device(), old.dtype()))
         });

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use burn::tensor::module::linear;
 use burn::tensor::{DType, Device, Tensor};
 use slicegpt_calibrate::{Arithmetic, Covariance, NotFinite, Orientation, Spectrum, principal};
-use slicegpt_core::precise::Columns;
+use slicegpt_core::precise::PreciseMatrix;
 use slicegpt_core::{Basis, Lanes};
 
 pub(crate) use shelf::Signals;
@@ -52,7 +52,7 @@ pub struct Stream<C> {
     compute: DType,
     lanes: Lanes,
     basis: Basis,
-    columns: Columns,
+    columns: PreciseMatrix,
     projection: Projection,
     pub(crate) stages: Stages,
 }
@@ -184,7 +184,7 @@ impl<C> Stream<C> {
     }
 
     /// The basis, on the device.
-    pub(crate) fn columns(&self) -> &Columns {
+    pub(crate) fn columns(&self) -> &PreciseMatrix {
         &self.columns
     }
 

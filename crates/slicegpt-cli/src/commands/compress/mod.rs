@@ -23,7 +23,7 @@ use slicegpt_checkpoint::{Dtype, Manifest, Staging, TriedSplit, Writer, Written}
 use slicegpt_core::Lanes;
 use slicegpt_corpus::Samples;
 use slicegpt_models::DecoderSpec;
-use slicegpt_slice::{Directions, Ridge, Settings, Spectra, Split, Stages, Tried};
+use slicegpt_slice::{Directions, Ridge, Settings, Spectra, Split, Stages, Trial};
 
 pub use self::computing::Computing;
 pub use self::files::finish;
@@ -195,23 +195,23 @@ pub fn run(args: Args) -> Result<ExitCode> {
                 let settings = args.computing.settings(&target)?;
                 anyhow::Ok(Settings { lanes: lanes.clone(), ..settings })
             };
-            let survey = match &args.stats {
+            let profile = match &args.stats {
                 Some(path) => stats::read(path, &origin()?, &opened.spec)?,
-                None => pass.survey(&batches.batches, settings(&batches.lanes)?)?,
+                None => pass.profile(&batches.batches, settings(&batches.lanes)?)?,
             };
             let directions = match args.basis.unwrap_or(BasisName::Read) {
-                BasisName::Read => Directions::as_read(&survey.covariance, &survey.readers)?,
-                BasisName::Energy => Directions::by_energy(&survey.covariance)?,
+                BasisName::Read => Directions::as_read(&profile.covariance, &profile.readers)?,
+                BasisName::Energy => Directions::by_energy(&profile.covariance)?,
             };
-            let found = (&survey, &directions);
+            let found = (&profile, &directions);
             let judge = args.split_search.unwrap_or(Judge::Auto);
             let Choice { split, tried } =
                 search::choose(&pass, found, splits, &samples, judge, settings)?;
-            let frame = pass.frame(&survey, &directions, split, &mut orientation)?;
+            let frame = pass.frame(&profile, &directions, split, &mut orientation)?;
             let mut writer = create(&frame.sliced)?;
             let lanes = settings(&batches.lanes)?;
             let mut stages = pass.write(&frame, &batches.batches, lanes, &mut writer)?;
-            stages += survey.stages;
+            stages += profile.stages;
             let written = writer.finish()?;
             let spectra = vec![directions.spectrum().clone()];
             Ok(Done { sliced: frame.sliced, spectra, stages, tried, written })
@@ -347,12 +347,12 @@ struct Done {
     spectra: Vec<Spectrum>,
     stages: Stages,
     /// The splits between stream and MLPs that were measured, the best first.
-    tried: Vec<Tried>,
+    tried: Vec<Trial>,
     written: Written,
 }
 
-fn tried_split(tried: &Tried) -> TriedSplit {
-    let Tried { split: Split { width, intermediate }, loss } = *tried;
+fn tried_split(tried: &Trial) -> TriedSplit {
+    let Trial { split: Split { width, intermediate }, loss } = *tried;
     TriedSplit { hidden_size: width, intermediate_size: intermediate, kl: loss }
 }
 

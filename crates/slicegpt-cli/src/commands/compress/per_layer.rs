@@ -7,8 +7,8 @@ use slicegpt_core::{Basis, Decoder, Norm, TokenBatch};
 use slicegpt_invariance::{TableEdit, center, fuse};
 use slicegpt_models::{DecoderBlock, DecoderSpec, Model};
 use slicegpt_slice::{
-    Arithmetic, Batch, Covariance, ReaderFit, Ridge, Settings, SliceError, Spectra, Stages, Stream,
-    Walk, principal,
+    Arithmetic, Batch, Covariance, PairedPass, ReaderFit, Ridge, Settings, SliceError, Spectra,
+    Stages, Stream, principal,
 };
 
 use super::failure::Failure;
@@ -76,8 +76,8 @@ impl PerLayer<'_> {
             self.write_tables(&basis, writer)?;
             let mut spectra = vec![spectrum];
             let bare = Norm::bare(norm.hidden_size, norm.eps);
-            let mut walk =
-                Walk::begin(signals(), settings, basis, &bare, Some(ridge)).map_err(Failure::of)?;
+            let mut walk = PairedPass::begin(signals(), settings, basis, &bare, Some(ridge))
+                .map_err(Failure::of)?;
             for (index, block) in blocks.enumerate() {
                 let block = block.map_err(Failure::of)?;
                 let around = widths.block(index, spec.depth());

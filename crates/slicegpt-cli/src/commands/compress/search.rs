@@ -4,7 +4,7 @@ use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
 use slicegpt_core::Lanes;
 use slicegpt_corpus::Samples;
-use slicegpt_slice::{Directions, Orientation, Settings, Split, Survey, Tried, search};
+use slicegpt_slice::{Directions, Orientation, Profile, Settings, Split, Trial, search};
 
 use super::shared::Shared;
 use crate::device::Batches;
@@ -30,13 +30,13 @@ pub struct Choice {
     /// The best.
     pub split: Split,
     /// All that were measured, the best first; none where there was no choice or nothing was measured.
-    pub tried: Vec<Tried>,
+    pub tried: Vec<Trial>,
 }
 
 /// Chooses among `splits` of one size.
 pub fn choose(
     pass: &Shared<'_>,
-    (survey, directions): (&Survey, &Directions),
+    (profile, directions): (&Profile, &Directions),
     splits: &[Split],
     samples: &Samples,
     judge: Judge,
@@ -53,8 +53,9 @@ pub fn choose(
         return Ok(Choice { split: *split, tried: Vec::new() });
     }
     if predicted {
-        let predict =
-            |split: &Split| survey.predict(directions, split.width, &pass.channels(survey, *split));
+        let predict = |split: &Split| {
+            profile.predict(directions, split.width, &pass.channels(profile, *split))
+        };
         let losses: Vec<f64> = splits.iter().map(predict).collect();
         let best = splits.iter().zip(losses).min_by(|(_, a), (_, b)| a.total_cmp(b));
         let (split, _) = best.context("no split to choose from")?;
@@ -64,7 +65,7 @@ pub fn choose(
     let Batches { batches, lanes, .. } = pass.target.batches(spec, &fitted);
     let held_out = pass.target.batches(spec, &held_out).batches;
     let tried = search(splits, |split| {
-        let frame = pass.frame(survey, directions, split, &mut Orientation::Pca)?;
+        let frame = pass.frame(profile, directions, split, &mut Orientation::Pca)?;
         let Some(found) = pass.measure(&frame, &batches, &held_out, settings(&lanes)?)? else {
             // What cannot be computed is no candidate.
             return Ok(f64::INFINITY);

@@ -7,8 +7,8 @@ use slicegpt_eval::{Divergence, DivergenceSum};
 use slicegpt_invariance::{TableEdit, center, fuse};
 use slicegpt_models::{DecoderBlock, DecoderSpec, Model};
 use slicegpt_slice::{
-    Batch, Directions, Moments, Orientation, ReaderFit, Ridge, Settings, Split, Stages, Survey,
-    TiedHead, Walk, align, cut_block, most_important, most_important_of_all, survey,
+    Batch, BlockChannels, Directions, KeptChannels, Moments, Orientation, PairedPass, Profile,
+    ReaderFit, Ridge, Settings, Split, Stages, TiedHead, align, cut_block, profile,
 };
 
 use super::failure::Failure;
@@ -38,8 +38,8 @@ pub struct Frame {
     basis: Basis,
     /// The weight of the last norm in the basis, for a head that is the embedding.
     gain: Vec<f64>,
-    /// The channels that stay, by block, sublayer and inner.
-    kept: Vec<Vec<Vec<Vec<usize>>>>,
+    /// The channels that stay.
+    kept: KeptChannels,
 }
 
 /// How the head is rewritten.
@@ -54,12 +54,12 @@ struct HeadEdit {
 
 impl Shared<'_> {
     /// Runs the dense model on `batches`, once.
-    pub fn survey(&self, batches: &[TokenBatch], settings: Settings) -> Result<Survey> {
+    pub fn profile(&self, batches: &[TokenBatch], settings: Settings) -> Result<Profile> {
         let spec = self.model.spec();
         let progress = Progress::start("surveying", spec.layers * spec.depth() * batches.len());
         let signals = self.signals(batches, &[])?;
         let blocks = self.blocks(&progress, batches);
-        let found = survey(signals, settings, blocks, &mut || progress.tick());
+        let found = profile(signals, settings, blocks, &mut || progress.tick());
         progress.finish();
         let mut found = found.map_err(Failure::of)?;
         // The head is a reader too.
@@ -78,7 +78,7 @@ impl Shared<'_> {
     /// What `split` means: in which directions, and with which channels.
     pub fn frame(
         &self,
-        survey: &Survey,
+        profile: &Profile,
         directions: &Directions,
         split: Split,
         orientation: &mut Orientation,
@@ -89,33 +89,26 @@ impl Shared<'_> {
             true => align(&basis, &self.norm()?.0)?,
             false => (basis, Vec::new()),
         };
-        let kept = self.channels(survey, split);
+        let kept = self.channels(profile, split);
         let Split { width, intermediate } = split;
         let sliced = match self.free {
             None => spec.shared(width, intermediate, self.tied),
             Some(_) => {
-                let widths = kept.iter().map(|block| block.iter().flatten().map(Vec::len).sum());
+                let widths = kept.blocks().map(BlockChannels::count);
                 spec.shared_freely(width, widths.collect(), self.tied)
             }
         };
         Ok(Frame { split, sliced, basis, gain, kept })
     }
 
-    /// The channels that stay, by block, sublayer and inner layer.
-    pub fn channels(&self, survey: &Survey, split: Split) -> Vec<Vec<Vec<Vec<usize>>>> {
-        let groups: Vec<&[f64]> = survey.inner().collect();
-        let chosen = match self.free {
-            Some(step) => most_important_of_all(&groups, split.intermediate * groups.len(), step),
-            None => {
-                let most = |group: &&[f64]| most_important(group, split.intermediate);
-                groups.iter().map(most).collect()
+    /// The channels that stay.
+    pub fn channels(&self, profile: &Profile, split: Split) -> KeptChannels {
+        match self.free {
+            Some(step) => {
+                profile.allocate_channels(split.intermediate * profile.groups().count(), step)
             }
-        };
-        let mut chosen = chosen.into_iter();
-        let mut sublayer = |inner: &Vec<Vec<f64>>| {
-            inner.iter().map(|_| chosen.next().expect("one for each")).collect()
-        };
-        survey.importance.iter().map(|block| block.iter().map(&mut sublayer).collect()).collect()
+            None => profile.most_important(split.intermediate),
+        }
     }
 
     /// Cuts the model to `frame`, refitting it on `batches`, and writes every tensor of it.
@@ -144,7 +137,7 @@ impl Shared<'_> {
                 let columns = frame.basis.on(self.model.device());
                 for (index, block) in self.blocks(&progress, batches).enumerate() {
                     let block = block.map_err(Failure::of)?;
-                    write(index, cut_block(block, &columns, &frame.kept[index]))?;
+                    write(index, cut_block(block, &columns, frame.kept.block(index)))?;
                     let _ = progress.tick();
                     progress::check()?;
                 }
@@ -152,11 +145,11 @@ impl Shared<'_> {
                 None
             }
         };
-        let head = self.head(frame, walk.as_ref().map(Walk::moments))?;
+        let head = self.head(frame, walk.as_ref().map(PairedPass::moments))?;
         if let [weight] = sliced.norm_entries().as_slice() {
             let bare = self.bare_norm()?;
             let stock = match sliced.slicing.is_none() {
-                true => bare.stock_weight(frame.split.width),
+                true => bare.rms_weight(frame.split.width),
                 false => 1.0,
             };
             let values =
@@ -205,7 +198,7 @@ impl Shared<'_> {
         let vocab_size = self.model.vocab_size();
         let mut norm = self.bare_norm()?;
         if let Some(weight) = &head.weight {
-            norm = norm.weighed(weight, device);
+            norm = norm.with_weight(weight, device);
         }
         let bias = frame.sliced.head_bias.then_some(shift);
         let sliced = Head::from_rows(norm, table, bias, [vocab_size, width], device);
@@ -267,7 +260,7 @@ impl Shared<'_> {
         held_out: &[TokenBatch],
         settings: Settings,
         mut sink: impl FnMut(usize, DecoderBlock) -> Result<()>,
-    ) -> Result<Walk<slicegpt_models::Context>> {
+    ) -> Result<PairedPass<slicegpt_models::Context>> {
         let spec = self.model.spec();
         let passes = if self.ridge.is_some() { 2 } else { 1 };
         let count = passes * (batches.len() + held_out.len());
@@ -276,10 +269,10 @@ impl Shared<'_> {
         let norm = self.bare_norm()?;
         let basis = frame.basis.clone();
         let mut walk =
-            Walk::begin(signals, settings, basis, &norm, self.ridge).map_err(Failure::of)?;
+            PairedPass::begin(signals, settings, basis, &norm, self.ridge).map_err(Failure::of)?;
         for (index, block) in self.blocks(&progress, batches).enumerate() {
             let block = block.map_err(Failure::of)?;
-            let cut = walk.block(block, index, &frame.kept[index], &mut || progress.tick());
+            let cut = walk.block(block, index, frame.kept.block(index), &mut || progress.tick());
             sink(index, cut.map_err(|error| Failure::of(error.into()))?)?;
         }
         progress.finish();
@@ -378,9 +371,9 @@ impl Shared<'_> {
         if frame.sliced.slicing.is_some() {
             return;
         }
-        for index in 0..block.depth() {
+        for index in 0..block.sublayers() {
             let SublayerMut { norm, .. } = block.sublayer_mut(index);
-            *norm = norm.stock(frame.split.width, self.model.device());
+            *norm = norm.to_rms_norm(frame.split.width, self.model.device());
         }
     }
 }

@@ -1,53 +1,80 @@
-//! [`survey`]: one run of the dense decoder, for all that a shared basis and a choice of channels need.
+//! [`profile`]: one run of the dense decoder, for all that a shared basis and a choice of channels need.
 
 use std::ops::ControlFlow;
 
 use burn::tensor::{Bool, DType, Tensor, TensorData};
 use slicegpt_calibrate::{Arithmetic, Covariance, Directions, NotFinite};
-use slicegpt_core::{Block, Fused, Norm};
+use slicegpt_core::{Block, Fused, Norm, host_vec};
 
 use crate::block::lower_all;
-use crate::inner::{Importance, of_a_token, squared_rows};
+use crate::channels::{inverse_rms, squared_rows};
 use crate::stream::{Signals, timed};
-use crate::{Batch, Settings, SliceError, Stages};
+use crate::{
+    Batch, BlockChannels, Importance, KeptChannels, Settings, SliceError, Stages,
+    allocate_channels, most_important,
+};
 
 /// What the signals of a dense decoder say, good for every size it may be cut to.
-pub struct Survey {
+pub struct Profile {
     /// Of the normalised stream, as the readers see it, summed over all sites: the embedding output and
     /// the output of every sublayer. Every token counts alike, every site too.
     pub covariance: Covariance,
     /// Of the weights that read the normalised stream, one token for each output: of the readers of all
     /// blocks. The head is for the caller to add.
     pub readers: Covariance,
-    /// By block, sublayer and [`slicegpt_core::Inner`]; every token counts alike, whatever its length.
+    /// By block, sublayer and [`slicegpt_core::PrunableChannels`]; every token counts alike, whatever its length.
     pub importance: Vec<Vec<Vec<Importance>>>,
     /// Where the time went.
     pub stages: Stages,
 }
 
-impl Survey {
-    /// The worth of the channels of every inner layer, in the order of the decoder.
-    pub fn inner(&self) -> impl Iterator<Item = &[f64]> {
+impl Profile {
+    /// The importance of the channels of every group of prunable channels, in the order of the
+    /// decoder.
+    pub fn groups(&self) -> impl Iterator<Item = &[f64]> {
         self.importance.iter().flatten().flatten().map(Vec::as_slice)
+    }
+
+    /// The `width` most important channels of every group.
+    ///
+    /// # Panics
+    ///
+    /// If `width` is 0 or a group has fewer channels.
+    pub fn most_important(&self, width: usize) -> KeptChannels {
+        self.kept(self.groups().map(|group| most_important(group, width)))
+    }
+
+    /// The `total` most important channels of all groups together, in portions of `step`: see
+    /// [`allocate_channels`].
+    ///
+    /// # Panics
+    ///
+    /// If `step` is 0.
+    pub fn allocate_channels(&self, total: usize, step: usize) -> KeptChannels {
+        let groups: Vec<&[f64]> = self.groups().collect();
+        self.kept(allocate_channels(&groups, total, step).into_iter())
+    }
+
+    /// Sorts the channels that stay of each group by block and sublayer.
+    fn kept(&self, mut groups: impl Iterator<Item = Vec<usize>>) -> KeptChannels {
+        let mut sublayer =
+            |sublayer: &Vec<Importance>| groups.by_ref().take(sublayer.len()).collect();
+        let blocks = self.importance.iter();
+        blocks.map(|block| BlockChannels::new(block.iter().map(&mut sublayer).collect())).collect()
     }
 
     /// A guess at the loss of a split from what was measured of the dense decoder alone: what is lost of
     /// `directions`, and of what the MLPs write. It orders splits of one size; it is no unit of anything.
     ///
-    /// `kept` are the channels that stay, by block, sublayer and inner layer.
+    /// `kept` are the channels that stay.
     ///
     /// # Panics
     ///
     /// If they are not of this decoder.
-    pub fn predict(
-        &self,
-        directions: &Directions,
-        width: usize,
-        kept: &[Vec<Vec<Vec<usize>>>],
-    ) -> f64 {
+    pub fn predict(&self, directions: &Directions, width: usize, kept: &KeptChannels) -> f64 {
         let all = (self.covariance.tokens() * self.covariance.width() as u64) as f64;
         let sites = (1 + self.importance.iter().map(Vec::len).sum::<usize>()) as f64;
-        let lost = self.inner().zip(kept.iter().flatten().flatten()).map(|(importance, kept)| {
+        let lost = self.groups().zip(kept.groups()).map(|(importance, kept)| {
             let kept: f64 = kept.iter().map(|channel| importance[*channel]).sum();
             importance.iter().sum::<f64>() - kept
         });
@@ -67,12 +94,12 @@ impl Survey {
 /// # Panics
 ///
 /// If there is no batch or no block.
-pub fn survey<B: Block, E: From<SliceError>>(
+pub fn profile<B: Block, E: From<SliceError>>(
     batches: impl IntoIterator<Item = Result<Batch<B::Context>, E>>,
     settings: Settings,
     blocks: impl IntoIterator<Item = Result<Fused<B>, E>>,
     tick: &mut dyn FnMut() -> ControlFlow<()>,
-) -> Result<Survey, E> {
+) -> Result<Profile, E> {
     let Settings { arithmetic, compute, shelf, lanes } = settings;
     let mut signals: Option<Signals> = None;
     let mut shelf = Some(shelf);
@@ -102,9 +129,9 @@ pub fn survey<B: Block, E: From<SliceError>>(
     for (number, block) in blocks.into_iter().enumerate() {
         let mut block = block?.into_inner();
         let mut of_block = Vec::new();
-        for index in 0..block.depth() {
+        for index in 0..block.sublayers() {
             let at = |source| SliceError::NotFinite { block: number, sublayer: index, source };
-            let inner = block.inner(index);
+            let inner = block.prunable(index);
             let rows: Vec<Vec<f64>> = inner
                 .iter()
                 .map(|inner| {
@@ -133,11 +160,11 @@ pub fn survey<B: Block, E: From<SliceError>>(
                 let done = timed(&mut stages.forward, || {
                     lanes.map(running, |(stream, context)| {
                         let normed = norm.forward(stream.clone());
-                        let hidden = block.hidden(index, normed.clone(), context);
+                        let hidden = block.writer_inputs(index, normed.clone(), context);
                         let seen: Vec<Tensor<3>> =
                             inner.iter().map(|inner| hidden[inner.writer].clone()).collect();
                         let after = block.write(index, stream, hidden);
-                        let weights = of_a_token(&after);
+                        let weights = inverse_rms(&after);
                         (normed, seen.into_iter().map(|x| x * weights.clone()).collect(), after)
                     })
                 });
@@ -173,7 +200,7 @@ pub fn survey<B: Block, E: From<SliceError>>(
         timed(&mut stages.gram, || covariance.add(norm.forward(signal), keep.as_deref()));
     }
     covariance.lower().map_err(|source| damaged(written, source))?;
-    Ok(Survey { covariance, readers, importance, stages })
+    Ok(Profile { covariance, readers, importance, stages })
 }
 
 /// A signal that is not finite: behind the embedding, or behind sublayer `written[1]` of block
@@ -202,6 +229,5 @@ fn squared_columns(signal: Tensor<3>, keep: Option<&[bool]>) -> Vec<f64> {
             signal.mask_fill(gone.expand(shape), 0.0)
         }
     };
-    let squares = signal.cast(DType::F32).square().sum_dim(1).sum_dim(0);
-    squares.into_data_dtype(DType::F64).try_into_vec().expect("it was just made float64")
+    host_vec(signal.cast(DType::F32).square().sum_dim(1).sum_dim(0))
 }

@@ -2,9 +2,9 @@
 
 use burn::nn::Linear;
 use burn::tensor::{DType, Int, Tensor, TensorData};
-use slicegpt_core::{Block, Inner, SublayerMut, edit};
+use slicegpt_core::{Block, PrunableChannels, SublayerMut, host_vec, replace_param};
 
-/// What the channels of one [`Inner`] put into the stream: for each channel, the sum over tokens of
+/// What the channels of one [`PrunableChannels`] put into the stream: for each channel, the sum over tokens of
 /// the square of its value, times the squared length of its row of the writer.
 pub type Importance = Vec<f64>;
 
@@ -28,7 +28,7 @@ pub fn most_important(importance: &[f64], width: usize) -> Vec<usize> {
 /// # Panics
 ///
 /// If `step` is 0.
-pub fn most_important_of_all(groups: &[&[f64]], total: usize, step: usize) -> Vec<Vec<usize>> {
+pub fn allocate_channels(groups: &[&[f64]], total: usize, step: usize) -> Vec<Vec<usize>> {
     let portions = |group: &[f64]| -> Vec<f64> {
         let mut sorted = group.to_vec();
         sorted.sort_by(|a, b| b.total_cmp(a));
@@ -58,7 +58,7 @@ pub fn most_important_of_all(groups: &[&[f64]], total: usize, step: usize) -> Ve
 /// # Panics
 ///
 /// If a channel does not exist.
-pub fn narrow<B: Block>(block: &mut B, index: usize, inner: &Inner, kept: &[usize]) {
+pub fn narrow<B: Block>(block: &mut B, index: usize, inner: &PrunableChannels, kept: &[usize]) {
     let SublayerMut { mut readers, mut writers, .. } = block.sublayer_mut(index);
     let writer = &mut writers[inner.writer];
     let [channels, _] = writer.weight.dims();
@@ -68,12 +68,12 @@ pub fn narrow<B: Block>(block: &mut B, index: usize, inner: &Inner, kept: &[usiz
     let numbers: Vec<i64> = kept.iter().map(|channel| *channel as i64).collect();
     let data = TensorData::new(numbers, [kept.len()]);
     let kept = Tensor::<1, Int>::from_data(data, &writer.weight.val().device());
-    edit(&mut writer.weight, |w| w.select(0, kept.clone()));
+    replace_param(&mut writer.weight, |w| w.select(0, kept.clone()));
     for reader in &inner.readers {
         let Linear { weight, bias, .. } = &mut readers[*reader];
-        edit(weight, |w| w.select(1, kept.clone()));
+        replace_param(weight, |w| w.select(1, kept.clone()));
         if let Some(bias) = bias {
-            edit(bias, |b| b.select(0, kept.clone()));
+            replace_param(bias, |b| b.select(0, kept.clone()));
         }
     }
 }
@@ -84,15 +84,14 @@ pub fn narrow<B: Block>(block: &mut B, index: usize, inner: &Inner, kept: &[usiz
 /// # Shapes
 /// - `stream`: `[batch, tokens, width]`
 /// - output: `[batch, tokens, 1]`
-pub(crate) fn of_a_token(stream: &Tensor<3>) -> Tensor<3> {
+pub(crate) fn inverse_rms(stream: &Tensor<3>) -> Tensor<3> {
     let mean_square = stream.clone().cast(DType::F32).square().mean_dim(2);
     mean_square.add_scalar(f32::MIN_POSITIVE).sqrt().recip().cast(stream.dtype())
 }
 
 /// For each row of a weight, the sum of its squares.
 pub(crate) fn squared_rows(weight: Tensor<2>) -> Vec<f64> {
-    let squares = weight.cast(DType::F32).square().sum_dim(1).into_data_dtype(DType::F64);
-    squares.try_into_vec().expect("it was just made float64")
+    host_vec(weight.cast(DType::F32).square().sum_dim(1))
 }
 
 #[cfg(test)]
@@ -110,12 +109,12 @@ mod tests {
     fn the_most_important_of_all_go_where_they_are_worth_most() {
         let groups: [&[f64]; 3] =
             [&[9.0, 8.0, 7.0, 1.0], &[0.1, 0.2, 0.3, 0.4], &[5.0, 0.5, 6.0, 4.0]];
-        let chosen = most_important_of_all(&groups, 7, 1);
+        let chosen = allocate_channels(&groups, 7, 1);
         assert_eq!(chosen, [vec![0, 1, 2], vec![3], vec![0, 2, 3]]);
-        let chosen = most_important_of_all(&groups, 8, 2);
+        let chosen = allocate_channels(&groups, 8, 2);
         assert_eq!(chosen, [vec![0, 1, 2, 3], vec![2, 3], vec![0, 2]]);
         // All of them, and fewer than one each.
-        assert_eq!(most_important_of_all(&groups, 12, 5), vec![vec![0, 1, 2, 3]; 3]);
-        assert_eq!(most_important_of_all(&groups, 0, 1), [vec![0], vec![3], vec![2]]);
+        assert_eq!(allocate_channels(&groups, 12, 5), vec![vec![0, 1, 2, 3]; 3]);
+        assert_eq!(allocate_channels(&groups, 0, 1), [vec![0], vec![3], vec![2]]);
     }
 }

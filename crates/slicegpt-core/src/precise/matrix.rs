@@ -1,14 +1,14 @@
-//! [`Columns`]: a basis, or another float64 matrix, on a device, ready to be multiplied with at float64 grade.
+//! [`PreciseMatrix`]: a basis, or another float64 matrix, on a device, ready to be multiplied with at float64 grade.
 
 use burn::tensor::{DType, Device, Tensor, TensorData};
 
-use super::{Fineness, Split, has_own_memory};
+use super::{OperandPrecision, Split, has_own_memory};
 use crate::Basis;
 
 /// A basis on a device, in what that device multiplies with at float64 grade: float64 itself, or the
 /// pieces of a [`Split`].
 #[derive(Clone, Debug)]
-pub struct Columns {
+pub struct PreciseMatrix {
     arithmetic: Arithmetic,
     identity: bool,
 }
@@ -20,10 +20,10 @@ enum Arithmetic {
     /// `[hidden_size, rank]` in float64.
     Float64(Tensor<2>),
     /// The same, in pieces.
-    Split(Split, Fineness),
+    Split(Split, OperandPrecision),
 }
 
-impl Columns {
+impl PreciseMatrix {
     /// `basis` for `device`.
     pub fn new(basis: &Basis, device: &Device) -> Self {
         let shape = [basis.hidden_size(), basis.rank()];
@@ -38,17 +38,22 @@ impl Columns {
     /// If a value is not finite, or their number is not that of the shape.
     pub fn from_f64(values: &[f64], shape: [usize; 2], device: &Device) -> Self {
         if has_own_memory(device) {
-            return Self::split(values, shape, device, Fineness::of(device));
+            return Self::split(values, shape, device, OperandPrecision::of(device));
         }
         let data = TensorData::new(values.to_vec(), shape);
         let matrix = Tensor::from_data(data, (device, DType::F64));
         Self { arithmetic: Arithmetic::Float64(matrix), identity: false }
     }
 
-    /// [`Columns::from_f64`] in pieces, for a device that rounds as `fineness` says.
-    pub fn split(values: &[f64], shape: [usize; 2], device: &Device, fineness: Fineness) -> Self {
-        let split = Split::from_f64(values, shape, device, fineness);
-        Self { arithmetic: Arithmetic::Split(split, fineness), identity: false }
+    /// [`PreciseMatrix::from_f64`] in pieces, for a device that rounds as `precision` says.
+    pub fn split(
+        values: &[f64],
+        shape: [usize; 2],
+        device: &Device,
+        precision: OperandPrecision,
+    ) -> Self {
+        let split = Split::from_f64(values, shape, device, precision);
+        Self { arithmetic: Arithmetic::Split(split, precision), identity: false }
     }
 
     /// Whether these are all coordinate axes, so that nothing need be multiplied by them.
@@ -65,7 +70,7 @@ impl Columns {
         let dtype = w.dtype();
         let product = match &self.arithmetic {
             Arithmetic::Float64(b) => b.clone().transpose().matmul(w.cast(DType::F64)),
-            Arithmetic::Split(b, fineness) => b.product(&finite(w, *fineness)),
+            Arithmetic::Split(b, precision) => b.product(&finite(w, *precision)),
         };
         product.cast(dtype)
     }
@@ -75,11 +80,11 @@ impl Columns {
     /// # Shapes
     /// - `w`: `[n, hidden_size]`
     /// - output: `[n, rank]`
-    pub fn after(&self, w: Tensor<2>) -> Tensor<2> {
+    pub fn apply(&self, w: Tensor<2>) -> Tensor<2> {
         let dtype = w.dtype();
         let product = match &self.arithmetic {
             Arithmetic::Float64(b) => w.cast(DType::F64).matmul(b.clone()),
-            Arithmetic::Split(b, fineness) => finite(w.transpose(), *fineness).product(b),
+            Arithmetic::Split(b, precision) => finite(w.transpose(), *precision).product(b),
         };
         product.cast(dtype)
     }
@@ -89,7 +94,7 @@ impl Columns {
     /// # Panics
     ///
     /// If the two were made for different kinds of device.
-    pub fn transposed_times_columns(&self, other: &Self, dtype: DType) -> Tensor<2> {
+    pub fn transposed_times_matrix(&self, other: &Self, dtype: DType) -> Tensor<2> {
         let product = match (&self.arithmetic, &other.arithmetic) {
             (Arithmetic::Float64(b), Arithmetic::Float64(c)) => {
                 b.clone().transpose().matmul(c.clone())
@@ -102,6 +107,6 @@ impl Columns {
 }
 
 /// A weight in pieces.
-fn finite(weight: Tensor<2>, fineness: Fineness) -> Split {
-    Split::new(weight, fineness).expect("weights are read as finite numbers")
+fn finite(weight: Tensor<2>, precision: OperandPrecision) -> Split {
+    Split::new(weight, precision).expect("weights are read as finite numbers")
 }

@@ -1,4 +1,4 @@
-//! [`Walk`]: the dense and the sliced stream side by side, through a decoder cut to one shared basis.
+//! [`PairedPass`]: the dense and the sliced stream side by side, through a decoder cut to one shared basis.
 
 use std::ops::ControlFlow;
 
@@ -6,23 +6,22 @@ use burn::tensor::{DType, Tensor};
 use slicegpt_calibrate::{
     Arithmetic, Covariance, Moments, NotFinite, Orientation, Ridge, RidgeError, Spectrum, principal,
 };
-use slicegpt_core::precise::Columns;
+use slicegpt_core::precise::PreciseMatrix;
 use slicegpt_core::{Basis, Block, Fused, Norm, Shortcut, SublayerMut, read_in, write_in};
 
 use crate::block::{lower, lower_all, restore};
-use crate::inner::{narrow, of_a_token};
+use crate::channels::inverse_rms;
 use crate::pair::Pair;
 use crate::refit::{ReaderFit, refit_writers};
 use crate::stream::{Projection, Signals, timed};
-use crate::{Batch, Settings, SliceError, Stages};
+use crate::{Batch, BlockChannels, Settings, SliceError, Stages};
 
 /// Expresses `block` in `basis`, the same at every cut, and removes the channels that are not in
-/// `kept` (by sublayer and [`slicegpt_core::Inner`]). The residual needs no shortcut: it stays in the
-/// basis.
-pub fn cut_block<B: Block>(block: Fused<B>, basis: &Columns, kept: &[Vec<Vec<usize>>]) -> B {
+/// `kept`. The residual needs no shortcut: it stays in the basis.
+pub fn cut_block<B: Block>(block: Fused<B>, basis: &PreciseMatrix, kept: &BlockChannels) -> B {
     let mut block = block.into_inner();
-    narrow_all(&mut block, kept);
-    for index in 0..block.depth() {
+    kept.narrow(&mut block);
+    for index in 0..block.sublayers() {
         let SublayerMut { readers, writers, .. } = block.sublayer_mut(index);
         readers.into_iter().for_each(|reader| read_in(reader, basis));
         writers.into_iter().for_each(|writer| write_in(writer, basis));
@@ -30,32 +29,24 @@ pub fn cut_block<B: Block>(block: Fused<B>, basis: &Columns, kept: &[Vec<Vec<usi
     block
 }
 
-fn narrow_all<B: Block>(block: &mut B, kept: &[Vec<Vec<usize>>]) {
-    for (index, kept) in kept.iter().enumerate() {
-        for (inner, kept) in block.inner(index).iter().zip(kept) {
-            narrow(block, index, inner, kept);
-        }
-    }
-}
-
 /// The dense stream and that of the same decoder cut to one basis, carried along together, so that
 /// what is cut can be refitted towards what it was.
 ///
 /// The dense decoder runs once; the sliced one twice, since its writers are fitted to what it feeds
 /// them before it is known what they write. Without a refit both run once.
-pub struct Walk<C> {
+pub struct PairedPass<C> {
     streams: Pair<C>,
     arithmetic: Arithmetic,
     compute: DType,
     basis: Basis,
-    columns: Columns,
+    columns: PreciseMatrix,
     projection: Projection,
     ridge: Option<Ridge>,
     /// Of the normalised sliced stream on the normalised dense one, here.
     here: Moments,
 }
 
-impl<C: Sync> Walk<C> {
+impl<C: Sync> PairedPass<C> {
     /// Begins with `batches` of the embedding output, at full width and centred where norms centre;
     /// `norm` is the bare norm of the decoder.
     ///
@@ -106,13 +97,13 @@ impl<C: Sync> Walk<C> {
         &mut self,
         dense: Fused<B>,
         number: usize,
-        kept: &[Vec<Vec<usize>>],
+        kept: &BlockChannels,
         tick: &mut dyn FnMut() -> ControlFlow<()>,
     ) -> Result<B, SliceError> {
         let mut dense = dense.into_inner();
         let mut sliced = dense.clone();
-        narrow_all(&mut sliced, kept);
-        for index in 0..dense.depth() {
+        kept.narrow(&mut sliced);
+        for index in 0..dense.sublayers() {
             let place = Place { block: number, sublayer: index };
             self.sublayer(&mut dense, &mut sliced, place, tick)?;
         }
@@ -139,10 +130,10 @@ impl<C: Sync> Walk<C> {
             let mut moments = Moments::new(inputs(sliced, index), basis.rank());
             let norm = sliced.sublayer(index).norm.clone();
             let feed = |[x, z]: [Tensor<3>; 2], context: &C| {
-                let hidden = sliced.hidden(index, norm.forward(z.clone()), context);
+                let hidden = sliced.writer_inputs(index, norm.forward(z.clone()), context);
                 let y = dense.step(index, x, context);
                 let target = projection.apply(y.clone()) - z.clone();
-                let weights = of_a_token(&y);
+                let weights = inverse_rms(&y);
                 ([y, z], [Tensor::cat(hidden, 2), target, weights])
             };
             let at = |source| place.damaged(source);
@@ -219,7 +210,7 @@ impl<C: Sync> Walk<C> {
     ///
     /// # Errors
     ///
-    /// As [`Walk::block`].
+    /// As [`PairedPass::block`].
     ///
     /// # Panics
     ///
@@ -235,7 +226,7 @@ impl<C: Sync> Walk<C> {
     ) -> Result<(B, Vec<Spectrum>), SliceError> {
         let mut dense = dense.into_inner();
         let mut sliced = dense.clone();
-        assert_eq!(widths.len(), dense.depth() + 1, "a width around every sublayer");
+        assert_eq!(widths.len(), dense.sublayers() + 1, "a width around every sublayer");
         assert_eq!(widths[0], self.basis.rank(), "the block reads the stream as it is");
         let mut spectra = Vec::new();
         for (index, rank) in widths[1..].iter().enumerate() {
@@ -281,11 +272,11 @@ impl<C: Sync> Walk<C> {
         let mut covariance = Covariance::new(basis.hidden_size(), *arithmetic);
         let mut moments = Moments::new(inputs(sliced, index), basis.hidden_size());
         let feed = |[x, z]: [Tensor<3>; 2], context: &C| {
-            let hidden = sliced.hidden(index, norm.forward(z.clone()), context);
+            let hidden = sliced.writer_inputs(index, norm.forward(z.clone()), context);
             let written = sliced.write(index, z.clone(), hidden.clone());
             let y = dense.step(index, x, context);
             let target = y.clone() - back.forward(z.clone());
-            let weights = of_a_token(&y);
+            let weights = inverse_rms(&y);
             ([y, z], (written, [Tensor::cat(hidden, 2), target, weights]))
         };
         let at = |source| place.damaged(source);
@@ -296,7 +287,7 @@ impl<C: Sync> Walk<C> {
         restore(sliced, index, exact);
         let found = timed(&mut streams.stages.eigen, || principal(&covariance, rank, orientation));
         let (next, spectrum) = found.map_err(at)?;
-        let moments = moments.of_projected_targets(&next);
+        let moments = moments.project_targets(&next);
         let from = std::mem::replace(&mut self.columns, next.on(&device));
         self.projection = Projection::new(&next, &device, self.compute);
         self.basis = next;
@@ -332,7 +323,7 @@ impl<C: Sync> Walk<C> {
 /// A sublayer that has been analysed: the walk is in the basis behind it, its writers are not.
 struct Analysed {
     /// The basis before it.
-    from: Columns,
+    from: PreciseMatrix,
     /// Of the inputs of its writers on what they are to write, in the basis behind it.
     moments: Moments,
     /// Of what it writes at full width.

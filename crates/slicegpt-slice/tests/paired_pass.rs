@@ -8,7 +8,9 @@ use slicegpt_calibrate::{Covariance, Orientation, principal};
 use slicegpt_core::{Basis, Block, Decoder, Norm, TokenBatch};
 use slicegpt_invariance::{center, fuse};
 use slicegpt_models::{Context, Model, SUPPORTED};
-use slicegpt_slice::{Arithmetic, Batch, Ridge, Settings, SliceError, Walk, narrow};
+use slicegpt_slice::{
+    Arithmetic, Batch, BlockChannels, PairedPass, Ridge, Settings, SliceError, narrow,
+};
 use slicegpt_testkit::{ToySource, device, largest_difference, spec};
 
 type Toy = Model<ToySource>;
@@ -40,11 +42,11 @@ fn basis(model: &Toy, rank: usize) -> Basis {
     principal(&covariance, rank, &mut Orientation::Pca).unwrap().0
 }
 
-fn walk(model: &Toy, rank: usize, ridge: Option<Ridge>) -> Walk<Context> {
+fn walk(model: &Toy, rank: usize, ridge: Option<Ridge>) -> PairedPass<Context> {
     let norm = model.norm().unwrap();
     let bare = Norm::bare(norm.hidden_size, norm.eps);
     let signals = batches(model).into_iter().map(Ok::<_, SliceError>);
-    Walk::begin(signals, Settings::default(), basis(model, rank), &bare, ridge).unwrap()
+    PairedPass::begin(signals, Settings::default(), basis(model, rank), &bare, ridge).unwrap()
 }
 
 fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f64> {
@@ -52,10 +54,10 @@ fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f64> {
 }
 
 /// All channels of every MLP but the last few.
-fn kept(model: &Toy, width: usize) -> Vec<Vec<Vec<usize>>> {
+fn kept(model: &Toy, width: usize) -> BlockChannels {
     let block = model.block(0).unwrap();
-    let inner = |index| block.inner(index).iter().map(|_| (0..width).collect()).collect();
-    (0..model.depth()).map(inner).collect()
+    let inner = |index| block.prunable(index).iter().map(|_| (0..width).collect()).collect();
+    BlockChannels::new((0..model.sublayers_per_block()).map(inner).collect())
 }
 
 #[test]
@@ -90,7 +92,7 @@ fn a_refit_at_full_width_finds_what_was_there() {
         let go_on = &mut || ControlFlow::Continue(());
         let dense = fuse(model.block(0).unwrap());
         let refitted = walk.block(dense.clone(), 0, &kept(&model, INNER), go_on).unwrap();
-        for index in 0..model.depth() {
+        for index in 0..model.sublayers_per_block() {
             let [a, b] = [dense.get(), &refitted].map(|block| block.sublayer(index));
             let pairs = a.readers.into_iter().zip(b.readers);
             for (a, b) in pairs.chain(a.writers.into_iter().zip(b.writers)) {
@@ -128,8 +130,8 @@ fn channels_that_write_nothing_can_be_removed() {
     for family in SUPPORTED {
         let model = model(family);
         let mut block = model.block(0).unwrap();
-        let index = model.depth() - 1;
-        let [inner] = block.inner(index).try_into().expect("one MLP");
+        let index = model.sublayers_per_block() - 1;
+        let [inner] = block.prunable(index).try_into().expect("one MLP");
         let writer = block.sublayer_mut(index).writers.remove(inner.writer);
         let rows = Tensor::<2>::from_data(
             burn::tensor::TensorData::new(
