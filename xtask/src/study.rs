@@ -8,6 +8,7 @@ mod options;
 mod plan;
 mod results;
 mod run;
+mod setting;
 mod table;
 
 use std::fs;
@@ -20,12 +21,7 @@ use crate::versions::Versions;
 use crate::whole;
 use crate::workspace::Workspace;
 pub use options::Args;
-
-/// The machine and the versions of a study.
-pub struct Setting {
-    pub machine: Machine,
-    pub versions: Versions,
-}
+use setting::Setting;
 
 pub fn run(workspace: &Workspace, args: &Args) -> Result<ExitCode> {
     let plan = args.plan()?;
@@ -69,15 +65,4 @@ pub fn run(workspace: &Workspace, args: &Args) -> Result<ExitCode> {
         eprintln!("{count} of {} runs failed; study.md says why", study.runs.len());
     }
     Ok(ExitCode::SUCCESS)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// An example for the tests of reports.
-    pub fn setting() -> Setting {
-        let versions = Versions { slicegpt: "0.1.0".to_owned(), burn: "0.22.1".to_owned() };
-        Setting { machine: Machine::example(), versions }
-    }
 }

@@ -2,11 +2,11 @@
 
 use std::fmt::Write as _;
 
-use super::Setting;
 use super::aggregate::{Point, Spread, points};
 use super::chart;
 use super::plan::{Plan, Source};
 use super::results::Study;
+use super::setting::Setting;
 
 pub fn markdown(setting: &Setting, plan: &Plan, study: &Study) -> String {
     let Setting { machine, versions } = setting;
@@ -148,12 +148,11 @@ fn decimals(value: f64, significant: i32) -> usize {
 mod tests {
     use super::super::plan::tests::plan;
     use super::super::results::tests::example;
-    use super::super::tests::setting;
     use super::*;
 
     #[test]
     fn methods_stand_beside_each_other_on_every_text() {
-        let text = markdown(&setting(), &plan(), &example());
+        let text = markdown(&Setting::example(), &plan(), &example());
         for row in [
             "- Machine: CPU, 2 cores, 16 GiB, Linux",
             "- Date: 2026-01-01, commit abc",
@@ -186,7 +185,7 @@ mod tests {
             let found = run.found.as_ref();
             found.is_ok_and(|found| found.scores.iter().all(|score| score.found.is_ok()))
         });
-        let text = markdown(&setting(), &plan(), &study);
+        let text = markdown(&Setting::example(), &plan(), &study);
         assert!(!text.contains("failed"), "{text}");
     }
 

@@ -5,8 +5,7 @@ use super::violation::Violation;
 use crate::workspace::{DependencyKind, Package};
 
 /// Fields of a manifest that a registry shows or searches.
-const FIELDS: &[&str] =
-    &["description", "license", "keywords", "categories", "readme", "documentation"];
+const FIELDS: &[&str] = &["description", "license", "keywords", "categories", "readme"];
 
 pub fn check(package: &Package, packages: &[Package], manifest: &str) -> Vec<Violation> {
     if !package.is_published {

@@ -48,7 +48,7 @@ fn just_below_the_smallest_is_the_smallest_or_an_error() {
         let before = workshop.json("inspect MODEL")["params"].as_u64().unwrap();
         let keep = (1..1000).map(|i| f64::from(i) / 1000.0);
         let mut fitting = keep.filter(|keep| {
-            workshop.run(&format!("plan MODEL --keep-params {keep}")).status.success()
+            workshop.run(&format!("plan MODEL --keep-params {keep}")).code == Some(0)
         });
         let keep = fitting.next().unwrap();
         let plan = workshop.json(&format!("plan MODEL --keep-params {keep}"));
@@ -59,8 +59,8 @@ fn just_below_the_smallest_is_the_smallest_or_an_error() {
         for method in ["shared", "per-layer --round-to 1"] {
             let options = format!("--target-params {} --method {method}", smallest - 1);
             let plan = workshop.run(&format!("plan MODEL {options} --json"));
-            if plan.status.success() {
-                let plan: serde_json::Value = serde_json::from_slice(&plan.stdout).unwrap();
+            if plan.code == Some(0) {
+                let plan = plan.json();
                 assert!(plan["params_after"].as_u64().unwrap() < smallest, "{model} {method}");
             }
         }

@@ -2,8 +2,8 @@
 
 use serde_json::json;
 
-use super::connection::{Reply, Request};
-use super::{Access, Faults, Model, State, digest, is_large};
+use super::connection::Reply;
+use super::state::{Access, Faults, Model, Request, State, digest, is_large};
 
 /// The Hub: lists of files, small files, and redirects to large files.
 pub fn hub(request: &Request, state: &mut State) -> Reply {

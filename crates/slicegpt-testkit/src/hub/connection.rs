@@ -5,22 +5,7 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use super::{State, lock};
-
-/// A request.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Request {
-    /// The address of the server that received it.
-    pub host: String,
-    /// `HEAD` or `GET`.
-    pub method: String,
-    /// The path with its query.
-    pub path: String,
-    /// The `Authorization` header: the token after `Bearer `.
-    pub authorization: Option<String>,
-    /// The start of the requested range of bytes.
-    pub from: Option<usize>,
-}
+use super::state::{Request, State, lock};
 
 /// A response.
 #[derive(Default)]

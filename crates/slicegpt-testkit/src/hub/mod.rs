@@ -5,6 +5,7 @@
 
 mod answers;
 mod connection;
+mod state;
 
 use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpListener};
@@ -13,63 +14,8 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use sha2::{Digest, Sha256};
 
-pub use self::connection::Request;
-
-/// Who may read a model.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Access {
-    /// Everyone.
-    Public,
-    /// Clients with the token; for others it does not exist.
-    Private,
-    /// Clients with the token; others see its list of files.
-    Gated,
-    /// No client; the error says why.
-    Disabled,
-}
-
-/// A model on the Hub.
-pub struct Model {
-    /// Its files, by name.
-    pub files: BTreeMap<String, Vec<u8>>,
-    /// Who may read it.
-    pub access: Access,
-    /// The commit of the branch `main`.
-    pub commit: String,
-}
-
-/// The faults that are switched on.
-#[derive(Default)]
-pub struct Faults {
-    /// The connection ends before this byte of a large file, this many times.
-    pub cut: Option<(usize, usize)>,
-    /// No bytes are sent from this byte of a large file on, but the connection stays open, this
-    /// many times.
-    pub stall: Option<(usize, usize)>,
-    /// Requests for ranges are answered with the whole file.
-    pub no_ranges: bool,
-    /// The last byte of large files is wrong.
-    pub garbled: bool,
-    /// Every response has this status, this many times.
-    pub status: Option<(u16, usize)>,
-    /// The list of files is not JSON.
-    pub nonsense: bool,
-}
-
-/// The contents, the faults and the requests of a server.
-#[derive(Default)]
-pub struct State {
-    /// The models by id.
-    pub models: BTreeMap<String, Model>,
-    /// The valid token.
-    pub token: String,
-    /// The faults that are switched on.
-    pub faults: Faults,
-    /// The requests so far, in order.
-    pub requests: Vec<Request>,
-    /// The address of the storage server.
-    storage: Option<SocketAddr>,
-}
+use self::state::lock;
+pub use self::state::{Access, Faults, Model, Request, State};
 
 /// A running server. Its threads end with the process.
 pub struct HubServer {
@@ -140,19 +86,4 @@ impl HubServer {
         let gets = requests.iter().filter(|r| r.method == "GET" && r.path.contains("/resolve/"));
         gets.map(|r| r.path.rsplit('/').next().unwrap_or_default().to_string()).collect()
     }
-}
-
-/// Whether a file is in the storage for large files.
-fn is_large(name: &str) -> bool {
-    [".safetensors", ".bin", ".model"].iter().any(|end| name.ends_with(end))
-}
-
-/// The digest of a file: SHA-256 for large files, as on the Hub.
-fn digest(name: &str, bytes: &[u8]) -> String {
-    let whole = format!("{:x}", Sha256::digest(bytes));
-    if is_large(name) { whole } else { whole[..40].into() }
-}
-
-fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
-    state.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
 }
