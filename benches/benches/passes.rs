@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use slicegpt_benches::{Kernel, Sizes, kernels};
-use slicegpt_device::Name;
+use slicegpt_device::DeviceName;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn passes(criterion: &mut Criterion) {
     let name = std::env::var("SLICEGPT_DEVICE").unwrap_or_else(|_| "cpu".into());
-    let opened = name.parse::<Name>().and_then(slicegpt_device::open);
+    let opened = name.parse::<DeviceName>().and_then(slicegpt_device::open);
     let opened = opened.unwrap_or_else(|error| panic!("SLICEGPT_DEVICE: {error}"));
     for kernel in kernels(&opened, &Sizes::QUICK) {
         if kernel.unavailable.is_none() {

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use burn::tensor::{DType, Device, Distribution, Tensor};
 use slicegpt_core::precise::has_own_memory;
-use slicegpt_device::{Opened, guard};
+use slicegpt_device::{OpenDevice, guard};
 
 use crate::Work;
 use crate::kernel::settle;
@@ -56,7 +56,7 @@ impl Limits {
     /// # Panics
     ///
     /// As Burn, if the device fails: see [`slicegpt_device::guard`].
-    pub fn of(opened: &Opened) -> Self {
+    pub fn of(opened: &OpenDevice) -> Self {
         let device = &opened.device;
         let float64 = opened.info.float64.then(|| guard(|| products(device, DType::F64)).ok());
         let float64 = float64.flatten();

@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result};
 use clap::Parser;
 use serde_json::{Value, json};
 use slicegpt_benches::{Kernel, Limits, Measured, Sizes, kernels, measure};
-use slicegpt_device::{Name, Opened, guard};
+use slicegpt_device::{DeviceName, OpenDevice, guard};
 
 // The allocator of the `slicegpt` binary, so that new pages cost the same here.
 #[global_allocator]
@@ -21,7 +21,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 struct Args {
     /// The name of the device in `slicegpt devices`
     #[arg(long, default_value = "cpu")]
-    device: Name,
+    device: DeviceName,
     /// Smaller kernels, fewer runs
     #[arg(long)]
     quick: bool,
@@ -83,7 +83,7 @@ fn run(args: &Args) -> Result<()> {
     writeln!(io::stdout().lock(), "{report:#}").context("cannot write the report")
 }
 
-fn device_json(opened: &Opened) -> Value {
+fn device_json(opened: &OpenDevice) -> Value {
     let info = &opened.info;
     json!({
         "name": info.name.to_string(),

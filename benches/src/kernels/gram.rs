@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use burn::tensor::{DType, Device, Tensor};
 use slicegpt_calibrate::{Arithmetic, Covariance};
-use slicegpt_device::Opened;
+use slicegpt_device::OpenDevice;
 
 use crate::kernel::{settle, values};
 use crate::subject::signal;
@@ -24,7 +24,7 @@ enum Way {
 
 /// The four ways, on one signal. Each reports its difference from the full product in float64 on
 /// the host.
-pub fn kernels(opened: &Opened, tokens: usize, width: usize) -> Vec<Kernel> {
+pub fn kernels(opened: &OpenDevice, tokens: usize, width: usize) -> Vec<Kernel> {
     let device = &opened.device;
     let input = Rc::new(OnceCell::new());
     let truth = Rc::new(OnceCell::new());

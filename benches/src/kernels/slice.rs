@@ -2,7 +2,6 @@
 //! know how these are computed.
 
 use std::cell::OnceCell;
-use std::ops::ControlFlow;
 
 use burn::tensor::Device;
 use slicegpt_core::{Decoder, Fused, TokenBatch};
@@ -41,9 +40,8 @@ pub fn kernel(device: &Device, [batch, tokens]: [usize; 2], width: usize) -> Ker
             let device = device.clone();
             wait(&device);
             Box::new(move || {
-                let tick = &mut || ControlFlow::Continue(());
                 let widths = [rank, rank, rank];
-                let sliced = slice_block(block, 0, stream, &widths, &mut Orientation::Pca, tick);
+                let sliced = slice_block(block, 0, stream, &widths, &mut Orientation::Pca);
                 let sliced = sliced.expect("a finite signal");
                 wait(&device);
                 // The signs of eigenvectors are arbitrary, so eigenvalues are compared.

@@ -197,7 +197,7 @@ fn an_interrupted_download_leaves_no_output_and_resumes() {
     fixture.hub.state().faults.cut = Some((5000, usize::MAX));
     let line =
         format!("compress org/llama2 --out small --keep-params 0.8 --calibration '{tokens}'");
-    fixture.cli(&line).refuse(&["model.safetensors", "cut off", "5000"]);
+    fixture.cli(&line).refuse(&["model.safetensors", "interrupted", "5000"]);
     let visible = std::fs::read_dir(fixture.home.path()).unwrap().flatten();
     let names: Vec<_> = visible.map(|e| e.file_name().into_string().unwrap()).collect();
     assert_eq!(names, ["hub"], "nothing but the cache");

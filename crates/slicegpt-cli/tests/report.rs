@@ -200,7 +200,7 @@ fn invalid_inputs_are_refused() {
         &["out", "--base", "parameters"],
     );
     workshop.write("a.json", "[]");
-    refuses(&workshop, &format!("report out --results a.json {page}"), &["a.json", "none of what"]);
+    refuses(&workshop, &format!("report out --results a.json {page}"), &["a.json", "no results"]);
     workshop.write("a.json", "{");
     refuses(&workshop, &format!("report out --results a.json {page}"), &["a.json", "line 1"]);
     refuses(&workshop, &format!("report out --results b.json {page}"), &["b.json"]);

@@ -1,7 +1,7 @@
 //! The device that a run of the tests is about.
 
 use burn::tensor::Device;
-use slicegpt_device::Name;
+use slicegpt_device::DeviceName;
 
 /// The name of the device under test: the environment variable `SLICEGPT_DEVICE`, or `cpu` if it is
 /// not set. The same tests run on every device.
@@ -15,6 +15,6 @@ pub fn device_name() -> String {
 ///
 /// If there is no such device. A run that asks for a device must not pass on another one.
 pub fn device() -> Device {
-    let opened = device_name().parse::<Name>().and_then(slicegpt_device::open);
+    let opened = device_name().parse::<DeviceName>().and_then(slicegpt_device::open);
     opened.unwrap_or_else(|error| panic!("SLICEGPT_DEVICE: {error}")).device
 }

@@ -13,6 +13,7 @@ pub struct CrateRule {
 const LIBRARIES: &[&str] = &[
     "slicegpt-core",
     "slicegpt-models",
+    "slicegpt-provenance",
     "slicegpt-checkpoint",
     "slicegpt-invariance",
     "slicegpt-calibrate",
@@ -20,6 +21,7 @@ const LIBRARIES: &[&str] = &[
     "slicegpt-device",
     "slicegpt-slice",
     "slicegpt-eval",
+    "slicegpt-compress",
     "slicegpt-generate",
     "slicegpt-gguf",
     "slicegpt-serve",
@@ -55,8 +57,31 @@ pub const CRATES: &[CrateRule] = &[
         siblings: &["slicegpt-core", "slicegpt-calibrate"],
         forbidden: &[],
     },
-    CrateRule { name: "slicegpt-checkpoint", siblings: &["slicegpt-core"], forbidden: &[] },
+    CrateRule {
+        name: "slicegpt-provenance",
+        siblings: &[],
+        forbidden: &["burn", "faer", "safetensors", "tokenizers"],
+    },
+    CrateRule {
+        name: "slicegpt-checkpoint",
+        siblings: &["slicegpt-core", "slicegpt-provenance"],
+        forbidden: &[],
+    },
     CrateRule { name: "slicegpt-eval", siblings: &["slicegpt-core"], forbidden: &[] },
+    CrateRule {
+        name: "slicegpt-compress",
+        siblings: &[
+            "slicegpt-core",
+            "slicegpt-models",
+            "slicegpt-checkpoint",
+            "slicegpt-provenance",
+            "slicegpt-invariance",
+            "slicegpt-calibrate",
+            "slicegpt-slice",
+            "slicegpt-eval",
+        ],
+        forbidden: &["clap", "tokenizers"],
+    },
     CrateRule {
         name: "slicegpt-generate",
         siblings: &["slicegpt-core", "slicegpt-corpus", "slicegpt-models"],
@@ -84,7 +109,7 @@ pub const CRATES: &[CrateRule] = &[
     },
     CrateRule {
         name: "slicegpt-report",
-        siblings: &["slicegpt-checkpoint"],
+        siblings: &["slicegpt-provenance"],
         forbidden: &["burn", "faer", "safetensors", "tokenizers"],
     },
     CrateRule { name: "slicegpt-cli", siblings: LIBRARIES, forbidden: &[] },

@@ -14,10 +14,10 @@
 use faer::Mat;
 use rayon::prelude::*;
 
-use super::NotFinite;
 use super::kernel::{PANEL, Panel, Row};
 use super::simd::Simd;
 use super::tiles::for_each_lower;
+use crate::error::NotFinite;
 
 /// Rows cut before they are multiplied.
 const CHUNK: usize = 1024;

@@ -8,20 +8,22 @@ use anyhow::{Context, Result};
 use slicegpt_generate::{Message, Sequence};
 use slicegpt_models::Cache;
 
+use crate::args::options::positive;
+use crate::args::sampling::Choosing;
+use crate::args::sampling::Loading;
 use crate::commands::generate::{answer, show};
-use crate::generation::{Choosing, Generator, Loading};
-use crate::options::positive;
-use crate::progress::{check, note, warn};
+use crate::show::progress::{check, note, warn};
 
 /// Arguments of `slicegpt chat`.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Chat model, dense or sliced: Hugging Face checkpoint directory, or org/name[@revision] on the Hub
+    /// Chat model, dense or sliced: Hugging Face checkpoint directory, or org/name[@revision] on
+    /// the Hub
     model: PathBuf,
-    /// What the system says before the conversation
+    /// System prompt
     #[arg(long, value_name = "TEXT")]
     system: Option<String>,
-    /// Tokens of an answer, at most
+    /// Largest number of tokens of an answer
     #[arg(long, short = 'n', value_name = "N", value_parser = positive, default_value_t = 512)]
     max_tokens: usize,
     #[command(flatten)]
@@ -30,9 +32,9 @@ pub struct Args {
     loading: Loading,
 }
 
-/// Runs it: a line of stdin is a turn, until its end, `/exit`, or Ctrl-C.
+/// Runs it: every line of stdin is a turn, until its end, `/exit`, or Ctrl-C.
 pub fn run(args: Args) -> Result<ExitCode> {
-    let generator = Generator::load(&args.model, &args.loading)?;
+    let generator = args.loading.generator(&args.model)?;
     let template = generator.template()?;
     let beginning: Vec<Message> =
         args.system.iter().map(|text| Message::new("system", text)).collect();
@@ -60,7 +62,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
             messages.pop();
             continue;
         }
-        // What the model has seen of the conversation it need not see again; the last token it must.
+        // The common prefix is in the KV cache already; the last token must be run for its logits.
         let known = seen.iter().zip(&ids).take_while(|(old, new)| old == new).count();
         cache.truncate(known.min(ids.len() - 1));
         let ending = args.choosing.ending(&generator.defaults, args.max_tokens);
@@ -75,7 +77,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Asks a person for the next turn.
+/// Prompts for the next turn at a terminal.
 fn ask() -> Result<()> {
     if std::io::stdin().is_terminal() {
         eprint!("> ");

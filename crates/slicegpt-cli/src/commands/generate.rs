@@ -1,4 +1,4 @@
-//! `slicegpt generate`: text that follows a prompt.
+//! `slicegpt generate`: text from a prompt.
 
 use std::io::{Read, Write};
 use std::path::PathBuf;
@@ -10,13 +10,15 @@ use serde_json::json;
 use slicegpt_generate::{Finish, Message, Sequence};
 use slicegpt_models::Cache;
 
-use crate::generation::{Choosing, Generator, Loading};
-use crate::memory;
-use crate::options::positive;
-use crate::output;
-use crate::progress::{check, note};
+use crate::args::options::positive;
+use crate::args::sampling::Choosing;
+use crate::args::sampling::Loading;
+use crate::services::generation::Generator;
+use crate::services::memory;
+use crate::show::output;
+use crate::show::progress::{check, note};
 
-/// Tokens, where nothing is asked for.
+/// Generated tokens by default.
 const MOST: usize = 128;
 
 /// Arguments of `slicegpt generate`.
@@ -25,19 +27,19 @@ const MOST: usize = 128;
 pub struct Args {
     /// Hugging Face checkpoint directory, or org/name[@revision] on the Hub; dense or sliced
     model: PathBuf,
-    /// What comes before; `-` reads it from stdin
+    /// Prompt; `-` reads it from stdin
     #[arg(long, short, value_name = "TEXT", allow_hyphen_values = true)]
     prompt: Option<String>,
-    /// A file with what comes before
+    /// File with the prompt
     #[arg(long, short = 'f', value_name = "FILE")]
     prompt_file: Option<PathBuf>,
-    /// Tokens to generate, at most
+    /// Largest number of tokens to generate
     #[arg(long, short = 'n', value_name = "N", value_parser = positive, default_value_t = MOST)]
     max_tokens: usize,
-    /// The prompt is what a user says: put it in the model's chat template
+    /// Put the prompt into the model's chat template, as a message of the user
     #[arg(long, help_heading = "Chat")]
     chat: bool,
-    /// What the system says before, in the chat template
+    /// System prompt, in the chat template
     #[arg(long, value_name = "TEXT", requires = "chat", help_heading = "Chat")]
     system: Option<String>,
     /// Print the prompt too
@@ -47,7 +49,7 @@ pub struct Args {
     choosing: Choosing,
     #[command(flatten)]
     loading: Loading,
-    /// Print one JSON object at the end instead of text as it comes
+    /// Print one JSON object at the end instead of streaming the text
     #[arg(long)]
     json: bool,
 }
@@ -55,12 +57,12 @@ pub struct Args {
 /// Runs it.
 pub fn run(args: Args) -> Result<ExitCode> {
     let prompt = args.prompt_text()?;
-    let generator = Generator::load(&args.model, &args.loading)?;
+    let generator = args.loading.generator(&args.model)?;
     let ids = match args.chat {
         true => {
             let system = args.system.iter().map(|text| Message::new("system", text));
             let messages: Vec<_> = system.chain([Message::new("user", &prompt)]).collect();
-            // The template names special tokens itself.
+            // The template contains the special tokens.
             generator.vocabulary.encode_inner(&generator.template()?.prompt(&messages)?)?
         }
         false => generator.vocabulary.encode_prompt(&prompt)?,
@@ -87,8 +89,8 @@ pub fn run(args: Args) -> Result<ExitCode> {
     if shown {
         show("\n")?;
         note(format!(
-            "{prompt_tokens} tokens read at {:.1} a second, {tokens} written at {:.1} a second, on {} with \
-             {} weights",
+            "{prompt_tokens} tokens read at {:.1} a second, {tokens} written at {:.1} a second, on \
+             {} with {} weights",
             rate(prompt_tokens, prefill),
             rate(tokens.saturating_sub(1), decode),
             generator.target.info.name,
@@ -117,17 +119,17 @@ pub fn run(args: Args) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// An answer, and how long it took.
+/// An answer and its timing.
 pub struct Answer {
     pub text: String,
     pub finish: Finish,
-    /// Until the first token.
+    /// Time to the first token.
     pub prefill: Duration,
-    /// From the first token to the last.
+    /// Time from the first token to the last.
     pub decode: Duration,
 }
 
-/// Runs a sequence to its end; text is given away as it becomes certain.
+/// Runs a sequence to its end; text is streamed as soon as it is final.
 pub fn answer(
     generator: &Generator,
     sequence: &mut Sequence,
@@ -154,7 +156,7 @@ pub fn answer(
     }
 }
 
-/// Prints text as it comes. A reader that has seen enough ends the command.
+/// Streams text to stdout. A closed pipe ends the command.
 pub fn show(text: &str) -> Result<()> {
     let mut stdout = std::io::stdout().lock();
     stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).context("stdout")

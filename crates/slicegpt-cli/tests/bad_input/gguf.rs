@@ -22,7 +22,7 @@ fn models_that_llama_cpp_cannot_run_are_refused_with_advice() {
         &sandbox,
         &[
             ("export gguf sliced --out model.gguf", &["sliced: ", "shortcut matrix", would]),
-            ("export gguf free --out model.gguf", &["free: ", "widths of their own", would]),
+            ("export gguf free --out model.gguf", &["free: ", "different widths", would]),
             ("export gguf nowhere --out model.gguf", &["nowhere", "no such directory"]),
             ("export gguf dense --out model.gguf --type q4_k_l", &["q4_k_l", "q4_k_m"]),
             ("export gguf dense --out model.gguf --pre-tokenizer mine", &["mine", "qwen2"]),
@@ -76,7 +76,7 @@ fn an_invalid_tokenizer_is_named() {
     ];
     check_damages("models/ts-llama3-gqa", &[EXPORT], damages);
     let pieces = config("tokenizer.model", "pieces");
-    let says = &["dense/tokenizer.model", "cut short"][..];
+    let says = &["dense/tokenizer.model", "truncated"][..];
     check_damages("models/ts-phi3", &[EXPORT], &[(&pieces, says)]);
     let unknown = |sandbox: &Sandbox| {
         sandbox.json("dense/tokenizer.json", |tokenizer| {

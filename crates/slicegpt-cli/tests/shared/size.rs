@@ -129,7 +129,7 @@ fn impossible_sizes_say_what_is_possible() {
         ("--keep-params nan", &["--keep-params", "(0, 1]"]),
         ("--keep-params 0.0001", &["nearest possible", "reduction of"]),
         ("--keep-params 0.95 --head untied --align 128", &["nearest possible", "untied head"]),
-        ("--target-params 5B", &["5.00 B", "nothing is to be cut"]),
+        ("--target-params 5B", &["5000000000", "nothing is to be cut"]),
         ("--target-params 5X", &["--target-params", "5X"]),
         ("--target-bytes 1TB", &["nothing is to be cut"]),
         ("--keep-params 0.5 --sparsity 0.2", &["--keep-params", "--sparsity"]),

@@ -1,4 +1,4 @@
-//! From tasks to what is asked, and from there to answers.
+//! Tasks to requests, and requests to answers.
 
 use std::path::{Path, PathBuf};
 
@@ -11,13 +11,13 @@ use slicegpt_tasks::{
 };
 
 use super::{Args, Limit};
-use crate::device::Target;
-use crate::generation::engine_error;
-use crate::progress::{Interrupted, Progress};
+use crate::services::device::Target;
+use crate::services::generation::engine_error;
+use crate::show::progress::{Interrupted, Progress};
 
-/// A document that is asked, or was.
+/// A document that is asked.
 pub struct Question {
-    /// Which of the documents of its part.
+    /// Its index among the documents of its part.
     pub document: usize,
     pub item: Item,
     pub prompt: Prompt,
@@ -27,11 +27,11 @@ pub struct Question {
 
 /// Questions that are scored together.
 pub struct Asked {
-    /// As the harness calls them.
+    /// Name in lm-evaluation-harness.
     pub name: String,
-    /// How many documents there would have been.
+    /// Number of documents before some were left out.
     pub original: usize,
-    /// How many were left out, with an answer longer than what the model sees.
+    /// Number of documents left out, because an answer exceeds the context.
     pub skipped: usize,
     pub questions: Vec<Question>,
 }
@@ -41,42 +41,42 @@ pub struct OfTask {
     pub task: &'static Task,
     pub parts: Vec<Asked>,
     pub groups: Vec<Group>,
-    /// The file of the documents, and that of examples.
+    /// The files of documents and of examples.
     pub files: (PathBuf, Option<PathBuf>),
     sequences: Vec<Sequence>,
-    /// For each sequence, its part and question.
+    /// Part and question of each sequence.
     places: Vec<(usize, usize)>,
 }
 
 impl OfTask {
-    /// How many documents were asked.
+    /// Number of documents asked.
     pub fn documents(&self) -> usize {
         self.parts.iter().map(|part| part.questions.len()).sum()
     }
 
-    /// Whether it is a task of subjects whose documents name none.
+    /// Whether the task has subjects and its documents name none.
     pub fn lacks_subjects(&self) -> bool {
         self.task.parted.is_some() && self.groups.is_empty()
     }
 
-    /// How many more were left out, with an answer longer than what the model sees.
+    /// Number of documents left out, because an answer exceeds the context.
     pub fn skipped(&self) -> usize {
         self.parts.iter().map(|part| part.skipped).sum()
     }
 
-    /// How many of them were longer than what the model sees.
+    /// Number of documents that exceed the context.
     pub fn truncated(&self) -> usize {
         self.parts.iter().map(Asked::truncated).sum()
     }
 }
 
 impl Asked {
-    /// How many documents were longer than what the model sees.
+    /// Number of documents that exceed the context.
     pub fn truncated(&self) -> usize {
         self.questions.iter().filter(|question| question.truncated).count()
     }
 
-    /// What the answers are worth.
+    /// The metrics of the answers.
     pub fn scores(&self, task: &Task) -> Scores {
         let answered: Vec<(&Item, &Answers)> =
             self.questions.iter().map(|question| (&question.item, &question.answers)).collect();
@@ -84,7 +84,7 @@ impl Asked {
     }
 }
 
-/// What is asked in a task.
+/// The requests of a task.
 pub fn questions(task: &'static Task, args: &Args, encoder: &Encoder) -> Result<OfTask> {
     let found = documents(&args.data, task, args.num_fewshot)?;
     let files = (found.file.clone(), found.examples_file.clone());

@@ -1,4 +1,4 @@
-//! `slicegpt eval tasks`: tasks with right answers, as lm-evaluation-harness asks and scores them.
+//! `slicegpt eval tasks`: tasks with right answers, as in lm-evaluation-harness.
 
 mod ask;
 mod report;
@@ -11,12 +11,12 @@ use anyhow::{Result, bail};
 use slicegpt_checkpoint::{Staging, lies_in};
 use slicegpt_tasks::{Encoder, Task, find};
 
-use crate::device::Running;
-use crate::generation::load_engine;
-use crate::model::Opened;
-use crate::options::DtypeName;
-use crate::output;
-use crate::progress::{note, warn};
+use crate::args::options::DtypeName;
+use crate::args::running::Running;
+use crate::services::generation::load_engine;
+use crate::services::model::Opened;
+use crate::show::output;
+use crate::show::progress::{note, warn};
 
 /// Arguments of `slicegpt eval tasks`.
 #[derive(clap::Args)]
@@ -36,16 +36,16 @@ pub struct Args {
     /// Ask the first N documents of each task only, or this fraction of them, below 1
     #[arg(long, value_name = "N")]
     limit: Option<Limit>,
-    /// Leave out documents with an answer longer than the model sees, and say how many; without it the first
-    /// of them is an error
+    /// Leave out documents with an answer that exceeds the context, and report their number; by
+    /// default the first of them is an error
     #[arg(long)]
     skip_too_long: bool,
     #[command(flatten)]
     running: Running,
-    /// Type weights are held in [default: as stored on the processor, float32 elsewhere]
+    /// Type of weights in memory [default: as stored on the CPU, float32 elsewhere]
     #[arg(long, value_enum, value_name = "TYPE", help_heading = "Device")]
     weights: Option<DtypeName>,
-    /// Write what was asked and answered, one JSON object per document
+    /// Write requests and answers to this file, one JSON object per document
     #[arg(long, value_name = "FILE.jsonl")]
     log_samples: Option<PathBuf>,
     /// Print one JSON object, with the names of lm-evaluation-harness
@@ -53,7 +53,7 @@ pub struct Args {
     json: bool,
 }
 
-/// How many documents are asked.
+/// The number of documents to ask.
 #[derive(Clone, Copy, Debug)]
 pub enum Limit {
     First(usize),
@@ -73,7 +73,7 @@ impl FromStr for Limit {
 }
 
 impl Limit {
-    /// How many of `count` documents are asked.
+    /// The number of documents to ask, of `count`.
     fn of(limit: Option<Self>, count: usize) -> usize {
         match limit {
             Some(Self::First(most)) => most.min(count),
@@ -88,11 +88,11 @@ fn shots(text: &str) -> Result<usize, String> {
     number.ok_or_else(|| "a whole number from 0 to 1000 is needed".into())
 }
 
-/// Prepares the log of what was asked, which takes the place of no document and of nothing that is no log.
+/// Prepares the log of requests, which must not replace a document or a file that is no log.
 fn stage_log(path: &Path, model: &Path, data: &Path) -> Result<Staging> {
     let staging = Staging::for_file(path, model)?;
     let absolute = std::path::absolute(path)?;
-    // A link among the documents is one, wherever it leads.
+    // A link among the documents counts as a document, wherever it points.
     let folder = absolute.parent().unwrap_or(&absolute);
     if lies_in(path, data)? || lies_in(folder, data)? {
         bail!(
@@ -123,7 +123,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     };
     let spec = opened.spec.clone();
     let encoder = Encoder::open(&directory, spec.context_length, spec.vocab_size)?;
-    // All files are read before the model: what is wrong with them is said at once.
+    // All files are read before the model, so that errors in them are reported at once.
     let read = |task: &&'static Task| ask::questions(task, &args, &encoder);
     let questions = tasks.iter().map(read).collect::<Result<Vec<_>>>()?;
     for of_task in questions.iter().filter(|of_task| of_task.lacks_subjects()) {
@@ -135,7 +135,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
         ));
     }
     let target = args.running.open()?;
-    let (engine, weights) = load_engine(opened, &target, args.weights)?;
+    let (engine, weights) = load_engine(opened, &target, args.weights.map(Into::into))?;
     let mut answered = Vec::with_capacity(questions.len());
     for of_task in questions {
         answered.push(ask::answer(of_task, &engine, &target, &directory)?);
@@ -143,8 +143,8 @@ pub fn run(args: Args) -> Result<ExitCode> {
     for task in &answered {
         if task.skipped() > 0 {
             warn(format!(
-                "{}: {} documents are left out: an answer of theirs is longer than the {} tokens the model \
-                 sees",
+                "{}: {} documents are left out: an answer of theirs is longer than the {} tokens \
+                 the model sees",
                 task.task.name,
                 task.skipped(),
                 spec.context_length
@@ -153,8 +153,8 @@ pub fn run(args: Args) -> Result<ExitCode> {
         let truncated = task.truncated();
         if truncated > 0 {
             warn(format!(
-                "{}: {truncated} of {} documents are longer than the {} tokens the model sees; their \
-                 beginnings were left away",
+                "{}: {truncated} of {} documents are longer than the {} tokens the model sees; \
+                 their beginnings were left away",
                 task.task.name,
                 task.documents(),
                 spec.context_length

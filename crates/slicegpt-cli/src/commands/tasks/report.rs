@@ -1,4 +1,4 @@
-//! What was scored, as a table, as JSON, and document by document.
+//! Scores as a table, as JSON, and document by document.
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
@@ -11,18 +11,19 @@ use slicegpt_tasks::{Answer, HARNESS, SEED, Scores, Task};
 
 use super::ask::{Asked, OfTask, Question};
 use super::{Args, Limit};
-use crate::device::Target;
+use crate::services::device::Target;
 
-/// What the numbers mean.
+/// The protocol: what the numbers mean.
 pub fn protocol() -> String {
     format!(
-        "Prompts and metrics of lm-evaluation-harness {HARNESS}: acc by the sum of log-likelihoods of an \
-         answer's tokens, acc_norm by that sum over the answer's characters; lambada_openai: acc where the \
-         word is the greedy one, perplexity per word. stderr: of the mean; of a perplexity by bootstrap."
+        "Prompts and metrics of lm-evaluation-harness {HARNESS}: acc by the sum of log-likelihoods \
+         of an answer's tokens, acc_norm by that sum over the answer's characters; lambada_openai: \
+         acc where the word is the greedy one, perplexity per word. stderr: of the mean; of a \
+         perplexity by bootstrap."
     )
 }
 
-/// Rows of a table, by the first cell, and the JSON object.
+/// The rows of the table and the JSON object.
 pub fn report(
     answered: &[OfTask],
     args: &Args,
@@ -69,17 +70,6 @@ pub fn report(
             add(task, &part.name, task.version, scores, counts);
         }
     }
-    let files = answered.iter().map(|of_task| {
-        let (documents, examples) = &of_task.files;
-        let examples = examples.as_ref().map(|path| path.to_string_lossy());
-        let files = json!({"documents": documents.to_string_lossy(), "examples": examples});
-        (of_task.task.name.to_string(), files)
-    });
-    let limit = match args.limit {
-        Some(Limit::First(count)) => json!(count),
-        Some(Limit::Fraction(part)) => json!(part),
-        None => Value::Null,
-    };
     let groups: Map<String, Value> =
         groups.into_iter().map(|name| (name.clone(), results[&name].clone())).collect();
     let [results, versions, shots, samples, better, truncated, skipped] = tables;
@@ -92,10 +82,10 @@ pub fn report(
         "higher_is_better": better,
         "truncated": truncated,
         "skipped": skipped,
-        "files": Value::Object(files.collect()),
+        "files": Value::Object(answered.iter().map(files).collect()),
         "config": {
             "model": args.model.to_string_lossy(),
-            "limit": limit,
+            "limit": limit(args),
             "num_fewshot": args.num_fewshot,
             "fewshot_seed": SEED,
         },
@@ -107,7 +97,23 @@ pub fn report(
     (rows, json)
 }
 
-/// The metrics of a task, by the names the harness gives them.
+/// The files of a task, by its name.
+fn files(of_task: &OfTask) -> (String, Value) {
+    let (documents, examples) = &of_task.files;
+    let examples = examples.as_ref().map(|path| path.to_string_lossy());
+    let files = json!({"documents": documents.to_string_lossy(), "examples": examples});
+    (of_task.task.name.to_string(), files)
+}
+
+fn limit(args: &Args) -> Value {
+    match args.limit {
+        Some(Limit::First(count)) => json!(count),
+        Some(Limit::Fraction(part)) => json!(part),
+        None => Value::Null,
+    }
+}
+
+/// The metrics of a task, by their names in lm-evaluation-harness.
 fn result(name: &str, scores: &Scores) -> Value {
     let mut result = Map::new();
     result.insert("alias".into(), name.into());
@@ -121,7 +127,7 @@ fn result(name: &str, scores: &Scores) -> Value {
     Value::Object(result)
 }
 
-/// Writes what was asked and answered, a line for each document.
+/// Writes requests and answers, one line per document.
 pub fn log(path: &Path, answered: &[OfTask]) -> Result<()> {
     let at = || path.display().to_string();
     let mut out = BufWriter::new(File::create(path).with_context(at)?);
