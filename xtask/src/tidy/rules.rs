@@ -167,6 +167,9 @@ const FILELESS: &[&str] = &[
     "slicegpt-calibrate",
     "slicegpt-slice",
     "slicegpt-eval",
+    "slicegpt-device",
+    "slicegpt-provenance",
+    "slicegpt-report",
 ];
 
 /// Everything but programs and the test kit.
@@ -228,6 +231,10 @@ pub enum Spelling {
 /// Families whose names are ordinary words, or parts of them. The families themselves are the files
 /// in [`FAMILIES`].
 pub const SPELLINGS: &[(&str, Spelling)] = &[("phi", Spelling::Part), ("opt", Spelling::Whole)];
+
+/// Files whose strings may name a family, and why.
+pub const FAMILIES_IN_STRINGS: &[(&str, &str)] =
+    &[("crates/slicegpt-cli/src/show/advise.rs", "it names pre-tokenizers of llama.cpp")];
 
 /// The folder that holds one file for each family, named after it.
 pub const FAMILIES: &str = "crates/slicegpt-models/src/families";
