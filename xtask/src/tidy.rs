@@ -79,7 +79,7 @@ fn check(workspace: &Workspace) -> Result<(Vec<Violation>, Vec<Violation>)> {
         all.extend(files);
     }
     let architecture = read("ARCHITECTURE.md")?;
-    later.extend(invariants::check(&architecture, &all));
+    later.extend(invariants::check(&architecture, &read("Cargo.toml")?, &all));
     for path in files::python_files(root)? {
         let text = read(&path)?;
         all.push((path, text));

@@ -1,7 +1,8 @@
 //! The invariants of ARCHITECTURE.md: each says in brackets what keeps it, and that exists.
 //!
 //! `[type: Name]` is a type or function of the workspace, `[test: path]` or `[test: path::name]` a
-//! file of tests or one test in it, and `[tidy: name]` the file of that name beside this one.
+//! file of tests or one test in it, `[clippy: name]` a lint
+//! in the root Cargo.toml, and `[tidy: name]` the file of that name beside this one.
 
 use super::paths::{is_word, words};
 use super::violation::Violation;
@@ -9,8 +10,8 @@ use super::violation::Violation;
 const DOCUMENT: &str = "ARCHITECTURE.md";
 const HEADING: &str = "## Invariants";
 
-/// `files` are the Rust files of the workspace: paths and texts.
-pub fn check(architecture: &str, files: &[(String, String)]) -> Vec<Violation> {
+/// `files` are the Rust files of the workspace: paths and texts. `manifest` is the root Cargo.toml.
+pub fn check(architecture: &str, manifest: &str, files: &[(String, String)]) -> Vec<Violation> {
     let mut violations = Vec::new();
     for (line, text) in bullets(architecture) {
         let mut violation = |message: String| {
@@ -18,10 +19,17 @@ pub fn check(architecture: &str, files: &[(String, String)]) -> Vec<Violation> {
         };
         let tags = tags(&text);
         if tags.is_empty() {
-            violation("says nowhere what keeps it: [type: ..], [test: ..] or [tidy: ..]".into());
+            violation(
+                "says nowhere what keeps it: [type: ..], [test: ..], [clippy: ..] or [tidy: ..]"
+                    .into(),
+            );
         }
         for (kind, name) in tags {
-            if !exists(files, &kind, &name) {
+            let exists = match kind.as_str() {
+                "clippy" => manifest.lines().any(|line| line.starts_with(&format!("{name} ="))),
+                _ => exists(files, &kind, &name),
+            };
+            if !exists {
                 violation(format!("[{kind}: {name}] does not exist"));
             }
         }
@@ -49,7 +57,7 @@ fn bullets(architecture: &str) -> Vec<(usize, String)> {
 fn tags(text: &str) -> Vec<(String, String)> {
     let brackets = text.split('[').skip(1).filter_map(|rest| rest.split_once(']'));
     let pairs = brackets.filter_map(|(inside, _)| inside.split_once(": "));
-    let tags = pairs.filter(|(kind, _)| ["type", "test", "tidy"].contains(kind));
+    let tags = pairs.filter(|(kind, _)| ["type", "test", "clippy", "tidy"].contains(kind));
     tags.flat_map(|(kind, names)| {
         names.split(", ").map(|name| (kind.to_owned(), name.trim_matches('`').to_owned()))
     })
@@ -104,7 +112,7 @@ mod tests {
         let files: Vec<_> =
             FILES.iter().map(|(path, text)| ((*path).to_owned(), (*text).to_owned())).collect();
         let text = format!("# A\n\n{HEADING}\n\n{bullet}\n\n## Next\n\n- no rule\n");
-        let found = check(&text, &files);
+        let found = check(&text, "bool_lint = \"warn\"\n", &files);
         assert_eq!(found.len(), usize::from(message.is_some()), "{bullet}: {found:?}");
         for (violation, message) in found.iter().zip(message) {
             assert_eq!(violation.line, 5);
@@ -121,5 +129,7 @@ mod tests {
         check_bullet("- It holds [test: cli/tests/memory.rs::other].", Some("::other]"));
         check_bullet("- It holds [test: cli/tests/serve] [tidy: cycles].", None);
         check_bullet("- It holds [tidy: cycles, nothing].", Some("[tidy: nothing]"));
+        check_bullet("- It holds [clippy: bool_lint].", None);
+        check_bullet("- It holds [clippy: lint].", Some("[clippy: lint]"));
     }
 }

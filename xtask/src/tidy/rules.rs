@@ -12,6 +12,7 @@ pub struct CrateRule {
 
 const LIBRARIES: &[&str] = &[
     "slicegpt-core",
+    "slicegpt-kernels",
     "slicegpt-models",
     "slicegpt-provenance",
     "slicegpt-checkpoint",
@@ -47,9 +48,22 @@ pub const CRATES: &[CrateRule] = &[
         siblings: &[],
         forbidden: &["faer", "serde_json", "tokenizers"],
     },
-    CrateRule { name: "slicegpt-models", siblings: &["slicegpt-core"], forbidden: &["tokenizers"] },
+    CrateRule {
+        name: "slicegpt-kernels",
+        siblings: &["slicegpt-core"],
+        forbidden: &["serde_json", "tokenizers"],
+    },
+    CrateRule {
+        name: "slicegpt-models",
+        siblings: &["slicegpt-core", "slicegpt-kernels"],
+        forbidden: &["tokenizers"],
+    },
     CrateRule { name: "slicegpt-invariance", siblings: &["slicegpt-core"], forbidden: &[] },
-    CrateRule { name: "slicegpt-calibrate", siblings: &["slicegpt-core"], forbidden: &[] },
+    CrateRule {
+        name: "slicegpt-calibrate",
+        siblings: &["slicegpt-core", "slicegpt-kernels"],
+        forbidden: &[],
+    },
     CrateRule { name: "slicegpt-corpus", siblings: &[], forbidden: &[] },
     CrateRule { name: "slicegpt-device", siblings: &[], forbidden: &["faer", "tokenizers"] },
     CrateRule {
@@ -67,7 +81,11 @@ pub const CRATES: &[CrateRule] = &[
         siblings: &["slicegpt-core", "slicegpt-provenance"],
         forbidden: &[],
     },
-    CrateRule { name: "slicegpt-eval", siblings: &["slicegpt-core"], forbidden: &[] },
+    CrateRule {
+        name: "slicegpt-eval",
+        siblings: &["slicegpt-core", "slicegpt-kernels"],
+        forbidden: &[],
+    },
     CrateRule {
         name: "slicegpt-compress",
         siblings: &[
@@ -84,7 +102,7 @@ pub const CRATES: &[CrateRule] = &[
     },
     CrateRule {
         name: "slicegpt-generate",
-        siblings: &["slicegpt-core", "slicegpt-corpus", "slicegpt-models"],
+        siblings: &["slicegpt-core", "slicegpt-corpus", "slicegpt-kernels", "slicegpt-models"],
         forbidden: &[],
     },
     CrateRule {
@@ -124,9 +142,9 @@ pub const BACKENDS: &[&str] = &[
     "cpu", "cuda", "flex", "metal", "ndarray", "remote", "rocm", "tch", "vulkan", "webgpu", "wgpu",
 ];
 
-/// The crates that may choose a backend. The zoo does for its CPU kernels, which read the memory of
+/// The crates that may choose a backend. The kernels do, because they read and write the memory of
 /// Flex tensors.
-pub const BACKEND_CRATES: &[&str] = &["slicegpt-device", "slicegpt-models", "slicegpt-testkit"];
+pub const BACKEND_CRATES: &[&str] = &["slicegpt-device", "slicegpt-kernels", "slicegpt-testkit"];
 
 /// Which crates a source rule is about.
 pub enum Scope {

@@ -1,10 +1,10 @@
-//! The lower triangle of a matrix as square tiles, worked on in parallel.
+//! The lower triangle of a matrix as square tiles, which threads work on in parallel.
 
 use faer::{Mat, MatMut};
 use rayon::prelude::*;
 
-/// Calls `work` with the first row and the first column of every tile that meets the lower triangle,
-/// and that tile, of `size` rows and columns; those at the edges are smaller.
+/// Calls `work` with the first row and the first column of every tile that meets the lower
+/// triangle, and that tile, of `size` rows and columns; those at the edges are smaller.
 pub fn for_each_lower(
     lower: &mut Mat<f64>,
     size: usize,

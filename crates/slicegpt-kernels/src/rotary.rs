@@ -3,14 +3,19 @@
 use burn::tensor::Tensor;
 use rayon::prelude::*;
 
-use super::view::View;
-use super::{SHARE, in_place};
+use crate::activation::SHARE;
+use crate::view::{View, in_place};
 
-/// [`rotate`](crate::rope::rotate) of float32 numbers on the processor.
+/// Rotates the first dimensions of each head: number `i` of the first half of them is paired with
+/// number `i` of the second half, `(a, b) -> (a cos + b sin, b cos' + a sin')`.
 ///
 /// # Shapes
 /// - `x`: `[batch, tokens, heads, head_dim]`
-/// - `tables`: `[tokens, dim]` each, cosine and signed sine
+/// - `tables`: `[tokens, dim]` each, cosine and signed sine; `dim <= head_dim` is even
+///
+/// # Panics
+///
+/// If `x` is not [host float32](crate::is_host_f32).
 pub fn rotate(x: Tensor<4>, tables: &[Tensor<2>; 2]) -> Tensor<4> {
     let [_, tokens, heads, head_dim] = x.dims();
     let [_, dim] = tables[0].dims();
@@ -38,31 +43,38 @@ pub fn rotate(x: Tensor<4>, tables: &[Tensor<2>; 2]) -> Tensor<4> {
 
 #[cfg(test)]
 mod tests {
-    use burn::tensor::{Device, Distribution};
+    use burn::tensor::{Device, Distribution, TensorData};
 
     use super::*;
-    use crate::{Rope, Scaling};
 
     #[test]
     fn pairs_turn_by_their_angle_and_the_rest_stays() {
         let device = Device::flex();
         let shape @ [batch, tokens, heads, head_dim] = [2, 5, 3, 10];
+        let angle = |position: usize, i: usize| (position + 4) as f64 * 0.3f64.powi(i as i32);
         for dim in [2, 6, 10] {
-            let rope = Rope { dim, theta: 100.0, scaling: Scaling::None };
-            let tables = rope.tables(4, tokens, &device);
+            let half = dim / 2;
+            let table = |of: &dyn Fn(usize, usize) -> f64| {
+                let at = (0..tokens).flat_map(|t| (0..dim).map(move |i| (t, i)));
+                let values: Vec<f32> = at.map(|(t, i)| of(t, i) as f32).collect();
+                Tensor::<2>::from_data(TensorData::new(values, [tokens, dim]), &device)
+            };
+            let tables = [
+                table(&|t, i| angle(t, i % half).cos()),
+                table(&|t, i| angle(t, i % half).sin() * if i < half { -1.0 } else { 1.0 }),
+            ];
             let x = Tensor::<4>::random(shape, Distribution::Normal(0.0, 1.0), &device);
             let before: Vec<f32> = x.clone().into_data().try_into_vec().unwrap();
             let after: Vec<f32> = rotate(x, &tables).into_data().try_into_vec().unwrap();
-            let (frequencies, _) = rope.frequencies(4 + tokens);
             for index in 0..batch * tokens * heads {
-                let position = 4 + index / heads % tokens;
+                let position = index / heads % tokens;
                 let of_head = index * head_dim..(index + 1) * head_dim;
                 let (before, after) = (&before[of_head.clone()], &after[of_head]);
-                for (i, frequency) in frequencies.iter().enumerate() {
-                    let (sin, cos) = (position as f64 * frequency).sin_cos();
-                    let (a, b) = (f64::from(before[i]), f64::from(before[i + dim / 2]));
+                for i in 0..half {
+                    let (sin, cos) = angle(position, i).sin_cos();
+                    let (a, b) = (f64::from(before[i]), f64::from(before[i + half]));
                     let turned = [a * cos - b * sin, b * cos + a * sin];
-                    for (found, exact) in [after[i], after[i + dim / 2]].into_iter().zip(turned) {
+                    for (found, exact) in [after[i], after[i + half]].into_iter().zip(turned) {
                         assert!((f64::from(found) - exact).abs() < 1e-6, "{found}, {exact}");
                     }
                 }

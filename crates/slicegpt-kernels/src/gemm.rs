@@ -1,7 +1,7 @@
-//! `y + x W` for many rows: what it waits for is arithmetic.
+//! `y + x W` for many rows. This is bound by arithmetic.
 //!
-//! The products are faer's, whose kernels take half the time of those of Burn's processor backend. Weights in
-//! half precision are widened a few outputs at a time, while they are in the cache.
+//! The products are faer's, whose kernels take half the time of those of Burn's CPU backend.
+//! Weights in half precision are widened a few outputs at a time, while they are in the cache.
 
 use std::ops::Range;
 
@@ -10,48 +10,49 @@ use faer::{Accum, MatMut, MatRef, Par};
 use half::slice::HalfFloatSliceExt;
 use rayon::prelude::*;
 
-/// Multiplications below which a product is too short to be shared out.
+/// Multiplications below which a product is not worth sharing out among threads.
 const SHORT: usize = 1 << 17;
 
-/// Outputs that a core is given at a time, at most, and what their number is a multiple of: with many more,
-/// widened weights leave the cache, and the last share leaves cores idle.
+/// Outputs that a thread takes at a time, at most, and what their number is a multiple of: with
+/// many more, widened weights leave the cache, and the last share leaves threads idle.
 const OUTPUTS: usize = 128;
 const STEP: usize = 16;
 
-/// Rows that a core is given at a time.
+/// Rows that a thread takes at a time.
 const ROWS: usize = 1 << 10;
 
-/// `y + x W`, in `y`, of float32 weights.
+/// `y + x W`, in `y`, for float32 weights.
 ///
 /// # Shapes
-/// - `weights`: `[inputs, outputs]`, lying in any order
+/// - `weights`: `[inputs, outputs]`, in any memory layout
 /// - `x`: `[rows, inputs]`
 /// - `y`: `[rows, outputs]`
-pub fn many(weights: MatRef<'_, f32>, x: &[f32], y: &mut [f32]) {
-    shared_out(x, weights.nrows(), y, weights.ncols(), |_, outputs, x, y| {
+pub(crate) fn gemm(weights: MatRef<'_, f32>, x: &[f32], y: &mut [f32]) {
+    share_out(x, weights.nrows(), y, weights.ncols(), |_, outputs, x, y| {
         matmul(y, Accum::Add, x, weights.subcols(outputs.start, outputs.len()), 1.0, Par::Seq);
     });
 }
 
-/// The same of weights in half precision.
+/// The same for weights in half precision.
 ///
 /// # Shapes
 /// - `weights`: `[outputs, inputs]`, as a checkpoint stores them
-pub fn many_halves<W: Sync>(weights: &[W], x: &[f32], inputs: usize, y: &mut [f32])
+pub(crate) fn gemm_halves<W: Sync>(weights: &[W], x: &[f32], inputs: usize, y: &mut [f32])
 where
     [W]: HalfFloatSliceExt,
 {
-    shared_out(x, inputs, y, weights.len() / inputs, |room, outputs, x, y| {
+    share_out(x, inputs, y, weights.len() / inputs, |scratch, outputs, x, y| {
         let halves = &weights[outputs.start * inputs..outputs.end * inputs];
-        room.resize(halves.len(), 0.0);
-        halves.convert_to_f32_slice(room);
-        let weights = MatRef::from_column_major_slice(room.as_slice(), inputs, outputs.len());
+        scratch.resize(halves.len(), 0.0);
+        halves.convert_to_f32_slice(scratch);
+        let weights = MatRef::from_column_major_slice(scratch.as_slice(), inputs, outputs.len());
         matmul(y, Accum::Add, x, weights, 1.0, Par::Seq);
     });
 }
 
-/// Shares rows and outputs out among cores: `product` is given room, a range of outputs, rows and their sums.
-fn shared_out(
+/// Shares rows and outputs out among threads. `product` is given a scratch buffer, a range of
+/// outputs, rows of `x`, and the part of `y` for them.
+fn share_out(
     x: &[f32],
     inputs: usize,
     y: &mut [f32],
@@ -69,9 +70,9 @@ fn shared_out(
             return product(&mut Vec::new(), 0..outputs, x, y);
         }
         let parts = y.par_col_chunks_mut(share).enumerate();
-        parts.for_each_init(Vec::new, |room, (index, y)| {
+        parts.for_each_init(Vec::new, |scratch, (index, y)| {
             let start = index * share;
-            product(room, start..start + y.ncols(), x, y);
+            product(scratch, start..start + y.ncols(), x, y);
         });
     };
     let parts = x.par_chunks(ROWS * inputs).zip(y.par_chunks_mut(ROWS * outputs));

@@ -1,26 +1,28 @@
-//! Linears on the processor: `x W + b` for any number of rows and weights of any type.
+//! Linears: `x W + b` for any number of rows and weights of any float type.
 
 use burn::nn::Linear;
 use burn::tensor::module::linear;
 use burn::tensor::{DType, Tensor, TensorData};
 use faer::MatRef;
+use half::{bf16, f16};
+use slicegpt_core::Head;
 
-use super::few::{FEW, few};
-use super::many::{many, many_halves};
-use super::simd::Simd;
-use super::takes;
-use super::view::{View, held};
+use crate::gemm::{gemm, gemm_halves};
+use crate::gemv::{FEW, gemv};
+use crate::norm::normalise;
+use crate::view::{View, as_flex, is_host_f32};
 
 /// `x W + b` by the weight of a linear and its bias, as fast as the device allows.
 ///
-/// On the processor weights may be in half precision while `x` is float32.
+/// On Burn's Flex backend weights may be in half precision while `x` is float32: see [`multiply`].
 pub fn project<const D: usize>(linear: &Linear, x: Tensor<D>) -> Tensor<D> {
     multiply(&linear.weight.val(), linear.bias.as_ref().map(|bias| bias.val()), x)
 }
 
-/// `sum + x W + b` by the weight of a linear and its bias, in the place of `sum` if nobody else has it.
+/// `sum + x W + b` by the weight of a linear and its bias, in the memory of `sum` if no other
+/// tensor shares it.
 pub fn project_onto<const D: usize>(sum: Tensor<D>, linear: &Linear, x: Tensor<D>) -> Tensor<D> {
-    if !takes(&x) || !takes(&sum) {
+    if !is_host_f32(&x) || !is_host_f32(&sum) {
         return sum + project(linear, x);
     }
     let sum = match &linear.bias {
@@ -34,13 +36,22 @@ pub fn project_onto<const D: usize>(sum: Tensor<D>, linear: &Linear, x: Tensor<D
     Tensor::from_data(TensorData::new(sum, shape), &device)
 }
 
-/// `x W + b`, for any number of rows.
-///
-/// On the processor weights may be float16 or bfloat16 while `x` is float32: they are read as they are, and
-/// widened where they are multiplied.
+/// The logits after each token of a stream: the last norm, then the head.
 ///
 /// # Shapes
-/// - `weight`: `[inputs, outputs]`; quick where it lies in memory output by output
+/// - `stream`: `[batch, tokens, width]`
+/// - output: `[batch, tokens, vocab_size]`
+pub fn logits(head: &Head, stream: Tensor<3>) -> Tensor<3> {
+    project(&head.linear, normalise(&head.norm, stream))
+}
+
+/// `x W + b`, for any number of rows.
+///
+/// On Burn's Flex backend weights may be float16 or bfloat16 while `x` is float32: they are read as
+/// they are, and widened where they are multiplied.
+///
+/// # Shapes
+/// - `weight`: `[inputs, outputs]`; fastest in output-major (transposed) layout
 /// - `bias`: `[outputs]`
 /// - `x`: `[.., inputs]`
 /// - output: `[.., outputs]`
@@ -49,7 +60,7 @@ pub fn multiply<const D: usize>(
     bias: Option<Tensor<1>>,
     x: Tensor<D>,
 ) -> Tensor<D> {
-    if !takes(&x) {
+    if !is_host_f32(&x) {
         return linear(x, weight.clone(), bias);
     }
     let [inputs, outputs] = weight.dims();
@@ -71,30 +82,31 @@ fn add_product<const D: usize>(weight: &Tensor<2>, x: Tensor<D>, y: &mut [f32]) 
     assert_eq!(x.dims()[D - 1], inputs, "rows are as wide as a weight has inputs");
     let x = View::of(x);
     let x = x.values();
-    let stored = held(weight.clone().transpose());
+    let stored = as_flex(weight.clone().transpose());
     let dtype = stored.dtype();
     if !stored.is_contiguous() || !matches!(dtype, DType::F32 | DType::F16 | DType::BF16) {
-        // Lying input by input, as an edited weight does, or in no order.
+        // Input-major, as an edited weight is, or in no order.
         let weight = View::of(weight.clone().cast(DType::F32));
-        return many(MatRef::from_row_major_slice(weight.values(), inputs, outputs), x, y);
+        return gemm(MatRef::from_row_major_slice(weight.values(), inputs, outputs), x, y);
     }
-    const LIES: &str = "it lies output by output, in the type it says";
-    let simd = Simd::here();
-    match (dtype, x.len() <= FEW * inputs) {
-        (DType::F16, true) => few(stored.as_slice().expect(LIES), x, inputs, y, simd.products_f16),
-        (DType::BF16, true) => {
-            few(stored.as_slice().expect(LIES), x, inputs, y, simd.products_bf16)
+    const STORED: &str = "it is output-major, in the type it says";
+    let few = x.len() <= FEW * inputs;
+    match dtype {
+        DType::F16 => {
+            let weights = stored.as_slice::<f16>().expect(STORED);
+            if few { gemv(weights, x, inputs, y) } else { gemm_halves(weights, x, inputs, y) }
         }
-        (_, true) => few(stored.as_slice().expect(LIES), x, inputs, y, simd.products),
-        (DType::F16, false) => {
-            many_halves::<half::f16>(stored.as_slice().expect(LIES), x, inputs, y)
+        DType::BF16 => {
+            let weights = stored.as_slice::<bf16>().expect(STORED);
+            if few { gemv(weights, x, inputs, y) } else { gemm_halves(weights, x, inputs, y) }
         }
-        (DType::BF16, false) => {
-            many_halves::<half::bf16>(stored.as_slice().expect(LIES), x, inputs, y)
-        }
-        (_, false) => {
-            let weights = stored.as_slice().expect(LIES);
-            many(MatRef::from_column_major_slice(weights, inputs, outputs), x, y);
+        _ => {
+            let weights = stored.as_slice::<f32>().expect(STORED);
+            if few {
+                gemv(weights, x, inputs, y);
+            } else {
+                gemm(MatRef::from_column_major_slice(weights, inputs, outputs), x, y);
+            }
         }
     }
 }
@@ -105,12 +117,13 @@ mod tests {
     use burn::tensor::{Device, Distribution};
 
     use super::*;
-    use crate::load::linear_weight;
 
     fn example(inputs: usize, outputs: usize, dtype: DType, bias: bool) -> Linear {
         let device = Device::flex();
-        let values = (0..inputs * outputs).map(|i| ((i * 37 % 101) as f32 - 50.0) / 64.0).collect();
-        let weight = linear_weight(values, [outputs, inputs], &device).cast(dtype);
+        let values: Vec<f32> =
+            (0..inputs * outputs).map(|i| ((i * 37 % 101) as f32 - 50.0) / 64.0).collect();
+        let data = TensorData::new(values, [outputs, inputs]);
+        let weight = Tensor::<2>::from_data(data, &device).cast(dtype).transpose();
         let bias = bias.then(|| Param::from_tensor(Tensor::ones([outputs], &device)));
         Linear { weight: Param::from_tensor(weight), bias }
     }
@@ -135,12 +148,12 @@ mod tests {
     }
 
     #[test]
-    fn a_weight_that_lies_otherwise_is_multiplied_too() {
+    fn a_weight_in_another_layout_is_multiplied_too() {
         let device = Device::flex();
         let mut other = example(12, 9, DType::F32, false);
         let x = Tensor::<3>::random([2, 3, 12], Distribution::Default, &device);
         let exact = other.forward(x.clone());
-        // Input by input, as an edited weight lies.
+        // Input-major, as an edited weight is.
         other.weight = other.weight.map(|weight| weight + 0.0);
         let error = (project(&other, x) - exact).abs().max().into_scalar::<f32>();
         assert!(error <= 1e-5, "{error}");

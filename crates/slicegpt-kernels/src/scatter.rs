@@ -1,21 +1,25 @@
-//! New keys and values beside those of a cache.
+//! New tokens written into a tensor of many: how a KV cache grows.
 
 use burn::backend::Flex;
 use burn::tensor::Tensor;
 use rayon::prelude::*;
 
-use super::view::{Heads, held};
+use crate::view::{Heads, as_flex};
 
-/// `all`, in which tokens `start..` are `new`; in place if nobody else has it.
+/// `all` with tokens `start..` replaced by `new`; in place if no other tensor shares its memory.
 ///
 /// # Shapes
 /// - `all`: `[rows, heads, capacity, head_dim]`
 /// - `new`: `[rows, heads, tokens, head_dim]`
-pub fn written(all: Tensor<4>, start: usize, new: Tensor<4>) -> Tensor<4> {
+///
+/// # Panics
+///
+/// If one of them is not [host float32](crate::is_host_f32).
+pub fn scatter_tokens(all: Tensor<4>, start: usize, new: Tensor<4>) -> Tensor<4> {
     let [_, _, capacity, head_dim] = all.dims();
     let [_, heads, tokens, _] = new.dims();
     let new = Heads::of(new);
-    let mut all = held(all);
+    let mut all = as_flex(all);
     if !(all.is_contiguous() && all.layout().start_offset() == 0) {
         all = all.to_contiguous();
     }
@@ -37,16 +41,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nobody_else_sees_what_is_written() {
+    fn tensors_that_share_memory_keep_their_values() {
         let device = Device::flex();
-        let some = |shape: [usize; 4]| Tensor::<4>::random(shape, Distribution::Default, &device);
-        let all = some([2, 3, 9, 4]);
+        let random = |shape: [usize; 4]| Tensor::<4>::random(shape, Distribution::Default, &device);
+        let all = random([2, 3, 9, 4]);
         let other = all.clone();
         let before = other.clone().into_data();
         // Tokens before heads, as a projection leaves them.
-        let new = some([2, 5, 3, 4]).swap_dims(1, 2);
+        let new = random([2, 5, 3, 4]).swap_dims(1, 2);
         let exact = all.clone().slice_assign([0..2, 0..3, 2..7, 0..4], new.clone());
-        assert_eq!(written(all, 2, new).into_data(), exact.into_data());
+        assert_eq!(scatter_tokens(all, 2, new).into_data(), exact.into_data());
         assert_eq!(other.into_data(), before);
     }
 }
