@@ -59,7 +59,7 @@ impl Shape {
         let widths = Widths::new(vec![width; cuts], cuts, dense.hidden_size());
         let widths = widths.expect("a width between 1 and the hidden size");
         let is_uniform = !matches!(intermediate, Intermediate::Each(_));
-        let rms_norms = dense.stays_stock() && is_uniform;
+        let rms_norms = dense.is_rms_only() && is_uniform;
         Self { widths, shortcuts: false, intermediate, tied, rms_norms }
     }
 }
@@ -88,7 +88,7 @@ pub trait Dimensions {
 
     /// Whether the decoder, cut to one basis, is still one of its family, with RMSNorms. Then
     /// widths of MLPs are equal by default.
-    fn stays_stock(&self) -> bool {
+    fn is_rms_only(&self) -> bool {
         false
     }
 

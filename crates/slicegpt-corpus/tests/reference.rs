@@ -1,5 +1,6 @@
-//! Comparison with tokens of the reference implementation, if `SLICEGPT_REFERENCE` names a folder
-//! with these tokens (`golden/`), the models (`models/`) and the texts (`corpora/`).
+//! Tokens of the reference implementation. `cargo xtask test --reference DIR` runs these tests: DIR
+//! holds the tokens (`golden/`), the models they were made with (`models/`) and the texts
+//! (`corpora/`).
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -10,12 +11,13 @@ use slicegpt_corpus::{
 };
 
 /// Byte-level BPE, SentencePiece with and without byte fallback; with and without a
-/// beginning-of-text token.
+/// beginning-of-sequence token.
 const MODELS: [&str; 6] =
     ["ts-llama3-gqa", "ts-opt", "ts-phi", "ts-phi3", "stories260K", "babyllama-1m-tok105"];
 
-fn reference() -> Option<PathBuf> {
-    std::env::var_os("SLICEGPT_REFERENCE").map(PathBuf::from)
+fn reference() -> PathBuf {
+    let folder = std::env::var_os("SLICEGPT_REFERENCE");
+    folder.map(PathBuf::from).expect("run this test with: cargo xtask test --reference DIR")
 }
 
 fn vocabulary(folder: &Path, model: &str) -> Vocabulary {
@@ -28,8 +30,9 @@ fn golden(folder: &Path, model: &str, tensor: &str) -> Samples {
 }
 
 #[test]
+#[ignore = "needs the reference models: cargo xtask test --reference DIR"]
 fn evaluation_tokens_are_those_of_the_reference() {
-    let Some(folder) = reference() else { return };
+    let folder = reference();
     let text = Text::read(&folder.join("corpora/tinystories/valid.txt"), None).unwrap();
     for model in MODELS {
         let golden_samples = golden(&folder, model, "eval_input_ids");
@@ -45,8 +48,9 @@ fn evaluation_tokens_are_those_of_the_reference() {
 }
 
 #[test]
+#[ignore = "needs the reference models: cargo xtask test --reference DIR"]
 fn calibration_samples_begin_as_in_the_reference() {
-    let Some(folder) = reference() else { return };
+    let folder = reference();
     let text = Text::read(&folder.join("corpora/tinystories/train.plain.txt"), None).unwrap();
     for model in MODELS {
         let golden = golden(&folder, model, "cal_input_ids");
@@ -55,7 +59,8 @@ fn calibration_samples_begin_as_in_the_reference() {
         assert_eq!(ours.count(), 128);
         let first =
             |samples: &Samples| -> Vec<u32> { samples.batches(1).map(|(ids, _)| ids[0]).collect() };
-        // The first token is the beginning-of-sequence token if the tokenizer adds one, else any.
+        // Each sample begins with the beginning-of-sequence token if the tokenizer adds one, else with
+        // any token.
         let (golden, ours) = (first(&golden), first(&ours));
         if golden.iter().all(|id| *id == golden[0]) {
             assert_eq!(ours, golden, "{model}");
@@ -66,8 +71,9 @@ fn calibration_samples_begin_as_in_the_reference() {
 }
 
 #[test]
+#[ignore = "needs the reference models: cargo xtask test --reference DIR"]
 fn a_long_document_is_tokenised_in_seconds_and_decodes_to_itself() {
-    let Some(folder) = reference() else { return };
+    let folder = reference();
     let text = Text::read(&folder.join("corpora/wikitext2/wiki.test.raw"), None).unwrap();
     let document = text.rows().join("\n\n");
     assert!(document.len() > 1_200_000);
@@ -78,7 +84,7 @@ fn a_long_document_is_tokenised_in_seconds_and_decodes_to_itself() {
         let elapsed = start.elapsed();
         eprintln!("{model}: {} tokens in {elapsed:.1?}", ids.len());
         assert!(elapsed < Duration::from_secs(20), "{model}: {elapsed:?}");
-        // A vocabulary of 105 characters does not have all of Wikipedia's.
+        // This vocabulary of 105 characters does not cover Wikipedia.
         if model != "babyllama-1m-tok105" {
             assert!(vocabulary.decode(&ids).unwrap() == document, "{model}");
         }

@@ -6,7 +6,8 @@ use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::{DType, Device, Tensor};
 use slicegpt_core::precise::has_own_memory;
 use slicegpt_core::{Block, Decoder, Head, TensorSource};
-use slicegpt_models::{Cache, DecoderBlock, DecoderSpec, Model, project, relaid, with_weights};
+use slicegpt_kernels as kernels;
+use slicegpt_models::{Cache, DecoderBlock, DecoderSpec, Model, cast_and_pack, output_major};
 
 /// Maximum number of tokens per forward pass, which bounds the memory of activations.
 pub(crate) const CHUNK: usize = 512;
@@ -56,14 +57,14 @@ where
         let mut cast = Cast(compute);
         let mut blocks = Vec::with_capacity(model.blocks());
         for index in 0..model.blocks() {
-            blocks.push(with_weights(model.block(index)?.map(&mut cast), weights));
+            blocks.push(cast_and_pack(model.block(index)?.map(&mut cast), weights));
             if tick().is_break() {
                 return Ok(None);
             }
         }
         let Head { norm, linear } = model.head()?;
         let mut head = Head { norm: norm.map(&mut cast), linear: linear.map(&mut cast) };
-        head.linear.weight = head.linear.weight.map(|weight| relaid(weight, weights));
+        head.linear.weight = head.linear.weight.map(|weight| output_major(weight, weights));
         Ok(Some(Self { model, blocks, head, compute }))
     }
 
@@ -194,7 +195,7 @@ where
 
     /// The logits after each token of a stream, `[1, tokens, width]`; `None` where not finite.
     fn logits(&self, stream: Tensor<3>) -> Vec<Option<Vec<f32>>> {
-        let logits = project(&self.head.linear, self.head.norm.forward(stream));
+        let logits = kernels::logits(&self.head, stream);
         let values: Vec<f32> =
             logits.into_data_dtype(DType::F32).try_into_vec().expect("it was just made float32");
         let row = |row: &[f32]| row.iter().all(|x| x.is_finite()).then(|| row.to_vec());

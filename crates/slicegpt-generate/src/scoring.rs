@@ -5,7 +5,8 @@ use burn::tensor::{DType, Int, Tensor, TensorData};
 use rayon::prelude::*;
 use slicegpt_core::TensorSource;
 use slicegpt_core::precise::has_own_memory;
-use slicegpt_models::{Cache, Positions, Scaling, project};
+use slicegpt_kernels as kernels;
+use slicegpt_models::{Cache, Positions, Scaling};
 
 use crate::engine::{CHUNK, Engine, EngineError};
 use crate::logprobs::LogSoftmax;
@@ -156,7 +157,7 @@ where
         let indices = TensorData::new(indices, [rows.len()]);
         let stream =
             stream.clone().select(1, Tensor::<1, Int>::from_data(indices, &stream.device()));
-        let logits = project(&self.head.linear, self.head.norm.forward(stream)).cast(DType::F32);
+        let logits = kernels::logits(&self.head, stream).cast(DType::F32);
         let likelihoods = if has_own_memory(self.device()) {
             on_device(logits, rows)
         } else {

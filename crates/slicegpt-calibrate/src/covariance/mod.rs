@@ -1,12 +1,7 @@
 //! [`Covariance`]: the sum of outer products of a signal, to double-precision accuracy.
 
-mod cut;
 mod device;
 mod float64;
-mod host;
-mod kernel;
-mod simd;
-mod tiles;
 
 pub(crate) use device::zero_padding;
 pub(crate) use float64::add_outer;
@@ -15,6 +10,7 @@ use burn::tensor::{DType, Device, Tensor, TensorData};
 use faer::{Mat, MatRef};
 use slicegpt_core::host_vec;
 use slicegpt_core::precise::has_own_memory;
+use slicegpt_kernels::covariance as split_float32;
 
 use crate::error::NotFinite;
 
@@ -26,9 +22,9 @@ pub struct Covariance {
     arithmetic: Arithmetic,
     tokens: u64,
     finite: bool,
-    /// Memory that is used again.
+    /// Scratch buffers.
     wide: Vec<f64>,
-    pieces: host::Pieces,
+    pieces: split_float32::Scratch,
 }
 
 /// How the products of a covariance are computed.
@@ -80,7 +76,7 @@ impl Covariance {
             tokens: 0,
             finite: true,
             wide: Vec::new(),
-            pieces: host::Pieces::default(),
+            pieces: split_float32::Scratch::default(),
         }
     }
 
@@ -143,7 +139,7 @@ impl Covariance {
             Arithmetic::Float64 => float64::add(&mut self.lower, &rows, &mut self.wide),
             Arithmetic::SplitFloat32 => {
                 let (lower, pieces) = (&mut self.lower, &mut self.pieces);
-                self.finite &= host::add(lower, &rows, self.tokens, pieces).is_ok();
+                self.finite &= split_float32::add(lower, &rows, self.tokens, pieces);
             }
         }
     }

@@ -115,7 +115,7 @@ impl Import {
         reference.check_sizes(dense.hidden_size, dense.layers, dense.depth(), &widths)?;
         let at = || reference.weights.display().to_string();
         let widths = Widths::new(widths, dense.cuts(), dense.hidden_size).with_context(at)?;
-        let mut sliced = dense.sliced(widths);
+        let mut sliced = dense.in_per_layer_bases(widths);
         sliced.norm.eps = EPS;
         let opened = Opened::of(sliced, checkpoint)?;
         let dtype = args.dtype.map_or(opened.dtype, Dtype::from);

@@ -60,7 +60,12 @@ impl Described {
                     );
                 }
             }
-            spec = spec.cut(Slicing { widths, shortcuts, last_norm_weight, intermediate_sizes });
+            spec = spec.with_slicing(Slicing {
+                widths,
+                shortcuts,
+                last_norm_weight,
+                intermediate_sizes,
+            });
         }
         Ok(Self { directory, spec, config })
     }

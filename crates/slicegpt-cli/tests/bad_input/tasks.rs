@@ -1,4 +1,4 @@
-//! Tasks that are none, and data that is none of theirs.
+//! Unknown tasks, and invalid task data.
 
 use crate::sandbox::{Sandbox, none};
 
@@ -14,7 +14,7 @@ fn check(sandbox: &Sandbox, rows: &[(&str, &[&str])]) {
 }
 
 #[test]
-fn tasks_and_their_files_are_looked_for() {
+fn unknown_tasks_and_missing_files_are_named() {
     let sandbox = Sandbox::new("models/ts-llama3-gqa");
     for (folder, file, contents) in [
         ("good", "piqa.jsonl", PIQA),
@@ -78,7 +78,7 @@ fn the_model_has_a_tokenizer_of_its_own() {
     sandbox.create_dir("good");
     sandbox.write("good/piqa.jsonl", PIQA);
     let command = "--tasks piqa --data good";
-    // More tokens than the model sees in one answer.
+    // An answer with more tokens than the context.
     let long = format!(
         "{{\"goal\": \"g\", \"sol1\": \"a\", \"sol2\": \"{}\", \"label\": 0}}",
         "once upon a time ".repeat(300)

@@ -70,10 +70,14 @@ fn stored<S: TensorSource>(model: &Model<S>, table: Table) -> (String, [usize; 2
 pub fn cut_spec(spec: &DecoderSpec, shape: &Shape) -> DecoderSpec {
     let width = shape.widths.embedding();
     match &shape.intermediate {
-        _ if shape.shortcuts => spec.sliced(shape.widths.clone()),
-        Intermediate::Each(widths) => spec.shared_freely(width, widths.clone(), shape.tied),
-        Intermediate::Uniform(intermediate) => spec.shared(width, *intermediate, shape.tied),
-        Intermediate::Dense => spec.shared(width, spec.mlp.intermediate_size, shape.tied),
+        _ if shape.shortcuts => spec.in_per_layer_bases(shape.widths.clone()),
+        Intermediate::Each(widths) => {
+            spec.in_shared_basis_with_widths(width, widths.clone(), shape.tied)
+        }
+        Intermediate::Uniform(intermediate) => {
+            spec.in_shared_basis(width, *intermediate, shape.tied)
+        }
+        Intermediate::Dense => spec.in_shared_basis(width, spec.mlp.intermediate_size, shape.tied),
     }
 }
 
@@ -98,13 +102,13 @@ impl Dimensions for DecoderSpec {
         self.tied
     }
 
-    fn stays_stock(&self) -> bool {
-        DecoderSpec::stays_stock(self)
+    fn is_rms_only(&self) -> bool {
+        DecoderSpec::is_rms_only(self)
     }
 
     fn width_multiple(&self) -> usize {
         // transformers refuses a Llama whose width is no multiple of its heads.
-        if DecoderSpec::stays_stock(self) { self.attention.heads } else { 1 }
+        if DecoderSpec::is_rms_only(self) { self.attention.heads } else { 1 }
     }
 
     fn dense_parameters(&self) -> u64 {

@@ -162,7 +162,7 @@ impl Plan {
         };
         let is_free = match self.mlp_widths {
             Some(widths) => widths == MlpWidths::Free,
-            None => !dense.stays_stock(),
+            None => !dense.is_rms_only(),
         };
         let full = Split { width: dense.hidden_size(), intermediate: dense.widest_prunable() };
         let count = |split: Split| dense.parameters_of(&equal(dense, split, tied, is_free));

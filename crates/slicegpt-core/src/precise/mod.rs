@@ -27,7 +27,13 @@ use known::Known;
 /// reading a tensor on the host costs nothing. On an accelerator float64 is missing or slow.
 pub fn has_own_memory(device: &Device) -> bool {
     static KNOWN: Known<bool> = Known::new();
-    KNOWN.of(device, || device.memory_pool_usage().is_some())
+    KNOWN.of(device, || {
+        // LibTorch reports no allocator for any device, and Burn says what a device is by its name
+        // alone, unless the backend is compiled in.
+        let name = format!("{device:?}");
+        let libtorch_accelerator = name.contains("LibTorch") && !name.contains("Cpu");
+        device.memory_pool_usage().is_some() || libtorch_accelerator
+    })
 }
 
 /// `tensor` in the most precise type that its device computes in at full speed: float64 on the CPU,

@@ -70,7 +70,7 @@ fn misfit_anywhere(spec: &DecoderSpec) -> Option<String> {
     if spec.mlp.activation != Activation::Silu || !spec.mlp.gated {
         return Some("its MLPs are not gated by SiLU".into());
     }
-    if !spec.stays_stock() {
+    if !spec.is_rms_only() {
         return Some("its norms are not RMSNorms with a weight".into());
     }
     None

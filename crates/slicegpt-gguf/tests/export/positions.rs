@@ -116,7 +116,7 @@ fn longrope_and_partial_rotation_keep_their_frequencies() {
     cases.push(with("phi4-mini", yarn));
     for spec in cases {
         check_alike(&spec, "phi3");
-        check_alike(&spec.shared(24, 40, spec.tied), "llama");
+        check_alike(&spec.in_shared_basis(24, 40, spec.tied), "llama");
     }
 }
 
@@ -129,7 +129,7 @@ fn unrotated_dimensions_keep_their_size() {
         });
         config["original_max_position_embeddings"] = json!(16);
     });
-    let spec = slicegpt_models::parse(&partial).unwrap().shared(24, 40, true);
+    let spec = slicegpt_models::parse(&partial).unwrap().in_shared_basis(24, 40, true);
     let (file, source) = written(&spec);
     let attention = file.metadata["llama.rope.scaling.attn_factor"].as_f64().unwrap() as f32;
     assert!(attention > 1.1, "{attention}");

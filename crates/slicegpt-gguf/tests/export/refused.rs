@@ -22,8 +22,8 @@ fn changed(name: &str, field: &str, value: Value) -> DecoderSpec {
 fn models_that_left_their_family() {
     let dense = spec("llama2");
     let widths = Widths::new(vec![24; dense.cuts()], dense.cuts(), 32).unwrap();
-    check(&dense.sliced(widths), &["shortcut matrix"]);
-    check(&dense.shared_freely(24, vec![40, 48], false), &["different widths"]);
+    check(&dense.in_per_layer_bases(widths), &["shortcut matrix"]);
+    check(&dense.in_shared_basis_with_widths(24, vec![40, 48], false), &["different widths"]);
 }
 
 #[test]

@@ -74,11 +74,11 @@ fn heads_keep_their_order_elsewhere() {
 /// A cut stream fits neither qwen2 nor phi3, and llama can express both.
 #[test]
 fn cut_models_become_llama() {
-    let qwen2 = spec("qwen2").shared(24, 40, false);
+    let qwen2 = spec("qwen2").in_shared_basis(24, 40, false);
     assert_eq!(plan(&qwen2).unwrap().architecture(), "llama");
     check(&qwen2, "blk.0.attn_k.bias", "model.layers.0.self_attn.k_proj.bias", &interleaved(2));
 
-    let phi3 = spec("phi3").shared(24, 40, false);
+    let phi3 = spec("phi3").in_shared_basis(24, 40, false);
     assert_eq!(plan(&phi3).unwrap().architecture(), "llama");
     let packed = "model.layers.0.self_attn.qkv_proj.weight";
     let after =
@@ -97,7 +97,7 @@ fn every_tensor_is_used_once() {
         ["llama2", "llama31", "llama-bias", "mistral", "qwen2", "qwen3", "phi3", "phi4-mini"]
     {
         let spec = spec(name);
-        for spec in [spec.clone(), spec.shared(24, 40, spec.tied)] {
+        for spec in [spec.clone(), spec.in_shared_basis(24, 40, spec.tied)] {
             let (file, _) = written(&spec);
             let own = file.tensors.iter().filter(|(name, _)| !name.starts_with("rope_f"));
             let values: usize = own.map(|(_, tensor)| tensor.shape.iter().product::<usize>()).sum();
@@ -109,7 +109,7 @@ fn every_tensor_is_used_once() {
 
 #[test]
 fn metadata_describe_the_cut_model() {
-    let spec = spec("llama2").shared(24, 40, false);
+    let spec = spec("llama2").in_shared_basis(24, 40, false);
     let (file, _) = written(&spec);
     for (key, value) in [
         ("general.architecture", "\"llama\""),

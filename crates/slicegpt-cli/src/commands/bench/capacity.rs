@@ -126,7 +126,7 @@ mod tests {
         };
         // 138 GB of weights.
         assert_eq!(count(&dense, 48_000_000_000), Some(4));
-        let cut = dense.shared(6144, 21504, false);
+        let cut = dense.in_shared_basis(6144, 21504, false);
         assert_eq!(count(&cut, 48_000_000_000), Some(2));
         assert_eq!(count(&dense, 24_000_000_000), Some(7));
         assert_eq!(count(&dense, 1_000_000_000), None);
