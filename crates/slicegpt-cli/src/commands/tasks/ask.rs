@@ -10,7 +10,7 @@ use slicegpt_tasks::{
     TaskError, documents, groups, parts, prompts, score, scores,
 };
 
-use super::{Args, Limit};
+use super::args::{Args, Limit};
 use crate::services::device::Target;
 use crate::services::generation::engine_error;
 use crate::show::progress::{Interrupted, Progress};
