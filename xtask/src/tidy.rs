@@ -67,19 +67,19 @@ fn check(workspace: &Workspace) -> Result<(Vec<Violation>, Vec<Violation>)> {
         let manifest = read(&package.manifest)?;
         violations.extend(dependencies::check(package, &siblings, &manifest));
         violations.extend(manifests::check(package, &manifest));
-        later.extend(packaging::check(package, &workspace.packages, &manifest));
+        violations.extend(packaging::check(package, &workspace.packages, &manifest));
         let paths = files::rust_files(root, package.folder())?.into_iter();
         let files: Vec<(String, String)> =
             paths.map(|path| Ok((path.clone(), read(&path)?))).collect::<Result<_>>()?;
         later.extend(cycles::check(package.folder(), &files));
         for (path, text) in &files {
             violations.extend(sources::check(package, &families, path, text));
-            later.extend(functions::check(path, text));
+            violations.extend(functions::check(path, text));
         }
         all.extend(files);
     }
     let architecture = read("ARCHITECTURE.md")?;
-    later.extend(invariants::check(&architecture, &read("Cargo.toml")?, &all));
+    violations.extend(invariants::check(&architecture, &read("Cargo.toml")?, &all));
     for path in files::python_files(root)? {
         let text = read(&path)?;
         all.push((path, text));

@@ -18,8 +18,8 @@ pub fn environment(python: &str, folder: &Path, requirements: &Path) -> Result<P
     ensure!(
         has_venv(python),
         "`{python}` cannot make virtual environments: install Python 3.10 or later with its \
-         modules venv and ensurepip (Debian and Ubuntu: apt-get install python3-venv), or name another \
-         Python with --python"
+         modules venv and ensurepip (Debian and Ubuntu: apt-get install python3-venv), or name \
+         another Python with --python"
     );
     eprintln!("making a Python environment in {}", folder.display());
     if folder.exists() {

@@ -1,8 +1,8 @@
 //! The invariants of ARCHITECTURE.md: each says in brackets what keeps it, and that exists.
 //!
 //! `[type: Name]` is a type or function of the workspace, `[test: path]` or `[test: path::name]` a
-//! file of tests or one test in it, `[clippy: name]` a lint
-//! in the root Cargo.toml, and `[tidy: name]` the file of that name beside this one.
+//! file of tests or one test in it, `[clippy: name]` a lint in the root Cargo.toml, and
+//! `[tidy: name]` the file of that name beside this one.
 
 use super::paths::{is_word, words};
 use super::violation::Violation;

@@ -17,8 +17,7 @@ use crate::services::generation::Generator;
 #[command(next_help_heading = "Sampling")]
 pub struct Choosing {
     /// Temperature, which logits are divided by; 0 takes the most likely token [default: that of
-    /// the
-    /// model's generation_config.json, else 0]
+    /// the model's generation_config.json, else 0]
     #[arg(long, value_name = "T", value_parser = number(0.0, 100.0))]
     temperature: Option<f32>,
     /// Sample from the N most likely tokens only

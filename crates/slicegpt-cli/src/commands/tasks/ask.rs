@@ -10,7 +10,7 @@ use slicegpt_tasks::{
     Subtask, Task, TaskError, documents, groups, prompts, score, scores, subtasks,
 };
 
-use super::{Args, Limit};
+use super::args::{Args, Limit};
 use crate::services::device::Target;
 use crate::services::generation::engine_error;
 use crate::show::progress::{Interrupted, Progress};

@@ -1,12 +1,12 @@
 //! `slicegpt eval tasks`: benchmark tasks, scored as in lm-evaluation-harness.
 
+mod args;
 mod ask;
 mod report;
 
 use std::io::ErrorKind;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
-use std::str::FromStr;
 
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
@@ -14,83 +14,12 @@ use slicegpt_checkpoint::{Staging, lies_in};
 use slicegpt_corpus::Vocabulary;
 use slicegpt_tasks::{Encoder, Task, find};
 
+pub use self::args::Args;
 use self::ask::TaskRun;
-use crate::args::options::DtypeName;
-use crate::args::running::Running;
 use crate::services::generation::load_engine;
 use crate::services::model::Opened;
 use crate::show::output;
 use crate::show::progress::{note, warn};
-
-/// Arguments of `slicegpt eval tasks`.
-#[derive(clap::Args)]
-pub struct Args {
-    /// Hugging Face checkpoint directory, or org/name[@revision] on the Hub; dense or sliced
-    model: PathBuf,
-    /// Tasks, separated by commas: piqa, hellaswag, winogrande, arc_easy, arc_challenge,
-    /// lambada_openai, mmlu
-    #[arg(long, value_name = "NAMES", value_delimiter = ',', required = true)]
-    tasks: Vec<String>,
-    /// Directory with the data: TASK.jsonl or TASK_SPLIT.jsonl (or .json) for each task
-    #[arg(long, value_name = "DIR")]
-    data: PathBuf,
-    /// Number of few-shot examples before each question
-    #[arg(long, value_name = "N", default_value_t = 0, value_parser = shots)]
-    num_fewshot: usize,
-    /// Score only the first N documents of each task, or this fraction of them, below 1
-    #[arg(long, value_name = "N")]
-    limit: Option<Limit>,
-    /// Leave out documents with an answer longer than the model's context, and report how many;
-    /// without it the first of them is an error
-    #[arg(long)]
-    skip_too_long: bool,
-    #[command(flatten)]
-    running: Running,
-    /// Type of the weights in memory [default: as stored on the CPU, float32 on accelerators]
-    #[arg(long, value_enum, value_name = "TYPE", help_heading = "Device")]
-    weights: Option<DtypeName>,
-    /// Write prompts and likelihoods, one JSON object per document
-    #[arg(long, value_name = "FILE.jsonl")]
-    log_samples: Option<PathBuf>,
-    /// Print one JSON object, with the names of lm-evaluation-harness
-    #[arg(long)]
-    json: bool,
-}
-
-/// How many documents of a task are scored.
-#[derive(Clone, Copy, Debug)]
-pub enum Limit {
-    First(usize),
-    Fraction(f64),
-}
-
-impl FromStr for Limit {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match (text.parse::<usize>(), text.parse::<f64>()) {
-            (Ok(count), _) if count > 0 => Ok(Self::First(count)),
-            (Err(_), Ok(part)) if part > 0.0 && part < 1.0 => Ok(Self::Fraction(part)),
-            _ => Err("a whole number above 0, or a fraction between 0 and 1, is needed".into()),
-        }
-    }
-}
-
-impl Limit {
-    /// How many of `count` documents are scored.
-    fn of(limit: Option<Self>, count: usize) -> usize {
-        match limit {
-            Some(Self::First(most)) => most.min(count),
-            Some(Self::Fraction(part)) => (count as f64 * part).ceil() as usize,
-            None => count,
-        }
-    }
-}
-
-fn shots(text: &str) -> Result<usize, String> {
-    let number = text.parse().ok().filter(|number| *number <= 1000);
-    number.ok_or_else(|| "a whole number from 0 to 1000 is needed".into())
-}
 
 /// Prepares the file of `--log-samples`, which may replace an older log but no other file.
 fn stage_log(path: &Path, model: &Path, data: &Path) -> Result<Staging> {

@@ -9,8 +9,8 @@ use serde_json::{Map, Value, json};
 use slicegpt_checkpoint::Dtype;
 use slicegpt_tasks::{HARNESS, ItemForm, SEED, Scores, Task};
 
+use super::args::{Args, Limit};
 use super::ask::{Question, SubtaskRun, TaskRun};
-use super::{Args, Limit};
 use crate::services::device::Target;
 
 /// The protocol: what the numbers mean.
