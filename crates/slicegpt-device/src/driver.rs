@@ -1,16 +1,16 @@
-//! Which driver a device is reached through, and which library of it is missing.
+//! The driver of a device: its name and version, and the library that is missing.
 
-#[cfg(any(feature = "wgpu", feature = "cuda"))]
-use crate::Kind;
 use crate::Name;
+#[cfg(any(feature = "wgpu", feature = "cuda"))]
+use BackendKind;
 
-/// What a device's driver calls itself, with its version, where its interface says.
-pub fn driver(name: Name) -> Option<String> {
+/// Name and version of the driver of a device, where its interface reports them.
+pub fn driver(name: DeviceName) -> Option<String> {
     match name {
         #[cfg(feature = "cuda")]
-        Name::Device(Kind::Cuda, _) => cuda(),
+        DeviceName::Device(BackendKind::Cuda, _) => cuda(),
         #[cfg(all(feature = "wgpu", any(target_os = "linux", target_os = "windows")))]
-        Name::Device(Kind::Wgpu | Kind::Vulkan, _) => {
+        DeviceName::Device(BackendKind::Wgpu | BackendKind::Vulkan, _) => {
             let model = crate::open(name).ok()?.info.model;
             let info = crate::memory::vulkan_adapter(&model)?.get_info();
             Some(format!("{} {}", info.driver, info.driver_info).trim().to_owned())
@@ -33,12 +33,11 @@ fn cuda() -> Option<String> {
     known.then(|| format!("CUDA {}.{}", version / 1000, version % 1000 / 10))
 }
 
-/// Why a kind of device that is compiled in shows none: the library of its driver that cannot be
-/// loaded.
-pub(crate) fn missing_library(kind: crate::Kind) -> Option<&'static str> {
+/// The library of the driver that cannot be loaded, if that is why a backend has no devices.
+pub(crate) fn missing_library(kind: BackendKind) -> Option<&'static str> {
     match kind {
         #[cfg(feature = "cuda")]
-        crate::Kind::Cuda => {
+        BackendKind::Cuda => {
             // SAFETY: only tries to load the library.
             let present = unsafe { cudarc::driver::sys::is_culib_present() };
             let name = if cfg!(windows) { "nvcuda.dll" } else { "libcuda.so.1" };

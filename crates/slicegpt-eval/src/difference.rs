@@ -1,4 +1,4 @@
-//! [`difference`]: how far two decoders' logits are apart.
+//! [`difference`]: the largest difference between the logits of two decoders.
 
 use std::ops::ControlFlow;
 
@@ -7,19 +7,20 @@ use slicegpt_core::{Decoder, Lanes, TokenBatch};
 
 use crate::forward::{EvalError, forward, logits_in_pieces};
 
-/// How far two decoders' logits are apart, over all tokens that count.
+/// The difference between the logits of two decoders, over all tokens that are not padding.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Difference {
     /// The largest absolute difference of two logits.
     pub max_abs: f64,
     /// [`Difference::max_abs`] over the largest absolute logit of the first decoder.
     pub max_rel: f64,
-    /// Tokens compared.
+    /// The number of tokens compared.
     pub tokens: u64,
 }
 
 /// Runs both decoders on `batches`, one after the other, and compares their logits. As many batches
-/// are run at a time as there are `lanes`. The final streams are kept in memory, the logits are not.
+/// are run at a time as there are `lanes`. The final streams are kept in memory, the logits are
+/// not.
 ///
 /// # Errors
 ///

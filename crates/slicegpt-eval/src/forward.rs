@@ -4,11 +4,12 @@ use std::ops::ControlFlow;
 
 use burn::tensor::{DType, Tensor};
 use slicegpt_core::{Block, Decoder, Head, Lanes, TokenBatch};
+use slicegpt_kernels as kernels;
 
 /// Why a decoder could not be scored.
 #[derive(Debug, thiserror::Error)]
 pub enum EvalError<E: std::error::Error + 'static> {
-    /// A part of the decoder cannot be had.
+    /// A part of the decoder cannot be read.
     #[error(transparent)]
     Decoder(#[from] E),
     /// The activations overflowed.
@@ -25,12 +26,12 @@ pub enum EvalError<E: std::error::Error + 'static> {
 /// Bytes of stream held at a time. Blocks are loaded once per group of batches that fits.
 const GROUP_BYTES: usize = 256 << 20;
 
-/// Logits computed at a time, in elements.
+/// Logits in memory at a time, in elements.
 const LOGITS: usize = 16 << 20;
 
-/// Runs `decoder` over `batches`, as many at a time as there are `lanes`, and hands the final stream
-/// of each, `[batch, tokens, width]`, with the head to `sink`, in order. `tick` is called after every
-/// batch of every block.
+/// Runs `decoder` over `batches`, as many at a time as there are `lanes`, and passes the final
+/// stream of each, `[batch, tokens, width]`, with the head to `sink`, in order. `tick` is called
+/// after every batch of every block.
 pub(crate) fn forward<D: Decoder>(
     decoder: &D,
     batches: &[TokenBatch],
@@ -60,7 +61,7 @@ where
                 }
             }
         }
-        // Only now: it is as large as many blocks, and none of them is in memory any more.
+        // Loaded only now: it is as large as many blocks, none of which is in memory any more.
         let head = decoder.head()?;
         for (batch, (stream, _)) in group.iter().zip(streams) {
             sink(batch, stream.expect("every step gives one"), &head)?;
@@ -79,8 +80,8 @@ pub(crate) fn groups(
     batches.chunks((GROUP_BYTES / bytes.max(1)).max(1))
 }
 
-/// Splits a stream, `[batch, tokens, width]`, into pieces `[rows, width]` whose logits are small
-/// enough to be held at once, and gives the logits of each, `[rows, vocab_size]`.
+/// The logits of a stream, `[batch, tokens, width]`, in pieces `[rows, vocab_size]` that are small
+/// enough to be in memory.
 pub(crate) fn logits_in_pieces(
     head: &Head,
     stream: Tensor<3>,
@@ -92,11 +93,11 @@ pub(crate) fn logits_in_pieces(
     let head = head.clone();
     (0..batch * tokens).step_by(step).map(move |start| {
         let length = step.min(batch * tokens - start);
-        head.forward(rows.clone().narrow(1, start, length)).squeeze_dim(0)
+        kernels::logits(&head, rows.clone().narrow(1, start, length)).squeeze_dim(0)
     })
 }
 
-/// The logits of `decoder` for `batches`, row-major, `[sequences, tokens, vocab_size]`, handed to
+/// Passes the logits of `decoder` for `batches`, row-major, `[sequences, tokens, vocab_size]`, to
 /// `sink` piece by piece, in order. As many batches are run at a time as there are `lanes`.
 ///
 /// # Errors

@@ -1,16 +1,18 @@
-//! Scores any decoder: perplexity with its protocol, divergence from another decoder, and logits.
+//! Scores any decoder: perplexity with its protocol, KL divergence from another decoder, and
+//! logits.
 //!
-//! A decoder is run block by block over a group of sequences at a time: one block and one group's
-//! stream are in memory, and after the last block the head and a slice of the logits.
+//! Start from [`perplexity`] or [`divergence`], with a [`slicegpt_core::Decoder`] and batches of
+//! tokens. A decoder is run block by block over a group of sequences at a time: one block and the
+//! streams of one group are in memory, and after the last block the head and a part of the logits.
 //!
-//! This crate refuses to know passes, families and files: dense or sliced, a
-//! [`slicegpt_core::Decoder`] is a decoder.
+//! This crate refuses to know passes, families and files: a dense decoder and a sliced one are
+//! scored alike.
 
 mod difference;
 mod divergence;
-mod error_of_mean;
 mod forward;
 mod perplexity;
+mod standard_error;
 
 pub use difference::{Difference, difference};
 pub use divergence::{Divergence, DivergenceSum, divergence};

@@ -3,34 +3,37 @@
 use std::ops::ControlFlow;
 
 use burn::tensor::{DType, Int, Tensor, TensorData};
-use slicegpt_core::{Decoder, Lanes, TokenBatch};
+use slicegpt_core::{Decoder, Head, Lanes, TokenBatch};
+use slicegpt_kernels::{cross_entropy, is_host_f32};
 
-use crate::error_of_mean::mean_and_error;
 use crate::forward::{EvalError, forward, logits_in_pieces};
+use crate::standard_error::mean_and_error;
 
-/// A perplexity, and what it was measured on.
+/// A perplexity, and the size of the text it was measured on.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Perplexity {
     /// `exp` of the mean over sequences of each sequence's mean negative log-likelihood.
     pub perplexity: f64,
-    /// Its logarithm: the mean over sequences of each one's mean negative log-likelihood.
+    /// The logarithm of it: the mean over sequences of each sequence's mean negative
+    /// log-likelihood.
     pub nll: f64,
     /// Standard error of [`Perplexity::nll`]; 0 for one sequence.
     pub standard_error: f64,
-    /// Labels scored.
+    /// The number of labels scored.
     pub tokens: u64,
-    /// Sequences scored.
+    /// The number of sequences scored.
     pub samples: usize,
     /// Tokens per sequence.
     pub seqlen: usize,
 }
 
-/// Perplexity of `decoder` on `batches` of equally long sequences, as many batches run at a time as
-/// there are `lanes`.
+/// Perplexity of `decoder` on `batches` of equally long sequences, of which as many are run at a
+/// time as there are `lanes`.
 ///
 /// In each sequence, every token but the first is a label, predicted from those before it. Labels
-/// that are padding or come right after it, or equal `ignore_token_id`, do not count (the reference implementation ignores
-/// the pad id so). Negative log-likelihoods are averaged within a sequence, then over sequences.
+/// that are padding or come right after padding do not count, nor do those that equal
+/// `ignore_token_id` (as the reference implementation ignores the id of padding). Negative
+/// log-likelihoods are averaged within a sequence, then over sequences.
 ///
 /// # Errors
 ///
@@ -50,27 +53,13 @@ where
     let mut scored = 0;
     forward(decoder, batches, lanes, tick, |batch, stream, head| {
         let [_, tokens] = batch.shape();
-        // The label of a position is the token after it; the last position has none, and any id
-        // will do.
+        // The label of a position is the token after it. The last position has none: its loss, of
+        // an arbitrary label, is not used.
         let ids = batch.ids();
         let labels: Vec<u32> = (0..ids.len()).map(|i| ids[(i + 1) % ids.len()]).collect();
-        let mut done = 0;
-        let mut losses = Vec::with_capacity(ids.len());
-        for piece in logits_in_pieces(head, stream, vocab_size) {
-            let [rows, _] = piece.dims();
-            losses.extend(losses_of(piece, &labels[done..done + rows]));
-            done += rows;
-        }
+        let losses = losses(head, stream, &labels, vocab_size);
         for (row, losses) in losses.chunks(tokens).enumerate() {
-            let counts = |position: usize| {
-                let at = row * tokens + position + 1;
-                let seen = batch.mask().is_none_or(|mask| mask[at - 1] && mask[at]);
-                seen && Some(ids[at]) != ignore_token_id
-            };
-            let counted: Vec<f64> = (0..tokens - 1)
-                .filter(|position| counts(*position))
-                .map(|position| f64::from(losses[position]))
-                .collect();
+            let counted = counted(batch, row, losses, ignore_token_id);
             if counted.iter().any(|loss| !loss.is_finite()) {
                 return Err(EvalError::NotFinite);
             }
@@ -95,6 +84,36 @@ where
     })
 }
 
+/// The losses of a sequence whose labels count, from those of all its positions.
+fn counted(
+    batch: &TokenBatch,
+    row: usize,
+    losses: &[f64],
+    ignore_token_id: Option<u32>,
+) -> Vec<f64> {
+    let [_, tokens] = batch.shape();
+    let counts = |position: usize| {
+        let label = row * tokens + position + 1;
+        let kept = batch.mask().is_none_or(|mask| mask[label - 1] && mask[label]);
+        kept && Some(batch.ids()[label]) != ignore_token_id
+    };
+    (0..tokens - 1).filter(|position| counts(*position)).map(|position| losses[position]).collect()
+}
+
+/// `-log softmax(logits)[label]` for each token of a stream, `[batch, tokens, width]`.
+fn losses(head: &Head, stream: Tensor<3>, labels: &[u32], vocab_size: usize) -> Vec<f64> {
+    if is_host_f32(&stream) {
+        return cross_entropy(head, stream, labels);
+    }
+    let mut losses = Vec::with_capacity(labels.len());
+    for logits in logits_in_pieces(head, stream, vocab_size) {
+        let [rows, _] = logits.dims();
+        let labels = &labels[losses.len()..losses.len() + rows];
+        losses.extend(losses_of(logits, labels).into_iter().map(f64::from));
+    }
+    losses
+}
+
 /// `-log softmax(logits)[label]` for each row of `[rows, vocab_size]`.
 fn losses_of(logits: Tensor<2>, labels: &[u32]) -> Vec<f32> {
     let labels: Vec<i32> = labels.iter().map(|label| *label as i32).collect();
@@ -104,4 +123,52 @@ fn losses_of(logits: Tensor<2>, labels: &[u32]) -> Vec<f32> {
     let largest = logits.clone().max_dim(1);
     let total = (logits - largest.clone()).exp().sum_dim(1).log() + largest;
     (total - chosen).into_data_dtype(DType::F32).try_into_vec().expect("it was just made float32")
+}
+
+#[cfg(test)]
+mod tests {
+    use approx::assert_relative_eq;
+    use burn::module::Param;
+    use burn::nn::Linear;
+    use burn::tensor::{Device, Distribution};
+    use slicegpt_core::Norm;
+
+    use super::*;
+
+    const LOSSES: [f64; 5] = [1.0, 2.0, 3.0, 4.0, f64::NAN];
+
+    #[test]
+    fn the_last_position_has_no_label() {
+        let batch = TokenBatch::new(vec![5; 5], None, 5);
+        assert_eq!(counted(&batch, 0, &LOSSES, None), LOSSES[..4]);
+    }
+
+    #[test]
+    fn padding_and_the_label_after_it_do_not_count() {
+        // Padding on either side, in the second sequence of two.
+        let mask = vec![true, true, true, true, true, false, true, true, true, false];
+        let batch = TokenBatch::new(vec![5; 10], Some(mask), 5);
+        assert_eq!(counted(&batch, 1, &LOSSES, None), [2.0, 3.0]);
+    }
+
+    #[test]
+    fn ignored_labels_do_not_count_but_predict_the_next() {
+        let batch = TokenBatch::new(vec![9, 5, 9, 5, 5], None, 5);
+        assert_eq!(counted(&batch, 0, &LOSSES, Some(9)), [1.0, 3.0, 4.0]);
+    }
+
+    #[test]
+    fn a_head_of_zeros_predicts_every_token_alike() {
+        let device = Device::flex();
+        let stream = Tensor::<3>::random([2, 3, 4], Distribution::Default, &device);
+        // By the kernel, and by Burn.
+        for dtype in [DType::F32, DType::F64] {
+            let weight = Tensor::<2>::zeros([4, 40], (&device, dtype));
+            let linear = Linear { weight: Param::from_tensor(weight), bias: None };
+            let head = Head { norm: Norm::bare(4, 1e-5), linear };
+            for loss in losses(&head, stream.clone().cast(dtype), &[0, 1, 2, 3, 38, 39], 40) {
+                assert_relative_eq!(loss, 40f64.ln(), epsilon = 1e-6);
+            }
+        }
+    }
 }

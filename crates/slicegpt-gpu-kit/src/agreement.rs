@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use slicegpt_testkit::{Tensors, largest_difference, relative};
+use slicegpt_testkit::{Tensors, largest_difference};
 use tempfile::TempDir;
 
 use crate::program::words;
@@ -224,6 +224,11 @@ impl Check {
             seconds,
         }
     }
+}
+
+/// The distance of `found` from `wanted`, relative to it.
+fn relative(found: f64, wanted: f64) -> f64 {
+    (found - wanted).abs() / wanted.abs()
 }
 
 /// The last part of a path.

@@ -6,11 +6,10 @@ use burn::tensor::Tensor;
 use burn::tensor::module::attention;
 use burn::tensor::ops::AttentionModuleOptions;
 use slicegpt_core::Norm;
-use slicegpt_core::precise::has_own_memory;
+use slicegpt_kernels::{causal_attention, is_host_f32, normalise, project};
 
 use crate::Context;
 use crate::context::Visible;
-use crate::host::{self, project};
 use crate::rope::rotate;
 
 /// The attention of a block.
@@ -28,9 +27,9 @@ pub struct Attention {
     pub head_norms: Option<[Norm; 2]>,
     /// Width of a head.
     pub head_dim: usize,
-    /// The number of tokens a token sees, itself included, if limited.
+    /// The number of tokens that a token sees, itself included, if limited.
     pub window: Option<usize>,
-    /// Which block this is, to find its place in the cache.
+    /// The index of the block, which selects the layer of the cache.
     pub layer: usize,
 }
 
@@ -70,13 +69,13 @@ impl Attention {
     }
 }
 
-/// What queries take from the values they see: `[batch, tokens, heads, head_dim]`.
+/// The values that queries see, weighted: `[batch, tokens, heads, head_dim]`.
 fn mix(Visible { query, key, value, mask }: Visible) -> Tensor<4> {
-    // Without padding and window, causality is all there is to mask.
-    if mask.is_none() && host::takes(&query) {
-        return host::causal_attention(query, key, value);
+    // Without padding and window, the causal mask is the only one.
+    if mask.is_none() && is_host_f32(&query) {
+        return causal_attention(query, key, value);
     }
-    // What is written above hides nothing.
+    // The host kernel above propagates NaN already; Burn's attention may hide it.
     let damage = damage(&query) + damage(&key);
     let heads = query.dims()[1];
     let [key, value] = [key, value].map(|x| for_each_query_head(x, heads));
@@ -87,12 +86,13 @@ fn mix(Visible { query, key, value, mask }: Visible) -> Tensor<4> {
     (mixed + damage).swap_dims(1, 2)
 }
 
-/// Key and value heads, each as often as query heads share it: `[batch, heads, tokens, head_dim]`.
+/// Key and value heads, each repeated for the query heads that share it:
+/// `[batch, heads, tokens, head_dim]`.
 ///
-/// The processor's attention lets query heads share as they are; that of other devices does not.
+/// Attention on Flex takes grouped heads as they are; that of other backends does not.
 fn for_each_query_head(x: Tensor<4>, heads: usize) -> Tensor<4> {
     let [batch, kv_heads, tokens, head_dim] = x.dims();
-    if kv_heads == heads || !has_own_memory(&x.device()) {
+    if kv_heads == heads || is_host_f32(&x) {
         return x;
     }
     let shared = heads / kv_heads;
@@ -102,18 +102,18 @@ fn for_each_query_head(x: Tensor<4>, heads: usize) -> Tensor<4> {
 
 /// Zero, or NaN where a sequence holds a NaN or an infinity: `[batch, 1, 1, 1]`.
 ///
-/// A row of scores that are all NaN is one of zeros to some backends' softmax. Overflow in the
-/// queries or keys must not come out finite and wrong.
+/// Softmax of a row of NaN gives zeros on some backends. An overflow in the queries or keys must
+/// not give a result that is finite and wrong.
 fn damage(x: &Tensor<4>) -> Tensor<4> {
-    // Times zero first: a sum of half-precision numbers may overflow by itself.
+    // Multiplied by zero first: a sum of half-precision numbers may overflow.
     x.clone().mul_scalar(0.0).sum_dim(3).sum_dim(2).sum_dim(1)
 }
 
-/// Queries at a time, where causality alone masks: the scores of so many are in memory.
+/// Queries at a time with the causal mask alone: this bounds the scores in memory.
 pub const QUERIES: usize = 64;
 
-/// Causal attention, a few queries at a time over the keys they see: half of the scores of a long
-/// sequence would be computed to be masked.
+/// Causal attention, a few queries at a time over the keys they see. All at once, half of the
+/// scores of a long sequence would be computed only to be masked.
 ///
 /// # Shapes
 /// - `query`: `[batch, heads, tokens, head_dim]`, the last of the `seen` tokens
@@ -136,10 +136,10 @@ fn causal(query: Tensor<4>, key: Tensor<4>, value: Tensor<4>) -> Tensor<4> {
     }
 }
 
-/// Normalises each head by itself: `[batch, tokens, heads, head_dim]`.
+/// Normalises each head separately: `[batch, tokens, heads, head_dim]`.
 fn per_head(norm: &Norm, x: Tensor<4>) -> Tensor<4> {
     let shape @ [batch, tokens, heads, head_dim] = x.dims();
-    host::normalise(norm, x.reshape([batch * tokens, heads, head_dim])).reshape(shape)
+    normalise(norm, x.reshape([batch * tokens, heads, head_dim])).reshape(shape)
 }
 
 /// The norm of one head: RMS with a weight, `[head_dim]`.

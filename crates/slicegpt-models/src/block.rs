@@ -1,11 +1,11 @@
-//! [`DecoderBlock`]: the one block all families share. Its topology is the shape of a nested list.
+//! [`DecoderBlock`]: the block that all families share. Its topology is the shape of a nested list.
 
 use burn::module::Module;
 use burn::nn::Linear;
 use burn::tensor::{DType, Tensor};
 use slicegpt_core::{Block, Norm, PrunableChannels, Shortcut, SublayerMut};
+use slicegpt_kernels::{multiply, normalise, project_onto};
 
-use crate::host::{multiply, normalise, project_onto};
 use crate::{Attention, Context, Mlp};
 
 /// A decoder block: `[[attention], [mlp]]`, or `[[attention, mlp]]` where they run in parallel.
@@ -18,22 +18,22 @@ pub struct DecoderBlock {
 /// One residual update.
 #[derive(Module, Debug)]
 pub struct Sublayer {
-    /// What stands between the stream and the branches.
+    /// The norm between the stream and the branches.
     pub norm: Norm,
-    /// What reads the normalised stream and writes the stream.
+    /// Attention and MLP, which read the normalised stream and write the stream.
     pub branches: Vec<Branch>,
-    /// How the residual crosses.
+    /// How the residual crosses the sublayer.
     pub shortcut: Shortcut,
 }
 
-/// What reads the normalised stream and writes the stream.
-// Two of them per block: their size is nothing beside what they hold.
+/// A branch, which reads the normalised stream and writes the stream.
+// There are two per block, and their tensors are far larger than the enum.
 #[allow(clippy::large_enum_variant)]
 #[derive(Module, Debug)]
 pub enum Branch {
     /// Mixes tokens.
     Attention(Attention),
-    /// Works on each token alone.
+    /// Works on each token separately.
     Mlp(Mlp),
 }
 
@@ -59,7 +59,7 @@ impl Block for DecoderBlock {
         normalise(&self.sublayers[index].norm, stream)
     }
 
-    /// As provided, but for where and how fast it is multiplied.
+    /// As the provided method, by the CPU kernels where they apply.
     fn write(&self, index: usize, stream: Tensor<3>, hidden: Vec<Tensor<3>>) -> Tensor<3> {
         let slicegpt_core::Sublayer { writers, shortcut, .. } = self.sublayer(index);
         assert_eq!(hidden.len(), writers.len(), "one hidden signal per writer");
@@ -101,32 +101,32 @@ impl Block for DecoderBlock {
     }
 }
 
-/// A matrix, `[inputs, outputs]`, of type `dtype` and lying output by output, as few rows are multiplied
-/// fastest.
-pub fn relaid(weight: Tensor<2>, dtype: DType) -> Tensor<2> {
-    // Adding the layout of the transposed matrix: nothing is copied where it has it already.
+/// A matrix, `[inputs, outputs]`, as type `dtype` in output-major (transposed) layout, which is
+/// fastest for few rows.
+pub fn output_major(weight: Tensor<2>, dtype: DType) -> Tensor<2> {
+    // The layout of the transposed matrix: nothing is copied if it is that already.
     let stored = weight.transpose().cast(dtype);
     let [outputs, inputs] = stored.dims();
     stored.reshape([outputs * inputs]).reshape([outputs, inputs]).transpose()
 }
 
-/// A block whose matrices are [`relaid`]; vectors stay as they are.
+/// A block with its matrices as type `dtype` in [`output_major`] layout; vectors stay as they are.
 ///
-/// On the processor, float32 activations may meet float16 or bfloat16 weights.
-pub fn with_weights(mut block: DecoderBlock, dtype: DType) -> DecoderBlock {
-    let relaid = |weight: Tensor<2>| relaid(weight, dtype);
+/// On Burn's Flex backend, activations may be float32 while weights are float16 or bfloat16.
+pub fn cast_and_pack(mut block: DecoderBlock, dtype: DType) -> DecoderBlock {
+    let output_major = |weight: Tensor<2>| output_major(weight, dtype);
     for index in 0..block.sublayers() {
         let SublayerMut { readers, writers, shortcut, .. } = block.sublayer_mut(index);
         for linear in readers.into_iter().chain(writers) {
-            linear.weight = linear.weight.clone().map(relaid);
+            linear.weight = linear.weight.clone().map(output_major);
         }
-        shortcut.weight = shortcut.weight.take().map(|weight| weight.map(relaid));
+        shortcut.weight = shortcut.weight.take().map(|weight| weight.map(output_major));
     }
     block
 }
 
 impl Branch {
-    /// What reads the stream, and what writes it.
+    /// The linears that read the stream, and the one that writes it.
     fn ports(&self) -> (Vec<&Linear>, &Linear) {
         match self {
             Branch::Attention(Attention { query, key, value, output, .. }) => {
@@ -136,7 +136,7 @@ impl Branch {
         }
     }
 
-    /// [`Branch::ports`], to be rewritten.
+    /// [`Branch::ports`], mutable.
     fn ports_mut(&mut self) -> (Vec<&mut Linear>, &mut Linear) {
         match self {
             Branch::Attention(Attention { query, key, value, output, .. }) => {

@@ -1,16 +1,15 @@
-//! [`Cache`]: the keys and values of the tokens a sequence has had so far.
+//! [`Cache`]: the KV cache of a sequence.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use burn::tensor::Tensor;
+use slicegpt_kernels::{is_host_f32, scatter_tokens};
 
-use crate::host;
-
-/// Room is made for so many tokens at a time, at least.
+/// The capacity grows by at least this many tokens.
 const STEP: usize = 64;
 
-/// The keys and values of all tokens so far, by layer. A clone is the same cache.
+/// The keys and values of all tokens so far, by layer. A clone shares them: see [`Cache::fork`].
 #[derive(Clone, Debug, Default)]
 pub struct Cache {
     capacity: usize,
@@ -19,23 +18,24 @@ pub struct Cache {
 
 #[derive(Clone, Debug)]
 struct Layer {
-    /// Keys and values, `[rows, kv_heads, capacity, head_dim]`; what is behind `seen` means nothing.
+    /// Keys and values, `[rows, kv_heads, capacity, head_dim]`; only the first `seen` tokens are
+    /// valid.
     tensors: [Tensor<4>; 2],
     seen: usize,
 }
 
 impl Cache {
-    /// An empty cache with room for `tokens` tokens; it grows if there are more.
+    /// An empty cache with capacity for `tokens` tokens; it grows if there are more.
     pub fn with_capacity(tokens: usize) -> Self {
         Self { capacity: tokens, layers: Arc::default() }
     }
 
-    /// The tokens that a layer has room for in a cache of capacity `tokens`.
+    /// The tokens that are allocated for a cache of capacity `tokens`.
     pub fn room(tokens: usize) -> usize {
         tokens.next_multiple_of(STEP)
     }
 
-    /// The tokens it holds.
+    /// The number of tokens it holds.
     pub fn seen(&self) -> usize {
         self.lock().values().map(|layer| layer.seen).max().unwrap_or(0)
     }
@@ -45,12 +45,12 @@ impl Cache {
         self.lock().values_mut().for_each(|layer| layer.seen = layer.seen.min(tokens));
     }
 
-    /// Another cache that holds the same. Nothing is copied until one of them is written to.
+    /// Another cache with the same contents. Nothing is copied until one of them is written to.
     pub fn fork(&self) -> Self {
         Self { capacity: self.capacity, layers: Arc::new(Mutex::new(self.lock().clone())) }
     }
 
-    /// Bytes it takes, room that is not used yet included.
+    /// Its bytes, unused capacity included.
     pub fn bytes(&self) -> usize {
         let of = |layer: &Layer| {
             layer.tensors.iter().map(|x| x.shape().num_elements() * x.dtype().size()).sum::<usize>()
@@ -58,19 +58,17 @@ impl Cache {
         self.lock().values().map(of).sum()
     }
 
-    /// Appends keys and values, `[rows, kv_heads, tokens, head_dim]`, to those of `layer`, and gives
-    /// all of them.
+    /// Appends keys and values, `[rows, kv_heads, tokens, head_dim]`, to those of `layer`, and
+    /// returns all of them.
     pub(crate) fn append(&self, layer: usize, new: [Tensor<4>; 2]) -> [Tensor<4>; 2] {
         let mut layers = self.lock();
-        // Taken out, so that nobody else holds it while it is written to.
+        // Taken out, so that its memory is not shared while it is written to.
         let old = layers.remove(&layer);
         let start = old.as_ref().map_or(0, |old| old.seen);
         let seen = start + new[0].dims()[2];
         let room = old.as_ref().map_or(0, |old| old.tensors[0].dims()[2]);
-        let capacity = match room >= seen {
-            true => room,
-            false => Self::room(self.capacity.max(seen + start / 2)),
-        };
+        let capacity =
+            if room >= seen { room } else { Self::room(self.capacity.max(seen + start / 2)) };
         let mut old = old.map(|old| old.tensors.map(Some)).unwrap_or_default().into_iter();
         let tensors = new.map(|new| {
             let [rows, heads, _, head_dim] = new.dims();
@@ -79,7 +77,7 @@ impl Cache {
                     Tensor::zeros([rows, heads, capacity, head_dim], (&new.device(), new.dtype()));
                 match old {
                     Some(old) if start > 0 => put(empty, 0, old.narrow(2, 0, start)),
-                    // Of no tokens there is no tensor.
+                    // A tensor has no dimension of zero.
                     _ => empty,
                 }
             };
@@ -101,8 +99,8 @@ impl Cache {
 
 /// `all`, `[rows, kv_heads, capacity, head_dim]`, in which tokens `start..` are `new`.
 fn put(all: Tensor<4>, start: usize, new: Tensor<4>) -> Tensor<4> {
-    if host::takes(&new) {
-        return host::written(all, start, new);
+    if is_host_f32(&new) {
+        return scatter_tokens(all, start, new);
     }
     let [rows, heads, tokens, head_dim] = new.dims();
     all.slice_assign([0..rows, 0..heads, start..start + tokens, 0..head_dim], new)
@@ -137,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn what_forgot_all_grows_too() {
+    fn a_cache_that_was_emptied_grows_too() {
         let cache = Cache::default();
         cache.append(0, [some(7), some(7)]);
         cache.truncate(0);
@@ -147,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn forks_go_their_own_ways() {
+    fn forks_are_independent() {
         let cache = Cache::default();
         let [first, _] = cache.append(0, [some(7), some(7)]);
         let first = first.into_data();

@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 use crate::rope::{Rope, Scaling};
 
-/// Why a `config.json` describes no decoder this crate can run.
+/// Why a `config.json` does not describe a decoder that this crate can run.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// The architecture is unknown.
@@ -12,9 +12,9 @@ pub enum ConfigError {
         "unsupported architecture: model_type {model_type}; supported model types: {supported}"
     )]
     Unsupported {
-        /// What config.json says.
+        /// `model_type` of config.json.
         model_type: String,
-        /// What would work.
+        /// The supported model types.
         supported: String,
     },
     /// A field is missing.
@@ -27,7 +27,7 @@ pub enum ConfigError {
         field: String,
         /// Its value.
         found: String,
-        /// What it should be.
+        /// The values that are possible.
         expected: String,
     },
     /// The model is of a known family, but a variant that SliceGPT or this crate cannot handle.
@@ -41,7 +41,7 @@ pub(crate) type Result<T> = std::result::Result<T, ConfigError>;
 #[derive(Clone, Copy)]
 pub(crate) struct Config<'a>(&'a Map<String, Value>);
 
-/// The largest width or count there may be: sizes multiply without overflow.
+/// The largest width or count that is accepted, so that products of sizes do not overflow.
 pub(crate) const LARGEST: usize = 1 << 24;
 
 impl<'a> Config<'a> {
@@ -53,8 +53,7 @@ impl<'a> Config<'a> {
         })
     }
 
-    /// Whether `field` is there, `null` included: to some families that is another thing than
-    /// absence.
+    /// Whether `field` is present, even as `null`, which some families distinguish from absence.
     pub fn mentions(&self, field: &str) -> bool {
         self.0.contains_key(field)
     }
@@ -84,8 +83,8 @@ impl<'a> Config<'a> {
         value.ok_or_else(|| ConfigError::Missing(field.into()))
     }
 
-    /// A whole number in `1..=largest`, so that sizes multiply without overflow and no config
-    /// decides how much memory is taken.
+    /// A whole number in `1..=largest`, so that products of sizes do not overflow and a config
+    /// cannot ask for any amount of memory.
     fn up_to(&self, field: &str, largest: u64) -> Result<Option<usize>> {
         let fits = |value: &Value| {
             value.as_u64().filter(|n| (1..=largest).contains(n)).map(|n| n as usize)
@@ -107,7 +106,7 @@ impl<'a> Config<'a> {
         self.require(field, self.up_to(field, 1 << 13)?)
     }
 
-    /// A number of tokens, as long as one likes.
+    /// A number of tokens, however large.
     pub fn tokens_or_none(&self, field: &str) -> Result<Option<usize>> {
         self.up_to(field, 1 << 32)
     }
@@ -146,7 +145,7 @@ impl<'a> Config<'a> {
     }
 
     /// Refuses the config if `field` is present with another value than `neutral`: it changes the
-    /// function, and nothing here computes it.
+    /// function that the model computes, in a way that this crate does not implement.
     pub fn refuse_unless(&self, field: &str, neutral: Value, why: &str) -> Result<()> {
         match self.get(field) {
             Some(value) if *value != neutral => {
@@ -221,13 +220,14 @@ impl<'a> Config<'a> {
             None => None,
         };
         let factor = inner.or(self.number_or_none(field)?).unwrap_or(default);
-        match factor > 0.0 && factor <= 1.0 {
-            true => Ok((head_dim as f64 * factor) as usize),
-            false => Err(ConfigError::Invalid {
+        if factor > 0.0 && factor <= 1.0 {
+            Ok((head_dim as f64 * factor) as usize)
+        } else {
+            Err(ConfigError::Invalid {
                 field: field.into(),
                 found: factor.to_string(),
                 expected: "a fraction above 0".into(),
-            }),
+            })
         }
     }
 
@@ -263,13 +263,14 @@ impl<'a> Config<'a> {
                 let original = original.unwrap_or(context_length);
                 let lists = ["short_factor", "long_factor"].map(|field| {
                     let list = inner.numbers(field)?;
-                    match list.len() == dim / 2 && list.iter().all(|x| *x > 0.0) {
-                        true => Ok(list),
-                        false => Err(ConfigError::Invalid {
+                    if list.len() == dim / 2 && list.iter().all(|x| *x > 0.0) {
+                        Ok(list)
+                    } else {
+                        Err(ConfigError::Invalid {
                             field: field.into(),
                             found: format!("{} numbers", list.len()),
                             expected: format!("{} numbers above 0", dim / 2),
-                        }),
+                        })
                     }
                 });
                 let [short, long] = lists;
@@ -278,7 +279,7 @@ impl<'a> Config<'a> {
                     long: long?,
                     original,
                     factor: match self.get("original_max_position_embeddings") {
-                        // transformers prefers the ratio of the two lengths where it has both.
+                        // transformers prefers the ratio of the two lengths if it has both.
                         None => inner.positive_or_none("factor")?,
                         Some(_) => None,
                     }

@@ -1,4 +1,4 @@
-//! [`Context`]: what attention needs beside the stream, made once per batch.
+//! [`Context`]: what attention needs besides the stream, made once per batch.
 
 use std::collections::BTreeMap;
 
@@ -12,11 +12,11 @@ use crate::{Cache, DecoderSpec, Positions};
 pub struct Context {
     /// Cosine and sine of the positions, `[tokens, rotary dim]` each.
     pub(crate) rotary: Option<[Tensor<2>; 2]>,
-    /// What the batch is made of, one behind the other in its tokens.
+    /// The parts of the batch, concatenated along its tokens.
     parts: Vec<Part>,
 }
 
-/// Tokens that see each other, and what a cache holds of those before them.
+/// Tokens that see each other, and the cache of those before them.
 #[derive(Clone, Debug)]
 struct Part {
     tokens: usize,
@@ -24,20 +24,20 @@ struct Part {
     cache: Option<Cache>,
 }
 
-/// `true` where a token may not look, `[batch or 1, 1, tokens, seen]`, by window. A window without an
-/// entry needs no mask but causality.
+/// Masks by window, `[batch or 1, 1, tokens, seen]`: `true` where a key is hidden from a token. A
+/// window without an entry needs the causal mask only.
 type Masks = BTreeMap<Option<usize>, Tensor<4, Bool>>;
 
 /// The next tokens of a sequence.
 #[derive(Clone, Copy, Debug)]
 pub struct Next<'a> {
-    /// How many.
+    /// Their number.
     pub tokens: usize,
-    /// What knows the tokens before them.
+    /// The cache of the tokens before them.
     pub cache: &'a Cache,
 }
 
-/// Queries, and all the keys and values that any of them sees.
+/// Queries, with all keys and values that any of them sees.
 pub(crate) struct Visible {
     /// `[batch, heads, tokens, head_dim]`, the last of the `seen` tokens.
     pub query: Tensor<4>,
@@ -45,7 +45,7 @@ pub(crate) struct Visible {
     pub key: Tensor<4>,
     /// `[batch, kv_heads, seen, head_dim]`.
     pub value: Tensor<4>,
-    /// Where a token may not look; causality alone if absent.
+    /// The keys that are hidden from each token; only the causal mask if absent.
     pub mask: Option<Tensor<4, Bool>>,
 }
 
@@ -58,8 +58,8 @@ impl Context {
         Self { rotary: rotary(spec, [(0, tokens)], device), parts }
     }
 
-    /// The context of the next `tokens` tokens of `rows` sequences of which `cache` has seen
-    /// `start`. No padding.
+    /// The context of the next `tokens` tokens of `rows` sequences, of which `cache` holds `start`.
+    /// No padding.
     pub fn cached(
         spec: &DecoderSpec,
         rows: usize,
@@ -73,8 +73,9 @@ impl Context {
         Self { rotary: rotary(spec, [(start, tokens)], device), parts }
     }
 
-    /// The context of the next tokens of several sequences that are run as one, `[1, tokens]`: those of
-    /// the first, those of the second, ... Each sees its own past only, however long that is.
+    /// The context of the next tokens of several sequences that are run as one, `[1, tokens]`:
+    /// those of the first, those of the second, and so on. Each sees only its own past, of any
+    /// length.
     pub fn packed(spec: &DecoderSpec, sequences: &[Next<'_>], device: &Device) -> Self {
         let places = sequences.iter().map(|next| (next.cache.seen(), next.tokens));
         let rotary = rotary(spec, places.clone(), device);
@@ -85,7 +86,8 @@ impl Context {
         Self { rotary, parts: parts.collect() }
     }
 
-    /// The queries of each part with what they see, after caches have been told the new keys and values.
+    /// Appends the new keys and values to the caches, and returns the queries of each part with
+    /// what they see.
     ///
     /// # Shapes
     /// - `query`: `[batch, heads, tokens, head_dim]`
@@ -110,7 +112,7 @@ impl Context {
             };
             let seen = key.dims()[2];
             let mask = part.masks.get(&window).cloned();
-            // One token needs no mask: what it does not see is left away.
+            // One token needs no mask: the keys it does not see are left out.
             match window.filter(|window| part.tokens == 1 && *window < seen) {
                 Some(window) => {
                     let [key, value] = [key, value].map(|x| x.narrow(2, seen - window, window));
@@ -123,7 +125,7 @@ impl Context {
     }
 }
 
-/// Cosine and sine of the positions of parts, each of which begins at a position and has some tokens.
+/// Cosine and sine of the positions of parts, each given by its first position and its length.
 fn rotary(
     spec: &DecoderSpec,
     parts: impl IntoIterator<Item = (usize, usize)>,
@@ -161,7 +163,7 @@ fn masks(
                         let behind = query as isize - key as isize;
                         let outside = window.is_some_and(|w| behind >= w as isize);
                         let padding = keep.is_some_and(|keep| !keep[row * tokens + key]);
-                        // A padded token sees itself, so that no softmax is over nothing.
+                        // A padded token sees itself, so that no softmax is over an empty row.
                         behind < 0 || outside || (padding && behind != 0)
                     }));
                 }

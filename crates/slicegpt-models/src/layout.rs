@@ -5,7 +5,7 @@
 
 use crate::{DecoderSpec, Positions, Slicing};
 
-/// A weight of a block, whatever a family calls it.
+/// A weight of a block, under one name for all families.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Part {
     /// The norm of a sublayer.
@@ -41,16 +41,16 @@ pub enum Kind {
     Bias,
 }
 
-/// What a family calls its tensors.
+/// The names of a family's tensors.
 #[derive(Debug)]
 pub struct Names {
-    /// A prefix that some checkpoints leave away (`model.`).
+    /// A prefix that some checkpoints omit (`model.`).
     pub base: &'static str,
     /// The token embedding.
     pub embedding: &'static str,
-    /// The position embedding, where there is one.
+    /// The position embedding, if there is one.
     pub positions: Option<&'static str>,
-    /// Before the number of a block.
+    /// The prefix before the number of a block.
     pub blocks: &'static str,
     /// The tensors of a block, after its number: more than one part where projections are packed,
     /// in the order of their rows.
@@ -61,7 +61,7 @@ pub struct Names {
     pub head: &'static str,
     /// Not a tensor: the field of `config.json` that holds the width of the MLPs.
     pub intermediate_size: &'static str,
-    /// Not a tensor: the field of `config.json` that holds what norms add to the mean square, if it has one.
+    /// Not a tensor: the field of `config.json` that holds the epsilon of the norms, if it has one.
     pub norm_eps: Option<&'static str>,
 }
 
@@ -72,7 +72,7 @@ pub struct Entry {
     pub name: String,
     /// Its shape, as stored.
     pub shape: Vec<usize>,
-    /// What it holds, by rows; empty outside blocks.
+    /// The parts it holds, stacked by rows; empty outside blocks.
     pub parts: Vec<(Part, Kind)>,
 }
 
@@ -117,7 +117,7 @@ impl DecoderSpec {
         Some(Entry::outer(format!("{name}.weight"), vec![rows, self.width(0)]))
     }
 
-    /// The last norm: nothing, a weight, or a weight and a bias.
+    /// The last norm: no tensor, a weight, or a weight and a bias.
     pub fn norm_entries(&self) -> Vec<Entry> {
         let width = vec![self.width(self.cuts() - 1)];
         let entry = |suffix| Entry::outer(format!("{}.{suffix}", self.names.norm), width.clone());
@@ -127,7 +127,7 @@ impl DecoderSpec {
         weight.into_iter().chain(bias).collect()
     }
 
-    /// The head, `[vocab_size, width]`, and its bias; nothing where it is tied.
+    /// The head, `[vocab_size, width]`, and its bias; no tensor if it is tied.
     pub fn head_entries(&self) -> Vec<Entry> {
         let name = self.names.head;
         let weight = (!self.tied).then(|| {
@@ -156,7 +156,7 @@ impl DecoderSpec {
         };
         match parts[0] {
             Part::Norm(sublayer) => {
-                let shape = vec![self.ends(block, sublayer)[0]];
+                let shape = vec![self.stream_widths_around(block, sublayer)[0]];
                 let weight = self.norm.weight.then(|| entry(Kind::Weight, shape.clone()));
                 let bias = self.norm.bias.then(|| entry(Kind::Bias, shape));
                 weight.into_iter().chain(bias).collect()
@@ -169,7 +169,7 @@ impl DecoderSpec {
             Part::Shortcut(sublayer) => match &self.slicing {
                 Some(Slicing { shortcuts: true, .. }) => vec![Entry {
                     name,
-                    shape: self.ends(block, sublayer).to_vec(),
+                    shape: self.stream_widths_around(block, sublayer).to_vec(),
                     parts: vec![(parts[0], Kind::Weight)],
                 }],
                 _ => Vec::new(),
@@ -189,14 +189,14 @@ impl DecoderSpec {
     ///
     /// # Panics
     ///
-    /// If `part` is no linear.
+    /// If `part` is not a linear.
     pub fn linear(&self, block: usize, part: Part) -> ([usize; 2], bool) {
         let attention = &self.attention;
         let mlp = &self.mlp;
         let queries = attention.heads * attention.head_dim;
         let keys = attention.kv_heads * attention.head_dim;
-        let [attention_in, attention_out] = self.ends(block, 0);
-        let [mlp_in, mlp_out] = self.ends(block, self.depth() - 1);
+        let [attention_in, attention_out] = self.stream_widths_around(block, 0);
+        let [mlp_in, mlp_out] = self.stream_widths_around(block, self.depth() - 1);
         let intermediate = self.intermediate_size(block);
         match part {
             Part::Query => ([attention_in, queries], attention.input_bias),
@@ -205,7 +205,7 @@ impl DecoderSpec {
             Part::Gate | Part::Up => ([mlp_in, intermediate], mlp.input_bias),
             Part::Down => ([intermediate, mlp_out], mlp.output_bias),
             Part::Norm(_) | Part::QueryNorm | Part::KeyNorm | Part::Shortcut(_) => {
-                unreachable!("{part:?} is no linear")
+                unreachable!("{part:?} is not a linear")
             }
         }
     }

@@ -1,12 +1,16 @@
 //! The model zoo: Llama, Mistral, Qwen, OPT and Phi as data, with one forward for all of them.
 //!
-//! A family is one file under [`families`]: how its `config.json` becomes a [`DecoderSpec`], and
-//! what its tensors are called. Attention, MLP, rotary positions and the block are written once.
-//! A checkpoint whose stream has been sliced is the same block with other widths.
+//! Start from [`parse`], which makes a [`DecoderSpec`] of a `config.json`, and [`Model`], which
+//! makes a [`slicegpt_core::Decoder`] of a spec and a source of tensors. A [`DecoderBlock`] is the
+//! [`slicegpt_core::Block`] that passes rewrite; [`Cache`] and [`Context`] serve generation.
 //!
-//! This crate refuses to know files, calibration and slicing: weights come from a
-//! [`slicegpt_core::TensorSource`], and whoever rewrites a block does so through
-//! [`slicegpt_core::Block`].
+//! A family is one file under [`families`]: how its `config.json` becomes a [`DecoderSpec`], and
+//! the names of its tensors. Attention, MLP, rotary positions and the block are written once, on
+//! the kernels of `slicegpt-kernels`. A sliced checkpoint is the same block with other widths.
+//!
+//! This crate refuses to know files, calibration and the passes: weights come from a
+//! [`slicegpt_core::TensorSource`], and a block is rewritten through [`slicegpt_core::Block`]. It
+//! does know the shapes that a cut stream leads to ([`Slicing`]), because it has to run them.
 
 mod attention;
 mod block;
@@ -14,27 +18,23 @@ mod cache;
 mod config;
 mod context;
 pub mod families;
-mod host;
 mod layout;
 mod load;
 mod mlp;
 mod model;
 pub mod portable;
 mod rope;
-mod sample;
 mod spec;
 mod work;
 
 pub use attention::{Attention, QUERIES};
-pub use block::{Branch, DecoderBlock, Sublayer, relaid, with_weights};
+pub use block::{Branch, DecoderBlock, Sublayer, cast_and_pack, output_major};
 pub use cache::Cache;
 pub use config::ConfigError;
 pub use context::{Context, Next};
 pub use families::{SUPPORTED, parse};
-pub use host::project;
 pub use layout::{Entry, Kind, Names, Part};
 pub use mlp::{Activation, Mlp};
 pub use model::Model;
 pub use rope::{Rope, Scaling};
-pub use sample::sample;
 pub use spec::{AttentionSpec, DecoderSpec, MlpSpec, NormSpec, Positions, Slicing, Topology};

@@ -12,12 +12,12 @@ use crate::layout::{Entry, Kind, Part};
 use crate::{Attention, Branch, DecoderBlock, DecoderSpec, Mlp, Sublayer, Topology};
 
 impl DecoderBlock {
-    /// Block `index` of the decoder that `spec` describes, its weights taken from `source` under
-    /// the names that `rename` makes of the family's.
+    /// Block `index` of the decoder that `spec` describes, with weights from `source`. `rename`
+    /// maps the family's name of a tensor to that of the checkpoint.
     ///
     /// # Errors
     ///
-    /// If a tensor cannot be had.
+    /// If a tensor cannot be read.
     pub fn load<S: TensorSource>(
         spec: &DecoderSpec,
         index: usize,
@@ -28,7 +28,7 @@ impl DecoderBlock {
         let mut tensors = HashMap::new();
         for Entry { name, shape, parts } in spec.block_entries(index) {
             let mut values = source.tensor(&rename(&name), &shape)?;
-            // Packed projections are stacked by rows: take them off from the last.
+            // Packed projections are stacked by rows: split them off, last first.
             for (part, kind) in parts.into_iter().rev() {
                 let size = spec.numel(index, part, kind);
                 let rest = values.split_off(values.len() - size);
@@ -102,7 +102,7 @@ pub(crate) fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
     tensor.into_data_dtype(DType::F32).try_into_vec().expect("it was just made float32")
 }
 
-/// The tensors of one block, on their way into it.
+/// The tensors of one block while it is built.
 struct Parts<'a> {
     spec: &'a DecoderSpec,
     index: usize,
@@ -133,7 +133,7 @@ impl Parts<'_> {
         };
         let shortcut = match self.tensors.remove(&(Part::Shortcut(index), Kind::Weight)) {
             Some(values) => Shortcut::new(Tensor::from_data(
-                TensorData::new(values, self.spec.ends(self.index, index)),
+                TensorData::new(values, self.spec.stream_widths_around(self.index, index)),
                 self.device,
             )),
             None => Shortcut::identity(),
@@ -185,7 +185,7 @@ impl Parts<'_> {
     }
 }
 
-/// `[out, in]` as stored to `[in, out]` as used: a view, nothing is moved.
+/// `[out, in]` as stored to `[in, out]` as used: a view, no copy.
 pub(crate) fn linear_weight(values: Vec<f32>, stored: [usize; 2], device: &Device) -> Tensor<2> {
     Tensor::from_data(TensorData::new(values, stored), device).transpose()
 }
@@ -194,9 +194,9 @@ impl DecoderSpec {
     /// Elements of one part of an entry of block `block`.
     fn numel(&self, block: usize, part: Part, kind: Kind) -> usize {
         match part {
-            Part::Norm(sublayer) => self.ends(block, sublayer)[0],
+            Part::Norm(sublayer) => self.stream_widths_around(block, sublayer)[0],
             Part::QueryNorm | Part::KeyNorm => self.attention.head_dim,
-            Part::Shortcut(sublayer) => self.ends(block, sublayer).iter().product(),
+            Part::Shortcut(sublayer) => self.stream_widths_around(block, sublayer).iter().product(),
             linear => {
                 let ([inputs, outputs], _) = self.linear(block, linear);
                 match kind {

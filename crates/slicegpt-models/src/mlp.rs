@@ -3,10 +3,9 @@
 use burn::module::Module;
 use burn::nn::Linear;
 use burn::tensor::{Tensor, activation};
+use slicegpt_kernels::{gelu_tanh, is_host_f32, project, silu, swiglu};
 
-use crate::host::{self, project};
-
-/// What stands between the linears of an MLP.
+/// The function between the linears of an MLP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Activation {
     /// `x sigmoid(x)`.
@@ -20,7 +19,7 @@ pub enum Activation {
 }
 
 impl Activation {
-    /// From the names Hugging Face uses in `hidden_act` and `activation_function`.
+    /// By the names that Hugging Face uses in `hidden_act` and `activation_function`.
     pub fn from_name(name: &str) -> Option<Self> {
         match name {
             "silu" | "swish" => Some(Self::Silu),
@@ -31,14 +30,14 @@ impl Activation {
         }
     }
 
-    /// Applies it element by element.
+    /// Applies it to each element.
     pub fn forward(self, x: Tensor<3>) -> Tensor<3> {
         match self {
-            Self::Silu if host::takes(&x) => host::silu(x),
+            Self::Silu if is_host_f32(&x) => silu(x),
             Self::Silu => activation::silu(x),
             Self::Relu => activation::relu(x),
             Self::Gelu => activation::gelu(x),
-            Self::GeluTanh if host::takes(&x) => host::gelu_tanh(x),
+            Self::GeluTanh if is_host_f32(&x) => gelu_tanh(x),
             Self::GeluTanh => activation::gelu_approximate(x),
         }
     }
@@ -53,7 +52,7 @@ pub struct Mlp {
     pub up: Linear,
     /// `[intermediate_size, width out]`: the writer.
     pub down: Linear,
-    /// What stands between.
+    /// The function between the linears.
     #[module(skip)]
     pub activation: Activation,
 }
@@ -68,7 +67,7 @@ impl Mlp {
         let Some(gate) = &self.gate else { return self.activation.forward(project(&self.up, x)) };
         let (gate, up) = (project(gate, x.clone()), project(&self.up, x));
         match self.activation {
-            Activation::Silu if host::takes(&gate) => host::swiglu(gate, up),
+            Activation::Silu if is_host_f32(&gate) => swiglu(gate, up),
             activation => activation.forward(gate) * up,
         }
     }

@@ -1,4 +1,4 @@
-//! [`Model`]: a decoder whose parts are taken from a source when they are asked for.
+//! [`Model`]: a decoder whose parts are read from a source when they are needed.
 
 use burn::module::Param;
 use burn::nn::Linear;
@@ -8,13 +8,13 @@ use slicegpt_core::{Decoder, Head, Norm, TensorSource, TokenBatch};
 use crate::load::linear_weight;
 use crate::{Cache, Context, DecoderBlock, DecoderSpec, Next, Positions};
 
-/// A decoder, described by a spec, its weights in a source.
+/// A decoder: its spec, and a source of its weights.
 #[derive(Clone, Debug)]
 pub struct Model<S> {
     spec: DecoderSpec,
     source: S,
     device: Device,
-    /// What the names of this checkpoint lack in front.
+    /// The prefix that the names of this checkpoint lack.
     missing_prefix: &'static str,
 }
 
@@ -30,32 +30,33 @@ impl<S: TensorSource> Model<S> {
         Self { spec, source, device, missing_prefix }
     }
 
-    /// What it is.
+    /// Its description.
     pub fn spec(&self) -> &DecoderSpec {
         &self.spec
     }
 
-    /// Where its weights are.
+    /// The source of its weights.
     pub fn source(&self) -> &S {
         &self.source
     }
 
-    /// Where it runs.
+    /// The device it runs on.
     pub fn device(&self) -> &Device {
         &self.device
     }
 
-    /// What this checkpoint calls the tensor that the family calls `name`.
+    /// The name in this checkpoint of the tensor that the family calls `name`.
     pub fn stored_name(&self, name: &str) -> String {
         name.strip_prefix(self.missing_prefix).unwrap_or(name).to_string()
     }
 
-    /// The name and shape, `[vocab_size, width]`, of the matrix the head multiplies by: that of
-    /// the embedding where they are tied.
+    /// The name and shape, `[vocab_size, width]`, of the matrix of the head: the embedding if they
+    /// are tied.
     pub fn head_table(&self) -> (String, [usize; 2]) {
-        let entry = match self.spec.tied {
-            true => self.spec.embedding_entry(),
-            false => self.spec.head_entries().swap_remove(0),
+        let entry = if self.spec.tied {
+            self.spec.embedding_entry()
+        } else {
+            self.spec.head_entries().swap_remove(0)
         };
         (self.stored_name(&entry.name), [entry.shape[0], entry.shape[1]])
     }
@@ -88,8 +89,8 @@ impl<S: TensorSource> Model<S> {
         Ok((self.embed_at(batch, positions)?, context))
     }
 
-    /// The stream at the first block for the next tokens of several sequences, run as one, `[1, tokens]`,
-    /// and the context to run them with: see [`Context::packed`].
+    /// The stream at the first block for the next tokens of several sequences, run as one, `[1,
+    /// tokens]`, and the context to run them with: see [`Context::packed`].
     ///
     /// # Errors
     ///
@@ -151,8 +152,8 @@ impl<S: TensorSource> Decoder for Model<S> {
 
     fn embed(&self, batch: &TokenBatch) -> Result<Tensor<3>, S::Error> {
         let [_, tokens] = batch.shape();
-        // Learned positions count the tokens that are kept, as OPT's do; a padded token, which
-        // nothing sees, stands at the first.
+        // Learned positions count the tokens that are kept, as OPT does. A padded token, which no
+        // token sees, gets the first position.
         let positions = match batch.mask() {
             None => (0..batch.ids().len()).map(|i| i % tokens).collect(),
             Some(mask) => mask

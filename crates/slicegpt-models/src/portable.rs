@@ -1,8 +1,8 @@
-//! A sliced decoder for programs that know none of our families: its description as JSON, and the
-//! Python that transformers runs it with.
+//! A sliced decoder for programs that do not know our families: its description as JSON, and the
+//! Python code with which transformers runs it.
 //!
-//! The Python is one decoder. What a family calls its tensors, how its heads are laid out and where
-//! its stream was cut are data, written once by [`DecoderSpec::portable`] into `config.json`.
+//! The Python code is one decoder for all families. Names of tensors, layout of heads and widths of
+//! the stream are data, which [`DecoderSpec::portable`] writes into `config.json`.
 
 use serde_json::{Value, json};
 
@@ -10,7 +10,7 @@ use crate::layout::Part;
 use crate::rope::Scaling;
 use crate::{Activation, DecoderSpec, Positions, Rope, Topology};
 
-/// The Python files a sliced checkpoint carries, by name.
+/// The Python files in a sliced checkpoint, by name.
 pub const PYTHON: [(&str, &str); 2] = [
     ("configuration_slicegpt.py", include_str!("../python/configuration_slicegpt.py")),
     ("modeling_slicegpt.py", include_str!("../python/modeling_slicegpt.py")),
@@ -19,7 +19,7 @@ pub const PYTHON: [(&str, &str); 2] = [
 /// The class of [`PYTHON`] that is the whole model, as `architectures` of `config.json` names it.
 pub const ARCHITECTURE: &str = "SliceGPTForCausalLM";
 
-/// What `auto_map` of `config.json` says, so that transformers finds the classes of [`PYTHON`].
+/// `auto_map` of `config.json`, by which transformers finds the classes of [`PYTHON`].
 pub fn auto_map() -> Value {
     json!({
         "AutoConfig": "configuration_slicegpt.SliceGPTConfig",
@@ -29,7 +29,8 @@ pub fn auto_map() -> Value {
 }
 
 impl DecoderSpec {
-    /// Everything the Python needs beside weights. Nothing in it depends on the family's own fields.
+    /// Everything the Python code needs besides weights, in fields that are the same for all
+    /// families.
     pub fn portable(&self) -> Value {
         let windows = &self.attention.windows;
         json!({
@@ -77,8 +78,8 @@ impl DecoderSpec {
         })
     }
 
-    /// The tensors of a block that are there, by the name a family gives them: which parts each
-    /// holds, by rows, and whether it has a bias.
+    /// The tensors that a block has, by the family's names: which parts each of them holds, stacked
+    /// by rows, and whether it has a bias.
     fn portable_parts(&self) -> Value {
         let entries = self.block_entries(0);
         let first = format!("{}0.", self.names.blocks);
@@ -111,7 +112,7 @@ fn part_name(part: Part) -> String {
     }
 }
 
-/// Among `ACT2FN` of transformers.
+/// The name in `ACT2FN` of transformers.
 fn python_name(activation: Activation) -> &'static str {
     match activation {
         Activation::Silu => "silu",
@@ -121,8 +122,9 @@ fn python_name(activation: Activation) -> &'static str {
     }
 }
 
-/// Frequencies as numbers, so that nobody else needs to know how each scaling makes them; `long` for
-/// sequences longer than `beyond`. The dynamic one makes new ones for every length.
+/// Frequencies as numbers, so that a reader needs no formula of any scaling; `long` for sequences
+/// longer than `beyond`. Dynamic scaling has different frequencies for every length, so its
+/// parameters are written.
 fn portable_rope(rope: &Rope) -> Value {
     let (frequencies, attention_factor) = rope.frequencies(1);
     let mut json = json!({ "frequencies": frequencies, "attention_factor": attention_factor });
@@ -158,7 +160,7 @@ mod tests {
             "ffn_dim": 16, "vocab_size": 10, "max_position_embeddings": 4,
         }));
         let widths = Widths::new(vec![6, 5, 8], dense.cuts(), 8).unwrap();
-        let portable = dense.sliced(widths).portable();
+        let portable = dense.in_per_layer_bases(widths).portable();
         assert_eq!(portable["widths"], json!([6, 5, 8]));
         assert_eq!(portable["position_offset"], 2);
         assert_eq!(portable["rotary"], Value::Null);
@@ -172,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn packed_projections_and_long_frequencies_are_said() {
+    fn packed_projections_and_long_frequencies_are_described() {
         let dense = spec(json!({
             "model_type": "phi3", "hidden_size": 8, "num_attention_heads": 2,
             "num_hidden_layers": 1, "intermediate_size": 16, "vocab_size": 10,
@@ -191,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn python_files_are_those_the_map_names() {
+    fn the_map_names_the_python_files() {
         let map = auto_map();
         for entry in map.as_object().unwrap().values() {
             let (module, class) = entry.as_str().unwrap().split_once('.').unwrap();

@@ -1,35 +1,35 @@
-//! Rotary positions, half-split as in Hugging Face checkpoints, with the published ways to
-//! stretch them.
+//! Rotary positions, half-split as in Hugging Face checkpoints, with the published scalings for
+//! long contexts.
 
 use std::f64::consts::PI;
 
 use burn::tensor::{Device, Tensor, TensorData};
-
-use crate::host;
+use slicegpt_kernels::is_host_f32;
 
 /// Rotary positions over the first `dim` dimensions of each head.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Rope {
-    /// Dimensions rotated, even; the rest of the head passes (partial rotary).
+    /// The number of rotated dimensions, even; the rest of a head passes unchanged (partial
+    /// rotary).
     pub dim: usize,
     /// Base of the frequencies.
     pub theta: f64,
-    /// How the frequencies are stretched beyond the context the model was first trained on.
+    /// How the frequencies are scaled for contexts longer than that of the first training.
     pub scaling: Scaling,
 }
 
-/// How rotary frequencies are stretched. Each variant follows the function of the same name in
+/// How rotary frequencies are scaled. Each variant follows the function of the same name in
 /// Hugging Face transformers' `modeling_rope_utils.py`.
 #[derive(Clone, Debug, PartialEq)]
 #[allow(missing_docs)] // the fields carry the names of config.json
 pub enum Scaling {
-    /// Not at all.
+    /// No scaling.
     None,
     /// All frequencies divided by `factor`.
     Linear { factor: f64 },
-    /// NTK-aware: the base grows once a sequence is longer than the context.
+    /// NTK-aware: the base grows when a sequence is longer than the context.
     Dynamic { factor: f64, context_length: usize },
-    /// Llama 3.1: low frequencies divided, high ones kept, a ramp between.
+    /// Llama 3.1: low frequencies divided, high ones kept, a ramp in between.
     Llama3 { factor: f64, low: f64, high: f64, original: usize },
     /// YaRN (arXiv 2309.00071).
     Yarn {
@@ -52,9 +52,14 @@ pub enum Scaling {
     },
 }
 
+/// YaRN's factor for cosine and sine.
+fn grow(scale: f64, mscale: f64) -> f64 {
+    if scale <= 1.0 { 1.0 } else { 0.1 * mscale * scale.ln() + 1.0 }
+}
+
 impl Rope {
-    /// The `dim / 2` angular frequencies for a sequence of `length` tokens, and what cosine and
-    /// sine are multiplied by.
+    /// The `dim / 2` angular frequencies for a sequence of `length` tokens, and the factor that
+    /// cosine and sine are multiplied by.
     pub fn frequencies(&self, length: usize) -> (Vec<f64>, f64) {
         let half = self.dim / 2;
         let plain = |theta: f64| -> Vec<f64> {
@@ -103,7 +108,7 @@ impl Rope {
                 let (low, high) = if *truncate { (low.floor(), high.ceil()) } else { (low, high) };
                 let (low, mut high) = (low.max(0.0), high.min(self.dim as f64 - 1.0));
                 if low == high {
-                    high += 0.001; // as transformers does, against a division by zero
+                    high += 0.001; // as transformers does, to avoid a division by zero
                 }
                 let keep = |i: usize| 1.0 - ((i as f64 - low) / (high - low)).clamp(0.0, 1.0);
                 let frequencies = base
@@ -111,9 +116,6 @@ impl Rope {
                     .enumerate()
                     .map(|(i, f)| f / factor * (1.0 - keep(i)) + f * keep(i))
                     .collect();
-                let grow = |scale: f64, mscale: f64| {
-                    if scale <= 1.0 { 1.0 } else { 0.1 * mscale * scale.ln() + 1.0 }
-                };
                 let attention = attention_factor.unwrap_or_else(|| match mscale {
                     Some((m, all)) if *m != 0.0 && *all != 0.0 => {
                         grow(*factor, *m) / grow(*factor, *all)
@@ -166,8 +168,8 @@ impl Rope {
 /// - `x`: `[batch, tokens, heads, head_dim]`
 /// - `tables`: `[tokens, dim]` each, `dim <= head_dim`
 pub(crate) fn rotate(x: Tensor<4>, tables: &[Tensor<2>; 2]) -> Tensor<4> {
-    if host::takes(&x) {
-        return host::rotate(x, tables);
+    if is_host_f32(&x) {
+        return slicegpt_kernels::rotate(x, tables);
     }
     let [_, tokens, _, head_dim] = x.dims();
     let [_, dim] = tables[0].dims();

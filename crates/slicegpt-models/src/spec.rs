@@ -1,15 +1,15 @@
-//! [`DecoderSpec`]: everything that tells one decoder from another, as data.
+//! [`DecoderSpec`]: everything in which decoders differ, as data.
 
 use slicegpt_core::Widths;
 
 use crate::{Activation, Names, Rope};
 
-/// A decoder, described. What a family's `config.json` is parsed into.
+/// The description of a decoder: what a family's `config.json` is parsed into.
 #[derive(Clone, Debug)]
 pub struct DecoderSpec {
     /// `model_type` of `config.json`.
     pub model_type: &'static str,
-    /// What its tensors are called.
+    /// The names of its tensors.
     pub names: &'static Names,
     /// The number of token ids.
     pub vocab_size: usize,
@@ -25,15 +25,15 @@ pub struct DecoderSpec {
     pub attention: AttentionSpec,
     /// All MLPs.
     pub mlp: MlpSpec,
-    /// How tokens know where they stand.
+    /// How tokens get their positions.
     pub positions: Positions,
-    /// How attention and MLP share a block.
+    /// How attention and MLP are arranged in a block.
     pub topology: Topology,
     /// Whether the head is the embedding.
     pub tied: bool,
     /// Whether the head has a bias.
     pub head_bias: bool,
-    /// How its stream has been cut, where that leaves another architecture than the family's own.
+    /// How its stream has been cut, if that makes it another architecture than the family's own.
     pub slicing: Option<Slicing>,
 }
 
@@ -43,12 +43,12 @@ pub struct DecoderSpec {
 pub struct Slicing {
     /// Width of the stream at every cut.
     pub widths: Widths,
-    /// Whether the residual crosses every sublayer through a shortcut matrix. Without, all widths are
-    /// the same.
+    /// Whether the residual crosses every sublayer through a shortcut matrix. Without shortcuts,
+    /// all widths are the same.
     pub shortcuts: bool,
     /// Whether the last norm has a weight, so that the head can be the embedding.
     pub last_norm_weight: bool,
-    /// Width of the MLP of each block, where they differ.
+    /// Width of the MLP of each block, if they differ.
     pub intermediate_sizes: Option<Vec<usize>>,
 }
 
@@ -89,7 +89,7 @@ pub struct AttentionSpec {
 pub struct MlpSpec {
     /// Width between the two linears.
     pub intermediate_size: usize,
-    /// What stands between them.
+    /// The function between them.
     pub activation: Activation,
     /// Whether there is a second input linear, multiplied in (`activation(gate) * up`).
     pub gated: bool,
@@ -99,7 +99,7 @@ pub struct MlpSpec {
     pub output_bias: bool,
 }
 
-/// How tokens know where they stand.
+/// How tokens get their positions.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Positions {
     /// Queries and keys are rotated.
@@ -111,7 +111,7 @@ pub enum Positions {
     },
 }
 
-/// How attention and MLP share a block.
+/// How attention and MLP are arranged in a block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Topology {
     /// `[[attention], [mlp]]`: the MLP reads what the attention wrote.
@@ -129,56 +129,60 @@ impl DecoderSpec {
         }
     }
 
-    /// Places where the stream can be cut: after the embedding and after every sublayer.
+    /// The number of cuts, places where the stream has a width: after the embedding and after every
+    /// sublayer.
     pub fn cuts(&self) -> usize {
         1 + self.layers * self.depth()
     }
 
-    /// Whether a stream cut to one basis is still a model of this family: where all norms are
-    /// RMSNorms, the bare norm has a stock form (`Norm::to_rms_norm`).
-    pub fn stays_stock(&self) -> bool {
+    /// Whether all norms are RMSNorms. A model whose stream is cut to one basis is then still one
+    /// of its family: the bare norm can be written as an RMSNorm (`Norm::to_rms_norm`).
+    pub fn is_rms_only(&self) -> bool {
         self.norm.weight && !self.norm.bias && !self.norm.centers
     }
 
-    /// What this decoder is once its stream is cut to `width` in one basis for all cuts, without
-    /// shortcuts, and its MLPs to `intermediate_size`: a model of its own family where that is possible.
+    /// This decoder with its stream cut to `width` in one basis for all cuts, without shortcuts,
+    /// and its MLPs to `intermediate_size`: a model of its own family if [`Self::is_rms_only`].
     ///
     /// # Panics
     ///
     /// If `width` is above the hidden size.
-    pub fn shared(&self, width: usize, intermediate_size: usize, tied: bool) -> Self {
-        let mut spec = match self.stays_stock() {
-            true => {
-                let eps = self.norm.eps * self.hidden_size as f64 / width as f64;
-                let norm = NormSpec { eps, ..self.norm.clone() };
-                Self { hidden_size: width, norm, ..self.clone() }
-            }
-            false => {
-                let widths = Widths::new(vec![width; self.cuts()], self.cuts(), self.hidden_size);
-                let widths = widths.expect("a width between 1 and the hidden size");
-                self.cut(Slicing {
-                    widths,
-                    shortcuts: false,
-                    last_norm_weight: tied,
-                    intermediate_sizes: None,
-                })
-            }
+    pub fn in_shared_basis(&self, width: usize, intermediate_size: usize, tied: bool) -> Self {
+        let mut spec = if self.is_rms_only() {
+            let eps = self.norm.eps * self.hidden_size as f64 / width as f64;
+            let norm = NormSpec { eps, ..self.norm.clone() };
+            Self { hidden_size: width, norm, ..self.clone() }
+        } else {
+            let widths = Widths::new(vec![width; self.cuts()], self.cuts(), self.hidden_size);
+            let widths = widths.expect("a width between 1 and the hidden size");
+            self.with_slicing(Slicing {
+                widths,
+                shortcuts: false,
+                last_norm_weight: tied,
+                intermediate_sizes: None,
+            })
         };
         spec.mlp.intermediate_size = intermediate_size;
         spec.tied = tied;
         spec
     }
 
-    /// [`DecoderSpec::shared`] with an MLP width of its own for each block: never a model of its family.
+    /// [`DecoderSpec::in_shared_basis`] with a different MLP width for each block: never a model of
+    /// its own family.
     ///
     /// # Panics
     ///
-    /// If `width` is above the hidden size, or there is not a width for each block.
-    pub fn shared_freely(&self, width: usize, intermediate_sizes: Vec<usize>, tied: bool) -> Self {
-        assert_eq!(intermediate_sizes.len(), self.layers, "a width for each block");
+    /// If `width` is above the hidden size, or there is not one MLP width per block.
+    pub fn in_shared_basis_with_widths(
+        &self,
+        width: usize,
+        intermediate_sizes: Vec<usize>,
+        tied: bool,
+    ) -> Self {
+        assert_eq!(intermediate_sizes.len(), self.layers, "one MLP width per block");
         let widths = Widths::new(vec![width; self.cuts()], self.cuts(), self.hidden_size);
         let widths = widths.expect("a width between 1 and the hidden size");
-        let mut spec = self.cut(Slicing {
+        let mut spec = self.with_slicing(Slicing {
             widths,
             shortcuts: false,
             last_norm_weight: tied,
@@ -194,10 +198,10 @@ impl DecoderSpec {
         own.map_or(self.mlp.intermediate_size, |sizes| sizes[block])
     }
 
-    /// What this decoder is once its norms are folded into the readers, its head untied and its
-    /// stream cut to `widths`.
-    pub fn sliced(&self, widths: Widths) -> Self {
-        self.cut(Slicing {
+    /// This decoder with its norms folded into the readers, its head untied and its stream cut to
+    /// `widths`, each cut in a basis of its own: the residual crosses by shortcuts.
+    pub fn in_per_layer_bases(&self, widths: Widths) -> Self {
+        self.with_slicing(Slicing {
             widths,
             shortcuts: true,
             last_norm_weight: false,
@@ -205,15 +209,15 @@ impl DecoderSpec {
         })
     }
 
-    /// What this decoder is once its norms are folded into the readers and its stream cut. The head is
-    /// the embedding still only where the last norm has a weight.
-    pub fn cut(&self, slicing: Slicing) -> Self {
+    /// This decoder with its norms folded into the readers and its stream cut. The head stays tied
+    /// to the embedding only if the last norm has a weight.
+    pub fn with_slicing(&self, slicing: Slicing) -> Self {
         let mut spec = self.clone();
-        // A norm's bias leaves a bias in whatever read it.
+        // The bias of a norm becomes a bias of its readers.
         spec.attention.input_bias |= self.norm.bias;
         spec.mlp.input_bias |= self.norm.bias;
         spec.head_bias |= self.norm.bias;
-        // One basis that cuts nothing rotates nothing either: there norms may centre as they did.
+        // A basis of full width is not applied at all, so norms may centre as before.
         let uncut = !slicing.shortcuts && slicing.widths.head() == self.hidden_size;
         let centers = self.norm.centers && uncut;
         spec.norm = NormSpec { centers, weight: false, bias: false, eps: self.norm.eps };
@@ -230,9 +234,8 @@ impl DecoderSpec {
         }
     }
 
-    /// Width of the stream that sublayer `sublayer` of block `block` reads, and of the one it
-    /// writes.
-    pub fn ends(&self, block: usize, sublayer: usize) -> [usize; 2] {
+    /// Widths of the stream before and after sublayer `sublayer` of block `block`.
+    pub fn stream_widths_around(&self, block: usize, sublayer: usize) -> [usize; 2] {
         let cut = block * self.depth() + sublayer;
         [self.width(cut), self.width(cut + 1)]
     }

@@ -1,13 +1,13 @@
-//! How much a forward computes and what a model holds in memory, from shapes alone. What a machine makes of
-//! it is measured elsewhere.
+//! The operations of a forward and the memory of a model, from shapes alone. How fast a machine is
+//! at them is measured elsewhere.
 
 use crate::layout::{Kind, Part};
 use crate::{DecoderSpec, Entry};
 
 impl DecoderSpec {
-    /// Operations (a multiplication or an addition each) of the matrix products that read `tokens` tokens
-    /// of one sequence at once and give the logits after the last: linears, shortcuts, attention over the
-    /// keys each token sees, one row of the head.
+    /// Operations (multiplications and additions) of the matrix products in a prefill of `tokens`
+    /// tokens of one sequence, up to the logits after the last: linears, shortcuts, attention over
+    /// the keys that each token sees, one row of the head.
     pub fn prefill_operations(&self, tokens: usize) -> f64 {
         let products: usize = (0..self.layers)
             .flat_map(|block| self.block_entries(block))
@@ -24,7 +24,7 @@ impl DecoderSpec {
         2.0 * products as f64 * tokens as f64 + attention + 2.0 * (vocab_size * width) as f64
     }
 
-    /// Scores and mixing of one layer.
+    /// Scores and mixing of values in one layer.
     fn attention_operations(&self, tokens: usize, window: Option<usize>) -> f64 {
         let most = window.unwrap_or(tokens).min(tokens) as f64;
         let tokens = tokens as f64;
@@ -33,21 +33,21 @@ impl DecoderSpec {
         4.0 * (self.attention.heads * self.attention.head_dim) as f64 * seen
     }
 
-    /// The elements that a decoding step reads: every weight of the blocks and of the head, once.
+    /// The elements that a decode step reads: every weight of the blocks and of the head, once.
     pub fn decode_elements(&self) -> usize {
         let blocks = (0..self.layers).flat_map(|block| self.block_entries(block));
         let blocks: usize = blocks.map(|entry| entry.numel()).sum();
         blocks + self.vocab_size * self.width(self.cuts() - 1)
     }
 
-    /// The elements that attention keeps of each token.
+    /// The elements of the KV cache per token.
     pub fn cache_elements(&self) -> usize {
         2 * self.layers * self.attention.kv_heads * self.attention.head_dim
     }
 }
 
 impl Entry {
-    /// Whether every token is multiplied by it.
+    /// Whether it is a matrix that every token is multiplied by.
     fn is_matrix(&self) -> bool {
         self.parts.iter().any(|(part, kind)| {
             let norm = matches!(part, Part::Norm(_) | Part::QueryNorm | Part::KeyNorm);
@@ -73,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn products_are_counted_once_for_each_token() {
+    fn products_are_counted_once_per_token() {
         // Query and output 8 x 8, key and value 8 x 4, three of the MLP 8 x 16; two layers.
         let linears = 2 * (2 * 64 + 2 * 32 + 3 * 128);
         // Three tokens see 1, 2 and 3 keys; two heads of 4, scored and mixed.
@@ -85,13 +85,13 @@ mod tests {
     }
 
     #[test]
-    fn a_window_and_a_cut_make_less_of_it() {
+    fn a_window_and_a_cut_reduce_the_work() {
         let mut narrow = dense();
         narrow.attention.windows = vec![Some(2); 2];
         assert!(narrow.prefill_operations(40) < dense().prefill_operations(40));
         assert_eq!(narrow.prefill_operations(2), dense().prefill_operations(2));
         let widths = Widths::new(vec![6, 6, 6, 6, 8], 5, 8).unwrap();
-        let cut = dense().sliced(widths);
+        let cut = dense().in_per_layer_bases(widths);
         // 36 elements of a shortcut against 2 * 64 that were cut away elsewhere.
         assert!(cut.prefill_operations(3) < dense().prefill_operations(3));
         assert_eq!(cut.cache_elements(), dense().cache_elements());

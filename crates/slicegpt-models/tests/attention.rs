@@ -115,7 +115,7 @@ fn few_rows_read_weights_in_the_type_they_have() {
     let model = model("llama");
     let narrow = |dtype| {
         let block = model.block(0).unwrap();
-        slicegpt_models::with_weights(block, dtype)
+        slicegpt_models::cast_and_pack(block, dtype)
     };
     let stream = model.embed(&TokenBatch::new(ids(), None, TOKENS)).unwrap();
     for tokens in [1, 3, TOKENS] {
@@ -125,7 +125,7 @@ fn few_rows_read_weights_in_the_type_they_have() {
             let block = narrow(dtype);
             let found = values(block.forward(stream.clone(), &context));
             // The same weights, widened.
-            let widened = slicegpt_models::with_weights(block, DType::F32);
+            let widened = slicegpt_models::cast_and_pack(block, DType::F32);
             let exact = values(widened.forward(stream.clone(), &context));
             let difference = largest_difference(&exact, &found);
             assert!(difference < 1e-5, "{dtype:?}, {tokens} tokens: {difference}");

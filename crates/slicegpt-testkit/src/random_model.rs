@@ -1,6 +1,6 @@
 //! [`RandomModel`]: a checkpoint of any size with seeded random weights.
 //!
-//! Weights are drawn piece by piece and written as they come: memory does not grow with the model.
+//! Weights are drawn and written in pieces, so that memory does not grow with the model.
 
 use std::path::{Path, PathBuf};
 
@@ -17,8 +17,8 @@ use slicegpt_models::Entry;
 
 /// The shape of a checkpoint with random weights, and where it is written.
 ///
-/// Linears and embeddings are normal with deviation 0.02, norm weights 1, biases 0, as models are
-/// initialised.
+/// As in the initialisation of models, linears and embeddings are normal with standard deviation
+/// 0.02, norm weights are 1 and biases are 0.
 #[derive(Clone, Debug)]
 pub struct RandomModel {
     /// Model type.
@@ -47,10 +47,10 @@ pub struct RandomModel {
     pub tokens: Option<(usize, usize)>,
 }
 
-/// Elements drawn by one thread at a time.
+/// Number of elements that a thread draws at a time.
 const PIECE: usize = 1 << 18;
 
-/// Largest weights file.
+/// Size limit of a weight file, in bytes.
 const SHARD: u64 = 5_000_000_000;
 
 impl RandomModel {
@@ -82,7 +82,7 @@ impl RandomModel {
         Ok(spec.parameters() as u64)
     }
 
-    /// A config of every family at once: each reads the fields it knows.
+    /// A config for every family at once: each reads its own fields.
     fn config(&self) -> serde_json::Value {
         json!({
             "model_type": self.family,

@@ -86,7 +86,7 @@ impl Context {
     }
 
     /// Opens the device under test in this process.
-    fn open(&self) -> Result<slicegpt_device::Opened> {
+    fn open(&self) -> Result<slicegpt_device::OpenDevice> {
         Ok(slicegpt_device::open(self.device.parse()?)?)
     }
 

@@ -1,4 +1,4 @@
-//! Llama 1, 2, 3 and 3.x: what the others descend from. Attention and MLP biases are options.
+//! Llama 1, 2, 3 and 3.x: which the others are derived from. Attention and MLP biases are options.
 
 use super::llama_like;
 use crate::DecoderSpec;

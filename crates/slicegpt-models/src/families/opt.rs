@@ -53,7 +53,7 @@ pub(super) fn parse(config: Config<'_>) -> Result<DecoderSpec> {
         hidden_size,
         layers,
         context_length: config.count("max_position_embeddings")?,
-        // OPT's config has no epsilon: it is PyTorch's default.
+        // OPT's config has no epsilon: this is the default of PyTorch.
         norm: NormSpec { centers: true, weight: true, bias: true, eps: 1e-5 },
         attention,
         mlp: MlpSpec {

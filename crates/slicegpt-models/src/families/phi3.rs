@@ -34,7 +34,7 @@ pub(super) fn parse(config: Config<'_>) -> Result<DecoderSpec> {
     if config.get("rms_norm_eps").is_none() {
         spec.norm.eps = 1e-5;
     }
-    // One window for all layers: `layer_types` has no say in this family.
+    // All layers have the same window: `layer_types` is not read in this family.
     spec.attention.windows = vec![config.tokens_or_none("sliding_window")?; spec.layers];
     Ok(spec)
 }

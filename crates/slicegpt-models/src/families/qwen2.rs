@@ -14,9 +14,10 @@ pub(super) fn parse(config: Config<'_>) -> Result<DecoderSpec> {
 
 /// The window is off unless `use_sliding_window`, and starts at layer `max_window_layers`.
 pub(super) fn windows(config: Config<'_>, layers: usize) -> Result<Vec<Option<usize>>> {
-    let window = match config.flag("use_sliding_window", false)? {
-        true => Some(config.tokens_or_none("sliding_window")?.unwrap_or(4096)),
-        false => None,
+    let window = if config.flag("use_sliding_window", false)? {
+        Some(config.tokens_or_none("sliding_window")?.unwrap_or(4096))
+    } else {
+        None
     };
     let first = config.number_or_none("max_window_layers")?.map_or(28, |n| n.max(0.0) as usize);
     config.windows(layers, window, first)

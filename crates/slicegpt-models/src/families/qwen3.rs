@@ -1,5 +1,5 @@
-//! Qwen3 (dense): Llama with an RMS norm over every query and key head. The head norms stand
-//! inside the heads, so the stream may be rotated without regard to them.
+//! Qwen3 (dense): Llama with an RMS norm over every query and key head. The head norms are
+//! inside the heads, so a rotation of the stream does not concern them.
 
 use super::{llama_like, qwen2};
 use crate::DecoderSpec;

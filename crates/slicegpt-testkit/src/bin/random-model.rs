@@ -1,4 +1,4 @@
-//! `cargo xtask random-model`: a checkpoint of any size with random weights, for benchmarks.
+//! `cargo xtask random-model`: writes a checkpoint of any size with random weights, for benchmarks.
 
 use std::path::PathBuf;
 
@@ -10,8 +10,8 @@ use slicegpt_testkit::RandomModel;
 
 /// Writes a random checkpoint of any size.
 ///
-/// Linears and embeddings are normal with deviation 0.02, norm weights 1, biases 0, as models are
-/// initialised.
+/// As in the initialisation of models, linears and embeddings are normal with standard deviation
+/// 0.02, norm weights are 1 and biases are 0.
 #[derive(Parser)]
 #[command(name = "random-model")]
 struct Args {
@@ -27,7 +27,7 @@ struct Args {
     /// Number of query heads
     #[arg(long, value_name = "N")]
     heads: usize,
-    /// Number of key and value heads [default: as --heads]
+    /// Number of key and value heads [default: that of --heads]
     #[arg(long, value_name = "N")]
     kv_heads: Option<usize>,
     /// Width of the MLP
@@ -45,10 +45,10 @@ struct Args {
     /// Directory to write; it must not exist
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
-    /// Of the random generator
+    /// Seed of the random generator
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
-    /// Write tokens.safetensors too: random `input_ids`, [SAMPLES, LENGTH]
+    /// Also write tokens.safetensors: random `input_ids`, [SAMPLES, LENGTH]
     #[arg(long, value_name = "SAMPLESxLENGTH", value_parser = parse_tokens)]
     tokens: Option<(usize, usize)>,
 }

@@ -1,0 +1,179 @@
+//! Causal attention: scores, softmax and mixing of a few queries at a time, in scratch buffers that
+//! stay in the CPU's cache.
+
+use burn::tensor::{Tensor, TensorData};
+use faer::linalg::matmul::matmul;
+use faer::{Accum, MatMut, MatRef, Par};
+use rayon::prelude::*;
+
+use crate::elementwise::Softmax;
+use crate::isa::run;
+use crate::view::Heads;
+
+/// Rows of scores at a time: queries of all heads that share keys.
+const ROWS: usize = 64;
+
+/// Queries at a time, at least, if there are as many.
+const LEAST: usize = 16;
+
+/// Causal attention, with scale `1 / sqrt(head_dim)`.
+///
+/// # Shapes
+/// - `query`: `[batch, heads, queries, head_dim]`, the last of the `seen` tokens
+/// - `key`, `value`: `[batch, kv_heads, seen, head_dim]`
+/// - output: `[batch, queries, heads, head_dim]`
+///
+/// # Panics
+///
+/// If one of them is not [host float32](crate::is_host_f32).
+pub fn causal_attention(query: Tensor<4>, key: Tensor<4>, value: Tensor<4>) -> Tensor<4> {
+    let [batch, heads, queries, head_dim] = query.dims();
+    let [_, kv_heads, seen, _] = key.dims();
+    let device = query.device();
+    let group = heads / kv_heads;
+    let [query, key, value] = [query, key, value].map(Heads::of);
+    let inputs = Inputs { query, key, value, group, queries, seen, head_dim };
+    let mut mixed = vec![0.0; batch * queries * heads * head_dim];
+    if queries == 1 {
+        // The heads are shared out among threads.
+        let size = group * head_dim;
+        let heads = mixed.par_chunks_mut(size).enumerate();
+        heads.for_each_init(Scratch::default, |scratch, (index, out)| {
+            let (row, kv_head) = (index / kv_heads, index % kv_heads);
+            inputs.attend(scratch, Piece { row, kv_head, start: 0 }, out, size);
+        });
+    } else {
+        // The queries are shared out. Later ones see more: there are enough pieces for threads to
+        // end at about the same time.
+        let pieces = 4 * rayon::current_num_threads();
+        let step = (ROWS / group).min(queries.div_ceil(pieces)).max(LEAST).min(queries);
+        let width = heads * head_dim;
+        mixed.par_chunks_mut(queries * width).enumerate().for_each(|(row, mixed)| {
+            let pieces = mixed.par_chunks_mut(step * width).enumerate();
+            pieces.for_each_init(Scratch::default, |scratch, (index, mixed)| {
+                for kv_head in 0..kv_heads {
+                    let out = &mut mixed[kv_head * group * head_dim..];
+                    let piece = Piece { row, kv_head, start: index * step };
+                    inputs.attend(scratch, piece, out, width);
+                }
+            });
+        });
+    }
+    Tensor::from_data(TensorData::new(mixed, [batch, queries, heads, head_dim]), &device)
+}
+
+/// Queries, keys and values, and their shapes.
+struct Inputs {
+    query: Heads,
+    key: Heads,
+    value: Heads,
+    /// Query heads that share a key head.
+    group: usize,
+    queries: usize,
+    seen: usize,
+    head_dim: usize,
+}
+
+/// One key head, with some queries of every query head that shares it.
+struct Piece {
+    row: usize,
+    kv_head: usize,
+    /// The first query.
+    start: usize,
+}
+
+/// The scratch buffers of a thread.
+#[derive(Default)]
+struct Scratch {
+    query: Vec<f32>,
+    scores: Vec<f32>,
+    mixed: Vec<f32>,
+}
+
+impl Inputs {
+    /// Scores, softmax and mixing of a piece. In `out`, every `stride` numbers begin a query, with
+    /// the heads of the piece first.
+    fn attend(&self, scratch: &mut Scratch, piece: Piece, out: &mut [f32], stride: usize) {
+        let Piece { row, kv_head, start } = piece;
+        let Self { group, head_dim, .. } = *self;
+        let count = out.len().div_ceil(stride);
+        let visible = self.seen - self.queries + start + count;
+        scratch.query.clear();
+        for head in kv_head * group..(kv_head + 1) * group {
+            for position in start..start + count {
+                scratch.query.extend_from_slice(self.query.token(row, head, position));
+            }
+        }
+        let rows = group * count;
+        let [key, value] = [&self.key, &self.value].map(|x| x.tokens(row, kv_head, visible));
+        let query = MatRef::from_row_major_slice(&scratch.query, rows, head_dim);
+        scratch.scores.resize(rows * visible, 0.0);
+        let scores = MatMut::from_row_major_slice_mut(&mut scratch.scores, rows, visible);
+        matmul(scores, Accum::Replace, query, key.transpose(), 1.0, Par::Seq);
+        let scale = (head_dim as f32).sqrt().recip();
+        for (index, row) in scratch.scores.chunks_exact_mut(visible).enumerate() {
+            let (row, later) = row.split_at_mut(visible - count + index % count + 1);
+            run(Softmax { row, scale });
+            later.fill(0.0);
+        }
+        scratch.mixed.resize(rows * head_dim, 0.0);
+        let mixed = MatMut::from_row_major_slice_mut(&mut scratch.mixed, rows, head_dim);
+        let scores = MatRef::from_row_major_slice(&scratch.scores, rows, visible);
+        matmul(mixed, Accum::Replace, scores, value, 1.0, Par::Seq);
+        for (index, mixed) in scratch.mixed.chunks_exact(head_dim).enumerate() {
+            let (head, position) = (index / count, index % count);
+            let at = position * stride + head * head_dim;
+            out[at..at + head_dim].copy_from_slice(mixed);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::module::attention;
+    use burn::tensor::ops::AttentionModuleOptions;
+    use burn::tensor::{Device, Distribution};
+
+    use super::*;
+
+    /// Tokens before heads, as a projection leaves them.
+    fn random(batch: usize, heads: usize, tokens: usize, head_dim: usize) -> Tensor<4> {
+        let shape = [batch, tokens, heads, head_dim];
+        Tensor::random(shape, Distribution::Normal(0.0, 1.0), &Device::flex()).swap_dims(1, 2)
+    }
+
+    #[test]
+    fn it_is_the_attention_of_each_query_head() {
+        for (batch, heads, kv_heads) in [(1, 1, 1), (2, 6, 2), (1, 4, 4), (3, 8, 1)] {
+            for (queries, seen) in [(1, 1), (1, 9), (3, 3), (5, 12), (64, 64), (65, 200)] {
+                let query = random(batch, heads, queries, 12);
+                // The first tokens of a cache with room for more.
+                let [key, value] =
+                    [(); 2].map(|()| random(batch, kv_heads, seen + 7, 12).narrow(2, 0, seen));
+                let found =
+                    causal_attention(query.clone(), key.clone(), value.clone()).swap_dims(1, 2);
+                let each = |x: Tensor<4>| {
+                    x.unsqueeze_dim::<5>(2)
+                        .expand([batch, kv_heads, heads / kv_heads, seen, 12])
+                        .reshape([batch, heads, seen, 12])
+                };
+                let options = AttentionModuleOptions { is_causal: true, ..Default::default() };
+                let exact = attention(query, each(key), each(value), None, None, options);
+                let error = (found - exact).abs().max().into_scalar::<f32>();
+                assert!(error < 2e-6, "{batch} x {heads}/{kv_heads}, {queries} of {seen}: {error}");
+            }
+        }
+    }
+
+    #[test]
+    fn later_tokens_are_not_seen_and_nan_is_not_hidden() {
+        let [query, key, value] = [(); 3].map(|()| random(1, 2, 70, 8));
+        let before = causal_attention(query.clone(), key.clone(), value.clone());
+        let bad = Tensor::full([1, 2, 1, 8], f32::NAN, &Device::flex());
+        let key = Tensor::cat(vec![key.narrow(2, 0, 69), bad], 2);
+        let after = causal_attention(query, key, value);
+        let same = |x: &Tensor<4>| x.clone().narrow(1, 0, 69).into_data();
+        assert_eq!(same(&before), same(&after));
+        assert!(after.narrow(1, 69, 1).is_nan().all().into_scalar::<bool>());
+    }
+}

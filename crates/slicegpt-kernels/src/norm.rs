@@ -1,0 +1,137 @@
+//! Norms, in two passes over each token.
+
+use burn::module::Param;
+use burn::tensor::{DType, Tensor, TensorData};
+use rayon::prelude::*;
+use slicegpt_core::Norm;
+
+use crate::activation::SHARE;
+use crate::isa::{Instructions, Kernel, run};
+use crate::view::{View, is_host_f32};
+
+/// [`Norm::forward`]; faster for [host float32](is_host_f32), Burn's for everything else.
+///
+/// # Shapes
+/// - `x` and output: `[batch, tokens, width]`
+pub fn normalise(norm: &Norm, x: Tensor<3>) -> Tensor<3> {
+    if !is_host_f32(&x) {
+        return norm.forward(x);
+    }
+    let shape @ [_, _, width] = x.dims();
+    let device = x.device();
+    let on_host = |vector: &Param<Tensor<1>>| View::of(vector.val().cast(DType::F32));
+    let [weight, bias] = [&norm.weight, &norm.bias].map(|vector| vector.as_ref().map(on_host));
+    let [weight, bias] = [&weight, &bias].map(|vector| vector.as_ref().map(View::values));
+    let (centers, count, eps) = (norm.centers, norm.hidden_size as f32, norm.eps as f32);
+    // The residual goes on beside the normalised stream, so `x` is read in place and not copied.
+    let x = View::of(x);
+    let mut normed = vec![0.0; x.values().len()];
+    let tokens = normed.par_chunks_exact_mut(width).zip(x.values().par_chunks_exact(width));
+    tokens.with_min_len((SHARE / width).max(1)).for_each(|(y, x)| {
+        run(NormaliseToken { x, y, centers, count, eps, weight, bias });
+    });
+    Tensor::from_data(TensorData::new(normed, shape), &device)
+}
+
+/// Normalises one token.
+struct NormaliseToken<'a> {
+    x: &'a [f32],
+    y: &'a mut [f32],
+    centers: bool,
+    /// The width that the mean square is taken over.
+    count: f32,
+    eps: f32,
+    weight: Option<&'a [f32]>,
+    bias: Option<&'a [f32]>,
+}
+
+impl Kernel for NormaliseToken<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<I: Instructions>(self, _: I) {
+        let Self { x, y, centers, count, eps, weight, bias } = self;
+        let mean = if centers { sum(x) / x.len() as f32 } else { 0.0 };
+        let factor = (sum_of_squares(x, mean) / count + eps).sqrt().recip();
+        match weight {
+            Some(weight) => {
+                for (y, (x, w)) in y.iter_mut().zip(x.iter().zip(weight)) {
+                    *y = (x - mean) * factor * w;
+                }
+            }
+            None => {
+                for (y, x) in y.iter_mut().zip(x) {
+                    *y = (x - mean) * factor;
+                }
+            }
+        }
+        if let Some(bias) = bias {
+            for (y, bias) in y.iter_mut().zip(bias) {
+                *y += bias;
+            }
+        }
+    }
+}
+
+/// Partial sums that a sum is made of: a register of AVX-512.
+const LANES: usize = 16;
+
+#[inline(always)]
+fn sum(x: &[f32]) -> f32 {
+    let (whole, rest) = x.as_chunks::<LANES>();
+    let mut sums = [0.0; LANES];
+    for x in whole {
+        for lane in 0..LANES {
+            sums[lane] += x[lane];
+        }
+    }
+    for (sum, x) in sums.iter_mut().zip(rest) {
+        *sum += x;
+    }
+    sums.iter().sum()
+}
+
+/// The sum of `(x - mean)^2`.
+#[inline(always)]
+fn sum_of_squares(x: &[f32], mean: f32) -> f32 {
+    let (whole, rest) = x.as_chunks::<LANES>();
+    let mut sums = [0.0; LANES];
+    for x in whole {
+        for lane in 0..LANES {
+            sums[lane] += (x[lane] - mean) * (x[lane] - mean);
+        }
+    }
+    for (sum, x) in sums.iter_mut().zip(rest) {
+        *sum += (x - mean) * (x - mean);
+    }
+    sums.iter().sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::{Device, Distribution};
+
+    use super::*;
+
+    #[test]
+    fn it_is_the_norm() {
+        let device = Device::flex();
+        for width in [1, 5, 16, 100] {
+            let random = || {
+                let vector = Tensor::random([width], Distribution::Default, &device);
+                Some(Param::from_tensor(vector))
+            };
+            let bare = || Norm::bare(width + 3, 1e-5);
+            for norm in [
+                bare(),
+                Norm { weight: random(), ..bare() },
+                Norm { centers: true, weight: random(), bias: random(), ..bare() },
+            ] {
+                let x = Tensor::random([2, 7, width], Distribution::Normal(1.0, 3.0), &device);
+                let exact = norm.forward(x.clone());
+                let error = (normalise(&norm, x) - exact).abs().max().into_scalar::<f32>();
+                assert!(error < 5e-6, "{width}, {norm:?}: {error}");
+            }
+        }
+    }
+}
