@@ -1,8 +1,6 @@
 //! The driver of a device: its name and version, and the library that is missing.
 
-use crate::Name;
-#[cfg(any(feature = "wgpu", feature = "cuda"))]
-use BackendKind;
+use crate::{BackendKind, DeviceName};
 
 /// Name and version of the driver of a device, where its interface reports them.
 pub fn driver(name: DeviceName) -> Option<String> {
