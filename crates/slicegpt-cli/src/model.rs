@@ -59,7 +59,12 @@ impl Described {
                     );
                 }
             }
-            spec = spec.with_slicing(Slicing { widths, shortcuts, last_norm_weight, intermediate_sizes });
+            spec = spec.with_slicing(Slicing {
+                widths,
+                shortcuts,
+                last_norm_weight,
+                intermediate_sizes,
+            });
         }
         Ok(Self { directory, spec, config })
     }

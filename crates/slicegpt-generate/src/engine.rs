@@ -7,7 +7,7 @@ use burn::tensor::{DType, Device, Tensor};
 use slicegpt_core::precise::has_own_memory;
 use slicegpt_core::{Block, Decoder, Head, TensorSource};
 use slicegpt_kernels as kernels;
-use slicegpt_models::{Cache, DecoderBlock, DecoderSpec, Model, output_major, cast_and_pack};
+use slicegpt_models::{Cache, DecoderBlock, DecoderSpec, Model, cast_and_pack, output_major};
 
 /// Tokens run at a time: the activations of so many are in memory.
 pub(crate) const CHUNK: usize = 512;

@@ -24,7 +24,10 @@ fn what_was_cut_in_our_own_way() {
     let widths = Widths::new(vec![24; dense.cuts()], dense.cuts(), 32).unwrap();
     let again = "--method shared --align 256";
     check(&dense.in_per_layer_bases(widths), &["shortcut matrix", again]);
-    check(&dense.in_shared_basis_with_widths(24, vec![40, 48], false), &["widths of their own", again]);
+    check(
+        &dense.in_shared_basis_with_widths(24, vec![40, 48], false),
+        &["widths of their own", again],
+    );
 }
 
 #[test]
