@@ -1,87 +1,92 @@
-//! [`Directions`]: the directions of a signal in the order of what those who read it lose without them.
+//! [`Directions`]: the directions of a signal, ordered by what its readers lose without them.
 
 use faer::Mat;
 use slicegpt_core::Basis;
 
-use crate::eigen::{Eigen, basis_of};
-use crate::{Covariance, NotFinite, Orientation, Spectrum};
+use crate::covariance::Covariance;
+use crate::eigen::{Eigen, Spectrum, basis_of};
+use crate::error::AnalysisError;
+use crate::orientation::Orientation;
 
 /// All directions of a signal, the most important first.
 ///
-/// With a covariance `C` of the signal alone, importance is energy: the eigenvectors of `C`. With the
-/// readers `W` of the signal known, it is what they lose. Cut to the span of `V`, and refitted, they
-/// lose
+/// If only the covariance `C` of the signal is known, importance is energy, and the directions are
+/// the eigenvectors of `C` ([`Directions::by_energy`]). If the readers `W` of the signal are known
+/// too, importance is what they lose ([`Directions::as_read`]). Readers of a signal that is cut to
+/// the span of `V`, and that are refitted to it, lose
 ///
 /// ```text
 /// tr W^T (C - C V (V^T C V)^-1 V^T C) W
 /// ```
 ///
-/// which is least where `C^(1/2) V` spans the leading eigenvectors of `C^(1/2) R C^(1/2)`, `R = W W^T`.
-/// A little of the identity in `R` keeps directions that carry energy, which the norm measures, though
-/// nobody reads them.
+/// This is least if `C^(1/2) V` spans the leading eigenvectors of `C^(1/2) R C^(1/2)`, `R = W W^T`.
+/// A small multiple of the identity is added to `R`: a direction that no reader reads still carries
+/// energy, which the norm measures.
 pub struct Directions {
-    /// `[width, width]`, by columns; not orthonormal.
+    /// `[width, width]`, one direction per column; not orthonormal.
     ordered: Mat<f64>,
-    /// What each is worth.
-    worth: Vec<f64>,
+    /// The loss without each direction, in descending order.
+    losses: Vec<f64>,
     spectrum: Spectrum,
 }
 
-/// What directions that nobody reads count, relative to the average one.
+/// The weight of the identity that is added to `R`, relative to the mean of the diagonal of `R`.
 const UNREAD: f64 = 0.05;
 
-/// Eigenvalues of a covariance below this part of the largest are rounding.
-const NOTHING: f64 = 1e-12;
+/// Eigenvalues of a covariance below this fraction of the largest one are rounding errors.
+const NEGLIGIBLE: f64 = 1e-12;
 
 impl Directions {
-    /// By energy.
+    /// Orders directions by energy.
     ///
     /// # Errors
     ///
-    /// If the covariance is not finite.
-    pub fn by_energy(covariance: &Covariance) -> Result<Self, NotFinite> {
-        let Eigen { vectors, values } = Eigen::of(covariance.lower()?)?;
-        let worth = values.clone();
-        Ok(Self { ordered: vectors, worth, spectrum: spectrum(values, covariance) })
+    /// If the covariance is not finite, or the eigensolver does not converge.
+    pub fn by_energy(covariance: &Covariance) -> Result<Self, AnalysisError> {
+        let lower = covariance.lower().map_err(AnalysisError::activations)?;
+        let Eigen { vectors, values } = Eigen::new(lower)?;
+        let losses = values.clone();
+        Ok(Self { ordered: vectors, losses, spectrum: spectrum(values, covariance) })
     }
 
-    /// By what the readers lose, of whose weights, `[width]` each, `readers` is the sum of outer
-    /// products.
+    /// Orders directions by what the readers lose. `readers` is `R`, the sum of the outer products
+    /// of the readers' columns, each `[width]`.
     ///
     /// # Errors
     ///
-    /// If a covariance is not finite.
+    /// If the covariance of the signal or that of the weights is not finite, or the eigensolver
+    /// does not converge.
     ///
     /// # Panics
     ///
-    /// If the two are of different widths.
-    pub fn as_read(covariance: &Covariance, readers: &Covariance) -> Result<Self, NotFinite> {
-        let Eigen { vectors, values } = Eigen::of(covariance.lower()?)?;
+    /// If the two have different widths.
+    pub fn as_read(covariance: &Covariance, readers: &Covariance) -> Result<Self, AnalysisError> {
+        let lower = covariance.lower().map_err(AnalysisError::activations)?;
+        let Eigen { vectors, values } = Eigen::new(lower)?;
         let width = vectors.nrows();
-        let lower = readers.lower()?;
-        assert_eq!(lower.nrows(), width, "readers of this signal");
+        let lower = readers.lower().map_err(AnalysisError::weights)?;
+        assert_eq!(lower.nrows(), width, "the readers read this signal");
         let mean = (0..width).map(|i| lower[(i, i)]).sum::<f64>() / width as f64;
         let read = Mat::from_fn(width, width, |i, j| {
             let read = lower[(i.max(j), i.min(j))];
             if i == j { read + UNREAD * mean } else { read }
         });
-        // In the coordinates of the eigenvectors, C^(1/2) is a diagonal.
+        // In the coordinates of the eigenvectors, C^(1/2) is diagonal.
         let roots: Vec<f64> = values.iter().map(|value| value.max(0.0).sqrt()).collect();
         let inside = vectors.transpose() * &read * &vectors;
         let lost = Mat::from_fn(width, width, |i, j| roots[i] * inside[(i, j)] * roots[j]);
-        let Eigen { vectors: leading, values: worth } = Eigen::of(lost.as_ref())?;
-        let least = NOTHING.sqrt() * roots[0];
-        let back = Mat::from_fn(width, width, |i, j| match roots[i] > least {
-            true => leading[(i, j)] / roots[i],
-            false => 0.0,
+        let Eigen { vectors: leading, values: losses } = Eigen::new(lost.as_ref())?;
+        let least = NEGLIGIBLE.sqrt() * roots[0];
+        let back = Mat::from_fn(width, width, |i, j| {
+            if roots[i] > least { leading[(i, j)] / roots[i] } else { 0.0 }
         });
         let spectrum = spectrum(values, covariance);
-        Ok(Self { ordered: &vectors * &back, worth, spectrum })
+        Ok(Self { ordered: &vectors * &back, losses, spectrum })
     }
 
-    /// An orthonormal basis of the span of the first `rank`, oriented as `orientation` says: as they
-    /// are, orthogonalised in their order, or random. Where `rank` is the whole width, the axes: nothing is
-    /// cut, and nothing is turned.
+    /// An orthonormal basis of the span of the first `rank` directions. With [`Orientation::Pca`]
+    /// the directions are orthogonalised in their order. If `rank` is the full width the basis is
+    /// [`Basis::axes`], whatever the orientation: nothing is cut, so nothing needs to be rotated.
     ///
     /// # Panics
     ///
@@ -96,13 +101,13 @@ impl Directions {
         basis_of(&leading)
     }
 
-    /// The fraction of what all directions are worth that is lost with all but the first `rank`.
+    /// The loss if only the first `rank` directions are kept, as a fraction of the loss if none is.
     pub fn lost(&self, rank: usize) -> f64 {
-        let worth = |part: &[f64]| part.iter().map(|worth| worth.max(0.0)).sum::<f64>();
-        worth(&self.worth[rank..]) / worth(&self.worth).max(f64::MIN_POSITIVE)
+        let sum = |losses: &[f64]| losses.iter().map(|loss| loss.max(0.0)).sum::<f64>();
+        sum(&self.losses[rank..]) / sum(&self.losses).max(f64::MIN_POSITIVE)
     }
 
-    /// The eigenvalues of the covariance.
+    /// The eigenvalues of the covariance of the signal.
     pub fn spectrum(&self) -> &Spectrum {
         &self.spectrum
     }
@@ -132,7 +137,7 @@ mod tests {
         covariance
     }
 
-    /// What readers lose of a signal cut to a basis, if they are fitted anew.
+    /// What readers lose if a signal is cut to a basis and they are refitted to it.
     fn lost(signal: &Tensor<3>, readers: &Tensor<3>, basis: &Basis) -> f64 {
         let device = signal.device();
         let columns = basis.to(&device, signal.dtype()).unsqueeze::<3>();
@@ -141,7 +146,7 @@ mod tests {
         let mut moments = Moments::new(basis.rank(), read.dims()[2]);
         moments.add(kept.clone(), read.clone(), None, None);
         let prior = Mat::zeros(basis.rank(), read.dims()[2]);
-        // Less what is added for want of tokens.
+        // Subtract what `strength` adds for a small number of tokens.
         let scarce = crate::Ridge { lambda: 0.0 }.strength(basis.rank(), moments.tokens());
         let ridge = crate::Ridge { lambda: 1e-12 - scarce };
         let fit = ridge.solve(&moments, prior.as_ref(), None).unwrap().matrix;
@@ -159,9 +164,9 @@ mod tests {
     }
 
     #[test]
-    fn readers_lose_least_with_the_directions_they_read() {
+    fn readers_lose_least_if_directions_are_ordered_by_what_they_read() {
         let signal = random(400, 12, |i| 1.0 / (1 + i) as f32);
-        // They read what carries little.
+        // The readers weigh most what carries least.
         let readers = random(30, 12, |i| (1 + i) as f32);
         let (covariance, reading) = (covariance(&signal), covariance(&readers));
         let [energy, read] = [
@@ -174,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn by_energy_they_are_the_principal_ones() {
+    fn directions_by_energy_are_the_principal_ones() {
         let signal = random(300, 9, |i| 1.0 / (1 + i) as f32);
         let covariance = covariance(&signal);
         let found = Directions::by_energy(&covariance).unwrap();
@@ -200,7 +205,7 @@ mod tests {
                 assert!((dot - f64::from(u8::from(a == b))).abs() < 1e-9, "{a} {b}: {dot}");
             }
         }
-        // What there is of the signal is all kept.
+        // Four tokens span fewer than seven dimensions: the whole signal is kept.
         assert!(lost(&signal, &readers, &basis) < 1e-3);
     }
 }

@@ -3,29 +3,32 @@
 use faer::{Mat, MatRef, Side};
 use slicegpt_core::Basis;
 
-use crate::{Covariance, NotFinite, Orientation};
+use crate::covariance::Covariance;
+use crate::error::AnalysisError;
+use crate::orientation::Orientation;
 
-/// The eigenvalues of a covariance: how much of the signal each direction carries.
+/// The eigenvalues of a covariance: how much of the signal's energy each direction carries.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Spectrum {
-    /// Descending, un-normalised: sums of squares over [`Spectrum::tokens`] tokens.
+    /// In descending order and un-normalised: sums of squares over [`Spectrum::tokens`] tokens.
     pub eigenvalues: Vec<f64>,
-    /// The number of tokens summed over.
+    /// The number of tokens that were summed over.
     pub tokens: u64,
 }
 
 /// The `rank` leading eigenvectors of `covariance`, oriented as `orientation` says, and all its
 /// eigenvalues.
 ///
-/// All eigenvectors span everything: where `rank` is the whole width, the axes of [`Basis::axes`] do
-/// as well and cost nothing, and unless the orientation is random they are what is given.
+/// At full width every orthonormal basis spans the whole stream. If `rank` is the width and the
+/// orientation is [`Orientation::Pca`], the result is therefore [`Basis::axes`], which costs
+/// nothing to multiply by.
 ///
-/// The decomposition is symmetric, in float64, on the host. Signs of eigenvectors are arbitrary,
-/// but the same on every run.
+/// The decomposition is symmetric, in double precision, on the host. The signs of eigenvectors are
+/// arbitrary, but the same on every run.
 ///
 /// # Errors
 ///
-/// If the covariance is not finite.
+/// If the covariance is not finite, or the eigensolver does not converge.
 ///
 /// # Panics
 ///
@@ -34,32 +37,34 @@ pub fn principal(
     covariance: &Covariance,
     rank: usize,
     orientation: &mut Orientation,
-) -> Result<(Basis, Spectrum), NotFinite> {
-    let lower = covariance.lower()?;
+) -> Result<(Basis, Spectrum), AnalysisError> {
+    let lower = covariance.lower().map_err(AnalysisError::activations)?;
     let width = lower.nrows();
     let tokens = covariance.tokens();
     if rank == width && matches!(orientation, Orientation::Pca) {
-        let mut eigenvalues = lower.self_adjoint_eigenvalues(Side::Lower).map_err(|_| NotFinite)?;
+        let eigenvalues = lower.self_adjoint_eigenvalues(Side::Lower);
+        let mut eigenvalues = eigenvalues.map_err(|_| AnalysisError::NoConvergence)?;
         eigenvalues.reverse();
         return Ok((Basis::axes(width, width), Spectrum { eigenvalues, tokens }));
     }
-    let Eigen { vectors, values: eigenvalues } = Eigen::of(lower)?;
+    let Eigen { vectors, values: eigenvalues } = Eigen::new(lower)?;
     let leading = orientation.apply(vectors.subcols(0, rank).to_owned());
     let basis = basis_of(&leading);
     Ok((basis, Spectrum { eigenvalues, tokens }))
 }
 
-/// Eigenvectors by columns and eigenvalues, descending.
+/// Eigenvectors, one per column, and their eigenvalues in descending order.
 pub(crate) struct Eigen {
     pub vectors: Mat<f64>,
     pub values: Vec<f64>,
 }
 
 impl Eigen {
-    /// Of a symmetric matrix, of which the lower triangle is read.
-    pub fn of(matrix: MatRef<'_, f64>) -> Result<Self, NotFinite> {
+    /// Decomposes a symmetric matrix, of which only the lower triangle is read.
+    pub fn new(matrix: MatRef<'_, f64>) -> Result<Self, AnalysisError> {
         let width = matrix.nrows();
-        let eigen = matrix.self_adjoint_eigen(Side::Lower).map_err(|_| NotFinite)?;
+        let eigen = matrix.self_adjoint_eigen(Side::Lower);
+        let eigen = eigen.map_err(|_| AnalysisError::NoConvergence)?;
         // faer sorts eigenvalues in nondecreasing order.
         let (vectors, values) = (eigen.U(), eigen.S());
         Ok(Self {
@@ -76,25 +81,30 @@ pub(crate) fn basis_of(columns: &Mat<f64>) -> Basis {
     Basis::new(at.map(|at| columns[at]).collect(), width, rank)
 }
 
-/// `basis` turned inside its subspace so that `V^T diag(gain) V` is diagonal, and that diagonal: what a
-/// vector that scales every dimension, `[hidden_size]`, becomes in the subspace.
+/// Rotates `basis` within its span so that `V^T diag(gain) V` becomes diagonal. Gives the rotated
+/// basis and that diagonal, `[rank]`: the counterpart in the subspace of a vector `gain`,
+/// `[hidden_size]`, that scales every dimension of the stream.
 ///
-/// All coordinate axes stay as they are: there it is diagonal already.
+/// If the basis is all coordinate axes the matrix is diagonal already, and nothing is rotated.
 ///
 /// # Errors
 ///
-/// If a value is not finite.
-pub fn align(basis: &Basis, gain: &[f64]) -> Result<(Basis, Vec<f64>), NotFinite> {
+/// If a value of `gain` is not finite, or the eigensolver does not converge.
+pub fn align(basis: &Basis, gain: &[f64]) -> Result<(Basis, Vec<f64>), AnalysisError> {
     if basis.is_identity() {
         return Ok((basis.clone(), gain.to_vec()));
+    }
+    if !gain.iter().all(|gain| gain.is_finite()) {
+        return Err(AnalysisError::WeightsNotFinite);
     }
     let (width, rank) = (basis.hidden_size(), basis.rank());
     let v = MatRef::from_row_major_slice(basis.values(), width, rank);
     let scaled = Mat::from_fn(width, rank, |i, j| gain[i] * v[(i, j)]);
     let inside = v.transpose() * &scaled;
-    let eigen = inside.self_adjoint_eigen(Side::Lower).map_err(|_| NotFinite)?;
-    let turned = v * eigen.U();
-    Ok((basis_of(&turned), (0..rank).map(|i| eigen.S()[i]).collect()))
+    let eigen = inside.self_adjoint_eigen(Side::Lower);
+    let eigen = eigen.map_err(|_| AnalysisError::NoConvergence)?;
+    let rotated = v * eigen.U();
+    Ok((basis_of(&rotated), (0..rank).map(|i| eigen.S()[i]).collect()))
 }
 
 #[cfg(test)]
@@ -103,9 +113,9 @@ mod tests {
 
     use super::*;
 
-    /// `H B = B diag(lambda)` and `B^T B = I`, to the precision of float64.
+    /// `H B = B diag(lambda)` and `B^T B = I`, to double-precision accuracy.
     #[test]
-    fn defining_identity() {
+    fn eigenvectors_satisfy_their_defining_identity() {
         for (width, tokens) in [(1, 3), (5, 40), (16, 9), (33, 100)] {
             let signal =
                 Tensor::random([1, tokens, width], Distribution::Normal(0.0, 1.0), &Device::flex());
@@ -128,5 +138,11 @@ mod tests {
             assert!((b.transpose() * &b - identity).norm_max() < 1e-13 * width as f64);
             assert!(spectrum.eigenvalues.is_sorted_by(|a, b| a >= b));
         }
+    }
+
+    #[test]
+    fn a_gain_that_is_not_finite_is_an_error_of_weights() {
+        let (basis, gain) = (Basis::axes(4, 2), [1.0, f64::NAN, 1.0, 1.0]);
+        assert_eq!(align(&basis, &gain).err(), Some(AnalysisError::WeightsNotFinite));
     }
 }

@@ -1,4 +1,4 @@
-//! [`Orientation`]: which axes to use inside the kept subspace.
+//! [`Orientation`]: which orthonormal basis of the kept subspace is used.
 
 use faer::Mat;
 use rand::SeedableRng;
@@ -6,24 +6,24 @@ use rand_chacha::ChaCha20Rng;
 use rand_distr::{Distribution, StandardNormal};
 use slicegpt_core::Basis;
 
-/// How a kept subspace is oriented. The function of the model does not depend on it; magnitudes of
-/// single coordinates do, and with them what half precision and quantisation lose.
+/// Which orthonormal basis of the kept subspace is used. The function of the model does not depend
+/// on the choice. The magnitudes of single coordinates do, and with them the rounding errors of
+/// half precision and of quantisation.
 #[derive(Clone, Debug)]
 pub enum Orientation {
-    /// Along the eigenvectors.
+    /// The eigenvectors, or the ordered directions, themselves.
     Pca,
-    /// Along random directions within the span of the leading eigenvectors, another rotation at
-    /// every cut.
+    /// A random rotation of them within their span, another one at every cut.
     Random(Box<ChaCha20Rng>),
 }
 
 impl Orientation {
-    /// Random, reproducible from `seed`.
+    /// Random rotations, reproducible from `seed`.
     pub fn random(seed: u64) -> Self {
         Self::Random(Box::new(ChaCha20Rng::seed_from_u64(seed)))
     }
 
-    /// Re-orients orthonormal columns within their span.
+    /// Rotates orthonormal columns within their span.
     pub(crate) fn apply(&mut self, columns: Mat<f64>) -> Mat<f64> {
         match self {
             Self::Pca => columns,
@@ -42,8 +42,9 @@ pub fn random_basis(hidden_size: usize, seed: u64) -> Basis {
     Basis::new(rows.map(|at| rotation[at]).collect(), hidden_size, hidden_size)
 }
 
-/// A random orthogonal matrix, uniform (Haar): the Q of a Gaussian matrix, with the signs that
-/// make R's diagonal positive (Mezzadri, arXiv math-ph/0609050).
+/// A random orthogonal matrix, uniformly distributed (Haar): the `Q` of the QR decomposition of a
+/// Gaussian matrix, with the signs that make the diagonal of `R` positive (Mezzadri, arXiv
+/// math-ph/0609050).
 fn haar(size: usize, rng: &mut ChaCha20Rng) -> Mat<f64> {
     let gaussian: Mat<f64> = Mat::from_fn(size, size, |_, _| StandardNormal.sample(rng));
     let qr = gaussian.qr();

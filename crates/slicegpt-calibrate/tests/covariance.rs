@@ -1,4 +1,4 @@
-//! Covariances against float64 by faer, on the device that `SLICEGPT_DEVICE` names.
+//! Covariances on the device that `SLICEGPT_DEVICE` names, against float64 products by faer.
 
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use faer::{Mat, Side};
@@ -11,16 +11,17 @@ use slicegpt_testkit::device;
 
 const BOTH: [Arithmetic; 2] = [Arithmetic::Float64, Arithmetic::SplitFloat32];
 
-/// What the signal of a test looks like.
+/// The kind of signal of a test.
 #[derive(Clone, Copy, Debug)]
 enum Kind {
-    /// Independent numbers of one size: the hardest for the Frobenius norm, which is then smallest.
+    /// Independent numbers of one magnitude: the hardest case, because the Frobenius norm of the
+    /// sum is smallest.
     White,
     /// A few dimensions 1000 times larger, as in trained decoders.
     Outliers,
-    /// A few tokens 1000 times larger, as the first one of a sequence is.
+    /// A few tokens 1000 times larger, as the first token of a sequence is in trained decoders.
     Massive,
-    /// Eigenvalues over 12 decades, in directions that are no axes.
+    /// Eigenvalues over 12 decades, in directions that are not coordinate axes.
     Graded,
 }
 
@@ -49,7 +50,7 @@ fn signal(kind: Kind, tokens: usize, width: usize, seed: u64) -> Vec<f32> {
     (0..tokens).flat_map(|i| (0..width).map(move |j| (i, j))).map(|at| signal[at] as f32).collect()
 }
 
-/// The sum, in float64 and in full.
+/// The full sum in float64.
 fn exact(values: &[f32], width: usize, keep: Option<&[bool]>) -> Mat<f64> {
     let rows = values.chunks(width).enumerate();
     let rows: Vec<_> = rows.filter(|(i, _)| keep.is_none_or(|keep| keep[*i])).collect();
@@ -74,9 +75,10 @@ fn kinds() -> impl Strategy<Value = Kind> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 
-    /// 1e-10 relative in the Frobenius norm, for any shape, any signal, in one piece or two.
+    /// A relative error of 1e-10 in the Frobenius norm, for any shape, any signal, and one batch or
+    /// two.
     #[test]
-    fn float64_grade(
+    fn sums_have_double_precision_accuracy(
         kind in kinds(),
         width in 1usize..180,
         tokens in 1usize..700,
@@ -92,26 +94,25 @@ proptest! {
         let expected = exact(&values, width, keep);
         for arithmetic in BOTH {
             let mut covariance = Covariance::new(width, arithmetic);
-            let middle = tokens / 2 * width;
-            for (part, rows) in [(&values[..middle], 0..tokens / 2), (&values[middle..], tokens / 2..tokens)] {
+            for rows in [0..tokens / 2, tokens / 2..tokens] {
+                let part = &values[rows.start * width..rows.end * width];
                 if !part.is_empty() {
                     covariance.add(on(&device, part, width), keep.map(|keep| &keep[rows]));
                 }
             }
-            let error = (full(&covariance) - &expected).norm_l2();
-            let bound = 1e-10 * expected.norm_l2();
-            prop_assert!(error <= bound, "{kind:?} {arithmetic:?}: {:e}", error / expected.norm_l2());
+            let (error, norm) = ((full(&covariance) - &expected).norm_l2(), expected.norm_l2());
+            prop_assert!(error <= 1e-10 * norm, "{kind:?} {arithmetic:?}: {:e}", error / norm);
             let kept = keep.map_or(tokens, |keep| keep.iter().filter(|keep| **keep).count());
             prop_assert_eq!(covariance.tokens(), kept as u64);
         }
     }
 }
 
-/// The leading directions of a signal whose eigenvalues span 12 decades, or with dimensions 1000
-/// times larger than others, are those that float64 finds. Float32 alone misses them: the test could
-/// fail.
+/// The leading directions agree with those of float64, for a signal whose eigenvalues span 12
+/// decades and for one with dimensions that are 1000 times larger than the others. Plain float32
+/// fails this test.
 #[test]
-fn the_leading_subspace_is_that_of_float64() {
+fn the_leading_subspace_agrees_with_float64() {
     let (width, tokens, rank) = (96, 1500, 40);
     let leading = |h: &Mat<f64>| {
         let eigen = h.self_adjoint_eigen(Side::Lower).unwrap();
@@ -140,7 +141,7 @@ fn the_leading_subspace_is_that_of_float64() {
 }
 
 #[test]
-fn what_is_not_finite_is_seen() {
+fn signals_that_are_not_finite_are_errors() {
     for damage in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
         for arithmetic in BOTH {
             let mut values = signal(Kind::White, 40, 7, 1);
@@ -148,7 +149,7 @@ fn what_is_not_finite_is_seen() {
             let mut covariance = Covariance::new(7, arithmetic);
             covariance.add(on(&device(), &values, 7), None);
             assert_eq!(covariance.lower().err(), Some(NotFinite), "{damage} {arithmetic:?}");
-            // Not if it is padding.
+            // Padding does not count.
             let keep: Vec<bool> = (0..40).map(|i| i != 123 / 7).collect();
             let mut covariance = Covariance::new(7, arithmetic);
             covariance.add(on(&device(), &values, 7), Some(&keep));
@@ -158,7 +159,7 @@ fn what_is_not_finite_is_seen() {
 }
 
 #[test]
-fn zeros_are_a_signal() {
+fn the_covariance_of_zeros_is_zero() {
     for arithmetic in BOTH {
         let mut covariance = Covariance::new(5, arithmetic);
         covariance.add(on(&device(), &[0.0; 50], 5), None);

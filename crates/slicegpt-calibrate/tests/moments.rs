@@ -1,4 +1,5 @@
-//! Moments and the regressions made of them, on the device under test, against float64 on the host.
+//! Moments, and regressions from them, on the device that `SLICEGPT_DEVICE` names, against float64
+//! on the host.
 
 use burn::tensor::{DType, Tensor, TensorData};
 use faer::Mat;
@@ -6,10 +7,10 @@ use proptest::prelude::*;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
-use slicegpt_calibrate::{Moments, NotFinite, Ridge, RidgeError};
+use slicegpt_calibrate::{AnalysisError, Moments, NotFinite, Ridge, RidgeError};
 use slicegpt_testkit::device;
 
-/// Rows of a signal whose dimensions differ by up to `decades` decades.
+/// Rows of a signal whose dimensions differ in magnitude by up to `decades` decades.
 fn signal(rows: usize, width: usize, decades: f64, seed: u64) -> Vec<f32> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let scale = |column: usize| 10f64.powf(-decades * column as f64 / width as f64);
@@ -25,13 +26,13 @@ fn tensor(values: &[f32], width: usize) -> Tensor<3> {
     Tensor::from_data(data, (&device(), DType::F32))
 }
 
-/// As float64 rows with a constant, weighed, without those left out.
+/// The kept rows in float64, with a constant, multiplied by their weights.
 fn wide(values: &[f32], width: usize, weights: &[f32], keep: &[bool], constant: bool) -> Mat<f64> {
     let kept: Vec<usize> = (0..keep.len()).filter(|i| keep[*i]).collect();
     Mat::from_fn(kept.len(), width + usize::from(constant), |i, j| {
         let row = kept[i];
         let value = if j == width { 1.0 } else { values[row * width + j] };
-        // As the device multiplies: in float32.
+        // In float32, as the device multiplies.
         f64::from(value * weights[row])
     })
 }
@@ -39,8 +40,12 @@ fn wide(values: &[f32], width: usize, weights: &[f32], keep: &[bool], constant: 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
     #[test]
-    fn sums_are_those_of_float64(
-        rows in 1usize..700, inputs in 1usize..40, targets in 1usize..40, decades in 0.0..6.0, seed: u64
+    fn sums_agree_with_float64(
+        rows in 1usize..700,
+        inputs in 1usize..40,
+        targets in 1usize..40,
+        decades in 0.0..6.0,
+        seed: u64,
     ) {
         let (x, y) = (signal(rows, inputs, decades, seed), signal(rows, targets, decades, !seed));
         let weights: Vec<f32> = (0..rows).map(|i| 1.0 + (i % 3) as f32).collect();
@@ -53,10 +58,10 @@ proptest! {
         let x = wide(&x, inputs, &weights, &keep, true);
         let y = wide(&y, targets, &weights, &keep, false);
         let (expected_gram, expected_cross) = (x.transpose() * &x, x.transpose() * &y);
-        let lengths = |m: &Mat<f64>| -> Vec<f64> {
-            (0..m.ncols()).map(|j| (0..m.nrows()).map(|i| m[(i, j)].powi(2)).sum::<f64>().sqrt()).collect()
+        let norms = |m: &Mat<f64>| -> Vec<f64> {
+            (0..m.ncols()).map(|j| m.col(j).norm_l2()).collect()
         };
-        let (x, y) = (lengths(&x), lengths(&y));
+        let (x, y) = (norms(&x), norms(&y));
         for i in 0..=inputs {
             for j in 0..=i {
                 let off = (gram[(i, j)] - expected_gram[(i, j)]).abs();
@@ -70,7 +75,7 @@ proptest! {
     }
 }
 
-/// With tokens enough, what was there is found: weights and constant.
+/// With enough tokens, the regression finds the weights and the constant that made the data.
 #[test]
 fn a_regression_finds_the_map() {
     let (rows, inputs, targets) = (4000, 7, 5);
@@ -98,9 +103,9 @@ fn a_regression_finds_the_map() {
     }
 }
 
-/// Where nothing is known of the data, what was known before stays.
+/// Without tokens, or with padding only, the solution is the prior.
 #[test]
-fn without_data_the_prior_stays() {
+fn without_data_the_solution_is_the_prior() {
     let moments = Moments::new(3, 2);
     let prior = Mat::from_fn(3, 2, |i, j| (i + 2 * j) as f64);
     let found = Ridge::default().solve(&moments, prior.as_ref(), Some(&[4.0, 5.0])).unwrap();
@@ -113,13 +118,13 @@ fn without_data_the_prior_stays() {
 }
 
 #[test]
-fn damage_is_seen() {
+fn signals_that_are_not_finite_are_errors() {
     for (x, y) in [(f32::NAN, 1.0), (1.0, f32::INFINITY), (f32::NEG_INFINITY, 1.0)] {
         let mut moments = Moments::new(2, 1);
         moments.add(tensor(&[1.0, x], 2), tensor(&[y], 1), None, None);
         assert_eq!(moments.sums().err(), Some(NotFinite));
         let prior = Mat::zeros(2, 1);
         let error = Ridge::default().solve(&moments, prior.as_ref(), None).err();
-        assert_eq!(error, Some(RidgeError::NotFinite(NotFinite)));
+        assert_eq!(error, Some(RidgeError::Analysis(AnalysisError::ActivationsNotFinite)));
     }
 }

@@ -1,4 +1,4 @@
-//! [`Checkpoint`]: a directory, indexed by tensor name.
+//! [`Checkpoint`]: a checkpoint directory, indexed by tensor name.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -6,23 +6,24 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 use slicegpt_core::TensorSource;
+use slicegpt_provenance::{Manifest, ProvenanceError, Record};
 
+use crate::Dtype;
 use crate::error::{CheckpointError, Result};
 use crate::shard::Shard;
-use crate::{Dtype, Manifest};
 
-/// A Hugging Face checkpoint directory, its weights left on disk until they are asked for.
+/// A Hugging Face checkpoint directory. Its weights stay on disk until they are read.
 pub struct Checkpoint {
     directory: PathBuf,
     config: Value,
     manifest: Option<Manifest>,
     shards: Vec<Shard>,
-    /// Which shard holds a tensor.
+    /// Index of the shard that holds a tensor.
     index: BTreeMap<String, usize>,
 }
 
 impl Checkpoint {
-    /// Opens `directory`: reads `config.json` and the headers of its weights, no weight.
+    /// Opens `directory`: reads `config.json` and the headers of its weights, but no weights.
     ///
     /// # Errors
     ///
@@ -36,21 +37,21 @@ impl Checkpoint {
         Ok(Self { directory, config, manifest, shards, index })
     }
 
-    /// The weights in the single file `weights`, which `config`, the `config.json` of another directory,
-    /// describes but for its widths.
+    /// Opens the single file `weights`. `config` is the `config.json` of another directory, and
+    /// describes the model except its widths.
     ///
     /// # Errors
     ///
-    /// If the file cannot be read, is of no known format, or asks for code to be run.
-    pub fn of_file(config: Value, weights: &Path) -> Result<Self> {
+    /// If the file cannot be read, has an unknown format, or would run code.
+    pub fn from_file(config: Value, weights: &Path) -> Result<Self> {
         let shard = Shard::open(weights)?;
         let index = shard.names().map(|name| (name.to_string(), 0)).collect();
         let directory = weights.to_path_buf();
         Ok(Self { directory, config, manifest: None, shards: vec![shard], index })
     }
 
-    /// `config.json` of `directory` and, if it was written by this tool, its `slicegpt` section.
-    /// Nothing else is opened.
+    /// Reads `config.json` of `directory` and its manifest, if this tool wrote it. Opens nothing
+    /// else.
     ///
     /// # Errors
     ///
@@ -61,17 +62,34 @@ impl Checkpoint {
         Ok((config, manifest))
     }
 
-    /// Where it is.
+    /// Reads the record of the compression that wrote `directory`, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// If the record cannot be read, or another version wrote it.
+    pub fn record(directory: &Path) -> Result<Option<Record>> {
+        let path = directory.join(Record::FILE);
+        let text = match std::fs::read(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(CheckpointError::io(&path)(error)),
+        };
+        Record::parse(&text)
+            .map(Some)
+            .map_err(|error| CheckpointError::Record { path, reason: error.to_string() })
+    }
+
+    /// The directory, or the file of [`Checkpoint::from_file`].
     pub fn directory(&self) -> &Path {
         &self.directory
     }
 
-    /// `config.json`.
+    /// The contents of `config.json`.
     pub fn config(&self) -> &Value {
         &self.config
     }
 
-    /// `generation_config.json`, if there is one.
+    /// Reads `generation_config.json`, if there is one.
     ///
     /// # Errors
     ///
@@ -81,7 +99,7 @@ impl Checkpoint {
         if path.exists() { read_json(&path).map(Some) } else { Ok(None) }
     }
 
-    /// The `slicegpt` section of `config.json`, if this tool wrote it.
+    /// The manifest, if this tool wrote the checkpoint.
     pub fn manifest(&self) -> Option<&Manifest> {
         self.manifest.as_ref()
     }
@@ -91,7 +109,7 @@ impl Checkpoint {
         self.index.keys().map(String::as_str)
     }
 
-    /// The shape of tensor `name`, if there is one.
+    /// The shape of tensor `name`, if the checkpoint has it.
     pub fn shape(&self, name: &str) -> Option<&[usize]> {
         self.shards[*self.index.get(name)?].shape(name)
     }
@@ -101,11 +119,11 @@ impl Checkpoint {
         self.shards.len()
     }
 
-    /// Checks that tensor `name` is there, of `shape` and of a supported type, and gives the type.
+    /// Checks that tensor `name` exists and has `shape` and a supported type, and returns the type.
     ///
     /// # Errors
     ///
-    /// If it is not.
+    /// If it does not.
     pub fn check(&self, name: &str, shape: &[usize]) -> Result<Dtype> {
         self.shard(name)?.check(name, shape)
     }
@@ -165,22 +183,25 @@ fn read_config(directory: &Path) -> Result<Value> {
 }
 
 fn read_manifest(directory: &Path, config: &Value) -> Result<Option<Manifest>> {
-    let malformed = |path: PathBuf| |reason| CheckpointError::Manifest { path, reason };
+    let malformed = |path: PathBuf| {
+        move |error: ProvenanceError| CheckpointError::Manifest { path, reason: error.to_string() }
+    };
     if let Some(section) = config.get("slicegpt") {
-        let manifest = Manifest::read(section).map_err(malformed(directory.join("config.json")))?;
+        let manifest =
+            Manifest::parse(section).map_err(malformed(directory.join("config.json")))?;
         return Ok(Some(manifest));
     }
     let path = directory.join(Manifest::FILE);
     if !path.is_file() {
         return Ok(None);
     }
-    let section: Value =
-        serde_json::from_str(&std::fs::read_to_string(&path).map_err(CheckpointError::io(&path))?)
-            .map_err(|error| malformed(path.clone())(error.to_string()))?;
-    Manifest::read(&section).map(Some).map_err(malformed(path))
+    let text = std::fs::read_to_string(&path).map_err(CheckpointError::io(&path))?;
+    let section = serde_json::from_str::<Value>(&text).map_err(ProvenanceError::from);
+    let manifest = section.and_then(|section| Manifest::parse(&section));
+    manifest.map(Some).map_err(malformed(path))
 }
 
-/// Opens whatever weights there are, in the order of preference of transformers.
+/// Opens the weights in the format that transformers prefers among those present.
 fn open_weights(directory: &Path) -> Result<(Vec<Shard>, BTreeMap<String, usize>)> {
     for (single, sharded) in [
         ("model.safetensors", "model.safetensors.index.json"),
@@ -207,7 +228,7 @@ fn open_sharded(directory: &Path, path: &Path) -> Result<(Vec<Shard>, BTreeMap<S
     let map = json
         .get("weight_map")
         .and_then(Value::as_object)
-        .ok_or_else(|| malformed("`weight_map` is missing or no object"))?;
+        .ok_or_else(|| malformed("`weight_map` is missing or not an object"))?;
     let mut files = BTreeSet::new();
     for file in map.values() {
         let file = file.as_str().ok_or_else(|| malformed("`weight_map` holds no file name"))?;
@@ -234,4 +255,18 @@ fn open_sharded(directory: &Path, path: &Path) -> Result<(Vec<Shard>, BTreeMap<S
         index.insert(name.clone(), shard);
     }
     Ok((shards, index))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_that_cannot_be_read_is_refused_by_file() {
+        let directory = tempfile::tempdir().unwrap();
+        assert_eq!(Checkpoint::record(directory.path()).unwrap(), None);
+        std::fs::write(directory.path().join(Record::FILE), "{}").unwrap();
+        let error = Checkpoint::record(directory.path()).unwrap_err().to_string();
+        assert!(error.contains("slicegpt-report.json: `format` is missing"), "{error}");
+    }
 }

@@ -1,4 +1,4 @@
-//! [`Dtype`]: the three types weights are stored as, to float32 and back.
+//! [`Dtype`]: the three types that weights are stored as, and their conversion to and from float32.
 
 use half::slice::HalfFloatSliceExt;
 use half::{bf16, f16};
@@ -16,16 +16,12 @@ pub enum Dtype {
     Bf16,
 }
 
-/// Elements converted by one thread at a time.
+/// Number of elements that one thread converts at a time.
 const CHUNK: usize = 1 << 16;
 
 impl std::fmt::Display for Dtype {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::F32 => "float32",
-            Self::F16 => "float16",
-            Self::Bf16 => "bfloat16",
-        })
+        f.write_str(self.torch_name())
     }
 }
 
@@ -38,7 +34,7 @@ impl Dtype {
         }
     }
 
-    /// The name Hugging Face gives it in `torch_dtype`.
+    /// Its name in torch, and in `torch_dtype` of `config.json`.
     pub fn torch_name(self) -> &'static str {
         match self {
             Self::F32 => "float32",
@@ -64,9 +60,11 @@ impl Dtype {
         }
     }
 
-    /// Little-endian bytes to float32, exactly, into `out`; whether all of them are finite.
+    /// Converts little-endian bytes to float32, exactly, and returns whether all values are finite.
     ///
-    /// `bytes` is `out.len() * self.size()` long.
+    /// # Panics
+    ///
+    /// Unless `bytes` is `out.len() * self.size()` long.
     pub(crate) fn widen(self, bytes: &[u8], out: &mut [f32]) -> bool {
         assert_eq!(bytes.len(), out.len() * self.size());
         bytes
@@ -98,15 +96,16 @@ impl Dtype {
             .reduce(|| true, |a, b| a && b)
     }
 
-    /// float32 to little-endian bytes, rounded to nearest even. `Err` holds a finite value that
-    /// became infinite, or one that was not finite.
+    /// Converts float32 to little-endian bytes, rounding to nearest even. `Err` holds a value that
+    /// is not finite or would become infinite.
     pub(crate) fn narrow(self, values: &[f32]) -> Result<Vec<u8>, f32> {
         let mut bytes = vec![0; values.len() * self.size()];
         values.par_chunks(CHUNK).zip(bytes.par_chunks_mut(CHUNK * self.size())).try_for_each(
             |(values, bytes)| {
                 let fits = |x: &f32| match self {
                     Self::F32 => x.is_finite(),
-                    // Half of the last step above the largest value rounds up to infinity.
+                    // The largest value is 65504, and its successor would be 65536: from halfway
+                    // between them on, values round to infinity.
                     Self::F16 => x.abs() < 65520.0,
                     Self::Bf16 => bf16::from_f32(*x).is_finite(),
                 };
@@ -153,7 +152,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn narrowing_is_to_nearest(values in prop::collection::vec(-6e4f32..6e4, 0..300)) {
+        fn narrowing_rounds_to_nearest(values in prop::collection::vec(-6e4f32..6e4, 0..300)) {
             prop_assert_eq!(round_trip(Dtype::F32, &values), values.clone());
             for (x, y) in values.iter().zip(round_trip(Dtype::F16, &values)) {
                 prop_assert_eq!(f16::from_f32(*x).to_f32(), y);
@@ -165,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_fit_is_refused() {
+    fn a_value_out_of_range_is_refused() {
         assert_eq!(Dtype::F16.narrow(&[1.0, 65504.0]).map(|_| ()), Ok(()));
         assert_eq!(Dtype::F16.narrow(&[1.0, 7e4]).map(|_| ()), Err(7e4));
         assert_eq!(Dtype::Bf16.narrow(&[f32::MAX]).map(|_| ()), Err(f32::MAX));
@@ -173,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_finite_is_seen() {
+    fn infinities_are_detected() {
         for dtype in [Dtype::F32, Dtype::F16, Dtype::Bf16] {
             let infinity = match dtype {
                 Dtype::F32 => f32::INFINITY.to_le_bytes().to_vec(),

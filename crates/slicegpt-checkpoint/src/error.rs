@@ -1,21 +1,22 @@
-//! [`CheckpointError`]: what can be wrong with a directory, a file or a tensor.
+//! [`CheckpointError`]: why a checkpoint, a file or a tensor cannot be read.
 
 use std::io;
 use std::path::PathBuf;
 
-use crate::Dtype;
-
 pub(crate) type Result<T> = std::result::Result<T, CheckpointError>;
 
-/// What is wrong with a checkpoint, and what to do.
+/// Why a checkpoint cannot be read.
 #[derive(Debug, thiserror::Error)]
-#[allow(missing_docs)] // the fields are named for what they hold, and stand in the message
+#[allow(missing_docs)] // the fields are named for what they hold and appear in the message
 pub enum CheckpointError {
     #[error("{}: {source}", path.display())]
     Io { path: PathBuf, source: io::Error },
     #[error("{}: no such directory; give a Hugging Face checkpoint directory", .0.display())]
     NoDirectory(PathBuf),
-    #[error("{}: config.json is missing; is this a Hugging Face checkpoint directory?", .0.display())]
+    #[error(
+        "{}: config.json is missing; is this a Hugging Face checkpoint directory?",
+        .0.display()
+    )]
     NoConfig(PathBuf),
     #[error("{}: {reason}", path.display())]
     Json { path: PathBuf, reason: String },
@@ -25,13 +26,13 @@ pub enum CheckpointError {
         .0.display()
     )]
     NoWeights(PathBuf),
-    #[error("{}: names shard {shard}, which is not there; download it", index.display())]
+    #[error("{}: names shard {shard}, which is missing; download it", index.display())]
     MissingShard { index: PathBuf, shard: String },
     #[error("{}: {reason}; the file is truncated or corrupt, download it again", path.display())]
     Corrupt { path: PathBuf, reason: String },
     #[error(
-        "{}: asks for {name} to be run by whoever loads it in Python, which no file of weights needs; nothing was \
-         run, the file is refused: get it from a source you trust",
+        "{}: would run {name} when it is loaded in Python, which no file of weights needs; nothing \
+         was run, the file is refused: get it from a source you trust",
         path.display()
     )]
     Program { path: PathBuf, name: String },
@@ -47,55 +48,17 @@ pub enum CheckpointError {
         path.display()
     )]
     Type { path: PathBuf, name: String, found: String },
-    #[error("{}: tensor `{name}` holds a NaN or an infinity; the checkpoint is damaged", path.display())]
+    #[error(
+        "{}: tensor `{name}` holds a NaN or an infinity; the checkpoint is damaged",
+        path.display()
+    )]
     NotFinite { path: PathBuf, name: String },
-    #[error("tensor `{name}` does not fit {dtype}: {value:e} is out of its range{}", advice(*dtype))]
-    Overflow { name: String, dtype: Dtype, value: f32 },
     #[error("{}: {reason}", path.display())]
     Reference { path: PathBuf, reason: String },
     #[error("{}: the slicegpt section: {reason}", path.display())]
     Manifest { path: PathBuf, reason: String },
     #[error("{}: {reason}", path.display())]
     Record { path: PathBuf, reason: String },
-    #[error(
-        "{}: exists and is not empty; choose another --out, or pass --force to replace it",
-        .0.display()
-    )]
-    OutputExists(PathBuf),
-    #[error("{}: exists and is not a directory; choose another --out", .0.display())]
-    OutputIsFile(PathBuf),
-    #[error("{}: lies in the directory of a model; choose another place", .0.display())]
-    InsideModel(PathBuf),
-    #[error("{}: is a directory; name a file", .0.display())]
-    OutputIsDirectory(PathBuf),
-    #[error(
-        "{}: not replaced, because it is no checkpoint of ours ({}); --force replaces those only, \
-         choose another --out",
-        .0.display(),
-        .1
-    )]
-    OutputIsForeign(PathBuf, String),
-    #[error(
-        "{}: cannot be put in place: {reason}; the output is complete in {}, move it from there",
-        path.display(),
-        kept.display()
-    )]
-    NotRenamed { path: PathBuf, kept: PathBuf, reason: String },
-    #[error("{}: is there and is no file; a file is written, choose another path", .0.display())]
-    OutputIsNoFile(PathBuf),
-    #[error(
-        "{}: the output may not be the input, or lie inside it, or hold it; choose another --out",
-        .0.display()
-    )]
-    OutputIsInput(PathBuf),
-}
-
-/// bfloat16 has the range of float32: what does not fit one does not fit the other.
-fn advice(dtype: Dtype) -> &'static str {
-    match dtype {
-        Dtype::F16 => "; use --dtype bf16 or --dtype f32",
-        Dtype::Bf16 | Dtype::F32 => "; the checkpoint's weights are too large to be combined",
-    }
 }
 
 impl CheckpointError {

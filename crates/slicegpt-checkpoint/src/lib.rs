@@ -1,30 +1,45 @@
-//! A Hugging Face checkpoint directory: read one tensor at a time, written whole or not at all.
+//! Reads Hugging Face checkpoint directories one tensor at a time, and writes them whole or not at
+//! all.
 //!
-//! [`Checkpoint`] maps safetensors shards (or reads `pytorch_model.bin`) and widens single tensors,
-//! or rows of them, to float32. [`Writer`] is told every tensor before the first is written, so
-//! that headers and shards are laid out beforehand and tensors may arrive in any order, in pieces.
-//! [`Staging`] makes a directory appear by rename.
+//! Start from [`Checkpoint`]. It maps safetensors shards (or reads `pytorch_model.bin`) and
+//! converts single tensors, or rows of them, to float32. [`Writer`] takes the names and shapes of
+//! all tensors before the first is written, so that headers and shards are laid out in advance and
+//! tensors may arrive in any order and in parts. [`Staging`] makes an output directory appear by
+//! rename.
 //!
-//! This crate refuses to know models and passes: to it a tensor is a name, a shape and a type.
+//! ```
+//! use slicegpt_checkpoint::{Checkpoint, Dtype, Staging, Writer};
+//! use slicegpt_core::TensorSource;
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let folder = tempfile::tempdir()?;
+//! # let out = folder.path().join("out");
+//! let staging = Staging::new(&out, None, false)?;
+//! let tensors = vec![("weight".to_string(), vec![2, 3])];
+//! let mut writer = Writer::create(staging.path(), tensors, Dtype::F16, 5_000_000_000)?;
+//! writer.write("weight", &[0.5; 6])?;
+//! writer.finish()?;
+//! std::fs::write(staging.path().join("config.json"), "{}")?;
+//! staging.commit()?;
+//!
+//! let checkpoint = Checkpoint::open(&out)?;
+//! assert_eq!(checkpoint.rows("weight", [2, 3], 1..2)?, [0.5; 3]);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! This crate refuses to know models and passes: to it, a tensor is a name, a shape and a type.
 
 mod checkpoint;
-mod copy;
 mod dtype;
 mod error;
-mod manifest;
+mod output;
 mod pickle;
-mod record;
 mod reference;
 mod shard;
-mod staging;
-mod writer;
 
 pub use checkpoint::Checkpoint;
-pub use copy::{copy_companions, is_companion};
 pub use dtype::Dtype;
 pub use error::CheckpointError;
-pub use manifest::{Calibration, Manifest, TriedSplit};
-pub use record::{Dense, Machine, PerplexityRecord, Record, SpectrumRecord};
-pub use reference::{Reference, Sizes};
-pub use staging::{Staging, lies_in};
-pub use writer::{Writer, Written};
+pub use output::{OutputError, Staging, Writer, Written, copy_companions, is_companion, lies_in};
+pub use reference::Reference;

@@ -1,7 +1,8 @@
-//! What a pickle asks Python for. Files of weights name a handful of constructors; whatever else one names
-//! would be called by whoever loads it in Python.
+//! Refuses pickles that would run code. Files of weights name a handful of constructors; Python
+//! would call any other name that a pickle contains.
 //!
-//! The instructions are walked, none is followed: this knows how long each is and which name something.
+//! The instructions are scanned, and none is executed: this knows their lengths, and which of them
+//! name a Python object.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -13,28 +14,26 @@ use zip::ZipArchive;
 
 use crate::error::{CheckpointError, Result};
 
-/// No pickle beside weights is larger.
+/// Largest pickle that is scanned, in bytes. Those of weights are smaller.
 const LARGEST: u64 = 256 << 20;
 
-/// The pickles at the start of a file as PyTorch wrote it before 1.6: magic number, version, machine, the
-/// object itself. What follows is numbers.
+/// Number of pickles at the start of a file of PyTorch before 1.6: magic number, version, machine,
+/// and the object itself. Numbers follow.
 const BEFORE_NUMBERS: usize = 4;
 
 /// Refuses a file of weights that names anything but constructors of tensors.
 ///
-/// A file that is no pickle passes: whoever reads it says what it is.
+/// A file that is not a pickle passes; reading it fails later.
 pub(crate) fn refuse_programs(path: &Path) -> Result<()> {
     let io = || CheckpointError::io(path);
     let mut file = File::open(path).map_err(io())?;
     let mut magic = [0; 4];
     let read = file.read(&mut magic).map_err(io())?;
     file.seek(SeekFrom::Start(0)).map_err(io())?;
-    let foreign = match &magic[..read] == b"PK\x03\x04" {
-        false => in_pickles(BufReader::new(file).take(LARGEST)),
-        true => match ZipArchive::new(BufReader::new(file)) {
-            Ok(archive) => in_archive(archive),
-            Err(_) => None,
-        },
+    let foreign = if &magic[..read] == b"PK\x03\x04" {
+        ZipArchive::new(BufReader::new(file)).ok().and_then(in_archive)
+    } else {
+        in_pickles(BufReader::new(file).take(LARGEST))
     };
     match foreign {
         Some(name) => Err(CheckpointError::Program { path: path.into(), name }),
@@ -51,10 +50,10 @@ fn in_archive(mut archive: ZipArchive<BufReader<File>>) -> Option<String> {
     })
 }
 
-/// The first foreign name in the pickles, one behind the other, at the start of `bytes`.
+/// The first foreign name in the consecutive pickles at the start of `bytes`.
 fn in_pickles(mut bytes: impl Read) -> Option<String> {
     for _ in 0..BEFORE_NUMBERS {
-        match Walk::default().pickle(&mut bytes) {
+        match Scanner::default().pickle(&mut bytes) {
             Ok(()) => {}
             Err(Ended::Foreign(name)) => return Some(name),
             Err(Ended::NoPickle) => return None,
@@ -63,26 +62,26 @@ fn in_pickles(mut bytes: impl Read) -> Option<String> {
     None
 }
 
-/// Why a walk ends before its pickle.
+/// Why a scan ends before its pickle.
 enum Ended {
-    /// It names something that is not ours to call.
+    /// The pickle names something that weights do not need.
     Foreign(String),
-    /// It is none, or cut off.
+    /// It is not a pickle, or truncated.
     NoPickle,
 }
 
-/// What a walk remembers: the texts, of which a name may be made.
+/// Scans pickles, and remembers the strings that a name may be made of.
 #[derive(Default)]
-struct Walk {
-    /// Those that were pushed last, with nothing else after them.
+struct Scanner {
+    /// The strings on top of the stack.
     texts: Vec<Rc<str>>,
     memo: HashMap<u64, Rc<str>>,
-    /// Entries of the memo, where they are not numbered.
+    /// Number of entries of the memo that have no explicit index.
     memoized: u64,
 }
 
-impl Walk {
-    /// Walks to the end of one pickle.
+impl Scanner {
+    /// Scans to the end of one pickle.
     fn pickle(&mut self, bytes: &mut impl Read) -> std::result::Result<(), Ended> {
         loop {
             let instruction = take(bytes, 1)?[0];
@@ -95,15 +94,15 @@ impl Walk {
                     let [module, name] = [line(bytes)?, line(bytes)?];
                     known(&module, &name)?;
                 }
-                // Two texts right before it are a module and a name; of anything else it could be said to name
-                // what it does not.
+                // The two strings right before it are a module and a name. Otherwise the operands
+                // are unknown.
                 0x93 => match self.texts.as_slice() {
                     [.., module, name] => known(module, name)?,
-                    _ => return Err(Ended::Foreign("a name that it makes up".into())),
+                    _ => return Err(Ended::Foreign("a name that it computes".into())),
                 },
-                // Names of a registry that only Python has.
+                // Entries of a registry that only Python has.
                 0x82..=0x84 => return Err(Ended::Foreign("an extension of pickle".into())),
-                // Objects of a class pushed before it.
+                // An instance of a class that was pushed before.
                 b'o' => return Err(Ended::Foreign("an object of a class".into())),
                 b'C' | 0x8a => skip(bytes, 1)?,
                 b'B' | 0x8b => skip(bytes, 4)?,
@@ -138,12 +137,13 @@ impl Walk {
                 | 0x98 => {}
                 _ => return Err(Ended::NoPickle),
             }
-            // What was pushed or popped since is no text.
+            // What was pushed or popped by this instruction is not a string.
             self.texts.clear();
         }
     }
 
-    /// Does `instruction` if all it does is push a text, keep what was pushed last, or nothing.
+    /// Handles `instruction` if it pushes a string, stores or recalls the last one, or does
+    /// nothing. Returns whether it did.
     fn text(&mut self, instruction: u8, bytes: &mut impl Read) -> std::result::Result<bool, Ended> {
         match instruction {
             b'V' => self.texts.push(line(bytes)?.into()),
@@ -160,7 +160,7 @@ impl Walk {
             b'g' => self.recall(line(bytes)?.parse().unwrap_or(u64::MAX)),
             b'h' => self.recall(number(&take(bytes, 1)?)),
             b'j' => self.recall(number(&take(bytes, 4)?)),
-            // A version, and the length of a frame.
+            // A version, or the length of a frame.
             0x80 => drop(take(bytes, 1)?),
             0x95 => drop(take(bytes, 8)?),
             _ => return Ok(false),
@@ -175,7 +175,7 @@ impl Walk {
         Ok(())
     }
 
-    /// Keeps what was pushed last, of which only texts are of interest.
+    /// Stores what was pushed last in the memo, if it is a string.
     fn keep(&mut self, index: u64) {
         match self.texts.last() {
             Some(text) => self.memo.insert(index, Rc::clone(text)),
@@ -185,15 +185,15 @@ impl Walk {
 
     fn recall(&mut self, index: u64) {
         match self.memo.get(&index) {
-            // Recalled thousands of times, it is held once.
+            // A string that is recalled thousands of times is in memory once.
             Some(text) => self.texts.push(Rc::clone(text)),
             None => self.texts.clear(),
         }
     }
 }
 
-/// Whether weights may name `module.name`: tensors, how they are put together, their types and their
-/// storages.
+/// Refuses `module.name` unless weights may name it: tensors, functions that rebuild them, their
+/// types and their storages.
 fn known(module: &str, name: &str) -> std::result::Result<(), Ended> {
     let good = match module {
         "collections" => name == "OrderedDict",
@@ -208,13 +208,10 @@ fn known(module: &str, name: &str) -> std::result::Result<(), Ended> {
         "torch.serialization" => name == "_get_layout",
         _ => false,
     };
-    match good {
-        true => Ok(()),
-        false => Err(Ended::Foreign(format!("{module}.{name}"))),
-    }
+    if good { Ok(()) } else { Err(Ended::Foreign(format!("{module}.{name}"))) }
 }
 
-/// The name of an element type, such as `float16`.
+/// Whether `name` is that of an element type, such as `float16`.
 fn is_type(name: &str) -> bool {
     let digits = name.trim_start_matches(|c: char| c.is_ascii_lowercase());
     let kind = &name[..name.len() - digits.len()];
@@ -241,7 +238,7 @@ fn number(little_endian: &[u8]) -> u64 {
     little_endian.iter().rev().fold(0, |sum, byte| sum << 8 | u64::from(*byte))
 }
 
-/// Up to the end of a line.
+/// Reads up to the end of a line.
 fn line(bytes: &mut impl Read) -> std::result::Result<String, Ended> {
     let mut line = Vec::new();
     loop {
@@ -261,34 +258,34 @@ mod tests {
     }
 
     #[test]
-    fn tensors_may_be_named() {
+    fn constructors_of_tensors_pass() {
         let state = b"\x80\x02ccollections\nOrderedDict\nq\x00)Rq\x01X\x01\x00\x00\x00aq\x02\
                       ctorch._utils\n_rebuild_tensor_v2\nq\x03((X\x07\x00\x00\x00storageq\x04\
                       ctorch\nHalfStorage\nq\x05X\x01\x00\x00\x000q\x06tq\x07QK\x00tRs.";
         assert_eq!(foreign(state), None);
-        // Protocol 4: texts, then a name made of them, one from the memo.
+        // Protocol 4: strings, then a name made of them, one of them from the memo.
         let state = b"\x80\x04\x95\x00\x00\x00\x00\x00\x00\x00\x00\x8c\x05torch\x94\
                       \x8c\x0cFloatStorage\x94\x93\x94h\x00\x8c\x07float16\x93.";
         assert_eq!(foreign(state), None);
     }
 
     #[test]
-    fn what_would_be_run_is_named() {
+    fn names_of_code_are_found() {
         for (bytes, name) in [
             (&b"cposix\nsystem\n(S'touch pwned'\ntR."[..], "posix.system"),
             (b"\x80\x02ctorch\nload\n.", "torch.load"),
             (b"\x80\x02cbuiltins\neval\n0}.", "builtins.eval"),
-            // Two good texts are popped again: what is named is below them, or what was kept of a tuple.
+            // Two harmless strings are popped again, or replaced by a tuple from the memo.
             (
                 b"\x80\x04\x8c\x02os\x8c\x06system\x8c\x0bcollections\x8c\x0bOrderedDict00\x93.",
-                "a name that it makes up",
+                "a name that it computes",
             ),
             (
                 b"\x80\x04\x8c\x0bcollections)q\x01h\x01\x8c\x0bOrderedDict\x93.",
-                "a name that it makes up",
+                "a name that it computes",
             ),
             (b"\x80\x04\x8c\x02os\x94\x8c\x06system\x93.", "os.system"),
-            // The name lies in the memo, harmless texts behind it.
+            // The name is in the memo, followed by harmless strings.
             (b"\x80\x04\x8c\x02os\x94\x8c\x06system\x94\x8c\x01ah\x00h\x01\x93.", "os.system"),
             // After a harmless pickle.
             (b"\x80\x02K\x01.\x80\x02csubprocess\nPopen\n.", "subprocess.Popen"),
@@ -301,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_pickle_ends_the_walk() {
+    fn anything_but_a_pickle_ends_the_scan() {
         for bytes in [&b""[..], b"\xff", b"X\xff\xff\xff\xff", b"cposix", b"\x8e\xff\xff\xff\xff"] {
             assert_eq!(foreign(bytes), None);
         }

@@ -1,4 +1,4 @@
-//! One file of weights: a mapped safetensors file, or a PyTorch pickle.
+//! [`Shard`]: one file of weights, a mapped safetensors file or a PyTorch pickle.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -20,12 +20,12 @@ pub(crate) struct Shard {
     contents: Contents,
 }
 
-/// Where a tensor is.
+/// Shape, type and place of a tensor.
 struct Tensor {
     shape: Vec<usize>,
-    /// As the file calls it, if it is none of ours.
+    /// `Err` holds the name of an unsupported type.
     dtype: std::result::Result<Dtype, String>,
-    /// In bytes, from the start of the file; 0 for pickles.
+    /// Bytes from the start of the file; 0 in pickles.
     offset: usize,
 }
 
@@ -33,23 +33,24 @@ enum Contents {
     Mapped(Mmap),
     Pickled {
         reader: Box<PytorchReader>,
-        /// Tables that rows were taken from: a pickle gives whole tensors only.
+        /// Tensors that rows were read from: a pickle gives whole tensors only.
         tables: Mutex<HashMap<String, Arc<Vec<f32>>>>,
     },
 }
 
 impl Shard {
     pub fn open(path: &Path) -> Result<Self> {
-        match path.extension().is_some_and(|extension| extension == "safetensors") {
-            true => Self::map(path),
-            false => Self::unpickle(path),
+        if path.extension().is_some_and(|extension| extension == "safetensors") {
+            Self::map(path)
+        } else {
+            Self::unpickle(path)
         }
     }
 
     fn map(path: &Path) -> Result<Self> {
         let file = File::open(path).map_err(CheckpointError::io(path))?;
-        // SAFETY: the map is read only. Someone who shortens the file meanwhile makes the process
-        // stop with a bus error, as every program that maps weights does.
+        // SAFETY: the map is read only. If another program truncates the file meanwhile, reading
+        // the map raises SIGBUS; every program that maps weights accepts this.
         let map = unsafe { Mmap::map(&file) }.map_err(CheckpointError::io(path))?;
         let (header, metadata) = SafeTensors::read_metadata(&map).map_err(|error| {
             CheckpointError::Corrupt { path: path.into(), reason: error.to_string() }
@@ -65,8 +66,8 @@ impl Shard {
 
     fn unpickle(path: &Path) -> Result<Self> {
         let corrupt = |reason: String| CheckpointError::Corrupt { path: path.into(), reason };
-        // Data only: the reader interprets the pickle's structure and calls nothing in it. What others
-        // would call is refused all the same.
+        // The reader interprets the pickle's structure as data and calls nothing in it. A pickle
+        // that would make Python call something is refused nevertheless.
         refuse_programs(path)?;
         let reader = PytorchReader::new(path).map_err(|error| corrupt(error.to_string()))?;
         let tensors = reader.tensors().iter().map(|(name, tensor)| {
@@ -98,7 +99,7 @@ impl Shard {
         self.tensors.get(name).map(|tensor| tensor.shape.as_slice())
     }
 
-    /// The type of `name`, after checking that it is there, of a supported type and of `shape`.
+    /// The type of `name`, after checking that it exists and has `shape` and a supported type.
     pub fn check(&self, name: &str, shape: &[usize]) -> Result<Dtype> {
         let path = || self.path.clone();
         let Some(tensor) = self.tensors.get(name) else {
@@ -115,7 +116,7 @@ impl Shard {
         })
     }
 
-    /// Elements `start..start + length` of tensor `name`, for each of `spans`, one after another.
+    /// Elements `start..start + length` of tensor `name` for each of `spans`, concatenated.
     pub fn read(
         &self,
         name: &str,
@@ -177,20 +178,20 @@ impl Shard {
     }
 
     fn finite(&self, name: &str, finite: bool) -> Result<()> {
-        match finite {
-            true => Ok(()),
-            false => Err(CheckpointError::NotFinite { path: self.path.clone(), name: name.into() }),
+        if finite {
+            return Ok(());
         }
+        Err(CheckpointError::NotFinite { path: self.path.clone(), name: name.into() })
     }
 }
 
-/// Pages of a map count as memory of this process once touched: give them back. They stay in the
-/// page cache of the system.
+/// Releases pages of a map, which count as memory of this process once they were read. They stay in
+/// the page cache of the operating system.
 fn release(map: &Mmap, offset: usize, length: usize) {
     #[cfg(unix)]
     if length > 0 {
-        // SAFETY: the map is a read-only map of a file, so that a dropped page is read again.
-        // A failure only costs memory.
+        // SAFETY: this is a read-only map of a file, so that a released page is read again when it
+        // is needed. A failure only costs memory.
         let _ = unsafe {
             map.unchecked_advise_range(memmap2::UncheckedAdvice::DontNeed, offset, length)
         };

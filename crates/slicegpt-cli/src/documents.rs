@@ -4,7 +4,7 @@ use clap::CommandFactory;
 use slicegpt_testkit::{commands, examples, pages};
 
 use crate::Cli;
-use crate::help::arranged;
+use crate::show::help::arranged;
 
 #[test]
 fn commands_in_the_documents_are_understood() {

@@ -1,44 +1,33 @@
 //! The `slicegpt` command.
 //!
 //! Every command is a file under `commands`: its arguments, and how it composes the libraries.
-//! This crate refuses to know how a tensor is computed.
+//! Commands share arguments (`args`), services (`services`) and output (`show`). This crate refuses
+//! to know how a tensor is computed.
 
-// The comments of arguments are their help texts, where brackets are not links.
+// Doc comments of arguments are help texts, in which brackets are not links.
 #![allow(rustdoc::broken_intra_doc_links, rustdoc::invalid_html_tags)]
 
-mod card;
+mod args;
 mod commands;
-mod cut;
-mod device;
 #[cfg(test)]
 mod documents;
-mod estimate;
-mod generation;
-mod help;
-mod hub;
-mod memory;
-mod model;
-mod options;
-mod output;
-mod progress;
-mod size;
-mod spill;
-mod stats;
-mod text;
+mod services;
+mod show;
 
 use std::process::ExitCode;
 use std::sync::Mutex;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
-use crate::progress::Interrupted;
+use crate::show::progress::Interrupted;
 
-/// Tensors come and go by the thousand; taking each from the system anew costs a tenth of the time.
+/// Thousands of tensors are allocated and freed; with the system allocator this takes a tenth of
+/// the time.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// Make a language model smaller by rotating its residual stream and cutting what carries nothing
-/// (SliceGPT). The result is a smaller dense model: no special kernels, faster everywhere.
+/// Make a language model smaller: rotate its residual stream and delete the least important
+/// directions (SliceGPT). The result is a smaller dense model: it needs no special kernels.
 #[derive(Parser)]
 #[command(name = "slicegpt", version, propagate_version = true, arg_required_else_help = true)]
 struct Cli {
@@ -46,13 +35,13 @@ struct Cli {
     command: Command,
 }
 
-// One at a time: its size is nothing.
+// There is one value of it, so its size does not matter.
 #[allow(clippy::large_enum_variant)]
 #[derive(Subcommand)]
 enum Command {
-    /// Say what a checkpoint is: family, shapes, parameters, bytes, and how it was sliced
+    /// Describe a checkpoint: family, shapes, parameters, bytes, and how it was sliced
     Inspect(commands::inspect::Args),
-    /// Say what slicing would give, without reading weights: widths, parameters, bytes, memory
+    /// Predict the result of slicing without reading weights: widths, parameters, bytes, memory
     Plan(commands::plan::Args),
     /// Compute the statistics of a model once, for `compress --stats` at any size
     Calibrate(commands::calibrate::Args),
@@ -61,33 +50,33 @@ enum Command {
     /// Score a model
     #[command(subcommand)]
     Eval(Eval),
-    /// Measure how fast models read and write, side by side
+    /// Measure prefill and decode speed of models, side by side
     Bench(commands::bench::Args),
-    /// Write the text that follows a prompt
+    /// Generate text from a prompt
     Generate(commands::generate::Args),
-    /// Talk to a chat model
+    /// Chat with a model
     Chat(commands::chat::Args),
-    /// Answer requests over HTTP, as OpenAI's interface
+    /// Serve a model over HTTP with an OpenAI-compatible API
     Serve(commands::serve::Args),
-    /// Write the logits of a model for given tokens
+    /// Write the logits of a model for given tokens to a file
     Logits(commands::logits::Args),
-    /// Show that fusing and rotating a model changes nothing
+    /// Check that fusing and rotating a model does not change its logits
     Verify(commands::verify::Args),
-    /// Show what slicing did to one or several models, as one HTML page with charts
+    /// Report the effects of slicing on one or several models, as one HTML page with charts
     ///
-    /// The page loads nothing and runs no script: it can be mailed, and opened from a disk. It is made of what
-    /// `compress` records beside its output, and of whatever --results adds.
+    /// The page is self-contained and has no scripts: it can be mailed, and opened from a disk. It
+    /// shows what `compress` recorded with its output, and the results added with --results.
     Report(commands::report::Args),
-    /// Bring in a model that the reference implementation of SliceGPT has sliced
+    /// Import a model that was sliced by the reference implementation of SliceGPT
     Import(commands::import::Args),
-    /// Write a model in another format
+    /// Export a model to another format
     #[command(subcommand)]
     Export(Export),
-    /// List where models can be run: what this binary was built with, and what this machine has
+    /// List devices: those this binary was built for, and those of this machine
     Devices(commands::devices::Args),
-    /// Print what makes a shell complete commands and options
+    /// Print a completion script for a shell
     Completions(commands::completions::Args),
-    /// Print the manual page of a command, or write those of all
+    /// Print the manual page of a command, or write the pages of all commands
     Man(commands::man::Args),
 }
 
@@ -95,36 +84,37 @@ enum Command {
 enum Eval {
     /// Perplexity, with its protocol
     Ppl(commands::ppl::Args),
-    /// Divergence from another model: KL per token, and how often both predict the same
+    /// Divergence from another model: KL per token, and agreement of the most likely tokens
     Kl(commands::kl::Args),
     /// Multiple choice and LAMBADA, zero-shot or few-shot, as lm-evaluation-harness scores them
     ///
-    /// Prompts, token boundaries, examples and metrics are those of lm-evaluation-harness 0.4; nothing is
-    /// downloaded. Documents are JSON objects with the field names of the data sets on the Hub, one per line
-    /// in DIR/TASK.jsonl. Examples for --num-fewshot come from DIR/TASK_train.jsonl (mmlu: TASK_dev.jsonl).
+    /// Prompts, token boundaries, examples and metrics are those of lm-evaluation-harness 0.4;
+    /// nothing is downloaded. Documents are JSON objects with the field names of the data sets on
+    /// the Hub, one per line in DIR/TASK.jsonl. Examples for --num-fewshot come from
+    /// DIR/TASK_train.jsonl (mmlu: TASK_dev.jsonl).
     Tasks(commands::tasks::Args),
 }
 
 #[derive(Subcommand)]
 enum Export {
-    /// One GGUF file for llama.cpp, quantised if asked for, with tokenizer and chat template
+    /// One GGUF file for llama.cpp, quantised on request, with tokenizer and chat template
     ///
-    /// Any dense checkpoint whose family llama.cpp has will do, and whatever `compress` wrote that stayed of
-    /// its family (--method shared, equal MLP widths). K types (q2_k to q6_k) have blocks of 256 values: where
-    /// rows are no multiple of that, another type stands in, as in llama.cpp, and is counted. Compress with
-    /// --align 256 to need none.
+    /// Works for dense checkpoints of families that llama.cpp supports, and for compressed ones
+    /// that are still models of their family (--method shared, equal MLP widths). K types (q2_k to
+    /// q6_k) have blocks of 256 values: matrices whose rows are not a multiple of 256 fall back to
+    /// another type, as in llama.cpp, and are counted. Compress with --align 256 to avoid this.
     Gguf(commands::gguf::Args),
 }
 
 fn main() -> ExitCode {
     // SAFETY: no thread has been started yet.
     unsafe { slicegpt_device::quiet_without_screen() };
-    memory::keep();
-    let matches = help::arranged(Cli::command()).get_matches();
+    services::memory::keep();
+    let matches = show::help::arranged(Cli::command()).get_matches();
     let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
-    progress::on_interrupt();
-    // A panic that reaches us is a bug of ours, and says so in one line instead of a backtrace.
-    // Panics of libraries that are caught on the way are errors like others.
+    show::progress::on_interrupt();
+    // A panic that gets here is a bug of this program: it is reported in one line, without a
+    // backtrace. Panics of libraries that are caught on the way become errors.
     std::panic::set_hook(Box::new(|info| {
         *PANIC.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = info.to_string();
     }));
@@ -147,9 +137,9 @@ fn main() -> ExitCode {
         Command::Export(Export::Gguf(args)) => commands::gguf::run(args),
         Command::Devices(args) => commands::devices::run(args),
         Command::Completions(args) => {
-            commands::completions::run(args, help::arranged(Cli::command()))
+            commands::completions::run(args, show::help::arranged(Cli::command()))
         }
-        Command::Man(args) => commands::man::run(args, help::arranged(Cli::command())),
+        Command::Man(args) => commands::man::run(args, show::help::arranged(Cli::command())),
     });
     match result {
         Ok(Ok(code)) => code,
@@ -169,11 +159,11 @@ fn main() -> ExitCode {
     }
 }
 
-/// What the last panic said.
+/// Message of the last panic.
 static PANIC: Mutex<String> = Mutex::new(String::new());
 
-/// An error and its causes in one line. A cause that the message before it tells already is not
-/// told again, and names out of files bring no line breaks of their own.
+/// An error, its causes and advice, in one line. A cause that the message contains already is not
+/// repeated, and control characters in names from files are escaped.
 fn one_line(error: &anyhow::Error) -> String {
     let mut message = String::new();
     for cause in error.chain().map(ToString::to_string) {
@@ -182,6 +172,9 @@ fn one_line(error: &anyhow::Error) -> String {
         } else if !message.contains(&cause) {
             message = format!("{message}: {cause}");
         }
+    }
+    if let Some(advice) = show::advise::advice(error) {
+        message = format!("{message}; {advice}");
     }
     let escape = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.into() };
     message.chars().map(escape).collect()

@@ -4,23 +4,34 @@ use burn::tensor::{DType, Device, Tensor, TensorData};
 
 use crate::precise::PreciseMatrix;
 
-/// Orthonormal directions of the stream, one per column, most important first:
+/// Orthonormal directions of the stream, one per column, the most important first:
 /// `[hidden_size, rank]` in float64, on the host.
 ///
-/// It lives on the host because weights are rotated in float64 (SliceGPT, section 3.4), which not
-/// every device has; a device gets what it can multiply with through [`Basis::on`].
+/// It is stored on the host because weights are rotated in float64 (SliceGPT, section 3.4), which
+/// not every device supports. [`Basis::on`] gives a form that a device can multiply by.
+///
+/// # Example
+///
+/// ```
+/// use slicegpt_core::Basis;
+///
+/// // The first two of three coordinate axes.
+/// let basis = Basis::axes(3, 2);
+/// assert_eq!(basis.values(), [1.0, 0.0, 0.0, 1.0, 0.0, 0.0]);
+/// assert!(Basis::axes(3, 3).is_identity());
+/// ```
 #[derive(Clone, Debug)]
 pub struct Basis {
     /// Row-major `[hidden_size, rank]`.
     values: Vec<f64>,
     hidden_size: usize,
     rank: usize,
-    /// Whether it is known to be the identity, so that nothing need be multiplied by it.
+    /// Whether it is known to be the identity, so that multiplications by it can be skipped.
     identity: bool,
 }
 
 impl Basis {
-    /// From row-major values, `[hidden_size, rank]`.
+    /// A basis from row-major values, `[hidden_size, rank]`.
     ///
     /// # Panics
     ///
@@ -31,7 +42,8 @@ impl Basis {
         Self { values, hidden_size, rank, identity: false }
     }
 
-    /// The first `rank` coordinate axes: the basis that changes nothing but the width.
+    /// The first `rank` coordinate axes: a basis that drops the other coordinates and changes
+    /// nothing else.
     pub fn axes(hidden_size: usize, rank: usize) -> Self {
         let mut values = vec![0.0; hidden_size * rank];
         (0..rank).for_each(|i| values[i * rank + i] = 1.0);
@@ -39,12 +51,12 @@ impl Basis {
         Self { identity, ..Self::new(values, hidden_size, rank) }
     }
 
-    /// Whether this is all coordinate axes, made by [`Basis::axes`]: changing to it changes nothing.
+    /// Whether this is [`Basis::axes`] of full rank, so that changing to it changes nothing.
     pub fn is_identity(&self) -> bool {
         self.identity
     }
 
-    /// Width of the stream before slicing.
+    /// The width of the stream before slicing.
     pub fn hidden_size(&self) -> usize {
         self.hidden_size
     }
@@ -59,12 +71,12 @@ impl Basis {
         &self.values
     }
 
-    /// `B` on `device`, to be multiplied with at float64 grade.
+    /// The basis on `device`, for products to double-precision accuracy.
     pub fn on(&self, device: &Device) -> PreciseMatrix {
         PreciseMatrix::new(self, device)
     }
 
-    /// `B` on `device` as `dtype`: `[hidden_size, rank]`.
+    /// The basis on `device` as a tensor of `dtype`, `[hidden_size, rank]`.
     pub fn to(&self, device: &Device, dtype: DType) -> Tensor<2> {
         let data = TensorData::new(self.values.clone(), [self.hidden_size, self.rank]);
         Tensor::from_data(data.convert_dtype(dtype), (device, dtype))

@@ -1,21 +1,24 @@
-//! [`Block`]: the one seam between a model and the passes that rewrite it.
+//! [`Block`]: the one interface between a model and the passes that rewrite it.
 
 use burn::nn::Linear;
 use burn::tensor::Tensor;
 
 use crate::{Norm, Shortcut};
 
-/// A decoder block, seen as a sequence of residual updates.
+/// A decoder block, as a sequence of residual updates: its sublayers.
 ///
-/// A block with attention and then an MLP has two sublayers with one branch each; one that runs
-/// them in parallel (Phi-2) has one sublayer with two branches. An implementation says three
-/// things: how many sublayers there are, what their weights are by role ([`Block::sublayer`] and
-/// its mutable twin), and how the normalised stream becomes the input of each writer
-/// ([`Block::writer_inputs`]). The residual update itself is the same for every block and is provided.
+/// A block with attention and then an MLP has two sublayers with one writer each; one that runs
+/// them in parallel (Phi-2) has one sublayer with two writers. An implementation defines three
+/// things: the number of sublayers, their weights by role ([`Block::sublayer`] and
+/// [`Block::sublayer_mut`]), and how the normalised stream becomes the input of each writer
+/// ([`Block::writer_inputs`]). The residual update is the same for every block and is provided.
+///
+/// Every linear that reads the stream must be among the readers, and everything that is added to
+/// the stream must come out of one of the writers.
 ///
 /// # Example
 ///
-/// A block of one gated MLP, sliced by hand to the first `d` principal directions of its output:
+/// A block with one gated MLP, sliced by hand to the first 12 of 16 coordinate axes:
 ///
 /// ```
 /// use burn::nn::{Linear, LinearConfig};
@@ -25,10 +28,10 @@ use crate::{Norm, Shortcut};
 /// struct Gated { norm: Norm, gate: Linear, up: Linear, down: Linear, shortcut: Shortcut }
 ///
 /// impl Block for Gated {
-///     type Context = (); // nothing but the stream is needed to run it
+///     type Context = (); // it needs nothing but the stream
 ///     fn sublayers(&self) -> usize { 1 }
 ///     fn writer_inputs(&self, _: usize, x: Tensor<3>, _: &()) -> Vec<Tensor<3>> {
-///         vec![silu(self.gate.forward(x.clone())) * self.up.forward(x)] // one writer: one input
+///         vec![silu(self.gate.forward(x.clone())) * self.up.forward(x)] // one per writer
 ///     }
 ///     fn sublayer(&self, _: usize) -> Sublayer<'_> {
 ///         Sublayer {
@@ -60,13 +63,12 @@ use crate::{Norm, Shortcut};
 /// let x = Tensor::<3>::random([2, 5, 16], Distribution::Default, &device);
 /// let full = block.step(0, x.clone(), &());
 ///
-/// // Here the directions kept are simply the first twelve axes: a basis is `[16, 12]`.
-/// let keep = Basis::axes(16, 12);
+/// // Any orthonormal directions would do; a pass takes the principal ones.
+/// let basis = Basis::axes(16, 12).on(&device);
 /// let SublayerMut { readers, writers, shortcut, .. } = block.sublayer_mut(0);
-/// let columns = keep.on(&device);
-/// readers.into_iter().for_each(|reader| read_in(reader, &columns));
-/// writers.into_iter().for_each(|writer| write_in(writer, &columns));
-/// *shortcut = Shortcut::between(&columns, &columns, DType::F32);
+/// readers.into_iter().for_each(|reader| read_in(reader, &basis));
+/// writers.into_iter().for_each(|writer| write_in(writer, &basis));
+/// *shortcut = Shortcut::between(&basis, &basis, DType::F32);
 ///
 /// let sliced = block.step(0, x.narrow(2, 0, 12), &());
 /// assert_eq!(sliced.dims(), [2, 5, 12]);
@@ -74,12 +76,13 @@ use crate::{Norm, Shortcut};
 /// ```
 ///
 /// With `slicegpt-invariance` and `slicegpt-slice` the same block is fused, calibrated and sliced
-/// in three calls: see `slice_block` there.
+/// in three calls: see `slice_block` there, and `examples/custom_block.rs` of this crate.
 ///
-/// Batches may be run side by side: hence [`Sync`], which every Burn module is.
+/// Several batches may run through a block at the same time: hence [`Sync`], which every Burn
+/// module is.
 pub trait Block: Sync {
-    /// What a forward needs beside the stream: positions, masks, a cache. Passes carry it, and
-    /// never look inside. `()` where nothing is needed.
+    /// What a forward pass needs in addition to the stream: positions, masks, a KV cache. Passes
+    /// carry it along and do not interpret it. `()` if nothing is needed.
     type Context: Sync;
 
     /// The number of sublayers, at least one.
@@ -88,7 +91,7 @@ pub trait Block: Sync {
     /// The inputs of the writers of sublayer `index`, in the order of [`Sublayer::writers`].
     ///
     /// # Shapes
-    /// - `normed`: `[batch, tokens, width]`, the stream after the norm of this sublayer
+    /// - `normed`: `[batch, tokens, width]`, the output of the norm of this sublayer
     /// - each output: `[batch, tokens, inputs of that writer]`
     fn writer_inputs(
         &self,
@@ -100,17 +103,18 @@ pub trait Block: Sync {
     /// The weights of sublayer `index`, by role.
     fn sublayer(&self, index: usize) -> Sublayer<'_>;
 
-    /// The weights of sublayer `index`, by role, to be rewritten.
+    /// The weights of sublayer `index`, by role, for rewriting.
     fn sublayer_mut(&mut self, index: usize) -> SublayerMut<'_>;
 
-    /// Where sublayer `index` can be made narrower inside, without anyone outside noticing: nowhere,
-    /// unless an implementation says so.
+    /// The groups of channels inside sublayer `index` that can be removed without changing the
+    /// shape of anything outside. None by default.
     fn prunable(&self, index: usize) -> Vec<PrunableChannels> {
         let _ = index;
         Vec::new()
     }
 
-    /// The stream after the norm of sublayer `index`.
+    /// The stream, normalised for sublayer `index`. Passes normalise through this method only, so
+    /// that an implementation may override it with a faster kernel.
     ///
     /// # Shapes
     /// - `stream` and output: `[batch, tokens, width]`
@@ -118,34 +122,35 @@ pub trait Block: Sync {
         self.sublayer(index).norm.forward(stream)
     }
 
-    /// The stream after sublayer `index`: `x S + sum_k hidden_k(norm(x)) W_k + b_k`.
+    /// The stream after sublayer `index`: `x S + sum_k h_k W_k + b_k`, where `h_k` are the
+    /// [`Block::writer_inputs`] of `norm(x)`.
     ///
     /// # Shapes
     /// - `stream`: `[batch, tokens, width in]`
     /// - output: `[batch, tokens, width out]`
     fn step(&self, index: usize, stream: Tensor<3>, context: &Self::Context) -> Tensor<3> {
         let normed = self.normed(index, stream.clone());
-        let hidden = self.writer_inputs(index, normed, context);
-        self.write(index, stream, hidden)
+        let inputs = self.writer_inputs(index, normed, context);
+        self.write(index, stream, inputs)
     }
 
     /// The stream after sublayer `index`, from the stream before it and the inputs of its writers.
     ///
     /// # Panics
     ///
-    /// If there is not one input for each writer.
+    /// If the number of inputs is not that of the writers.
     ///
     /// # Shapes
     /// - `stream`: `[batch, tokens, width in]`
-    /// - `hidden`: what [`Block::writer_inputs`] gave
+    /// - `inputs`: the result of [`Block::writer_inputs`]
     /// - output: `[batch, tokens, width out]`
-    fn write(&self, index: usize, stream: Tensor<3>, hidden: Vec<Tensor<3>>) -> Tensor<3> {
+    fn write(&self, index: usize, stream: Tensor<3>, inputs: Vec<Tensor<3>>) -> Tensor<3> {
         let Sublayer { writers, shortcut, .. } = self.sublayer(index);
-        assert_eq!(hidden.len(), writers.len(), "one hidden signal per writer");
+        assert_eq!(inputs.len(), writers.len(), "one input per writer");
         writers
             .into_iter()
-            .zip(hidden)
-            .fold(shortcut.forward(stream), |sum, (writer, hidden)| sum + writer.forward(hidden))
+            .zip(inputs)
+            .fold(shortcut.forward(stream), |sum, (writer, input)| sum + writer.forward(input))
     }
 
     /// The stream after the whole block.
@@ -154,9 +159,10 @@ pub trait Block: Sync {
     }
 }
 
-/// Channels inside a sublayer that stand for themselves: channel `c` of the input of a writer depends
-/// on output `c` of each of some readers, and on no other. Any of them can be removed: row `c` of the
-/// writer, and column `c` of the readers. The hidden layer of an MLP is such; attention heads are not.
+/// A group of channels inside a sublayer that are independent of each other: channel `c` of the
+/// input of a writer depends on output `c` of the listed readers, and on no other output. Any
+/// channel can be removed: row `c` of the writer, and column `c` of those readers. The hidden layer
+/// of an MLP is such a group; the heads of attention are not.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PrunableChannels {
     /// Index among [`Sublayer::writers`].
@@ -167,24 +173,24 @@ pub struct PrunableChannels {
 
 /// The weights of one residual update, by role.
 pub struct Sublayer<'a> {
-    /// What stands between the stream and the readers.
+    /// The norm between the stream and the readers.
     pub norm: &'a Norm,
     /// Linears whose input is the normalised stream.
     pub readers: Vec<&'a Linear>,
     /// Linears whose output is added to the stream.
     pub writers: Vec<&'a Linear>,
-    /// How the residual itself crosses the sublayer.
+    /// The residual path.
     pub shortcut: &'a Shortcut,
 }
 
-/// The weights of one residual update, by role, to be rewritten.
+/// The weights of one residual update, by role, for rewriting.
 pub struct SublayerMut<'a> {
-    /// What stands between the stream and the readers.
+    /// The norm between the stream and the readers.
     pub norm: &'a mut Norm,
     /// Linears whose input is the normalised stream.
     pub readers: Vec<&'a mut Linear>,
     /// Linears whose output is added to the stream.
     pub writers: Vec<&'a mut Linear>,
-    /// How the residual itself crosses the sublayer.
+    /// The residual path.
     pub shortcut: &'a mut Shortcut,
 }

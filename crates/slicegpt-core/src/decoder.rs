@@ -1,4 +1,4 @@
-//! [`Decoder`]: a whole model, one block at a time.
+//! [`Decoder`]: a whole model, loaded one block at a time.
 
 use burn::module::Param;
 use burn::nn::Linear;
@@ -6,12 +6,12 @@ use burn::tensor::{DType, Device, Tensor, TensorData};
 
 use crate::{Block, Norm, TokenBatch};
 
-/// A decoder that hands out its parts one at a time, so that whoever runs it decides how much of
-/// it is in memory.
+/// A decoder that loads its parts one at a time, so that the caller decides how much of it is in
+/// memory.
 pub trait Decoder {
-    /// Its blocks, all of one type.
+    /// The type of its blocks.
     type Block: Block;
-    /// Why a part cannot be had.
+    /// Why a part cannot be loaded.
     type Error;
 
     /// The number of blocks.
@@ -23,10 +23,10 @@ pub trait Decoder {
     /// The number of different token ids.
     fn vocab_size(&self) -> usize;
 
-    /// What a forward over `batch` needs beside the stream.
+    /// What a forward pass over `batch` needs in addition to the stream.
     fn context(&self, batch: &TokenBatch) -> <Self::Block as Block>::Context;
 
-    /// The stream at the first block, `[batch, tokens, width]`.
+    /// The embedding output: the stream before the first block, `[batch, tokens, width]`.
     ///
     /// # Errors
     ///
@@ -40,7 +40,7 @@ pub trait Decoder {
     /// If its weights cannot be read.
     fn block(&self, index: usize) -> Result<Self::Block, Self::Error>;
 
-    /// The norm before the head, loaded. All norms over the stream are of its kind.
+    /// The norm before the head, loaded. All norms over the stream are of the same kind.
     ///
     /// # Errors
     ///
@@ -58,18 +58,19 @@ pub trait Decoder {
 /// The last norm and the linear from the stream to the logits.
 #[derive(Clone, Debug)]
 pub struct Head {
-    /// The norm over the stream after the last block.
+    /// The norm of the stream after the last block.
     pub norm: Norm,
     /// `[width, vocab_size]`: a reader of the stream.
     pub linear: Linear,
 }
 
 impl Head {
-    /// From the rows of a table, row-major, `[vocab_size, width]`, and the bias of each.
+    /// A head from the rows of a table, row-major, `shape` being `[vocab_size, width]`, and the
+    /// bias of each row, `[vocab_size]`.
     ///
     /// # Panics
     ///
-    /// If there are not as many values as the shape says.
+    /// If the number of values does not match the shape.
     pub fn from_rows(
         norm: Norm,
         rows: Vec<f32>,
@@ -85,6 +86,8 @@ impl Head {
         Self { norm, linear: Linear { weight: Param::from_tensor(table.transpose()), bias } }
     }
 
+    /// The logits of every token.
+    ///
     /// # Shapes
     /// - `stream`: `[batch, tokens, width]`
     /// - output: `[batch, tokens, vocab_size]`

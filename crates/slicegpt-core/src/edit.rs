@@ -1,5 +1,5 @@
-//! The two edits all rewriting is made of, at float64 grade: a linear that reads the stream, and
-//! one that writes it, change basis.
+//! The two edits that all rewriting consists of, to double-precision accuracy: a linear that reads
+//! the stream, and one that writes it, change basis.
 
 use burn::module::Param;
 use burn::nn::Linear;
@@ -32,11 +32,11 @@ pub fn write_in(linear: &mut Linear, basis: &PreciseMatrix) {
     replace_param(&mut linear.weight, |w| basis.apply(w));
 }
 
-/// Replaces a parameter by `f` of it.
+/// Replaces the value of a parameter by `f` of that value. The parameter keeps its id.
 pub fn replace_param<const D: usize>(
     param: &mut Param<Tensor<D>>,
     f: impl FnOnce(Tensor<D>) -> Tensor<D>,
 ) {
-    // Cloning a parameter is cheap, and `map` keeps its id.
+    // Cloning a parameter copies no data.
     *param = param.clone().map(f);
 }

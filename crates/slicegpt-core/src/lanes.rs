@@ -1,4 +1,4 @@
-//! [`Lanes`]: batches side by side on the cores of the processor.
+//! [`Lanes`]: batches that run at the same time on groups of CPU cores.
 
 use std::panic::resume_unwind;
 use std::sync::Arc;
@@ -6,22 +6,21 @@ use std::thread;
 
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
-/// Cores in equal groups, each for a batch of its own.
+/// CPU cores in groups of equal size, each of which runs one batch at a time.
 ///
-/// On the processor only large matrix products are shared out among cores; everything between them
-/// runs on one. Batches that do not know of each other are the remedy: as many as there are groups
-/// are worked on at a time, and every operation of a batch stays within its group. What this costs is
-/// memory, for as many batches at a time.
+/// On the CPU only large matrix products run on several cores; the operations between them run on
+/// one. With lanes, as many independent batches run at the same time as there are groups, and every
+/// operation of a batch stays within its group. The price is the memory of that many batches.
 ///
-/// The default is one lane that takes every core, which is also right for any other device.
+/// The default is one lane with every core, which is also right for any other device.
 #[derive(Clone, Debug, Default)]
 pub struct Lanes {
-    /// None for one lane: work is then done where it is asked for.
+    /// Empty if there is one lane: work then runs on the calling thread.
     pools: Vec<Arc<ThreadPool>>,
 }
 
 impl Lanes {
-    /// `count` lanes, or one per core if there are not as many cores.
+    /// `count` lanes, or one per core if there are fewer cores than that.
     pub fn new(count: usize) -> Self {
         let cores = rayon::current_num_threads();
         let count = count.clamp(1, cores);
@@ -29,29 +28,29 @@ impl Lanes {
             return Self::default();
         }
         let pool = |lane: usize| {
-            // The first groups take the cores that are left over.
+            // The first groups take the remainder of the division.
             let size = cores / count + usize::from(lane < cores % count);
             let name = move |core| format!("lane {lane}.{core}");
             ThreadPoolBuilder::new().num_threads(size).thread_name(name).build().map(Arc::new)
         };
-        // A system that gives no more threads is served with those there are.
+        // If the system does not provide more threads, use the existing ones as one lane.
         let pools: Result<_, _> = (0..count).map(pool).collect();
         Self { pools: pools.unwrap_or_default() }
     }
 
-    /// How many batches are worked on at a time.
+    /// The number of batches that run at the same time.
     pub fn count(&self) -> usize {
         self.pools.len().max(1)
     }
 
-    /// `work` of each item, at most [`Lanes::count`] of them, at the same time. A single item is
-    /// worked on by every core.
+    /// Runs `work` on every item at the same time, one item per lane, and returns the results in
+    /// the order of the items. A single item runs on every core.
     ///
     /// # Panics
     ///
     /// If there are more items than lanes, and if `work` does.
     pub fn map<T: Send, R: Send>(&self, items: Vec<T>, work: impl Fn(T) -> R + Sync) -> Vec<R> {
-        assert!(items.len() <= self.count(), "a lane for each item");
+        assert!(items.len() <= self.count(), "at most one item per lane");
         if items.len() <= 1 {
             return items.into_iter().map(work).collect();
         }
@@ -77,7 +76,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn items_are_worked_on_at_the_same_time_and_come_back_in_order() {
+    fn items_run_at_the_same_time_and_results_keep_their_order() {
         let lanes = Lanes::new(2);
         let together = Barrier::new(lanes.count());
         let items: Vec<_> = (0..lanes.count()).collect();
@@ -91,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lane_has_its_share_of_the_cores() {
+    fn the_cores_are_divided_among_the_lanes() {
         let cores = rayon::current_num_threads();
         for count in [1, 2, 1000] {
             let lanes = Lanes::new(count);
@@ -102,16 +101,16 @@ mod tests {
     }
 
     #[test]
-    fn one_item_has_every_core() {
+    fn a_single_item_runs_on_every_core() {
         let found = Lanes::new(2).map(vec![()], |()| rayon::current_num_threads());
         assert_eq!(found, [rayon::current_num_threads()]);
         assert!(Lanes::default().map(Vec::<()>::new(), |()| ()).is_empty());
     }
 
     #[test]
-    #[should_panic(expected = "of its own")]
-    fn a_panic_comes_through() {
+    #[should_panic(expected = "work failed")]
+    fn a_panic_of_the_work_propagates() {
         let lanes = Lanes::new(2);
-        lanes.map(vec![(); lanes.count()], |()| panic!("of its own"));
+        lanes.map(vec![(); lanes.count()], |()| panic!("work failed"));
     }
 }

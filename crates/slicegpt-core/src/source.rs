@@ -1,25 +1,25 @@
-//! [`TensorSource`]: where weights come from, by name.
+//! [`TensorSource`]: named weights, read on demand.
 
 use std::ops::Range;
 
-/// Named tensors, read on demand and widened to float32 (exact for float16 and bfloat16).
+/// Named tensors, read on demand and widened to float32, which is exact for float16 and bfloat16.
 ///
-/// The zoo builds blocks from one of these; a checkpoint on disk is one.
+/// A checkpoint on disk is a source; a model builds its blocks from one.
 pub trait TensorSource {
-    /// Why a tensor cannot be had.
+    /// Why a tensor cannot be read.
     type Error;
 
-    /// Whether there is a tensor of that name.
+    /// Whether there is a tensor called `name`.
     fn contains(&self, name: &str) -> bool;
 
-    /// All of tensor `name`, row-major.
+    /// The values of tensor `name`, row-major.
     ///
     /// # Errors
     ///
-    /// If it is missing, is not of `shape`, cannot be read, or holds a NaN or an infinity.
+    /// If it is missing, does not have `shape`, cannot be read, or holds a NaN or an infinity.
     fn tensor(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>, Self::Error>;
 
-    /// Some rows of matrix `name` (`shape` is that of the whole matrix), row-major.
+    /// The rows `rows` of matrix `name`, row-major. `shape` is that of the whole matrix.
     ///
     /// # Errors
     ///
@@ -31,8 +31,8 @@ pub trait TensorSource {
         rows: Range<usize>,
     ) -> Result<Vec<f32>, Self::Error>;
 
-    /// The rows of matrix `name` (`shape` is that of the whole matrix) that `indices` name, in
-    /// that order, row-major. Each index is below `shape[0]`.
+    /// The rows `indices` of matrix `name`, in that order, row-major. `shape` is that of the whole
+    /// matrix; each index is below `shape[0]`.
     ///
     /// # Errors
     ///
@@ -45,7 +45,7 @@ pub trait TensorSource {
     ) -> Result<Vec<f32>, Self::Error>;
 }
 
-/// What lends tensors may be lent itself.
+/// A borrowed source is a source.
 impl<T: TensorSource> TensorSource for &T {
     type Error = T::Error;
 

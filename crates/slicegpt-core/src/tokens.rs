@@ -1,6 +1,18 @@
 //! [`TokenBatch`]: token ids with their mask.
 
-/// A batch of token sequences of equal length, padding marked.
+/// A batch of token sequences of equal length, with a mask that marks padding.
+///
+/// # Example
+///
+/// ```
+/// use slicegpt_core::TokenBatch;
+///
+/// let ids = vec![5, 6, 7, 8, 9, 0];
+/// let mask = vec![true, true, true, true, true, false];
+/// let batch = TokenBatch::new(ids, Some(mask), 3);
+/// assert_eq!(batch.shape(), [2, 3]);
+/// assert_eq!(batch.kept(), 5);
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TokenBatch {
     ids: Vec<u32>,
@@ -9,16 +21,16 @@ pub struct TokenBatch {
 }
 
 impl TokenBatch {
-    /// From row-major ids, `[batch, tokens]`, and a mask of the same shape (`true` = a token that
-    /// counts, `false` = padding). A mask without padding is dropped.
+    /// A batch from row-major ids, `[batch, tokens]`, and a mask of the same shape (`true`: a token
+    /// that counts, `false`: padding). A mask without padding is dropped.
     ///
     /// # Panics
     ///
-    /// If the ids, or the mask, are not a whole number of rows of `tokens`.
+    /// If the ids are not a whole number of rows of `tokens`, or the mask has another length.
     pub fn new(ids: Vec<u32>, mask: Option<Vec<bool>>, tokens: usize) -> Self {
         assert!(tokens > 0 && ids.len().is_multiple_of(tokens), "ids are [batch, tokens]");
         let mask = mask.filter(|mask| {
-            assert_eq!(mask.len(), ids.len(), "a mask is shaped as its ids");
+            assert_eq!(mask.len(), ids.len(), "the mask has the shape of the ids");
             mask.iter().any(|keep| !keep)
         });
         Self { ids, mask, tokens }
@@ -29,7 +41,7 @@ impl TokenBatch {
         &self.ids
     }
 
-    /// Row-major, `true` where a token counts; `None` if all do.
+    /// The mask, row-major, `true` where a token counts; `None` if all tokens count.
     pub fn mask(&self) -> Option<&[bool]> {
         self.mask.as_deref()
     }

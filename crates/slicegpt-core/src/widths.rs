@@ -1,28 +1,39 @@
-//! [`Widths`]: how wide the stream is at every cut.
+//! [`Widths`]: the width of the stream at every cut.
 
-/// Width of the stream at every cut, in the order of the stream: first the embedding output, then
-/// the output of every sublayer.
+/// The width of the stream at every cut, in the order of the stream: first after the embedding,
+/// then after every sublayer.
 ///
-/// A model of `L` blocks with `k` sublayers each has `1 + L k` cuts. The last one is what the head
-/// reads.
+/// A model of `L` blocks with `k` sublayers each has `1 + L k` cuts. The head reads the stream at
+/// the last one.
+///
+/// # Example
+///
+/// ```
+/// use slicegpt_core::Widths;
+///
+/// // Two blocks with one sublayer each, and a stream of 64.
+/// let widths = Widths::new(vec![48, 40, 64], 3, 64)?;
+/// assert_eq!(widths.block(1, 1), [40, 64]);
+/// # Ok::<(), slicegpt_core::WidthsError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Widths(Vec<usize>);
 
-/// Why a list of numbers is no [`Widths`].
+/// Why a list of numbers does not give [`Widths`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum WidthsError {
     /// The list has `found` entries where the model has `cuts` cuts.
     Count {
-        /// Entries in the list.
+        /// The number of entries in the list.
         found: usize,
-        /// Cuts in the model.
+        /// The number of cuts in the model.
         cuts: usize,
     },
     /// The width at `cut` is `width`, outside `1..=hidden_size`.
     Range {
         /// Index of the cut, from 0, in the order of the stream.
         cut: usize,
-        /// The width asked for.
+        /// The width in the list.
         width: usize,
         /// The width of the stream before slicing.
         hidden_size: usize,
@@ -65,19 +76,19 @@ impl Widths {
         &self.0
     }
 
-    /// What the embedding writes.
+    /// The width that the embedding writes.
     pub fn embedding(&self) -> usize {
         self.0[0]
     }
 
-    /// What the head reads.
+    /// The width that the head reads.
     pub fn head(&self) -> usize {
-        *self.0.last().expect("there is at least the embedding")
+        *self.0.last().expect("at least the cut after the embedding")
     }
 
-    /// The widths around block `index` of blocks with `depth` sublayers each: what it reads, then
-    /// what each of its sublayers writes (`depth + 1` numbers).
-    pub fn block(&self, index: usize, depth: usize) -> &[usize] {
-        &self.0[index * depth..=(index + 1) * depth]
+    /// The widths around block `index`, if every block has `sublayers` sublayers: the width it
+    /// reads, then the width each of its sublayers writes (`sublayers + 1` numbers).
+    pub fn block(&self, index: usize, sublayers: usize) -> &[usize] {
+        &self.0[index * sublayers..=(index + 1) * sublayers]
     }
 }

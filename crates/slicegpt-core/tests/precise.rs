@@ -1,11 +1,11 @@
-//! Products at float64 grade, on the device that `SLICEGPT_DEVICE` names.
+//! Products to double-precision accuracy, on the device that `SLICEGPT_DEVICE` names.
 
 use burn::tensor::{DType, Device, Tensor, TensorData};
-use slicegpt_core::Basis;
 use slicegpt_core::precise::{OperandPrecision, PreciseMatrix, Split, product};
+use slicegpt_core::{Basis, host_vec};
 use slicegpt_testkit::device;
 
-/// Seeded numbers between -1 and 1, with columns and single numbers that are much larger.
+/// Seeded numbers between -1 and 1, with some columns and some single numbers that are much larger.
 fn numbers(rows: usize, columns: usize, seed: u64) -> Vec<f64> {
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
     let mut next = || {
@@ -31,10 +31,10 @@ fn on(device: &Device, values: &[f64], [rows, columns]: [usize; 2]) -> Tensor<2>
 }
 
 fn values(tensor: Tensor<2>) -> Vec<f64> {
-    tensor.into_data_dtype(DType::F64).try_into_vec().unwrap()
+    host_vec(tensor)
 }
 
-/// `A^T B` of row-major matrices with `rows` rows, and what the rounding of float32 may change.
+/// `A^T B` of row-major matrices with `rows` rows, and the tolerance for rounding in float32.
 fn exact(a: &[f64], b: &[f64], rows: usize) -> Vec<(f64, f64)> {
     let (n, m) = (a.len() / rows, b.len() / rows);
     let mut all = Vec::new();
@@ -44,7 +44,7 @@ fn exact(a: &[f64], b: &[f64], rows: usize) -> Vec<(f64, f64)> {
             let sum: f64 = terms.clone().map(|(x, y)| x * y).sum();
             let lengths: f64 = terms.clone().map(|(x, _)| x * x).sum::<f64>().sqrt()
                 * terms.map(|(_, y)| y * y).sum::<f64>().sqrt();
-            // Two roundings of the result, and next to nothing of what was added up to it.
+            // Two roundings of the result, and a negligible error of its terms.
             all.push((sum, sum.abs() * 2f64.powi(-23) + lengths * 2f64.powi(-32)));
         }
     }
@@ -62,7 +62,7 @@ fn check(found: &[f64], expected: &[(f64, f64)], what: &str) {
 const SHAPES: [[usize; 3]; 5] = [[1, 1, 1], [3, 5, 2], [40, 300, 17], [70, 256, 33], [9, 700, 20]];
 
 #[test]
-fn products_are_right_to_the_last_place_but_one() {
+fn products_are_correct_in_all_places_but_the_last() {
     let device = device();
     for (seed, [n, rows, m]) in (1..).zip(SHAPES) {
         let a = rounded(&numbers(rows, n, seed));
@@ -71,7 +71,7 @@ fn products_are_right_to_the_last_place_but_one() {
         let left = || on(&device, &a, [rows, n]);
         let right = || on(&device, &b, [rows, m]);
         let by_device = product(left().transpose(), right()).cast(DType::F32);
-        check(&values(by_device), &expected, "as the device does");
+        check(&values(by_device), &expected, "by device");
         for precision in [OperandPrecision::Float32, OperandPrecision::Tf32] {
             let split = |x| Split::new(x, precision).unwrap();
             let found = split(left()).product(&split(right()));
@@ -81,7 +81,7 @@ fn products_are_right_to_the_last_place_but_one() {
 }
 
 #[test]
-fn float64_matrices_lose_nothing_on_their_way() {
+fn float64_matrices_keep_their_precision_on_the_device() {
     let device = device();
     for (seed, [n, rows, m]) in (7..).zip(SHAPES) {
         let (basis, w) = (numbers(rows, n, seed), rounded(&numbers(rows, m, seed + 100)));
@@ -91,12 +91,12 @@ fn float64_matrices_lose_nothing_on_their_way() {
         let both = [OperandPrecision::Float32, OperandPrecision::Tf32]
             .map(|precision| PreciseMatrix::split(&basis, [rows, n], &device, precision));
         let by_device = [PreciseMatrix::from_f64(&basis, [rows, n], &device)];
-        for columns in by_device.iter().chain(&both) {
-            let read = columns.transposed_times(on(&device, &w, [rows, m]));
+        for matrix in by_device.iter().chain(&both) {
+            let read = matrix.transposed_times(on(&device, &w, [rows, m]));
             check(&values(read), &expected, "B^T W");
-            let written = columns.apply(on(&device, &transposed, [m, rows]));
+            let written = matrix.apply(on(&device, &transposed, [m, rows]));
             check(&values(written), &mirrored, "W B");
-            let square = columns.transposed_times_matrix(columns, DType::F32);
+            let square = matrix.transposed_times_matrix(matrix, DType::F32);
             check(&values(square), &exact(&basis, &basis, rows), "B^T B");
         }
     }
@@ -111,7 +111,7 @@ fn axes_change_nothing() {
 }
 
 #[test]
-fn what_is_not_finite_is_not_split() {
+fn matrices_that_are_not_finite_are_not_split() {
     for damage in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
         let mut damaged = numbers(300, 4, 1);
         damaged[777] = damage;

@@ -1,34 +1,34 @@
-//! What this binary was built with, and what this machine has.
+//! [`Backend`]: the backends that this program was compiled with, and the devices of this machine.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use burn::tensor::{DType, Device};
 
-use crate::guard::said;
+use crate::guard::panic_message;
 use crate::memory::host_memory_bytes;
-use crate::{DeviceError, Host, Kind, Name};
+use crate::{BackendKind, DeviceError, DeviceName, Host};
 
-/// A kind of device, and the devices of that kind.
+/// A backend, and its devices.
 #[derive(Clone, Debug)]
 pub struct Backend {
-    /// Through what they are reached.
-    pub kind: Kind,
-    /// Whether this binary was built with it.
+    /// The backend.
+    pub kind: BackendKind,
+    /// Whether this program was compiled with it.
     pub compiled: bool,
-    /// Those this machine has; empty where it was not compiled in.
-    pub devices: Vec<Info>,
-    /// Why they cannot be listed, where they cannot.
+    /// Its devices in this machine; empty where it was not compiled in.
+    pub devices: Vec<DeviceInfo>,
+    /// Why the devices cannot be listed, if they cannot.
     pub problem: Option<String>,
 }
 
-/// What a device is.
+/// The properties of a device.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Info {
-    /// What [`crate::open`] takes.
-    pub name: Name,
-    /// What it calls itself.
+pub struct DeviceInfo {
+    /// Its name, which [`crate::open`] takes.
+    pub name: DeviceName,
+    /// Its model, as it reports it.
     pub model: String,
-    /// Its memory in bytes (free memory, of the processor), where it is known.
+    /// Its memory in bytes (for the CPU, the free memory of the host), where known.
     pub memory_bytes: Option<u64>,
     /// Whether it computes in float64.
     pub float64: bool,
@@ -36,46 +36,46 @@ pub struct Info {
     pub float16: bool,
     /// Whether it computes in bfloat16.
     pub bfloat16: bool,
-    /// Whether it is a program that stands in for a device, such as Mesa's llvmpipe.
+    /// Whether it is a software rasteriser, such as Mesa's llvmpipe.
     pub software: bool,
 }
 
-/// Every kind of device there is, those of this machine opened and asked.
+/// All backends, with the devices of this machine.
 pub fn backends() -> Vec<Backend> {
-    let backend = |kind: Kind| {
+    let backend = |kind: BackendKind| {
         let compiled = kind.is_compiled();
         let found = if compiled { devices(kind) } else { Ok(Vec::new()) };
         let problem = found.as_ref().err().map(ToString::to_string);
         let devices = found.unwrap_or_default().into_iter().map(|(_, info)| info).collect();
         Backend { kind, compiled, devices, problem }
     };
-    Kind::ALL.into_iter().map(backend).collect()
+    BackendKind::ALL.into_iter().map(backend).collect()
 }
 
-/// The devices of a kind that is compiled in, in the order of their numbers.
-pub(crate) fn devices(kind: Kind) -> Result<Vec<(Device, Info)>, DeviceError> {
-    if kind == Kind::Cpu {
+/// The devices of a backend that is compiled in, in the order of their numbers.
+pub(crate) fn devices(kind: BackendKind) -> Result<Vec<(Device, DeviceInfo)>, DeviceError> {
+    if kind == BackendKind::Cpu {
         return Ok(vec![cpu()]);
     }
-    // Without a driver, or with a broken one, the libraries below may panic.
+    // With a missing or broken driver, Burn and the libraries below it may panic.
     let found = catch_unwind(AssertUnwindSafe(|| {
         let devices = enumerate(kind).into_iter().enumerate();
         devices.map(|(index, device)| info(kind, index, device)).collect()
     }));
     found.map_err(|panic| {
-        let said = said(&*panic);
-        let reason = said.lines().next().unwrap_or_default().to_string();
+        let message = panic_message(&*panic);
+        let reason = message.lines().next().unwrap_or_default().to_string();
         DeviceError::Start { kind, reason }
     })
 }
 
-/// The processor.
-pub(crate) fn cpu() -> (Device, Info) {
+/// The CPU.
+pub(crate) fn cpu() -> (Device, DeviceInfo) {
     let Host { processor, cores, .. } = Host::this();
     let device = Device::flex();
     let supports = |dtype| device.supports_dtype(dtype);
-    let info = Info {
-        name: Name::Device(Kind::Cpu, None),
+    let info = DeviceInfo {
+        name: DeviceName::Device(BackendKind::Cpu, None),
         model: format!("{processor}, {cores} cores"),
         memory_bytes: Some(host_memory_bytes()),
         float64: supports(DType::F64),
@@ -87,29 +87,29 @@ pub(crate) fn cpu() -> (Device, Info) {
 }
 
 #[cfg(any(feature = "wgpu", feature = "cuda"))]
-fn enumerate(kind: Kind) -> Vec<Device> {
+fn enumerate(kind: BackendKind) -> Vec<Device> {
     use burn::tensor::DeviceType;
     let filter = match kind {
         #[cfg(feature = "wgpu")]
-        Kind::Wgpu => DeviceType::Wgpu,
+        BackendKind::Wgpu => DeviceType::Wgpu,
         #[cfg(feature = "vulkan")]
-        Kind::Vulkan => DeviceType::Vulkan,
+        BackendKind::Vulkan => DeviceType::Vulkan,
         #[cfg(feature = "metal")]
-        Kind::Metal => DeviceType::Metal,
+        BackendKind::Metal => DeviceType::Metal,
         #[cfg(feature = "cuda")]
-        Kind::Cuda => DeviceType::Cuda,
+        BackendKind::Cuda => DeviceType::Cuda,
         _ => return Vec::new(),
     };
     Device::enumerate(filter).into_vec()
 }
 
 #[cfg(any(feature = "wgpu", feature = "cuda"))]
-fn info(kind: Kind, index: usize, device: Device) -> (Device, Info) {
+fn info(kind: BackendKind, index: usize, device: Device) -> (Device, DeviceInfo) {
     let identity = device.identity();
     let model = identity.as_ref().map_or_else(|| kind.to_string(), |it| it.name.clone());
     let supports = |dtype| device.supports_dtype(dtype);
-    let info = Info {
-        name: Name::Device(kind, Some(index)),
+    let info = DeviceInfo {
+        name: DeviceName::Device(kind, Some(index)),
         memory_bytes: crate::memory::device_memory_bytes(kind, index, &model),
         model,
         float64: supports(DType::F64),
@@ -121,11 +121,11 @@ fn info(kind: Kind, index: usize, device: Device) -> (Device, Info) {
 }
 
 #[cfg(not(any(feature = "wgpu", feature = "cuda")))]
-fn enumerate(_: Kind) -> Vec<Device> {
+fn enumerate(_: BackendKind) -> Vec<Device> {
     Vec::new()
 }
 
 #[cfg(not(any(feature = "wgpu", feature = "cuda")))]
-fn info(_: Kind, _: usize, _: Device) -> (Device, Info) {
-    unreachable!("nothing but the processor was enumerated")
+fn info(_: BackendKind, _: usize, _: Device) -> (Device, DeviceInfo) {
+    unreachable!("no backend but the CPU is compiled in")
 }

@@ -1,69 +1,63 @@
-//! Why a device cannot be used.
+//! [`DeviceError`]: why a device cannot be used.
 
-use crate::Kind;
+use crate::BackendKind;
 
 /// Why a device cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DeviceError {
-    /// No device is called that.
+    /// No device has this name.
     #[error("unknown device `{given}`: use cpu, wgpu[:i], vulkan[:i], metal[:i], cuda[:i] or auto")]
     Unknown {
-        /// What was typed.
+        /// The name.
         given: String,
     },
-    /// The backend is not in this binary.
-    #[error(
-        "device {kind}: this slicegpt was built without it; build it with `cargo install --path \
-         crates/slicegpt-cli --features {kind}`, or use --device cpu"
-    )]
+    /// The backend was not compiled in.
+    #[error("device {kind}: this program was built without it")]
     NotCompiled {
-        /// What is missing.
-        kind: Kind,
+        /// The backend.
+        kind: BackendKind,
     },
     /// The machine has no such device.
-    #[error(
-        "device {kind}:{index}: {}; `slicegpt devices` lists what there is",
-        none_or_some(*.kind, *.found)
-    )]
+    #[error("device {kind}:{index}: {}", existing(*.kind, *.found))]
     Absent {
-        /// Through what.
-        kind: Kind,
-        /// Which one.
+        /// The backend.
+        kind: BackendKind,
+        /// The number of the device.
         index: usize,
-        /// How many there are.
+        /// Number of devices of the backend in this machine.
         found: usize,
     },
     /// Burn could not start it.
     #[error("device {kind} cannot be started: {reason}")]
     Start {
-        /// Through what.
-        kind: Kind,
-        /// What Burn said.
+        /// The backend.
+        kind: BackendKind,
+        /// The message of Burn.
         reason: String,
     },
-    /// Its memory is full.
-    #[error("out of memory on the device{}", asked(*.bytes))]
+    /// The memory of the device is full.
+    #[error("out of memory on the device{}", requested(*.bytes))]
     OutOfMemory {
-        /// What was asked for, in bytes, if it is known.
+        /// Size of the allocation in bytes, where known.
         bytes: Option<u64>,
     },
-    /// It does not answer any more, or cannot do what was asked of it.
+    /// The device was lost, or an operation failed on it.
     #[error("the device failed: {reason}")]
     Failed {
-        /// What Burn said.
+        /// The message of Burn.
         reason: String,
     },
 }
 
-fn none_or_some(kind: Kind, found: usize) -> String {
+fn existing(kind: BackendKind, found: usize) -> String {
     match found {
-        0 if kind == Kind::Cpu => "there is one processor, cpu".into(),
-        0 => "this machine shows none; is its driver installed?".into(),
+        0 if kind == BackendKind::Cpu => "there is one CPU, cpu".into(),
+        0 => "none found in this machine; is the driver installed?".into(),
         1 => "there is one, number 0".into(),
         _ => format!("there are {found}, numbered from 0"),
     }
 }
 
-fn asked(bytes: Option<u64>) -> String {
-    bytes.map_or(String::new(), |bytes| format!(": {bytes} bytes were asked for"))
+fn requested(bytes: Option<u64>) -> String {
+    bytes.map_or(String::new(), |bytes| format!(": {bytes} bytes were requested"))
 }

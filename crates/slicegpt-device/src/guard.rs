@@ -1,31 +1,35 @@
-//! [`guard`]: where Burn panics about a device, an error.
+//! [`guard`]: turns panics of Burn about a device into errors.
+//!
+//! Burn 0.22 has no typed errors for failures of a device. Where data is read back, `try_into_data`
+//! returns an `ExecutionError`, which is a message too; allocations and kernel launches panic.
+//! Failures are therefore recognised by the words of the message.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use crate::DeviceError;
 
-/// Runs `work`, which uses a device, and turns a panic about the device (its memory full, the
-/// device lost) into an error. Any other panic goes on: it is a bug, and should look like one.
+/// Runs `work`, which uses a device, and turns a panic about the device (memory full, device lost)
+/// into an error. Any other panic is a bug and is resumed.
 ///
 /// # Errors
 ///
 /// [`DeviceError::OutOfMemory`] or [`DeviceError::Failed`].
 pub fn guard<T>(work: impl FnOnce() -> T) -> Result<T, DeviceError> {
-    // What `work` was changing when it panicked is dropped with it.
-    catch_unwind(AssertUnwindSafe(work)).map_err(|panic| match recognise(&said(&*panic)) {
+    // State that `work` was changing when it panicked is dropped with it.
+    catch_unwind(AssertUnwindSafe(work)).map_err(|panic| match recognise(&panic_message(&*panic)) {
         Some(error) => error,
         None => resume_unwind(panic),
     })
 }
 
-/// What a panic said.
-pub(crate) fn said(panic: &(dyn Any + Send)) -> String {
+/// The message of a panic.
+pub(crate) fn panic_message(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(ToString::to_string);
     text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default()
 }
 
-/// The error that a message of cubecl, of wgpu or of a driver tells of.
+/// The error that a message of cubecl, wgpu or a driver describes.
 fn recognise(message: &str) -> Option<DeviceError> {
     let lower = message.to_lowercase();
     let memory = ["out of device memory", "outofmemory", "out of memory", "out-of-memory"];
@@ -57,7 +61,7 @@ fn recognise(message: &str) -> Option<DeviceError> {
     lost.iter().any(|words| lower.contains(words)).then(|| DeviceError::Failed { reason: reason() })
 }
 
-/// The number before the word `bytes`, or after `size: `.
+/// The number of bytes in a message, after `allocating` or `size`.
 fn bytes_in(message: &str) -> Option<u64> {
     let number = |text: &str| -> Option<u64> {
         let digits: String = text.chars().take_while(char::is_ascii_digit).collect();
@@ -72,7 +76,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_burn_says() {
+    fn messages_of_burn_are_recognised() {
         for (message, error) in [
             (
                 "out of device memory allocating 123456 bytes\nbacktrace",
@@ -100,6 +104,6 @@ mod tests {
     #[test]
     fn a_bug_stays_a_panic() {
         let bug = catch_unwind(|| guard(|| -> () { panic!("index out of bounds") }));
-        assert!(said(&*bug.unwrap_err()).contains("out of bounds"));
+        assert!(panic_message(&*bug.unwrap_err()).contains("out of bounds"));
     }
 }

@@ -1,20 +1,20 @@
-//! [`Host`]: what the machine is that a program runs on.
+//! [`Host`]: the machine that the program runs on.
 
-/// The machine a program runs on.
+/// The machine that the program runs on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Host {
-    /// Name of the processor.
+    /// Name of the CPU.
     pub processor: String,
-    /// Threads it offers to this process.
+    /// Threads available to the process.
     pub cores: usize,
-    /// Memory in bytes, used or not; in a container, what it may take.
+    /// Total memory in bytes; in a container, its limit.
     pub memory_bytes: u64,
     /// Name and version of the operating system.
     pub system: String,
 }
 
 impl Host {
-    /// This one.
+    /// Describes this machine.
     pub fn this() -> Self {
         let mut system = sysinfo::System::new();
         system.refresh_cpu_all();

@@ -1,91 +1,102 @@
 //! Devices by name: `cpu`, `wgpu[:i]`, `vulkan[:i]`, `metal[:i]`, `cuda[:i]`, `auto`.
 //!
-//! [`Name`] is what a user types, [`open`] makes a [`burn::tensor::Device`] of it or says why it
-//! cannot, [`backends`] lists what this binary was built with and what this machine has. Burn
-//! panics where a device is lost or its memory is full; [`guard`] turns that into an error at the
-//! border.
+//! Start from [`open`], which takes a [`DeviceName`] and returns a [`burn::tensor::Device`] with
+//! its properties, or an error. [`backends`] lists the backends that the program was compiled with
+//! and the devices of the machine. Burn panics if a device is lost or its memory is full; [`guard`]
+//! turns such a panic into an error.
 //!
-//! This crate refuses to know models, tensors' contents and files. It is the one library with
-//! backend features, so that the binary, the benches and the tests choose devices in one way.
+//! ```
+//! let opened = slicegpt_device::open("cpu".parse()?)?;
+//! assert!(opened.info.float64);
+//! # Ok::<(), slicegpt_device::DeviceError>(())
+//! ```
+//!
+//! This crate refuses to know models, the contents of tensors, files and the command line. It is
+//! the only library with features for backends, so that programs, benchmarks and tests choose
+//! devices in the same way.
 
 mod backend;
 mod error;
 mod guard;
 mod host;
+mod kind;
 mod memory;
 mod name;
 
-pub use backend::{Backend, Info, backends};
+pub use backend::{Backend, DeviceInfo, backends};
 pub use error::DeviceError;
 pub use guard::guard;
 pub use host::Host;
+pub use kind::BackendKind;
 pub use memory::host_memory_bytes;
-pub use name::{Kind, Name};
+pub use name::DeviceName;
 
 use burn::tensor::Device;
 
-/// A device that was opened, and what it is.
+/// An open device, and its properties.
 #[derive(Clone, Debug)]
-pub struct Opened {
-    /// Where tensors live.
+pub struct OpenDevice {
+    /// The device, for Burn.
     pub device: Device,
-    /// What it is, by the name that [`open`] takes.
-    pub info: Info,
+    /// Its properties.
+    pub info: DeviceInfo,
 }
 
-impl Opened {
-    /// The processor, which is always there.
+impl OpenDevice {
+    /// The CPU, which always exists.
     pub fn cpu() -> Self {
         let (device, info) = backend::cpu();
         Self { device, info }
     }
 }
 
-/// Keeps graphics libraries quiet on a machine without a screen: Mesa's complains on stderr where
+/// Silences graphics libraries on a machine without a screen: Mesa warns on stderr if
 /// `XDG_RUNTIME_DIR` is not set.
 ///
 /// # Safety
 ///
-/// Only before the program has started a thread: it may set an environment variable.
+/// Call it before the program starts a thread, because it may set an environment variable.
 pub unsafe fn quiet_without_screen() {
     let variable = "XDG_RUNTIME_DIR";
     if cfg!(all(feature = "wgpu", target_os = "linux")) && std::env::var_os(variable).is_none() {
-        // SAFETY: the caller's, above.
+        // SAFETY: the caller guarantees that no other thread exists.
         unsafe { std::env::set_var(variable, std::env::temp_dir()) };
     }
 }
 
-/// Opens the device that `name` means. [`Name::Auto`] takes the first hardware device of CUDA,
-/// Metal, Vulkan and wgpu that this binary was built for and this machine has, else the processor;
-/// a software rasteriser is never chosen by itself.
+/// Opens the device `name`. [`DeviceName::Auto`] takes the first hardware device of CUDA, Metal,
+/// Vulkan and wgpu, of those backends that are compiled in, and otherwise the CPU. It never takes a
+/// software rasteriser.
 ///
 /// # Errors
 ///
-/// If the backend was not compiled in, the machine has no such device, or it cannot be started.
-pub fn open(name: Name) -> Result<Opened, DeviceError> {
+/// If the backend is not compiled in, the machine has no such device, or it cannot be started.
+pub fn open(name: DeviceName) -> Result<OpenDevice, DeviceError> {
     match name {
-        Name::Auto => {
-            let found =
-                Kind::BEST_FIRST.into_iter().filter(|kind| kind.is_compiled()).find_map(|kind| {
+        DeviceName::Auto => {
+            let found = BackendKind::BEST_FIRST
+                .into_iter()
+                .filter(|kind| kind.is_compiled())
+                .find_map(|kind| {
                     backend::devices(kind).ok()?.into_iter().find(|(_, info)| !info.software)
                 });
-            Ok(found.map_or_else(Opened::cpu, |(device, info)| Opened { device, info }))
+            Ok(found.map_or_else(OpenDevice::cpu, |(device, info)| OpenDevice { device, info }))
         }
-        Name::Device(Kind::Cpu, None | Some(0)) => Ok(Opened::cpu()),
-        Name::Device(kind, index) => {
+        DeviceName::Device(BackendKind::Cpu, None | Some(0)) => Ok(OpenDevice::cpu()),
+        DeviceName::Device(kind, index) => {
             if !kind.is_compiled() {
                 return Err(DeviceError::NotCompiled { kind });
             }
             let mut devices = backend::devices(kind)?;
             let found = devices.len();
-            // Without a number, hardware is meant if there is any.
+            // Without a number, the first hardware device, or else the first device.
             let hardware = devices.iter().position(|(_, info)| !info.software).unwrap_or(0);
             let index = index.unwrap_or(hardware);
             if index >= found {
                 return Err(DeviceError::Absent { kind, index, found });
             }
             let (device, info) = devices.swap_remove(index);
-            Ok(Opened { device, info })
+            Ok(OpenDevice { device, info })
         }
     }
 }

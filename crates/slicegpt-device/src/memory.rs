@@ -1,23 +1,23 @@
-//! How much memory there is, on the host and on a device.
+//! The memory of the host and of devices.
 
-use crate::Kind;
+use crate::BackendKind;
 
-/// Memory of this machine that programs may take now, in bytes.
+/// Memory of the host that is available now, in bytes.
 pub fn host_memory_bytes() -> u64 {
     let mut system = sysinfo::System::new();
     system.refresh_memory();
-    // A container may be given less than the machine has.
+    // A container may have a lower limit.
     let limit = system.cgroup_limits().map_or(u64::MAX, |limits| limits.free_memory);
     system.available_memory().min(limit)
 }
 
-/// Memory of a device in bytes, where its interface says.
+/// Memory of a device in bytes, where its interface reports it.
 #[cfg_attr(not(any(feature = "wgpu", feature = "cuda")), allow(dead_code))]
-pub(crate) fn device_memory_bytes(kind: Kind, index: usize, model: &str) -> Option<u64> {
+pub(crate) fn device_memory_bytes(kind: BackendKind, index: usize, model: &str) -> Option<u64> {
     match kind {
-        Kind::Cpu => Some(host_memory_bytes()),
-        Kind::Cuda => cuda(index),
-        Kind::Wgpu | Kind::Vulkan | Kind::Metal => graphics(model),
+        BackendKind::Cpu => Some(host_memory_bytes()),
+        BackendKind::Cuda => cuda(index),
+        BackendKind::Wgpu | BackendKind::Vulkan | BackendKind::Metal => graphics(model),
     }
 }
 
@@ -26,7 +26,7 @@ fn cuda(index: usize) -> Option<u64> {
     use cudarc::driver::result;
     result::init().ok()?;
     let device = result::device::get(i32::try_from(index).ok()?).ok()?;
-    // SAFETY: the device was just given by the driver.
+    // SAFETY: the driver has just returned this device, so that its handle is valid.
     let bytes = unsafe { result::device::total_mem(device) };
     bytes.ok().map(|bytes| bytes as u64)
 }
@@ -36,8 +36,7 @@ fn cuda(_: usize) -> Option<u64> {
     None
 }
 
-/// The largest heap of the Vulkan device that calls itself `model`, which no other graphics interface
-/// tells.
+/// The largest heap of the Vulkan device named `model`. No other graphics interface reports memory.
 #[cfg(all(feature = "wgpu", any(target_os = "linux", target_os = "windows")))]
 fn graphics(model: &str) -> Option<u64> {
     use burn::tensor::wgpu::wgpu;
@@ -47,7 +46,8 @@ fn graphics(model: &str) -> Option<u64> {
     let instance = wgpu::Instance::new(descriptor);
     let adapters = ready(instance.enumerate_adapters(wgpu::Backends::VULKAN))?;
     let adapter = adapters.into_iter().find(|adapter| adapter.get_info().name == model)?;
-    // SAFETY: nothing is done with the handles but to ask for properties, while both live.
+    // SAFETY: the raw handles are used only to query properties, and only while `adapter` and
+    // `instance`, which own them, are alive.
     let heaps = unsafe {
         let adapter = adapter.as_hal::<wgpu::hal::api::Vulkan>()?;
         let instance = adapter.shared_instance().raw_instance();
@@ -62,7 +62,7 @@ fn graphics(_: &str) -> Option<u64> {
     None
 }
 
-/// The value of a future that waits for nothing, as those of native graphics do.
+/// The value of a future that is ready at once, as those of native graphics are.
 #[cfg(all(feature = "wgpu", any(target_os = "linux", target_os = "windows")))]
 fn ready<T>(future: impl Future<Output = T>) -> Option<T> {
     use std::task::{Context, Poll, Waker};

@@ -1,93 +1,42 @@
-//! [`Name`]: a device as a user types it.
+//! [`DeviceName`]: a device by name.
 
 use std::fmt;
 use std::str::FromStr;
 
-use crate::DeviceError;
+use crate::{BackendKind, DeviceError};
 
-/// A device as a user types it.
+/// A device by name, as users type it: `cpu`, `cuda:1`, `auto`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Name {
-    /// The best one there is.
+pub enum DeviceName {
+    /// The best device of this machine.
     Auto,
-    /// Number `i` of a kind, or whichever of the kind.
-    Device(Kind, Option<usize>),
+    /// Device `i` of a backend, or any device of the backend.
+    Device(BackendKind, Option<usize>),
 }
 
-/// Through what a device is reached.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Kind {
-    /// The processor, with Burn's flex backend.
-    Cpu,
-    /// WebGPU shaders, on whichever graphics interface the machine has.
-    Wgpu,
-    /// SPIR-V on Vulkan.
-    Vulkan,
-    /// MSL on Metal.
-    Metal,
-    /// NVIDIA's own interface.
-    Cuda,
-}
-
-impl Kind {
-    /// All of them, in the order they are listed.
-    pub const ALL: [Kind; 5] = [Kind::Cpu, Kind::Wgpu, Kind::Vulkan, Kind::Metal, Kind::Cuda];
-
-    /// Those that `auto` looks at, the fastest first.
-    pub(crate) const BEST_FIRST: [Kind; 4] = [Kind::Cuda, Kind::Metal, Kind::Vulkan, Kind::Wgpu];
-
-    /// Its name, which is that of the Cargo feature too.
-    pub fn name(self) -> &'static str {
-        match self {
-            Kind::Cpu => "cpu",
-            Kind::Wgpu => "wgpu",
-            Kind::Vulkan => "vulkan",
-            Kind::Metal => "metal",
-            Kind::Cuda => "cuda",
-        }
-    }
-
-    /// Whether this binary was built with it.
-    pub fn is_compiled(self) -> bool {
-        match self {
-            Kind::Cpu => true,
-            Kind::Wgpu => cfg!(feature = "wgpu"),
-            Kind::Vulkan => cfg!(feature = "vulkan"),
-            Kind::Metal => cfg!(feature = "metal"),
-            Kind::Cuda => cfg!(feature = "cuda"),
-        }
-    }
-}
-
-impl fmt::Display for Kind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-impl FromStr for Name {
+impl FromStr for DeviceName {
     type Err = DeviceError;
 
     fn from_str(text: &str) -> Result<Self, DeviceError> {
         let unknown = || DeviceError::Unknown { given: text.into() };
         if text == "auto" {
-            return Ok(Name::Auto);
+            return Ok(DeviceName::Auto);
         }
         let (kind, index) = match text.split_once(':') {
             Some((kind, index)) => (kind, Some(index.parse().map_err(|_| unknown())?)),
             None => (text, None),
         };
-        let kind = Kind::ALL.into_iter().find(|known| known.name() == kind);
-        Ok(Name::Device(kind.ok_or_else(unknown)?, index))
+        let kind = BackendKind::ALL.into_iter().find(|known| known.name() == kind);
+        Ok(DeviceName::Device(kind.ok_or_else(unknown)?, index))
     }
 }
 
-impl fmt::Display for Name {
+impl fmt::Display for DeviceName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Name::Auto => f.write_str("auto"),
-            Name::Device(kind, None) => kind.fmt(f),
-            Name::Device(kind, Some(index)) => write!(f, "{kind}:{index}"),
+            DeviceName::Auto => f.write_str("auto"),
+            DeviceName::Device(kind, None) => kind.fmt(f),
+            DeviceName::Device(kind, Some(index)) => write!(f, "{kind}:{index}"),
         }
     }
 }
@@ -97,20 +46,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names() {
+    fn names_are_read_and_written() {
         for (text, name) in [
-            ("auto", Name::Auto),
-            ("cpu", Name::Device(Kind::Cpu, None)),
-            ("wgpu", Name::Device(Kind::Wgpu, None)),
-            ("vulkan:0", Name::Device(Kind::Vulkan, Some(0))),
-            ("metal:1", Name::Device(Kind::Metal, Some(1))),
-            ("cuda:12", Name::Device(Kind::Cuda, Some(12))),
+            ("auto", DeviceName::Auto),
+            ("cpu", DeviceName::Device(BackendKind::Cpu, None)),
+            ("wgpu", DeviceName::Device(BackendKind::Wgpu, None)),
+            ("vulkan:0", DeviceName::Device(BackendKind::Vulkan, Some(0))),
+            ("metal:1", DeviceName::Device(BackendKind::Metal, Some(1))),
+            ("cuda:12", DeviceName::Device(BackendKind::Cuda, Some(12))),
         ] {
-            assert_eq!(text.parse::<Name>().unwrap(), name);
+            assert_eq!(text.parse::<DeviceName>().unwrap(), name);
             assert_eq!(name.to_string(), text);
         }
         for text in ["", "gpu", "CUDA", "cuda:", "cuda:-1", "cuda:x", "auto:0", ":1", "wgpu:0:1"] {
-            let error = text.parse::<Name>().unwrap_err().to_string();
+            let error = text.parse::<DeviceName>().unwrap_err().to_string();
             assert!(error.contains("vulkan[:i]"), "{error}");
         }
     }

@@ -1,25 +1,51 @@
-//! [`GgufError`]: why a model cannot become a GGUF file.
+//! [`GgufError`] and [`ExportError`]: why a model cannot become a GGUF file.
 
 use std::io;
 use std::path::PathBuf;
 
-/// What is wrong, and what would work.
+/// Why a model cannot become a GGUF file.
 #[derive(Debug, thiserror::Error)]
-#[allow(missing_docs)] // the fields are named for what they hold, and stand in the message
+#[allow(missing_docs)] // the fields are named for what they hold and appear in the message
 pub enum GgufError {
-    #[error("llama.cpp cannot express this model: {reason}; {advice}")]
-    Inexpressible { reason: String, advice: &'static str },
+    /// llama.cpp has no architecture for the model.
+    #[error("llama.cpp cannot express this model: {reason}")]
+    Inexpressible { reason: String, cause: Cause },
+    /// No file is written for such models.
     #[error("{reason}")]
     Unsupported { reason: String },
     #[error("{}: {source}", path.display())]
     Io { path: PathBuf, source: io::Error },
+    /// A file of the tokenizer cannot be read, or llama.cpp has no such tokenizer.
     #[error("{}: {reason}", path.display())]
     Tokenizer { path: PathBuf, reason: String },
-    #[error(
-        "tensor `{name}` does not fit {ty}: {value:e} is out of its range; use --type bf16 or \
-         --type f32"
-    )]
+    /// The rule that splits text into words has no name here. llama.cpp may have one.
+    #[error("{}: its pre-tokenizer is not known ({found})", path.display())]
+    PreTokenizer { path: PathBuf, found: String },
+    #[error("tensor `{name}` does not fit {ty}: {value:e} is out of its range")]
     Overflow { name: String, ty: &'static str, value: f32 },
+}
+
+/// Where the cause of [`GgufError::Inexpressible`] lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// In the way the model was sliced: another way may give one that fits.
+    Slicing,
+    /// In the model itself.
+    Model,
+}
+
+/// Why a file could not be written.
+#[derive(Debug, thiserror::Error)]
+pub enum ExportError<E: std::error::Error + 'static> {
+    /// A tensor of the model cannot be read.
+    #[error(transparent)]
+    Source(E),
+    /// The file cannot be written, or a value does not fit.
+    #[error(transparent)]
+    Gguf(#[from] GgufError),
+    /// The caller asked to stop.
+    #[error("interrupted")]
+    Interrupted,
 }
 
 pub(crate) type Result<T> = std::result::Result<T, GgufError>;
@@ -31,7 +57,7 @@ impl GgufError {
         move |source| Self::Io { path, source }
     }
 
-    /// Something wrong with a file of the tokenizer.
+    /// An error in a file of the tokenizer.
     pub(crate) fn tokenizer(path: impl Into<PathBuf>, reason: impl Into<String>) -> Self {
         Self::Tokenizer { path: path.into(), reason: reason.into() }
     }

@@ -1,4 +1,5 @@
-//! [`Export`]: a model on its way into a file: what it becomes, then its values, tensor by tensor.
+//! [`Export`]: a model to be written as a GGUF file. First everything but its values is planned,
+//! then the values are written, tensor by tensor.
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -8,53 +9,41 @@ use slicegpt_core::TensorSource;
 use slicegpt_models::DecoderSpec;
 
 use crate::architecture::{Architecture, express};
-use crate::error::{GgufError, Result};
-use crate::file_type::Depth;
+use crate::error::{ExportError, Result};
+use crate::file_type::ModelTraits;
 use crate::metadata::hyperparameters;
 use crate::read::read;
 use crate::tensors::{Tensor, tensors};
 use crate::tokenizer::named;
-use crate::{FileType, Info, Metadata, Type, Vocabulary, Writer};
+use crate::{FileType, GgufWriter, Metadata, TensorInfo, Type, Vocabulary};
 
 /// A model, planned as a GGUF file; nothing is read yet.
 pub struct Export {
     architecture: &'static Architecture,
     metadata: Metadata,
     tensors: Vec<Tensor>,
-    infos: Vec<Info>,
+    infos: Vec<TensorInfo>,
     fallbacks: Vec<Fallback>,
     notes: Vec<String>,
 }
 
-/// A tensor whose rows do not fill the blocks of the type it should have.
+/// A tensor that gets another type than planned, because its rows are not whole blocks of that
+/// type.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Fallback {
     /// Its name in the file.
     pub name: String,
-    /// Values in a row.
+    /// Values per row.
     pub columns: usize,
-    /// What it should have.
+    /// The planned type.
     pub wanted: Type,
-    /// What it has.
+    /// The type it gets.
     pub ty: Type,
 }
 
-/// Why a file could not be written.
-#[derive(Debug, thiserror::Error)]
-pub enum ExportError<E: std::error::Error + 'static> {
-    /// A tensor of the model cannot be had.
-    #[error(transparent)]
-    Source(E),
-    /// The file cannot be written, or a value does not fit.
-    #[error(transparent)]
-    Gguf(#[from] GgufError),
-    /// The caller asked to stop.
-    #[error("interrupted")]
-    Interrupted,
-}
-
 impl Export {
-    /// Plans the decoder `spec` as a file of `file_type`, called `name`, with the tokenizer `vocabulary`.
+    /// Plans the decoder `spec` as a file of `file_type` with the tokenizer `vocabulary`, in which
+    /// the model has the name `name`.
     ///
     /// # Errors
     ///
@@ -66,7 +55,7 @@ impl Export {
         vocabulary: Vocabulary,
     ) -> Result<Self> {
         let (architecture, rope) = express(spec)?;
-        let depth = Depth {
+        let traits = ModelTraits {
             layers: spec.layers,
             group: spec.attention.heads / spec.attention.kv_heads,
             tied: spec.tied,
@@ -76,15 +65,15 @@ impl Export {
         let mut fallbacks = Vec::new();
         let info = |tensor: &Tensor| {
             let Tensor { name, shape, .. } = tensor;
-            let chosen = file_type.choose(name, shape, depth);
+            let chosen = file_type.choose(name, shape, traits);
             if chosen.ty != chosen.wanted {
                 let (name, columns) = (name.clone(), shape[1]);
                 let (wanted, ty) = (chosen.wanted, chosen.ty);
                 fallbacks.push(Fallback { name, columns, wanted, ty });
             }
-            Info { name: name.clone(), shape: shape.clone(), ty: chosen.ty }
+            TensorInfo { name: name.clone(), shape: shape.clone(), ty: chosen.ty }
         };
-        let infos: Vec<Info> = tensors.iter().map(info).collect();
+        let infos: Vec<TensorInfo> = tensors.iter().map(info).collect();
         let (name, renamed) = named::fitting(name, &vocabulary);
         let mut metadata = hyperparameters(spec, architecture, &rope, file_type, name);
         metadata.extend(vocabulary.metadata);
@@ -99,11 +88,11 @@ impl Export {
     }
 
     /// The tensors of the file, in order.
-    pub fn infos(&self) -> &[Info] {
+    pub fn infos(&self) -> &[TensorInfo] {
         &self.infos
     }
 
-    /// How many tensors and values there are of each type.
+    /// Numbers of tensors and of values by type.
     pub fn types(&self) -> BTreeMap<Type, (usize, usize)> {
         let mut types = BTreeMap::new();
         for info in &self.infos {
@@ -114,22 +103,24 @@ impl Export {
         types
     }
 
-    /// The tensors whose rows do not fill the blocks of the type they should have.
+    /// The tensors that get another type than planned.
     pub fn fallbacks(&self) -> &[Fallback] {
         &self.fallbacks
     }
 
-    /// Where llama.cpp computes something else than the model.
+    /// Differences between what llama.cpp computes and what the model computes.
     pub fn notes(&self) -> &[String] {
         &self.notes
     }
 
-    /// Writes the file `path`, with the values of `source`, where tensors have the names that `rename`
-    /// makes of the family's. `tick` is called after every tensor. Gives the bytes of the file.
+    /// Writes the file `path` with the values of `source`, and returns its size in bytes. `rename`
+    /// maps the family's names of tensors to those of `source`. `tick` is called after every
+    /// tensor.
     ///
     /// # Errors
     ///
-    /// If a tensor cannot be had or does not fit its type, or the file exists or cannot be written.
+    /// If a tensor cannot be read or does not fit its type, or the file exists or cannot be
+    /// written.
     pub fn write<S: TensorSource>(
         &self,
         path: &Path,
@@ -140,7 +131,7 @@ impl Export {
     where
         S::Error: std::error::Error + 'static,
     {
-        let mut writer = Writer::create(path, &self.metadata, self.infos.clone())?;
+        let mut writer = GgufWriter::create(path, &self.metadata, self.infos.clone())?;
         for tensor in &self.tensors {
             read(tensor, source, &rename, &mut |values| Ok(writer.write(&tensor.name, values)?))?;
             if tick().is_break() {
@@ -151,14 +142,14 @@ impl Export {
     }
 }
 
-/// llama.cpp computes no sliding window for these architectures.
+/// The note for a sliding window, which llama.cpp does not apply for these architectures.
 fn window_note(spec: &DecoderSpec) -> Option<String> {
     let windows = &spec.attention.windows;
     let narrow = || windows.iter().flatten().filter(|window| **window < spec.context_length);
     let smallest = narrow().min()?;
     Some(format!(
-        "{} of {} layers see {smallest} tokens at a time, and all tokens in llama.cpp: the same up to \
-         {smallest} tokens, not beyond",
+        "{} of {} layers attend to {smallest} tokens, and to all tokens in llama.cpp: the results \
+         are the same up to {smallest} tokens, not beyond",
         narrow().count(),
         spec.layers
     ))

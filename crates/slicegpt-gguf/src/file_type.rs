@@ -1,11 +1,12 @@
-//! [`FileType`]: which type each tensor of a file has.
+//! [`FileType`]: the type of each tensor of a file.
 //!
-//! The mixes are llama.cpp's (`llama_tensor_get_type` in `llama-quant.cpp`, no importance matrix, no
-//! experts), with what it falls back to where a row does not fill whole blocks.
+//! The mixes of types are those of llama.cpp (`llama_tensor_get_type` in `llama-quant.cpp`, without
+//! importance matrix and experts), and so are the types it falls back to where rows are not whole
+//! blocks.
 
 use crate::Type;
 
-/// What a file is said to hold mostly, `general.file_type`.
+/// The mix of types in a file, `general.file_type`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs)] // the names are those of the format
 pub enum FileType {
@@ -28,12 +29,12 @@ pub enum FileType {
     Q2K,
 }
 
-/// What of a model decides over types.
+/// Properties of a model that the choice of types depends on.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Depth {
-    /// Blocks.
+pub(crate) struct ModelTraits {
+    /// Number of blocks.
     pub layers: usize,
-    /// Query heads for each key head.
+    /// Query heads per key head.
     pub group: usize,
     /// Whether the head is the embedding.
     pub tied: bool,
@@ -41,7 +42,7 @@ pub(crate) struct Depth {
     pub is_70b: bool,
 }
 
-/// The type a tensor gets, and what it would have if its rows filled whole blocks.
+/// The type a tensor gets, and the type it would have if its rows were whole blocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Chosen {
     pub ty: Type,
@@ -49,7 +50,7 @@ pub(crate) struct Chosen {
 }
 
 impl FileType {
-    /// Every one, the most precise first.
+    /// All of them, the most precise first.
     pub const ALL: &'static [Self] = &[
         Self::F32,
         Self::F16,
@@ -70,7 +71,7 @@ impl FileType {
         Self::Q2K,
     ];
 
-    /// Its name as it is typed, its number in the format, and the type of most tensors.
+    /// Its name, its number in the format, and the type of most tensors.
     fn row(self) -> (&'static str, u32, Type) {
         match self {
             Self::F32 => ("f32", 0, Type::F32),
@@ -93,7 +94,7 @@ impl FileType {
         }
     }
 
-    /// Its name, as it is typed.
+    /// Its name, which `FromStr` reads.
     pub fn name(self) -> &'static str {
         self.row().0
     }
@@ -104,33 +105,33 @@ impl FileType {
     }
 
     /// The type of tensor `name` of `shape`.
-    pub(crate) fn choose(self, name: &str, shape: &[usize], depth: Depth) -> Chosen {
+    pub(crate) fn choose(self, name: &str, shape: &[usize], model: ModelTraits) -> Chosen {
         let whole = |ty| Chosen { ty, wanted: ty };
         let [_, columns] = shape else { return whole(Type::F32) };
         let (_, _, usual) = self.row();
         if !usual.is_quantised() {
             return whole(usual);
         }
-        if name == "output.weight" || (depth.tied && name == "token_embd.weight") {
+        if name == "output.weight" || (model.tied && name == "token_embd.weight") {
             let wanted = if usual == Type::Q8_0 { Type::Q8_0 } else { Type::Q6K };
             let fills = columns.is_multiple_of(usual.block());
             return fall_back(wanted, if fills { wanted } else { Type::Q8_0 }, *columns);
         }
-        let wanted = self.in_block(name, depth).unwrap_or(usual);
+        let wanted = self.in_block(name, model).unwrap_or(usual);
         fall_back(wanted, wanted, *columns)
     }
 
-    /// The type of a matrix of a block, where it is not the usual one.
-    fn in_block(self, name: &str, depth: Depth) -> Option<Type> {
+    /// The type of a matrix of a block, where it differs from that of most tensors.
+    fn in_block(self, name: &str, model: ModelTraits) -> Option<Type> {
         let (block, part) = name.strip_prefix("blk.")?.split_once('.')?;
-        let (block, layers): (usize, usize) = (block.parse().ok()?, depth.layers);
-        // The first and the last eighth, and every third between.
+        let (block, layers): (usize, usize) = (block.parse().ok()?, model.layers);
+        // The first and the last eighth of the blocks, and every third between them.
         let is_fine =
             block < layers / 8 || block >= 7 * layers / 8 || (block - layers / 8) % 3 == 2;
         match part {
             "attn_v.weight" | "attn_qkv.weight" => {
                 let ty = match self {
-                    Self::Q2K if depth.group >= 4 => Some(Type::Q4K),
+                    Self::Q2K if model.group >= 4 => Some(Type::Q4K),
                     Self::Q2K => Some(Type::Q3K),
                     Self::Q3KM if block < 2 => Some(Type::Q5K),
                     Self::Q3KM => Some(Type::Q4K),
@@ -140,7 +141,7 @@ impl FileType {
                     _ => None,
                 };
                 let coarse = matches!(ty.unwrap_or(self.row().2), Type::Q3K | Type::Q4K);
-                if depth.is_70b && coarse { Some(Type::Q5K) } else { ty }
+                if model.is_70b && coarse { Some(Type::Q5K) } else { ty }
             }
             "ffn_down.weight" => match self {
                 Self::Q2K => Some(Type::Q3K),
@@ -162,7 +163,7 @@ impl FileType {
     }
 }
 
-/// `ty`, or what stands in for it where rows of `columns` values do not fill whole blocks.
+/// `ty`, or its replacement where rows of `columns` values are not whole blocks.
 fn fall_back(wanted: Type, ty: Type, columns: usize) -> Chosen {
     let fits = |ty: Type| columns.is_multiple_of(ty.block());
     let smaller = match ty {
@@ -182,7 +183,7 @@ impl std::str::FromStr for FileType {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let text = text.to_lowercase();
-        // As llama.cpp's own quantiser takes them.
+        // Abbreviations that llama.cpp's quantiser accepts.
         let text = match text.as_str() {
             "q3_k" | "q4_k" | "q5_k" => format!("{text}_m"),
             _ => text,
@@ -199,10 +200,10 @@ impl std::str::FromStr for FileType {
 mod tests {
     use super::*;
 
-    const DEPTH: Depth = Depth { layers: 32, group: 1, tied: false, is_70b: false };
+    const MODEL: ModelTraits = ModelTraits { layers: 32, group: 1, tied: false, is_70b: false };
 
     fn chosen(file_type: FileType, name: &str, columns: usize) -> Type {
-        file_type.choose(name, &[8, columns], DEPTH).ty
+        file_type.choose(name, &[8, columns], MODEL).ty
     }
 
     #[test]
@@ -215,8 +216,8 @@ mod tests {
     }
 
     #[test]
-    fn vectors_stay_whole() {
-        let chosen = FileType::Q4KM.choose("output_norm.weight", &[256], DEPTH);
+    fn vectors_are_not_quantised() {
+        let chosen = FileType::Q4KM.choose("output_norm.weight", &[256], MODEL);
         assert_eq!(chosen, Chosen { ty: Type::F32, wanted: Type::F32 });
     }
 
@@ -243,15 +244,15 @@ mod tests {
         ] {
             assert_eq!(chosen(file_type, name, 4096), ty, "{file_type:?} {name}");
         }
-        let tied = Depth { tied: true, ..DEPTH };
+        let tied = ModelTraits { tied: true, ..MODEL };
         assert_eq!(FileType::Q4KM.choose("token_embd.weight", &[8, 256], tied).ty, Type::Q6K);
-        let large = Depth { is_70b: true, layers: 80, group: 8, ..DEPTH };
+        let large = ModelTraits { is_70b: true, layers: 80, group: 8, ..MODEL };
         let name = "blk.11.attn_v.weight";
         assert_eq!(FileType::Q4KS.choose(name, &[8, 256], large).ty, Type::Q5K);
     }
 
     #[test]
-    fn rows_that_do_not_fill_blocks_fall_back() {
+    fn rows_that_are_not_whole_blocks_fall_back() {
         for (file_type, name, columns, ty) in [
             (FileType::Q4KM, "blk.4.ffn_up.weight", 96, Type::Q5_0),
             (FileType::Q4KM, "blk.6.ffn_down.weight", 96, Type::Q8_0),
@@ -263,7 +264,7 @@ mod tests {
             (FileType::Q8_0, "blk.4.ffn_up.weight", 341, Type::F16),
             (FileType::F16, "blk.4.ffn_up.weight", 341, Type::F16),
         ] {
-            let chosen = file_type.choose(name, &[8, columns], DEPTH);
+            let chosen = file_type.choose(name, &[8, columns], MODEL);
             assert_eq!(chosen.ty, ty, "{file_type:?} {name} {columns}");
             assert_eq!(chosen.ty != chosen.wanted, file_type != FileType::F16);
         }

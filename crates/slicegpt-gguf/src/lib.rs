@@ -1,12 +1,13 @@
 //! Models as GGUF files, as llama.cpp reads them.
 //!
-//! [`Export`] plans what a decoder becomes (names, types, metadata, or why llama.cpp cannot express it) and
-//! writes it tensor by tensor. [`Writer`] is the container, [`Type`] the block quantisation,
-//! [`Vocabulary`] a tokenizer as metadata. What an architecture of llama.cpp can hold is data in one file
-//! each under `architecture/`.
+//! [`Export`] plans the file of a decoder (its architecture, names, types and metadata), or says
+//! why llama.cpp cannot express the model, and writes it tensor by tensor. [`GgufWriter`] writes
+//! the container, [`Type`] quantises blocks of values, [`Vocabulary`] turns a tokenizer into
+//! metadata. What an architecture of llama.cpp can hold is data, one file each under
+//! `architecture/`.
 //!
-//! This crate refuses to know how weights come about and what is in them: it takes a
-//! [`slicegpt_core::TensorSource`], selects rows and rounds.
+//! This crate refuses to know where weights come from and what their values mean: it takes a
+//! [`slicegpt_core::TensorSource`], selects rows and rounds. It knows no pass and no command line.
 
 mod architecture;
 mod error;
@@ -21,10 +22,10 @@ mod tokenizer;
 mod value;
 mod writer;
 
-pub use error::GgufError;
-pub use export::{Export, ExportError, Fallback};
+pub use error::{Cause, ExportError, GgufError};
+pub use export::{Export, Fallback};
 pub use file_type::FileType;
 pub use quant::Type;
 pub use tokenizer::{PRE_TOKENIZERS, Vocabulary};
 pub use value::{Metadata, Value};
-pub use writer::{Info, Writer};
+pub use writer::{GgufWriter, TensorInfo};

@@ -1,4 +1,4 @@
-//! What a GGUF file says about the model itself, under the keys that llama.cpp's converter writes.
+//! Metadata of the model itself, under the keys that llama.cpp's converter writes.
 
 use slicegpt_models::DecoderSpec;
 
@@ -9,7 +9,7 @@ use crate::{FileType, Metadata, Value};
 /// The version of the block types, `general.quantization_version`.
 const QUANTISATION: u32 = 2;
 
-/// Everything but the tokenizer.
+/// All metadata except the tokenizer's.
 pub(crate) fn hyperparameters(
     spec: &DecoderSpec,
     architecture: &Architecture,
@@ -36,7 +36,7 @@ pub(crate) fn hyperparameters(
         ("vocab_size", count(spec.vocab_size)),
         ("attention.head_count", count(attention.heads)),
         ("attention.head_count_kv", count(attention.kv_heads)),
-        // Not the stream's width over the heads, where the stream was cut.
+        // Where the stream was cut, it is not the stream's width divided by the heads.
         ("attention.key_length", count(attention.head_dim)),
         ("attention.value_length", count(attention.head_dim)),
         ("attention.layer_norm_rms_epsilon", Value::F32(spec.norm.eps as f32)),
@@ -51,7 +51,7 @@ pub(crate) fn hyperparameters(
     general.into_iter().chain(own).collect()
 }
 
-/// `1.1B`, `34M`: a number of parameters in at least two digits, as the converter labels it.
+/// The converter's label for a number of parameters, in at least two digits: `1.1B`, `34M`.
 fn size_label(parameters: usize) -> String {
     let (unit, suffix) = match parameters as f64 {
         n if n > 1e12 => (1e12, "T"),
@@ -70,7 +70,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sizes_as_the_converter_labels_them() {
+    fn sizes_have_the_labels_of_the_converter() {
         for (parameters, label) in [
             (1_100_048_384, "1.1B"),
             (6_738_415_616, "6.7B"),

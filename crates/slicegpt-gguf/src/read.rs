@@ -1,21 +1,21 @@
-//! The values of a tensor, read from a checkpoint a few rows at a time.
+//! Reads the values of a tensor from a checkpoint, a few rows at a time.
 
 use slicegpt_core::TensorSource;
 
-use crate::export::ExportError;
-use crate::tensors::{Content, Piece, Rows, Tensor};
+use crate::error::ExportError;
+use crate::tensors::{Content, Rows, Selection, Tensor};
 
-/// Values handed on at a time.
+/// Values passed to the sink at a time.
 const CHUNK: usize = 1 << 23;
 
-/// Values of a tensor that is read whole. A pickle gives whole tensors only, and would keep what rows
-/// were taken from.
+/// Largest tensor that is read whole, in values. A pickle gives whole tensors only, and keeps in
+/// memory those that rows were taken from.
 const WHOLE: usize = 1 << 26;
 
-/// Where values go.
+/// Receives values.
 type Sink<'a, E> = dyn FnMut(&[f32]) -> Result<(), ExportError<E>> + 'a;
 
-/// Hands the values of `tensor` to `sink`, whole rows, in order.
+/// Passes the values of `tensor` to `sink`, whole rows, in order.
 pub(crate) fn read<S: TensorSource>(
     tensor: &Tensor,
     source: &S,
@@ -27,14 +27,14 @@ where
 {
     match &tensor.content {
         Content::Values(values) => sink(values),
-        Content::Pieces(pieces) => pieces
+        Content::Selections(selections) => selections
             .iter()
-            .try_for_each(|piece| read_piece(piece, source, &rename(&piece.name), sink)),
+            .try_for_each(|selection| read_rows(selection, source, &rename(&selection.name), sink)),
     }
 }
 
-fn read_piece<S: TensorSource>(
-    piece: &Piece,
+fn read_rows<S: TensorSource>(
+    selection: &Selection,
     source: &S,
     name: &str,
     sink: &mut Sink<'_, S::Error>,
@@ -42,14 +42,15 @@ fn read_piece<S: TensorSource>(
 where
     S::Error: std::error::Error + 'static,
 {
-    let columns: usize = piece.shape[1..].iter().product();
+    let columns: usize = selection.shape[1..].iter().product();
     let rows_at_a_time = (CHUNK / columns).max(1);
-    let whole = match piece.shape.iter().product::<usize>() <= WHOLE {
-        true => Some(source.tensor(name, &piece.shape).map_err(ExportError::Source)?),
-        false => None,
+    let whole = if selection.shape.iter().product::<usize>() <= WHOLE {
+        Some(source.tensor(name, &selection.shape).map_err(ExportError::Source)?)
+    } else {
+        None
     };
-    let shape = [piece.shape[0], columns];
-    match (&piece.rows, whole) {
+    let shape = [selection.shape[0], columns];
+    match (&selection.rows, whole) {
         (Rows::Range(range), Some(values)) => {
             let values = &values[range.start * columns..range.end * columns];
             values.chunks(rows_at_a_time * columns).try_for_each(sink)

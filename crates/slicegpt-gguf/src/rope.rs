@@ -1,48 +1,60 @@
-//! [`RopeForm`]: rotary positions as an architecture of llama.cpp takes them: metadata, and tensors of
-//! divisors.
+//! [`RopeForm`]: rotary positions as an architecture of llama.cpp takes them, as metadata and
+//! tensors of divisors.
 //!
-//! Where only the first dimensions of a head are rotated and the architecture rotates all, the others
-//! get a divisor so large that they stand still, and the base is that with which the rotated ones turn
-//! as before.
+//! Where only the first dimensions of a head are rotated and the architecture rotates all, the
+//! other dimensions get a divisor so large that their angle stays zero, and the base is changed so
+//! that the rotated ones keep their frequencies.
 
 use slicegpt_models::{DecoderSpec, Positions, Rope, Scaling};
 
 use crate::Value;
-use crate::architecture::Architecture;
 
-/// A divisor that stops a frequency.
-const STILL: f32 = 1e30;
+/// A divisor so large that the angle is zero.
+const UNROTATED: f32 = 1e30;
 
-/// Rotary positions, expressed.
+/// What an architecture can express of rotary positions.
+#[derive(Debug)]
+pub(crate) struct RopeSupport {
+    /// Whether part of a head may be rotated and the rest not.
+    pub partial: bool,
+    /// Whether there may be a divisor for each rotary frequency (`rope_freqs`).
+    pub divisors: bool,
+    /// Whether there may be two lists of them, for short and for long sequences.
+    pub long_divisors: bool,
+}
+
+/// Rotary positions as an architecture takes them.
 #[derive(Debug)]
 pub(crate) struct RopeForm {
-    /// Keys, without the name of the architecture before them, and values.
+    /// Keys, without the prefix of the architecture, and values.
     pub metadata: Vec<(&'static str, Value)>,
     /// Tensors of divisors, by name.
     pub factors: Vec<(&'static str, Vec<f32>)>,
-    /// Dimensions of a head that are rotated.
+    /// Rotated dimensions per head.
     pub rotated: usize,
-    /// What the rows of the other dimensions are divided by, because llama.cpp multiplies them with it.
-    pub still_scale: f32,
-    /// Where llama.cpp computes something else.
+    /// The factor that llama.cpp multiplies the unrotated dimensions by. Their rows are divided by
+    /// it.
+    pub unrotated_scale: f32,
+    /// A difference between what llama.cpp computes and what the model computes.
     pub note: Option<String>,
 }
 
 impl RopeForm {
-    /// Those of `spec` in `architecture`, or why they do not fit.
-    pub fn new(spec: &DecoderSpec, architecture: &Architecture) -> Result<Self, String> {
+    /// The rotary positions of `spec` in an architecture named `name` that supports `support`, or
+    /// why they do not fit.
+    pub fn new(spec: &DecoderSpec, support: &RopeSupport, name: &str) -> Result<Self, String> {
         let Positions::Rotary(rope) = &spec.positions else {
             return Err("its positions are learned".into());
         };
         let head_dim = spec.attention.head_dim;
-        let padded = rope.dim < head_dim && !architecture.partial;
-        if padded && !architecture.frequency_factors {
+        let padded = rope.dim < head_dim && !support.partial;
+        if padded && !support.divisors {
             return Err(format!(
-                "it rotates {} of {head_dim} dimensions of a head, and {} rotates all",
-                rope.dim, architecture.name
+                "it rotates {} of {head_dim} dimensions of a head, and {name} rotates all",
+                rope.dim
             ));
         }
-        let mut scaled = Scaled::new(rope, architecture, padded)?;
+        let mut scaled = Scaled::new(rope, support, name, padded)?;
         let mut theta = rope.theta;
         if padded {
             theta = theta.powf(head_dim as f64 / rope.dim as f64);
@@ -50,7 +62,7 @@ impl RopeForm {
                 scaled.factors.push(("rope_freqs.weight", vec![1.0; rope.dim / 2]));
             }
             for (_, list) in &mut scaled.factors {
-                list.resize(head_dim / 2, STILL);
+                list.resize(head_dim / 2, UNROTATED);
             }
         }
         let dimensions = if padded { head_dim } else { rope.dim };
@@ -66,26 +78,26 @@ impl RopeForm {
             metadata,
             factors: scaled.factors,
             rotated: rope.dim,
-            still_scale: if padded { scaled.attention as f32 } else { 1.0 },
+            unrotated_scale: if padded { scaled.attention as f32 } else { 1.0 },
             note: scaled.note,
         })
     }
 }
 
-/// The scaling alone.
+/// The scaling of the frequencies.
 #[derive(Default)]
 struct Scaled {
     metadata: Vec<(&'static str, Value)>,
     factors: Vec<(&'static str, Vec<f32>)>,
-    /// What cosine and sine are multiplied by, beyond what llama.cpp does by itself.
+    /// Factor of cosine and sine, beyond the factor that llama.cpp applies.
     attention: f64,
     note: Option<String>,
 }
 
 impl Scaled {
-    fn new(rope: &Rope, architecture: &Architecture, padded: bool) -> Result<Self, String> {
+    fn new(rope: &Rope, support: &RopeSupport, name: &str, padded: bool) -> Result<Self, String> {
         let plain = Self { attention: 1.0, ..Self::default() };
-        let kind = |name: &str| ("rope.scaling.type", Value::Text(name.into()));
+        let kind = |kind: &str| ("rope.scaling.type", Value::Text(kind.into()));
         let original =
             |tokens: usize| ("rope.scaling.original_context_length", Value::U32(tokens as u32));
         match &rope.scaling {
@@ -96,16 +108,16 @@ impl Scaled {
             }
             Scaling::Dynamic { context_length, .. } => {
                 let note = format!(
-                    "dynamic rope scaling: the same up to {context_length} tokens; beyond, llama.cpp does not \
-                     stretch the positions"
+                    "dynamic rope scaling: the same up to {context_length} tokens; beyond that, \
+                     llama.cpp does not scale the positions"
                 );
                 Ok(Self { note: Some(note), ..plain })
             }
-            Scaling::Llama3 { .. } => Self::divisors(rope, architecture, "llama3"),
+            Scaling::Llama3 { .. } => Self::divisors(rope, support, name, "llama3"),
             Scaling::Yarn { factor, original: tokens, beta_fast, beta_slow, truncate, .. } => {
                 let usual = *truncate && *beta_fast == 32.0 && *beta_slow == 1.0;
                 if !usual || padded {
-                    return Self::divisors(rope, architecture, "yarn with its own betas");
+                    return Self::divisors(rope, support, name, "yarn with its own betas");
                 }
                 let own = if *factor > 1.0 { 0.1 * factor.ln() + 1.0 } else { 1.0 };
                 let factor = ("rope.scaling.factor", Value::F32(*factor as f32));
@@ -116,8 +128,8 @@ impl Scaled {
                 })
             }
             Scaling::LongRope { short, long, original: tokens, .. } => {
-                if !architecture.long_factors {
-                    return Err(format!("{} has no longrope", architecture.name));
+                if !support.long_divisors {
+                    return Err(format!("{name} has no longrope"));
                 }
                 let narrow = |list: &[f64]| list.iter().map(|x| *x as f32).collect();
                 Ok(Self {
@@ -133,10 +145,16 @@ impl Scaled {
         }
     }
 
-    /// Any scaling that does not depend on the length of the sequence, as a divisor for each frequency.
-    fn divisors(rope: &Rope, architecture: &Architecture, scaling: &str) -> Result<Self, String> {
-        if !architecture.frequency_factors {
-            return Err(format!("{} has no rope scaling {scaling}", architecture.name));
+    /// Any scaling that does not depend on the length of the sequence, as a divisor for each
+    /// frequency.
+    fn divisors(
+        rope: &Rope,
+        support: &RopeSupport,
+        name: &str,
+        scaling: &str,
+    ) -> Result<Self, String> {
+        if !support.divisors {
+            return Err(format!("{name} has no rope scaling {scaling}"));
         }
         let unscaled = Rope { scaling: Scaling::None, ..rope.clone() };
         let (frequencies, attention) = rope.frequencies(0);

@@ -1,4 +1,4 @@
-//! [`Tensor`]: every tensor of the file, and which rows of the checkpoint it is made of.
+//! [`Tensor`]: a tensor of the file, and the rows of the checkpoint that it is made of.
 
 use std::ops::Range;
 
@@ -15,34 +15,34 @@ pub(crate) struct Tensor {
     pub content: Content,
 }
 
-/// Where its values come from.
+/// Where the values of a tensor come from.
 #[derive(Debug)]
 pub(crate) enum Content {
-    /// From here.
+    /// These values.
     Values(Vec<f32>),
-    /// Rows of tensors of the checkpoint (elements, where these are vectors), one after another.
-    Pieces(Vec<Piece>),
+    /// Rows of tensors of the checkpoint (elements, where these are vectors), concatenated.
+    Selections(Vec<Selection>),
 }
 
 /// Rows of one tensor of the checkpoint.
 #[derive(Debug)]
-pub(crate) struct Piece {
-    /// What the family calls it.
+pub(crate) struct Selection {
+    /// The family's name of the tensor.
     pub name: String,
     pub shape: Vec<usize>,
     pub rows: Rows,
 }
 
-/// Which rows.
+/// The selected rows, and their order.
 #[derive(Debug)]
 pub(crate) enum Rows {
-    /// As they stand.
+    /// A range, in order.
     Range(Range<usize>),
-    /// In another order, each multiplied.
+    /// Indices of rows, each with a factor.
     Order(Vec<(u32, f32)>),
 }
 
-/// All tensors of `spec` as `architecture` calls and wants them.
+/// All tensors of `spec`, named and ordered as `architecture` needs them.
 pub(crate) fn tensors(
     spec: &DecoderSpec,
     architecture: &Architecture,
@@ -56,8 +56,8 @@ pub(crate) fn tensors(
     let outer = |entry: Entry, name: &str| {
         let rows = Rows::Range(0..entry.shape[0]);
         let shape = entry.shape.clone();
-        let piece = Piece { name: entry.name, shape: entry.shape, rows };
-        Tensor { name: name.into(), shape, content: Content::Pieces(vec![piece]) }
+        let selection = Selection { name: entry.name, shape: entry.shape, rows };
+        Tensor { name: name.into(), shape, content: Content::Selections(vec![selection]) }
     };
     let mut tensors: Vec<Tensor> = factors.collect();
     tensors.push(outer(spec.embedding_entry(), "token_embd.weight"));
@@ -65,18 +65,18 @@ pub(crate) fn tensors(
         let entries = spec.block_entries(block);
         for (name, parts) in architecture.parts {
             for (kind, suffix) in [(Kind::Weight, "weight"), (Kind::Bias, "bias")] {
-                let piece = |part: &Part| {
+                let selection = |part: &Part| {
                     let (entry, within) = find(spec, block, &entries, *part, kind)?;
                     let rows = rows(spec, architecture, rope, *part, within);
                     let (name, shape) = (entry.name.clone(), entry.shape.clone());
-                    Some(Piece { name, shape, rows })
+                    Some(Selection { name, shape, rows })
                 };
-                let pieces: Vec<Piece> = parts.iter().filter_map(piece).collect();
-                if !pieces.is_empty() {
-                    let mut shape = pieces[0].shape.clone();
-                    shape[0] = pieces.iter().map(|piece| piece.rows.len()).sum();
+                let selections: Vec<Selection> = parts.iter().filter_map(selection).collect();
+                if !selections.is_empty() {
+                    let mut shape = selections[0].shape.clone();
+                    shape[0] = selections.iter().map(|selection| selection.rows.len()).sum();
                     let name = format!("blk.{block}.{name}.{suffix}");
-                    tensors.push(Tensor { name, shape, content: Content::Pieces(pieces) });
+                    tensors.push(Tensor { name, shape, content: Content::Selections(selections) });
                 }
             }
         }
@@ -86,7 +86,7 @@ pub(crate) fn tensors(
     tensors
 }
 
-/// The tensor that holds a part, and which of its rows that is.
+/// The tensor that holds a part, and the rows of the part in it.
 fn find<'a>(
     spec: &DecoderSpec,
     block: usize,
@@ -96,16 +96,15 @@ fn find<'a>(
 ) -> Option<(&'a Entry, Range<usize>)> {
     entries.iter().find_map(|entry| {
         let at = entry.parts.iter().position(|other| *other == (part, kind))?;
-        let outputs = |(part, _): &(Part, Kind)| match is_linear(*part) {
-            true => spec.linear(block, *part).0[1],
-            false => entry.shape[0],
+        let outputs = |(part, _): &(Part, Kind)| {
+            if is_linear(*part) { spec.linear(block, *part).0[1] } else { entry.shape[0] }
         };
         let start = entry.parts[..at].iter().map(outputs).sum();
         Some((entry, start..start + outputs(&entry.parts[at])))
     })
 }
 
-/// The rows `within` of a part, as the architecture wants them.
+/// The rows `within` of a part, in the order that the architecture needs.
 fn rows(
     spec: &DecoderSpec,
     architecture: &Architecture,
@@ -117,12 +116,12 @@ fn rows(
     if !is_rotated || !architecture.interleaved {
         return Rows::Range(within);
     }
-    // The two dimensions of a pair, half of the rotated part apart, come to stand side by side.
+    // The two dimensions of a pair are half of the rotated part apart, and become adjacent.
     let (head_dim, half) = (spec.attention.head_dim, rope.rotated / 2);
     let head = |start: usize| {
         let pairs = (0..half).flat_map(|i| [i, i + half]).map(|i| (i, 1.0));
-        let still = (2 * half..head_dim).map(|i| (i, 1.0 / rope.still_scale));
-        pairs.chain(still).map(move |(i, scale)| ((start + i) as u32, scale))
+        let unrotated = (2 * half..head_dim).map(|i| (i, 1.0 / rope.unrotated_scale));
+        pairs.chain(unrotated).map(move |(i, scale)| ((start + i) as u32, scale))
     };
     Rows::Order(within.step_by(head_dim).flat_map(head).collect())
 }

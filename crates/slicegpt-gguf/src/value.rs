@@ -1,4 +1,4 @@
-//! [`Value`]: what stands in the metadata of a GGUF file, and its bytes.
+//! [`Value`]: a value in the metadata of a GGUF file, and its bytes.
 
 /// A value of the metadata.
 #[derive(Clone, Debug, PartialEq)]
@@ -10,23 +10,23 @@ pub enum Value {
     Text(String),
     I32s(Vec<i32>),
     F32s(Vec<f32>),
-    /// Texts; tokens of some vocabularies are no valid UTF-8.
+    /// Byte strings: tokens of some vocabularies are not valid UTF-8.
     Texts(Vec<Vec<u8>>),
 }
 
-/// Names and values, in the order they are written.
+/// Keys and values, in the order in which they are written.
 pub type Metadata = Vec<(String, Value)>;
 
-/// The number of the type of an array in the format.
+/// The format's number for arrays.
 const ARRAY: u32 = 9;
 
 impl Value {
-    /// Texts from strings.
+    /// An array of strings.
     pub fn texts<S: AsRef<str>>(texts: impl IntoIterator<Item = S>) -> Self {
         Self::Texts(texts.into_iter().map(|text| text.as_ref().as_bytes().to_vec()).collect())
     }
 
-    /// The number of the type, or that of an array's elements, in the format.
+    /// The format's number for the type, or for the type of an array's elements.
     fn type_id(&self) -> u32 {
         match self {
             Self::U32(_) => 4,

@@ -1,4 +1,4 @@
-//! [`Writer`]: a GGUF file of version 3, laid out before the first value is written.
+//! [`GgufWriter`]: a GGUF file of version 3, laid out before the first value is written.
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
@@ -13,43 +13,43 @@ const ALIGNMENT: u64 = 32;
 
 /// A tensor to be written.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Info {
+pub struct TensorInfo {
     /// Its name in the file.
     pub name: String,
     /// Its shape, rows first; the file holds it the other way round.
     pub shape: Vec<usize>,
-    /// How its values are stored.
+    /// The type its values are stored as.
     pub ty: Type,
 }
 
-impl Info {
+impl TensorInfo {
     /// The number of its values.
     pub fn numel(&self) -> usize {
         self.shape.iter().product()
     }
 
-    /// Bytes it takes.
+    /// Bytes of its values.
     pub fn bytes(&self) -> usize {
         self.ty.bytes(self.numel())
     }
 }
 
-/// Writes tensors in the order they were announced, each in one or more pieces.
-pub struct Writer {
+/// Writes tensors in the order in which they were announced, each in one or more pieces.
+pub struct GgufWriter {
     path: PathBuf,
     file: BufWriter<File>,
-    infos: Vec<Info>,
-    /// The tensor being written, and how many of its values are there.
+    infos: Vec<TensorInfo>,
+    /// Index of the tensor being written, and the number of its values already written.
     next: (usize, usize),
 }
 
-impl Writer {
-    /// Begins the file `path` with its header: `metadata`, and `infos` in that order.
+impl GgufWriter {
+    /// Creates the file `path` and writes its header: `metadata`, and `infos` in that order.
     ///
     /// # Errors
     ///
     /// If the file exists already or cannot be written.
-    pub fn create(path: &Path, metadata: &Metadata, infos: Vec<Info>) -> Result<Self> {
+    pub fn create(path: &Path, metadata: &Metadata, infos: Vec<TensorInfo>) -> Result<Self> {
         let io = || GgufError::io(path);
         let file = File::create_new(path).map_err(io())?;
         let mut file = BufWriter::with_capacity(1 << 20, file);
@@ -65,7 +65,7 @@ impl Writer {
     ///
     /// # Panics
     ///
-    /// If it is another tensor's turn, or more is given than its shape holds.
+    /// If another tensor is next, or its shape holds fewer values than are given.
     pub fn write(&mut self, name: &str, values: &[f32]) -> Result<()> {
         let (index, written) = self.next;
         let info = &self.infos[index];
@@ -87,7 +87,7 @@ impl Writer {
         Ok(())
     }
 
-    /// Makes sure everything is on the disk, and says how many bytes that is.
+    /// Flushes everything to disk, and returns the size of the file in bytes.
     ///
     /// # Errors
     ///
@@ -95,7 +95,7 @@ impl Writer {
     ///
     /// # Panics
     ///
-    /// If a tensor was announced and not written whole.
+    /// If a tensor was announced and not written completely.
     pub fn finish(self) -> Result<u64> {
         assert_eq!(self.next, (self.infos.len(), 0), "a tensor was never written");
         let io = || GgufError::io(self.path.clone());
@@ -106,7 +106,7 @@ impl Writer {
 }
 
 /// Everything before the values.
-fn header(metadata: &Metadata, infos: &[Info]) -> Vec<u8> {
+fn header(metadata: &Metadata, infos: &[TensorInfo]) -> Vec<u8> {
     let mut out = b"GGUF".to_vec();
     out.extend(3_u32.to_le_bytes());
     out.extend((infos.len() as u64).to_le_bytes());

@@ -1,24 +1,24 @@
-//! Addresses: what a relative one means, and who is asked.
+//! Addresses: parsing them, joining relative ones, comparing their servers.
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use ureq::http::Uri;
 
-/// What may not stand for itself in the part of a path that a file's name is.
+/// Characters that are escaped in a file name as a part of a path.
 const IN_NAMES: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
-/// `text` as an address of http or https, without slashes at its end.
+/// Reads an http or https address, without trailing slashes.
 pub(crate) fn parse(text: &str) -> Option<Uri> {
     let uri: Uri = text.trim_end_matches('/').parse().ok()?;
     let known = matches!(uri.scheme_str(), Some("http" | "https"));
     (known && uri.query().is_none()).then_some(uri)
 }
 
-/// The name of a file as a part of a path.
+/// A file name as a part of a path, escaped.
 pub(crate) fn part(name: &str) -> String {
     utf8_percent_encode(name, IN_NAMES).to_string()
 }
 
-/// What `location`, found at `base`, is in full.
+/// The absolute address of `location`, relative to `base`.
 pub(crate) fn join(base: &Uri, location: &str) -> Option<Uri> {
     let (scheme, authority) = (base.scheme_str()?, base.authority()?);
     let folder = base.path().rfind('/').map_or("/", |end| &base.path()[..=end]);
@@ -33,7 +33,7 @@ pub(crate) fn join(base: &Uri, location: &str) -> Option<Uri> {
     matches!(uri.scheme_str(), Some("http" | "https")).then_some(uri)
 }
 
-/// Whether both are answered by one server: what it is told, another is not.
+/// Whether both addresses have the same scheme, host and port.
 pub(crate) fn same_origin(one: &Uri, other: &Uri) -> bool {
     let port = |uri: &Uri| {
         uri.port_u16().or((uri.scheme_str() == Some("https")).then_some(443)).unwrap_or(80)

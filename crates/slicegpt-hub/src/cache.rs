@@ -1,11 +1,11 @@
 //! [`Cache`]: the folder of one model in the cache, as `huggingface_hub` lays it out.
 //!
 //! ```text
-//! models--org--name/refs/main                        the commit a revision was last seen at
-//!                  /blobs/<digest>                   contents, once for all commits
-//!                  /blobs/<digest>.incomplete        what there is of one
+//! models--org--name/refs/main                        last known commit of a revision
+//!                  /blobs/<digest>                   contents, shared by all commits
+//!                  /blobs/<digest>.incomplete        an unfinished download
 //!                  /snapshots/<commit>/config.json   links to blobs
-//!                  /.slicegpt/<commit>/*.header      ours: the size of a file, and how it begins
+//!                  /.slicegpt/<commit>/*.header      ours: size and header of a file
 //! .locks/models--org--name/<digest>.lock             held while a blob is written
 //! ```
 
@@ -19,9 +19,9 @@ use hf_hub::{CacheRepo, Repo};
 
 use crate::ModelId;
 use crate::error::{HubError, Result};
-use crate::observer::Observer;
+use crate::observer::DownloadObserver;
 
-/// How the names of kept headers end.
+/// Suffix of the names of stored headers.
 const HEADER: &str = ".header";
 
 pub(crate) struct Cache {
@@ -31,15 +31,15 @@ pub(crate) struct Cache {
 }
 
 impl Cache {
-    /// The folder of `id` in the cache `root`, which need not exist.
-    pub fn of(root: &Path, id: &ModelId) -> Self {
+    /// The folder of `id` in the cache `root`, which does not need to exist.
+    pub fn new(root: &Path, id: &ModelId) -> Self {
         let repo = Repo::model(id.name().into());
         let folder = root.join(repo.folder_name());
         let locks = root.join(".locks").join(repo.folder_name());
         Self { repo: hf_hub::Cache::new(root.into()).repo(repo), folder, locks }
     }
 
-    /// Where it is.
+    /// Path of the folder.
     pub fn folder(&self) -> &Path {
         &self.folder
     }
@@ -49,17 +49,17 @@ impl Cache {
         self.repo.pointer_path(commit)
     }
 
-    /// The contents that have a digest.
+    /// Path of the contents with this digest.
     pub fn blob(&self, digest: &str) -> PathBuf {
         self.repo.blob_path(digest)
     }
 
-    /// The part of them that is there.
+    /// Path of their unfinished download.
     pub fn incomplete(&self, digest: &str) -> PathBuf {
         self.repo.blob_path(&format!("{digest}.incomplete"))
     }
 
-    /// The commit of `revision`, if a snapshot of it is there.
+    /// The commit of `revision`, if the cache has a snapshot of it.
     pub fn commit(&self, revision: &str) -> Option<String> {
         let is_there = |commit: &String| is_name(commit) && self.snapshot(commit).is_dir();
         let seen = || fs::read_to_string(self.reference(revision)).ok();
@@ -68,7 +68,7 @@ impl Cache {
             .or_else(|| seen().map(|commit| commit.trim().to_string()).filter(is_there))
     }
 
-    /// Keeps that `revision` was seen at `commit`.
+    /// Records that `revision` is at `commit`.
     pub fn refer(&self, revision: &str, commit: &str) -> Result<()> {
         let path = self.reference(revision);
         if revision == commit || fs::read_to_string(&path).is_ok_and(|old| old == commit) {
@@ -77,12 +77,12 @@ impl Cache {
         self.keep(&path, commit.as_bytes())
     }
 
-    /// Where the header of a file is kept.
+    /// Path of the stored header of a file.
     pub fn header(&self, commit: &str, name: &str) -> PathBuf {
         self.folder.join(".slicegpt").join(commit).join(format!("{name}{HEADER}"))
     }
 
-    /// The files whose headers are kept.
+    /// The files whose headers are stored.
     pub fn headers(&self, commit: &str) -> Vec<String> {
         let entries = fs::read_dir(self.folder.join(".slicegpt").join(commit));
         let names = entries.into_iter().flatten().flatten().map(|entry| entry.file_name());
@@ -94,7 +94,7 @@ impl Cache {
         let parent = path.parent().unwrap_or(path);
         fs::create_dir_all(parent).map_err(HubError::io(parent))?;
         let mut builder = tempfile::Builder::new();
-        // Others may share the cache: as every file, it is theirs to read if the umask says so.
+        // Other users may share the cache: the umask decides whether they can read the file.
         #[cfg(unix)]
         builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
         let mut file = builder.tempfile_in(parent).map_err(HubError::io(parent))?;
@@ -107,9 +107,9 @@ impl Cache {
         self.folder.join("refs").join(revision)
     }
 
-    /// Waits until nobody else writes the blob `digest`, `huggingface_hub` included; until what is
-    /// given is dropped, nobody else does.
-    pub fn lock(&self, digest: &str, observer: &mut dyn Observer) -> Result<File> {
+    /// Locks the blob `digest` against other writers, `huggingface_hub` included, until the
+    /// returned file is dropped. Waits for the lock.
+    pub fn lock(&self, digest: &str, observer: &mut dyn DownloadObserver) -> Result<File> {
         fs::create_dir_all(&self.locks).map_err(HubError::io(&self.locks))?;
         let path = self.locks.join(format!("{digest}.lock"));
         let file = File::options().create(true).truncate(false).write(true).open(&path);
@@ -124,7 +124,7 @@ impl Cache {
                     }
                     pause(Duration::from_millis(100), observer)?;
                 }
-                // A file system that has no locks.
+                // A file system without locks.
                 Err(TryLockError::Error(error)) if error.kind() == ErrorKind::Unsupported => {
                     return Ok(file);
                 }
@@ -134,7 +134,7 @@ impl Cache {
         }
     }
 
-    /// Makes the blob `digest` appear as `name` in the snapshot of `commit`.
+    /// Links the blob `digest` as `name` into the snapshot of `commit`.
     pub fn link(&self, digest: &str, commit: &str, name: &str) -> Result<()> {
         let snapshot = self.snapshot(commit);
         fs::create_dir_all(&snapshot).map_err(HubError::io(&snapshot))?;
@@ -142,33 +142,33 @@ impl Cache {
         if path.is_file() {
             return Ok(());
         }
-        // A link to a blob that is gone.
+        // A link to a blob that was deleted.
         if path.symlink_metadata().is_ok() {
             fs::remove_file(&path).map_err(HubError::io(&path))?;
         }
         let target: PathBuf = ["..", "..", "blobs", digest].iter().collect();
         match symlink(&target, &path) {
             Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
-            // Not every system has links, or lets everyone make them.
+            // Not every system has symbolic links, or lets every user create them.
             Err(_) => fs::hard_link(self.blob(digest), &path).map_err(HubError::io(&path)),
             Ok(()) => Ok(()),
         }
     }
 }
 
-/// Whether `text` is a whole commit, not a branch or the beginning of one.
+/// Whether `text` is a full commit hash, not a branch or an abbreviated hash.
 pub(crate) fn is_commit(text: &str) -> bool {
     text.len() == 40 && text.chars().all(|c| c.is_ascii_hexdigit())
 }
 
-/// Whether `text`, which a server gave, may be the name of a file.
+/// Whether `text`, which comes from a server, is safe as a file name.
 pub(crate) fn is_name(text: &str) -> bool {
     let good = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     (1..=200).contains(&text.len()) && text.chars().all(good) && !text.starts_with('.')
 }
 
-/// Waits, but not past an interruption.
-pub(crate) fn pause(time: Duration, observer: &mut dyn Observer) -> Result<()> {
+/// Waits for `time`, or until the observer interrupts.
+pub(crate) fn pause(time: Duration, observer: &mut dyn DownloadObserver) -> Result<()> {
     const STEP: Duration = Duration::from_millis(50);
     let mut left = time;
     while !left.is_zero() {
@@ -198,21 +198,21 @@ mod tests {
     const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
 
     #[test]
-    fn revisions_are_kept_and_found() {
+    fn revisions_are_recorded_and_found() {
         let root = tempfile::tempdir().unwrap();
-        let cache = Cache::of(root.path(), &ModelId::parse("org/name").unwrap());
+        let cache = Cache::new(root.path(), &ModelId::parse("org/name").unwrap());
         assert_eq!(cache.folder(), root.path().join("models--org--name"));
         cache.refer("refs/pr/1", COMMIT).unwrap();
         cache.refer(COMMIT, COMMIT).unwrap();
         assert!(!cache.folder().join("refs").join(COMMIT).exists());
-        // A reference alone is no snapshot.
+        // A reference without a snapshot.
         assert_eq!(cache.commit("refs/pr/1"), None);
         assert_eq!(cache.commit(COMMIT), None);
         fs::create_dir_all(cache.snapshot(COMMIT)).unwrap();
         assert_eq!(cache.commit("refs/pr/1").as_deref(), Some(COMMIT));
         assert_eq!(cache.commit(COMMIT).as_deref(), Some(COMMIT));
         assert_eq!(cache.commit("main"), None);
-        // What is damaged refers to nothing.
+        // Damaged references.
         for damaged in ["", "../..", "a/b"] {
             fs::write(cache.folder().join("refs/main"), damaged).unwrap();
             assert_eq!(cache.commit("main"), None, "{damaged}");
@@ -220,9 +220,9 @@ mod tests {
     }
 
     #[test]
-    fn links_are_relative_and_made_anew_where_a_blob_was_gone() {
+    fn links_are_relative_and_replaced_where_the_blob_was_deleted() {
         let root = tempfile::tempdir().unwrap();
-        let cache = Cache::of(root.path(), &ModelId::parse("org/name").unwrap());
+        let cache = Cache::new(root.path(), &ModelId::parse("org/name").unwrap());
         fs::create_dir_all(cache.blob("x").parent().unwrap()).unwrap();
         for digest in ["gone", "here"] {
             cache.link(digest, COMMIT, "config.json").unwrap();

@@ -1,18 +1,18 @@
-//! [`Http`]: requests to the Hub, and to where it sends one on to.
+//! [`Http`]: requests to the Hub and to the servers that it redirects to.
 //!
-//! Redirects are followed here and not by the library, because the headers on the way say what a file
-//! is, and because the token is for the Hub alone.
+//! Redirects are followed here and not by the library, because the headers of redirects describe
+//! the file, and because the token is sent to the Hub only.
 
 use ureq::http::{HeaderMap, Method, Request, Response, StatusCode, Uri, header};
 use ureq::{Agent, Body};
 
 use crate::address::{join, same_origin};
-use crate::settings::Settings;
+use crate::settings::HubSettings;
 
-/// Redirects followed at most, as by browsers and `curl`.
+/// Largest number of redirects that are followed, as in browsers and `curl`.
 const HOPS: usize = 20;
 
-/// Who asks.
+/// The user agent.
 pub(crate) const AGENT: &str = concat!("slicegpt/", env!("CARGO_PKG_VERSION"));
 
 pub(crate) struct Http {
@@ -21,39 +21,39 @@ pub(crate) struct Http {
     token: Option<String>,
 }
 
-/// The last answer, and what was said on the way.
-pub(crate) struct Answer {
+/// The last response, and the headers of the redirects before it.
+pub(crate) struct Reply {
     pub response: Response<Body>,
     /// The headers of redirects, in order.
-    way: Vec<HeaderMap>,
+    redirects: Vec<HeaderMap>,
 }
 
-impl Answer {
+impl Reply {
     pub fn status(&self) -> u16 {
         self.response.status().as_u16()
     }
 
-    /// A header of the last answer.
+    /// A header of the last response.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.response.headers().get(name)?.to_str().ok()
     }
 
-    /// A header of the first answer that has it.
+    /// A header of the first response that has it, redirects included.
     pub fn first(&self, name: &str) -> Option<&str> {
-        let mut all = self.way.iter().chain([self.response.headers()]);
+        let mut all = self.redirects.iter().chain([self.response.headers()]);
         all.find_map(|headers| headers.get(name)).and_then(|value| value.to_str().ok())
     }
 }
 
 impl Http {
-    pub fn new(settings: &Settings) -> Self {
+    pub fn new(settings: &HubSettings) -> Self {
         let patience = Some(settings.patience);
         let config = Agent::config_builder()
             .http_status_as_error(false)
             .max_redirects(0)
             .max_redirects_will_error(false)
             .user_agent(AGENT)
-            // What is packed on the way has another length, and another digest.
+            // A compressed body has another length and another digest.
             .accept_encoding("identity")
             .timeout_resolve(patience)
             .timeout_connect(patience)
@@ -66,14 +66,14 @@ impl Http {
         }
     }
 
-    /// What a file is. Where its contents are is not followed, once it was said what they are.
-    pub fn head(&self, url: &Uri) -> Result<Answer, ureq::Error> {
+    /// The headers that describe a file. Once a redirect describes it, it is not followed.
+    pub fn head(&self, url: &Uri) -> Result<Reply, ureq::Error> {
         let known = |headers: &HeaderMap| headers.contains_key("x-linked-etag");
         self.send(&Method::HEAD, url, 0, known)
     }
 
     /// The contents of a file from byte `from` on.
-    pub fn get(&self, url: &Uri, from: u64) -> Result<Answer, ureq::Error> {
+    pub fn get(&self, url: &Uri, from: u64) -> Result<Reply, ureq::Error> {
         self.send(&Method::GET, url, from, |_| false)
     }
 
@@ -83,9 +83,9 @@ impl Http {
         url: &Uri,
         from: u64,
         enough: impl Fn(&HeaderMap) -> bool,
-    ) -> Result<Answer, ureq::Error> {
+    ) -> Result<Reply, ureq::Error> {
         let mut url = url.clone();
-        let mut way = Vec::new();
+        let mut redirects = Vec::new();
         loop {
             let mut request = Request::builder().method(method).uri(&url);
             if let Some(token) = self.token.as_ref().filter(|_| self.is_hub(&url)) {
@@ -97,23 +97,23 @@ impl Http {
             let response = self.agent.run(request.body(())?)?;
             let next = next(&response, &url);
             match next.filter(|_| !enough(response.headers())) {
-                Some(_) if way.len() == HOPS => return Err(ureq::Error::TooManyRedirects),
+                Some(_) if redirects.len() == HOPS => return Err(ureq::Error::TooManyRedirects),
                 Some(next) => {
-                    way.push(response.headers().clone());
+                    redirects.push(response.headers().clone());
                     url = next;
                 }
-                None => return Ok(Answer { response, way }),
+                None => return Ok(Reply { response, redirects }),
             }
         }
     }
 
-    /// Whether `url` is the Hub itself: the token is for nobody else.
+    /// Whether `url` is at the Hub itself, the only server that gets the token.
     fn is_hub(&self, url: &Uri) -> bool {
         same_origin(url, &self.endpoint)
     }
 }
 
-/// Where an answer sends one on to.
+/// The target of a redirect.
 fn next(response: &Response<Body>, url: &Uri) -> Option<Uri> {
     const REDIRECTS: [StatusCode; 5] = [
         StatusCode::MOVED_PERMANENTLY,

@@ -1,12 +1,13 @@
-//! [`ModelId`]: what a model is called on the Hub.
+//! [`ModelId`]: the name of a model on the Hub.
 
 use std::fmt;
 use std::path::Path;
 
-/// The branch that is meant where no revision is given.
+/// The branch that is used if no revision is given.
 const DEFAULT_REVISION: &str = "main";
 
-/// `org/name`, or `org/name@revision`: a branch, a tag, a commit or a reference such as `refs/pr/1`.
+/// `org/name`, or `org/name@revision`: a branch, a tag, a commit or a reference such as
+/// `refs/pr/1`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ModelId {
     name: String,
@@ -14,8 +15,8 @@ pub struct ModelId {
 }
 
 impl ModelId {
-    /// The id that `text` is, if it looks like one: two parts of letters, digits, `-`, `_` and `.`,
-    /// as the Hub allows them. `./a/b`, `/a/b`, `a/b/c` and `a` are paths.
+    /// Reads `text` if it has the form of an id: two parts of letters, digits, `-`, `_` and `.`, as
+    /// the Hub allows them. `./a/b`, `/a/b`, `a/b/c` and `a` are paths.
     pub fn parse(text: &str) -> Option<Self> {
         let (name, revision) = match text.split_once('@') {
             Some((name, revision)) => (name, Some(revision)),
@@ -27,7 +28,7 @@ impl ModelId {
             .then(|| Self { name: name.into(), revision: revision.map(Into::into) })
     }
 
-    /// `org/name`.
+    /// The name, `org/name`.
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -37,7 +38,7 @@ impl ModelId {
         self.revision.as_deref().unwrap_or(DEFAULT_REVISION)
     }
 
-    /// `org/name` of the model whose snapshot `directory` is, if it lies in a cache of the Hub.
+    /// `org/name` of the model, if `directory` is a snapshot in a cache of the Hub.
     pub fn of_snapshot(directory: &Path) -> Option<String> {
         let resolved = directory.canonicalize().ok()?;
         let snapshots = resolved.parent().filter(|parent| parent.ends_with("snapshots"))?;
@@ -53,7 +54,7 @@ impl fmt::Display for ModelId {
     }
 }
 
-/// Whether `text` may be the name of an organisation or a model.
+/// Whether `text` is a valid name of an organisation or a model.
 fn is_part(text: &str) -> bool {
     let ends = |c: char| matches!(c, '-' | '.');
     !text.is_empty()
@@ -64,7 +65,7 @@ fn is_part(text: &str) -> bool {
         && !text.contains("..")
 }
 
-/// Whether `text` may be a reference of git, and a file under `refs` of the cache.
+/// Whether `text` is a valid git reference, and safe as a path under `refs` of the cache.
 fn is_revision(text: &str) -> bool {
     text.chars().all(|c| c.is_ascii_graphic() && !"?#%\\:*[]~^@<>|\"'`{}".contains(c))
         && text.split('/').all(|part| !part.is_empty() && !part.starts_with('.'))
@@ -76,7 +77,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ids_are_told_from_paths() {
+    fn ids_are_distinguished_from_paths() {
         let check = |text: &str, name: &str, revision: &str| {
             let id = ModelId::parse(text).unwrap_or_else(|| panic!("{text} is an id"));
             assert_eq!((id.name(), id.revision(), id.to_string()), (name, revision, text.into()));

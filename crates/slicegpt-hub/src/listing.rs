@@ -1,18 +1,18 @@
-//! [`Need`]: which files of a repository are asked for.
+//! [`Need`]: which files of a repository are downloaded.
 
 use std::collections::BTreeSet;
 use std::path::Path;
 
 use crate::error::{HubError, Result};
 
-/// What a directory is needed for.
+/// The purpose of a download, which decides over its files.
 #[derive(Debug, Clone, Copy)]
 pub enum Need {
-    /// To describe the model: `config.json`, and `slicegpt.json` if there is one.
+    /// To describe the model: `config.json` and, if it exists, `slicegpt.json`.
     Config,
-    /// To describe it and copy what lies beside its weights: the files whose names the function knows.
-    Beside(fn(&str) -> bool),
-    /// To run it: also its weights, and the files beside them whose names the function knows.
+    /// To describe the model and copy its other files, whose names the function accepts.
+    Companions(fn(&str) -> bool),
+    /// To run the model: also its weights, and other files whose names the function accepts.
     Model(fn(&str) -> bool),
 }
 
@@ -22,20 +22,20 @@ const WEIGHTS: [[&str; 2]; 2] = [
     ["pytorch_model.bin", "pytorch_model.bin.index.json"],
 ];
 
-/// What is said of a model before its weights.
+/// Files that describe a model.
 const DESCRIPTION: [&str; 2] = ["config.json", "slicegpt.json"];
 
-/// The files of a repository that are needed.
+/// The files to download.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Needed {
-    /// By name, small ones first.
+    /// Names of the files, the weights last.
     pub files: Vec<String>,
-    /// One of `files`, which names more.
+    /// The one of `files` that names the shards, if there is one.
     pub index: Option<String>,
 }
 
 impl Needed {
-    /// What is needed of `listed`, or which of them would have done.
+    /// The files of `listed` to download. `Err` holds the names of which one is missing.
     pub fn of(listed: &[String], need: Need) -> std::result::Result<Self, Vec<String>> {
         let has = |name: &str| listed.iter().any(|file| file == name);
         let [config, own] = DESCRIPTION;
@@ -44,38 +44,38 @@ impl Needed {
         }
         let mut files = vec![config.to_string()];
         files.extend(has(own).then(|| own.to_string()));
-        let plain = |beside: fn(&str) -> bool, files: &[String]| -> Vec<String> {
+        let plain = |is_companion: fn(&str) -> bool, files: &[String]| -> Vec<String> {
             let plain = |name: &&String| {
-                !name.contains(['/', '\\']) && beside(name) && !files.contains(name)
+                !name.contains(['/', '\\']) && is_companion(name) && !files.contains(name)
             };
             listed.iter().filter(plain).cloned().collect()
         };
-        let beside = match need {
+        let is_companion = match need {
             Need::Config => return Ok(Self { files, index: None }),
-            Need::Beside(beside) => {
-                files.extend(plain(beside, &files));
+            Need::Companions(is_companion) => {
+                files.extend(plain(is_companion, &files));
                 return Ok(Self { files, index: None });
             }
-            Need::Model(beside) => beside,
+            Need::Model(is_companion) => is_companion,
         };
         let weights = WEIGHTS.iter().flatten().find(|name| has(name));
         let weights = weights
             .ok_or_else(|| WEIGHTS.concat().iter().map(|w| w.to_string()).collect::<Vec<_>>())?;
-        files.extend(plain(beside, &files));
+        files.extend(plain(is_companion, &files));
         files.push(weights.to_string());
         let index = weights.ends_with(".index.json").then(|| weights.to_string());
         Ok(Self { files, index })
     }
 }
 
-/// The files that the index at `path` names.
+/// The names of the shards in the index at `path`.
 pub(crate) fn shards(path: &Path) -> Result<Vec<String>> {
     let wrong = |reason: &str| HubError::Index { path: path.into(), reason: reason.into() };
     let text = std::fs::read(path).map_err(HubError::io(path))?;
     let json: serde_json::Value = serde_json::from_slice(&text)
         .map_err(|error| wrong(&format!("not valid JSON: {error}")))?;
     let map = json.get("weight_map").and_then(serde_json::Value::as_object);
-    let map = map.ok_or_else(|| wrong("`weight_map` is missing or no object"))?;
+    let map = map.ok_or_else(|| wrong("`weight_map` is missing or not an object"))?;
     let mut files = BTreeSet::new();
     for file in map.values() {
         let file = file.as_str().ok_or_else(|| wrong("`weight_map` holds no file name"))?;
@@ -88,7 +88,7 @@ pub(crate) fn shards(path: &Path) -> Result<Vec<String>> {
     Ok(files.into_iter().collect())
 }
 
-/// What to do with a repository that holds no model to be read, from what it holds.
+/// Advice for a repository without a readable model, by its files.
 pub(crate) fn instead(listed: &[String]) -> &'static str {
     let any = |end: &str| listed.iter().any(|name| name.ends_with(end));
     if any("adapter_config.json") {
@@ -109,16 +109,16 @@ mod tests {
     }
 
     #[test]
-    fn only_what_is_needed_is_asked_for() {
-        let beside = |name: &str| name.starts_with("tokenizer") || name == "LICENSE";
+    fn only_needed_files_are_downloaded() {
+        let is_companion = |name: &str| name.starts_with("tokenizer") || name == "LICENSE";
         let check = |listed: &str, config: &str, model: &str, index: Option<&str>| {
             let listed = names(listed);
             assert_eq!(Needed::of(&listed, Need::Config).unwrap().files, names(config));
-            let described = Needed::of(&listed, Need::Beside(beside)).unwrap().files;
+            let described = Needed::of(&listed, Need::Companions(is_companion)).unwrap().files;
             assert!(
                 described.iter().all(|name| !name.starts_with("model") && !name.ends_with(".bin"))
             );
-            let found = Needed::of(&listed, Need::Model(beside)).unwrap();
+            let found = Needed::of(&listed, Need::Model(is_companion)).unwrap();
             assert_eq!((found.files, found.index.as_deref()), (names(model), index));
         };
         check(
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_is_named() {
+    fn missing_files_are_named() {
         let missing = |listed: &str| Needed::of(&names(listed), Need::Model(|_| true)).unwrap_err();
         assert_eq!(missing("README.md model.safetensors"), ["config.json"]);
         assert_eq!(missing("config.json model.gguf").len(), 4);
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn an_index_names_files_beside_it() {
+    fn an_index_names_files_in_its_directory() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("index.json");
         let read = |text: &str| {

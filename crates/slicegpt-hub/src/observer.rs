@@ -1,25 +1,26 @@
-//! [`Observer`]: who watches a download.
+//! [`DownloadObserver`]: follows downloads and may interrupt them.
 
 use std::ops::ControlFlow;
 
-/// Is told what is being downloaded, and may end it.
-pub trait Observer {
-    /// `file` is downloaded from byte `from` on, of `size` bytes if the Hub said so. A file that has to
-    /// start over begins again.
+/// Follows downloads and may interrupt them.
+pub trait DownloadObserver {
+    /// The download of `file` begins at byte `from`. `size` is its size in bytes, if the Hub
+    /// announced it. It is called again if the download has to start over.
     fn begin(&mut self, file: &str, size: Option<u64>, from: u64);
 
-    /// So many bytes more, or none for a while; whether to go on.
+    /// `bytes` more were downloaded, possibly 0 while waiting. Returns whether to go on.
     fn advance(&mut self, bytes: u64) -> ControlFlow<()>;
 
-    /// The file is there.
+    /// The file is complete.
     fn end(&mut self);
 
-    /// Something is not as it was asked for: a copy of the cache is used unseen.
+    /// Something unexpected that is not an error, such as using the cache because the Hub is
+    /// unreachable.
     fn warn(&mut self, message: &str);
 }
 
-/// Nobody watches.
-impl Observer for () {
+/// Ignores all events.
+impl DownloadObserver for () {
     fn begin(&mut self, _file: &str, _size: Option<u64>, _from: u64) {}
 
     fn advance(&mut self, _bytes: u64) -> ControlFlow<()> {

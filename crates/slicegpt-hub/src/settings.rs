@@ -1,4 +1,4 @@
-//! [`Settings`]: where the Hub is, where its cache is, and who asks.
+//! [`HubSettings`]: the address of the Hub, its cache, the token.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -12,34 +12,34 @@ use crate::error::{HubError, Result};
 /// The Hub, unless `HF_ENDPOINT` names another.
 const ENDPOINT: &str = "https://huggingface.co";
 
-/// How the Hub is asked. There is no `Debug`: a token is not printed.
+/// Settings for requests to the Hub. There is no `Debug`, so that the token is never printed.
 #[derive(Clone)]
-pub struct Settings {
+pub struct HubSettings {
     /// The address of the Hub.
     pub endpoint: Uri,
-    /// The folder of the cache that holds `models--org--name`.
+    /// The folder of the cache, which contains `models--org--name`.
     pub cache: PathBuf,
-    /// What says who asks.
+    /// The access token.
     pub token: Option<String>,
-    /// Nothing is asked; the cache is what there is.
+    /// Whether only the cache is used, and nothing is requested.
     pub offline: bool,
-    /// How long is waited for a connection, an answer, or the next bytes of one.
+    /// Time limit for a connection, a response, or the next bytes of it.
     pub patience: Duration,
     /// How often in a row a download may fail without a new byte.
     pub retries: u32,
-    /// How long is waited before it is tried again; twice as long each time.
+    /// Time before the first retry. It doubles with every further one.
     pub pause: Duration,
 }
 
-impl Settings {
-    /// The settings that `huggingface_hub` takes from the same environment: `HF_ENDPOINT`, `HF_HOME`,
-    /// `HF_HUB_CACHE`, `HF_TOKEN` or the file that `hf auth login` writes (`HF_TOKEN_PATH`), unless
-    /// `HF_HUB_DISABLE_IMPLICIT_TOKEN`; `HF_HUB_OFFLINE`, `HF_HUB_DOWNLOAD_TIMEOUT`. A variable that is
-    /// empty is as good as none.
+impl HubSettings {
+    /// The settings that `huggingface_hub` reads from the same environment: `HF_ENDPOINT`,
+    /// `HF_HOME`, `HF_HUB_CACHE`, `HF_HUB_OFFLINE`, `HF_HUB_DOWNLOAD_TIMEOUT`, and, unless
+    /// `HF_HUB_DISABLE_IMPLICIT_TOKEN` is set, `HF_TOKEN` or the file that `hf auth login` writes
+    /// (`HF_TOKEN_PATH`). Empty variables are ignored.
     ///
     /// # Errors
     ///
-    /// If a variable says nothing that can be used, or there is no home directory to keep a cache in.
+    /// If a variable has an invalid value, or there is no home directory for the cache.
     pub fn from_env() -> Result<Self> {
         Self::read(|name| std::env::var_os(name), std::env::home_dir())
     }
@@ -63,12 +63,14 @@ impl Settings {
         });
         let inside = |name: &str| hugging_face.as_ref().map(|home| home.join(name));
         let cache = path(&["HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"]).or(inside("hub"));
-        let token = match flag(&["HF_HUB_DISABLE_IMPLICIT_TOKEN"]) {
-            true => None,
-            false => text(&["HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"]).or_else(|| {
-                let file = path(&["HF_TOKEN_PATH"]).or(inside("token"))?;
-                Some(std::fs::read_to_string(file).ok()?.trim().to_string())
-            }),
+        let stored = || {
+            let file = path(&["HF_TOKEN_PATH"]).or(inside("token"))?;
+            Some(std::fs::read_to_string(file).ok()?.trim().to_string())
+        };
+        let token = if flag(&["HF_HUB_DISABLE_IMPLICIT_TOKEN"]) {
+            None
+        } else {
+            text(&["HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"]).or_else(stored)
         };
         let token = token.filter(|token| !token.is_empty());
         if token.iter().any(|token| !token.chars().all(|c| c.is_ascii_graphic())) {
@@ -88,13 +90,13 @@ impl Settings {
         })
     }
 
-    /// The address of the Hub as it is shown.
+    /// The address of the Hub, without a trailing slash.
     pub(crate) fn shown_endpoint(&self) -> String {
         self.endpoint.to_string().trim_end_matches('/').to_string()
     }
 }
 
-/// `path`, with `~` for the home directory as a shell has it.
+/// Expands `~` at the start of `path` to the home directory.
 fn expanded(path: PathBuf, home: Option<&Path>) -> PathBuf {
     match (path.strip_prefix("~"), home) {
         (Ok(rest), Some(home)) => home.join(rest),
@@ -106,13 +108,13 @@ fn expanded(path: PathBuf, home: Option<&Path>) -> PathBuf {
 mod tests {
     use super::*;
 
-    fn read(variables: &[(&str, &str)]) -> Result<Settings> {
+    fn read(variables: &[(&str, &str)]) -> Result<HubSettings> {
         let find = |name: &str| variables.iter().find(|(other, _)| *other == name);
-        Settings::read(|name| find(name).map(|(_, value)| value.into()), Some("/home/me".into()))
+        HubSettings::read(|name| find(name).map(|(_, value)| value.into()), Some("/home/me".into()))
     }
 
     #[test]
-    fn the_cache_is_where_huggingface_hub_has_it() {
+    fn the_cache_is_that_of_huggingface_hub() {
         let check = |variables: &[(&str, &str)], cache: &str| {
             assert_eq!(read(variables).unwrap().cache, Path::new(cache), "{variables:?}");
         };
@@ -122,11 +124,11 @@ mod tests {
         check(&[("HF_HOME", "~/hf")], "/home/me/hf/hub");
         check(&[("HF_HOME", "/hf"), ("HF_HUB_CACHE", "/c")], "/c");
         check(&[("HF_HOME", "/hf"), ("HF_HUB_CACHE", "")], "/hf/hub");
-        assert!(matches!(Settings::read(|_| None, None), Err(HubError::NoCache)));
+        assert!(matches!(HubSettings::read(|_| None, None), Err(HubError::NoCache)));
     }
 
     #[test]
-    fn a_token_is_given_or_lies_in_a_file() {
+    fn the_token_comes_from_a_variable_or_a_file() {
         let home = tempfile::tempdir().unwrap();
         std::fs::write(home.path().join("token"), "hf_file\n").unwrap();
         let home = home.path().to_str().unwrap();
@@ -143,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn the_hub_is_at_an_address_or_out_of_reach() {
+    fn the_endpoint_is_an_address() {
         let check = |endpoint: &str, shown: &str| {
             let settings = read(&[("HF_ENDPOINT", endpoint)]).unwrap();
             assert_eq!(settings.shown_endpoint(), shown);

@@ -1,48 +1,53 @@
-//! [`Snapshot`]: one commit of a model.
+//! [`Snapshot`]: one commit of a model in the cache.
 
 use std::path::PathBuf;
 
 use hf_hub::Repo;
 use hf_hub::api::RepoInfo;
 
-use crate::answer::refusal;
 use crate::cache::{Cache, is_name};
-use crate::download::{Download, unreachable};
+use crate::download::Download;
 use crate::error::{HubError, Result};
 use crate::http::Http;
 use crate::listing::{Need, Needed, instead, shards};
-use crate::observer::Observer;
-use crate::{ModelId, Settings};
+use crate::observer::DownloadObserver;
+use crate::refusal::{refusal, unreachable};
+use crate::{HubSettings, ModelId};
 
-/// The largest list of files that is read, in bytes.
+/// Largest list of files that is read, in bytes.
 const LARGEST_LIST: u64 = 64 << 20;
 
-/// One commit of a model: that of its revision when it was opened.
+/// One commit of a model, the one that its revision had when the snapshot was opened.
 pub struct Snapshot {
     id: ModelId,
     pub(crate) commit: String,
     pub(crate) cache: Cache,
-    settings: Settings,
+    settings: HubSettings,
     pub(crate) origin: Origin,
 }
 
-/// Where files come from that are not in the cache.
+/// The source of files that are not in the cache.
 pub(crate) enum Origin {
-    /// The Hub, which lists these.
+    /// The Hub, which has these files.
     Hub { http: Http, files: Vec<String> },
-    /// Nowhere, and why.
+    /// None, and why.
     Nowhere(String),
 }
 
 impl Snapshot {
-    /// Asks the Hub what `id` is at; if it cannot be asked, or does not say, the cache.
+    /// Asks the Hub for the commit of `id`. If the Hub cannot be reached or fails, takes the commit
+    /// in the cache.
     ///
     /// # Errors
     ///
-    /// If the Hub does not know the revision, or knows no such model, or cannot be reached, and there
-    /// is nothing of it in the cache.
-    pub fn open(id: &ModelId, settings: &Settings, observer: &mut dyn Observer) -> Result<Self> {
-        let cache = Cache::of(&settings.cache, id);
+    /// If the Hub does not know the revision; or if it does not know the model or cannot be
+    /// reached, and the cache does not have it.
+    pub fn open(
+        id: &ModelId,
+        settings: &HubSettings,
+        observer: &mut dyn DownloadObserver,
+    ) -> Result<Self> {
+        let cache = Cache::new(&settings.cache, id);
         let http = Http::new(settings);
         let cached = cache.commit(id.revision());
         let snapshot = |commit, cache, origin| Self {
@@ -76,12 +81,12 @@ impl Snapshot {
         }
     }
 
-    /// Its directory, which then holds what is needed.
+    /// Downloads the needed files that are missing, and returns the directory.
     ///
     /// # Errors
     ///
-    /// If a file that is needed is nowhere, cannot be downloaded, or cannot be written.
-    pub fn directory(&self, need: Need, observer: &mut dyn Observer) -> Result<PathBuf> {
+    /// If a needed file does not exist, cannot be downloaded, or cannot be written.
+    pub fn directory(&self, need: Need, observer: &mut dyn DownloadObserver) -> Result<PathBuf> {
         let directory = self.cache.snapshot(&self.commit);
         let (Origin::Hub { files, .. }, Some(download)) = (&self.origin, self.download()) else {
             self.check(need)?;
@@ -100,32 +105,32 @@ impl Snapshot {
         Ok(directory)
     }
 
-    /// What downloads files of it, unless there is no Hub to ask.
+    /// The downloads of this snapshot, if the Hub can be reached.
     pub(crate) fn download(&self) -> Option<Download<'_>> {
         let Origin::Hub { http, .. } = &self.origin else { return None };
         let Self { id, commit, cache, settings, .. } = self;
         Some(Download { http, settings, cache, id, commit })
     }
 
-    /// Checks that the cache holds what is needed.
+    /// Checks that the cache has the needed files.
     fn check(&self, need: Need) -> Result<()> {
-        let there = self.there()?;
-        let needed = Needed::of(&there, need).map_err(|missing| self.without(missing, &there))?;
+        let cached = self.cached()?;
+        let needed = Needed::of(&cached, need).map_err(|missing| self.without(missing, &cached))?;
         let Some(index) = needed.index else { return Ok(()) };
         let mut missing = shards(&self.cache.snapshot(&self.commit).join(index))?;
-        missing.retain(|shard| !there.contains(shard));
-        if missing.is_empty() { Ok(()) } else { Err(self.without(missing, &there)) }
+        missing.retain(|shard| !cached.contains(shard));
+        if missing.is_empty() { Ok(()) } else { Err(self.without(missing, &cached)) }
     }
 
-    /// The files that are in the cache. Links to blobs that are gone are not there.
-    pub(crate) fn there(&self) -> Result<Vec<String>> {
+    /// The files in the cache, without links to deleted blobs.
+    pub(crate) fn cached(&self) -> Result<Vec<String>> {
         let directory = self.cache.snapshot(&self.commit);
         let entries = std::fs::read_dir(&directory).map_err(HubError::io(&directory))?;
         let files = entries.flatten().filter(|entry| entry.path().is_file());
         Ok(files.filter_map(|entry| entry.file_name().into_string().ok()).collect())
     }
 
-    /// The error that it is, that `missing` is not among `listed`.
+    /// The error that the files `missing` are not among `listed`.
     pub(crate) fn without(&self, missing: Vec<String>, listed: &[String]) -> HubError {
         let id = self.id.to_string();
         match &self.origin {
@@ -140,8 +145,8 @@ impl Snapshot {
     }
 }
 
-/// What the Hub says of `id`: its commit and its files.
-fn info(id: &ModelId, settings: &Settings, http: &Http) -> Result<RepoInfo> {
+/// Asks the Hub for the commit and the files of `id`.
+fn info(id: &ModelId, settings: &HubSettings, http: &Http) -> Result<RepoInfo> {
     let repo = Repo::with_revision(id.name().into(), hf_hub::RepoType::Model, id.revision().into());
     let endpoint = settings.shown_endpoint();
     let wrong = |reason: String| HubError::Answer {
@@ -151,17 +156,18 @@ fn info(id: &ModelId, settings: &Settings, http: &Http) -> Result<RepoInfo> {
     };
     let url = format!("{endpoint}/api/{}", repo.api_url());
     let url = url.parse().map_err(|_| HubError::Endpoint(endpoint.clone()))?;
-    let answer = http.get(&url, 0);
-    let mut answer = answer.map_err(|error| unreachable(id, settings, &error))?;
-    if answer.status() != 200 {
-        return Err(refusal(id, settings, &mut answer, ""));
+    let reply = http.get(&url, 0);
+    let mut reply = reply.map_err(|error| unreachable(id, settings, &error))?;
+    if reply.status() != 200 {
+        return Err(refusal(id, settings, &mut reply, ""));
     }
-    let body = answer.response.body_mut().with_config().limit(LARGEST_LIST).read_to_vec();
+    let body = reply.response.body_mut().with_config().limit(LARGEST_LIST).read_to_vec();
     let body = body.map_err(|error| unreachable(id, settings, &error))?;
     let info: RepoInfo =
         serde_json::from_slice(&body).map_err(|error| wrong(format!("not its JSON: {error}")))?;
-    match is_name(&info.sha) {
-        true => Ok(info),
-        false => Err(wrong(format!("`{}` is no commit", info.sha))),
+    if is_name(&info.sha) {
+        Ok(info)
+    } else {
+        Err(wrong(format!("`{}` is not a commit", info.sha)))
     }
 }

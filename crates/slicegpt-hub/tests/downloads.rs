@@ -1,11 +1,11 @@
-//! Downloads from a Hub: what is asked for, where it comes to lie, and what happens when it is cut off.
+//! Downloads from a Hub: what is requested, where files are stored, and what interruptions leave.
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use slicegpt_hub::{HubError, ModelId, Need, Observer, Settings, Snapshot};
+use slicegpt_hub::{DownloadObserver, HubError, HubSettings, ModelId, Need, Snapshot};
 use slicegpt_testkit::HubServer;
 
 const MODEL: Need = Need::Model(|name| name.starts_with("tokenizer"));
@@ -14,10 +14,10 @@ const MODEL: Need = Need::Model(|name| name.starts_with("tokenizer"));
 struct Fixture {
     hub: HubServer,
     cache: tempfile::TempDir,
-    settings: Settings,
+    settings: HubSettings,
 }
 
-/// A file of weights, longer than what is read at a time.
+/// A file of weights that is longer than the download buffer.
 fn weights() -> Vec<u8> {
     (0..300_000_u32).map(|i| (i.wrapping_mul(i) >> 7) as u8).collect()
 }
@@ -40,7 +40,7 @@ impl Fixture {
         let hub = HubServer::start();
         hub.add_files("org/name", files(names));
         let cache = tempfile::tempdir().unwrap();
-        let settings = Settings {
+        let settings = HubSettings {
             endpoint: hub.endpoint().parse().unwrap(),
             cache: cache.path().to_path_buf(),
             token: None,
@@ -60,12 +60,16 @@ impl Fixture {
         self.watched(need, &mut ())
     }
 
-    fn watched(&self, need: Need, observer: &mut dyn Observer) -> Result<PathBuf, HubError> {
+    fn watched(
+        &self,
+        need: Need,
+        observer: &mut dyn DownloadObserver,
+    ) -> Result<PathBuf, HubError> {
         let id = ModelId::parse("org/name").unwrap();
         Snapshot::open(&id, &self.settings, observer)?.directory(need, observer)
     }
 
-    /// Gets the model, whose weights must be what the Hub holds.
+    /// Downloads the model, and checks that its weights are those of the Hub.
     fn get_whole(&self) -> PathBuf {
         let directory = self.get(MODEL).unwrap();
         let held = self.hub.state().models["org/name"].files["model.safetensors"].clone();
@@ -93,7 +97,7 @@ struct Seen {
     warnings: Vec<String>,
 }
 
-impl Observer for Seen {
+impl DownloadObserver for Seen {
     fn begin(&mut self, file: &str, size: Option<u64>, from: u64) {
         self.begun.push((file.into(), size, from));
     }
@@ -113,10 +117,10 @@ impl Observer for Seen {
     }
 }
 
-/// Others may share a cache: what is kept in it is as readable as any file made there.
+/// Other users may share a cache: its files have the permissions that the umask gives.
 #[cfg(unix)]
 #[test]
-fn what_is_kept_is_not_of_one_user_only() {
+fn stored_files_are_readable_by_other_users() {
     use std::os::unix::fs::PermissionsExt;
 
     let fixture = Fixture::single();
@@ -128,7 +132,7 @@ fn what_is_kept_is_not_of_one_user_only() {
 }
 
 #[test]
-fn only_what_is_needed_comes_and_lies_as_huggingface_hub_has_it() {
+fn needed_files_are_stored_in_the_layout_of_huggingface_hub() {
     let fixture = Fixture::single();
     let directory = fixture.get(Need::Config).unwrap();
     assert_eq!(fixture.hub.downloaded(), ["config.json"]);
@@ -136,7 +140,7 @@ fn only_what_is_needed_comes_and_lies_as_huggingface_hub_has_it() {
     let folder = fixture.cache.path().join("models--org--name");
     assert_eq!(directory, folder.join("snapshots").join(&commit));
     assert_eq!(fixture.get_whole(), directory);
-    // The tokenizer's file has the contents of another that is there.
+    // The tokenizer's file has the same contents as another file.
     assert_eq!(fixture.hub.downloaded(), ["model.safetensors"]);
     assert_eq!(names(&directory), ["config.json", "model.safetensors", "tokenizer.json"]);
     assert_eq!(std::fs::read_to_string(folder.join("refs/main")).unwrap(), commit);
@@ -146,13 +150,13 @@ fn only_what_is_needed_comes_and_lies_as_huggingface_hub_has_it() {
         let target = std::fs::read_link(directory.join(&name)).unwrap();
         assert!(target.starts_with("../../blobs"), "{name} -> {}", target.display());
     }
-    // What is there is not asked for again.
+    // Files in the cache are not requested again.
     fixture.get_whole();
     assert!(fixture.hub.downloaded().is_empty());
 }
 
 #[test]
-fn of_shards_those_of_the_index_come() {
+fn the_shards_of_the_index_are_downloaded() {
     let shards = ["model 00001.safetensors", "model 00002.safetensors"];
     let index = "model.safetensors.index.json";
     let other = ["config.json", "other.safetensors", "pytorch_model.bin"];
@@ -165,7 +169,7 @@ fn of_shards_those_of_the_index_come() {
 }
 
 #[test]
-fn a_new_commit_takes_from_the_old_what_is_the_same() {
+fn a_new_commit_shares_unchanged_files() {
     let fixture = Fixture::single();
     let old = fixture.get_whole();
     let mut changed = fixture.hub.state().models["org/name"].files.clone();
@@ -184,19 +188,19 @@ fn a_revision_may_be_a_commit() {
     let fixture = Fixture::single();
     let commit = fixture.hub.state().models["org/name"].commit.clone();
     let id = ModelId::parse(&format!("org/name@{commit}")).unwrap();
-    let open = |settings: &Settings| {
+    let open = |settings: &HubSettings| {
         Snapshot::open(&id, settings, &mut ())?.directory(Need::Config, &mut ())
     };
     let directory = open(&fixture.settings).unwrap();
     assert!(directory.ends_with(commit));
     let refs = fixture.cache.path().join("models--org--name/refs");
     assert!(names(&refs).is_empty());
-    let offline = Settings { offline: true, ..fixture.settings.clone() };
+    let offline = HubSettings { offline: true, ..fixture.settings.clone() };
     assert_eq!(open(&offline).unwrap(), directory);
 }
 
 #[test]
-fn a_connection_that_is_cut_goes_on_where_it_ended() {
+fn an_interrupted_download_is_resumed() {
     let fixture = Fixture::single();
     fixture.hub.state().faults.cut = Some((200_000, 1));
     let mut seen = Seen::default();
@@ -208,20 +212,20 @@ fn a_connection_that_is_cut_goes_on_where_it_ended() {
     let again = |from| ("model.safetensors".to_string(), size, from);
     assert_eq!(weights, [again(0), again(200_000)]);
     assert_eq!(fixture.blobs().len(), 2, "nothing incomplete is left");
-    // One that stays open and says nothing is as good as cut.
+    // A connection that stays open without data counts as interrupted.
     let fixture = Fixture::single();
     fixture.hub.state().faults.stall = Some((100_000, 1));
     fixture.get_whole();
 }
 
 #[test]
-fn a_cut_that_persists_is_an_error_and_the_next_run_goes_on() {
+fn repeated_interruptions_are_an_error_and_the_next_run_resumes() {
     let fixture = Fixture::single();
     fixture.hub.state().faults.cut = Some((200_000, usize::MAX));
     let error = fixture.get(MODEL).unwrap_err();
     assert!(matches!(&error, HubError::Cut { at: 200_000, .. }), "{error}");
     assert!(error.to_string().contains("model.safetensors"), "{error}");
-    // The first, and as often again as was set.
+    // The first attempt, and the set number of retries.
     let asked = fixture.hub.downloaded().iter().filter(|f| *f == "model.safetensors").count();
     assert_eq!(asked, 4);
     let commit = fixture.hub.state().models["org/name"].commit.clone();
@@ -236,7 +240,7 @@ fn a_cut_that_persists_is_an_error_and_the_next_run_goes_on() {
 }
 
 #[test]
-fn an_interruption_keeps_what_came() {
+fn an_interruption_keeps_the_bytes_received() {
     let fixture = Fixture::single();
     let mut seen = Seen { stop_after: Some(150_000), ..Seen::default() };
     let error = fixture.watched(MODEL, &mut seen).unwrap_err();
@@ -249,14 +253,14 @@ fn an_interruption_keeps_what_came() {
 }
 
 #[test]
-fn a_server_without_ranges_sends_it_all_again() {
+fn a_server_without_ranges_sends_the_whole_file_again() {
     let fixture = Fixture::single();
     fixture.hub.state().faults.cut = Some((200_000, 1));
     fixture.hub.state().faults.no_ranges = true;
     fixture.get_whole();
 }
 
-/// Puts `contents` where the rest of the weights is appended to.
+/// Writes `contents` as the unfinished download of the weights.
 fn leave(fixture: &Fixture, contents: &[u8]) {
     fixture.hub.state().faults.cut = Some((1000, usize::MAX));
     fixture.get(MODEL).unwrap_err();
@@ -267,7 +271,7 @@ fn leave(fixture: &Fixture, contents: &[u8]) {
 }
 
 #[test]
-fn what_another_run_left_is_used_only_if_it_fits() {
+fn an_unfinished_download_is_used_only_if_it_matches() {
     let whole = files(&["model.safetensors"])["model.safetensors"].clone();
     for left in [&whole[..], &[0; 5000], &[1; 400_000], &vec![0; whole.len()], &whole[..77]] {
         let fixture = Fixture::single();
@@ -277,7 +281,7 @@ fn what_another_run_left_is_used_only_if_it_fits() {
 }
 
 #[test]
-fn contents_that_are_not_what_was_promised_are_refused() {
+fn contents_other_than_announced_are_refused() {
     let fixture = Fixture::single();
     fixture.hub.state().faults.garbled = true;
     let error = fixture.get(MODEL).unwrap_err();
@@ -292,7 +296,7 @@ fn without_the_hub_the_cache_is_used() {
     let mut fixture = Fixture::single();
     let directory = fixture.get_whole();
     fixture.hub.downloaded();
-    // Unset, unreachable, out of order: each time the copy of the cache.
+    // Offline, unreachable, failing: each time the cache is used.
     fixture.hub.state().faults.status = Some((503, 1));
     let mut seen = Seen::default();
     assert_eq!(fixture.watched(MODEL, &mut seen).unwrap(), directory);
@@ -309,7 +313,7 @@ fn without_the_hub_the_cache_is_used() {
 }
 
 #[test]
-fn a_cache_that_holds_a_part_says_what_is_missing() {
+fn an_incomplete_cache_names_the_missing_files() {
     let mut fixture = Fixture::single();
     fixture.get(Need::Config).unwrap();
     fixture.settings.offline = true;
@@ -319,7 +323,7 @@ fn a_cache_that_holds_a_part_says_what_is_missing() {
 }
 
 #[test]
-fn two_at_a_time_load_once() {
+fn two_concurrent_downloads_download_once() {
     let fixture = Fixture::single();
     std::thread::scope(|scope| {
         let both = [0, 1].map(|_| scope.spawn(|| fixture.get(MODEL).unwrap()));

@@ -1,9 +1,9 @@
-//! What a Hub refuses, and what it is told: names, revisions, terms, tokens.
+//! Refusals of a Hub and what is sent to it: names, revisions, terms, tokens.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use slicegpt_hub::{HubError, ModelId, Need, Settings, Snapshot};
+use slicegpt_hub::{HubError, HubSettings, ModelId, Need, Snapshot};
 use slicegpt_testkit::{Access, HubServer};
 
 const MODEL: Need = Need::Model(|_| false);
@@ -20,10 +20,10 @@ fn plain() -> HubServer {
     hub(&["config.json", "model.safetensors"])
 }
 
-/// Gets `id` with an empty cache, which is as empty after an error.
+/// Downloads `id` into an empty cache, and checks that the cache is empty after an error.
 fn get(hub: &HubServer, id: &str, token: Option<&str>) -> Result<(), HubError> {
     let cache = tempfile::tempdir().unwrap();
-    let settings = Settings {
+    let settings = HubSettings {
         endpoint: hub.endpoint().parse().unwrap(),
         cache: cache.path().join("hub"),
         token: token.map(Into::into),
@@ -40,7 +40,7 @@ fn get(hub: &HubServer, id: &str, token: Option<&str>) -> Result<(), HubError> {
     found.map(drop)
 }
 
-/// The error, whose message says all of `says`.
+/// The error, whose message must contain all of `says`.
 fn refused(hub: &HubServer, id: &str, token: Option<&str>, says: &[&str]) -> HubError {
     let error = get(hub, id, token).unwrap_err();
     let message = error.to_string();
@@ -48,7 +48,10 @@ fn refused(hub: &HubServer, id: &str, token: Option<&str>, says: &[&str]) -> Hub
         assert!(message.contains(text), "`{text}` is not in: {message}");
     }
     assert!(!message.contains('\n'));
-    assert!(token.is_none_or(|token| !message.contains(token)), "a token is told: {message}");
+    assert!(
+        token.is_none_or(|token| !message.contains(token)),
+        "the message contains the token: {message}"
+    );
     error
 }
 
@@ -58,7 +61,7 @@ fn an_unknown_model_may_be_private() {
     let says = ["org/none", "no such directory", "private", "HF_TOKEN"];
     let error = refused(&hub, "org/none", None, &says);
     assert!(matches!(error, HubError::UnknownModel { token: false, .. }));
-    // With a token the Hub says 404.
+    // With a token, the status is 404.
     let error = refused(&hub, "org/none", Some("hf_right"), &["org/none", "the one in use"]);
     assert!(matches!(error, HubError::UnknownModel { token: true, .. }));
     hub.state().models.get_mut("org/name").unwrap().access = Access::Private;
@@ -73,7 +76,7 @@ fn an_unknown_revision_is_named() {
 }
 
 #[test]
-fn terms_are_to_be_accepted() {
+fn gated_models_name_the_terms() {
     let hub = plain();
     hub.state().models.get_mut("org/name").unwrap().access = Access::Gated;
     let says = ["gated", "/org/name", "HF_TOKEN"];
@@ -84,14 +87,14 @@ fn terms_are_to_be_accepted() {
 }
 
 #[test]
-fn a_wrong_token_is_told_from_a_model_that_is_not_there() {
+fn a_wrong_token_is_not_a_missing_model() {
     let hub = plain();
     let error = refused(&hub, "org/name", Some("hf_wrong"), &["HF_TOKEN", "hf auth login"]);
     assert!(matches!(error, HubError::Token { .. }));
 }
 
 #[test]
-fn the_token_is_for_the_hub_alone() {
+fn the_token_is_sent_to_the_hub_only() {
     let hub = plain();
     get(&hub, "org/name", Some("hf_right")).unwrap();
     let state = hub.state();
@@ -103,13 +106,13 @@ fn the_token_is_for_the_hub_alone() {
     assert!(asked.iter().all(|r| r.authorization.as_deref() == bearer));
     assert!(stored.iter().all(|r| r.authorization.is_none()));
     drop(state);
-    // Without one, none is sent.
+    // Without a token, none is sent.
     get(&hub, "org/name", None).unwrap();
     assert!(hub.state().requests.iter().rev().take(4).all(|r| r.authorization.is_none()));
 }
 
 #[test]
-fn a_repository_without_a_model_says_what_it_lacks() {
+fn a_repository_without_a_model_names_the_missing_files() {
     let lacks = |names: &[&str], says: &[&str]| {
         let error = refused(&hub(names), "org/name", None, says);
         assert!(matches!(error, HubError::NoModel { .. }));
@@ -120,7 +123,7 @@ fn a_repository_without_a_model_says_what_it_lacks() {
 }
 
 #[test]
-fn a_hub_that_is_out_of_order_is_said_to_be() {
+fn a_failing_hub_is_an_error() {
     let hub = plain();
     hub.state().faults.status = Some((500, usize::MAX));
     refused(&hub, "org/name", None, &["500", "out of order"]);
@@ -131,9 +134,9 @@ fn a_hub_that_is_out_of_order_is_said_to_be() {
 }
 
 #[test]
-fn a_hub_that_is_nowhere_is_not_waited_for() {
+fn an_unreachable_hub_fails_quickly() {
     let cache = tempfile::tempdir().unwrap();
-    let mut settings = Settings::from_env().unwrap();
+    let mut settings = HubSettings::from_env().unwrap();
     settings.cache = cache.path().into();
     settings.offline = false;
     settings.endpoint = "http://127.0.0.1:1".parse().unwrap();

@@ -1,4 +1,4 @@
-//! Folding norms into the linears around them.
+//! [`fuse`]: folding norms into the linears around them.
 
 use burn::module::Param;
 use burn::nn::Linear;
@@ -6,11 +6,11 @@ use burn::tensor::Tensor;
 use slicegpt_core::precise::{product, widen};
 use slicegpt_core::{Block, Fused, Head, Norm, SublayerMut, replace_param};
 
-/// Folds every norm of `block` into its readers and, where the norm centres the stream, the
-/// centring into its writers (SliceGPT, section 3.1 and equation 3).
+/// Folds every norm of `block` into its readers and, if the norm centres the stream, the centring
+/// into its writers (SliceGPT, section 3.1 and equation 3).
 ///
-/// The function stays the same for streams that are centred at its input, as they are once every
-/// writer before it has been fused too ([`center`] does it for the embedding).
+/// The block computes the same function of a centred stream. The stream is centred if the embedding
+/// is ([`center`]) and all blocks before this one are fused.
 pub fn fuse<B: Block>(mut block: B) -> Fused<B> {
     for index in 0..block.sublayers() {
         let SublayerMut { norm, readers, writers, .. } = block.sublayer_mut(index);
@@ -19,20 +19,17 @@ pub fn fuse<B: Block>(mut block: B) -> Fused<B> {
         }
         fold(norm, readers);
     }
-    Fused::new(block).unwrap_or_else(|_| unreachable!("every norm was just made bare"))
+    Fused::new(block).unwrap_or_else(|_| unreachable!("`fold` made every norm bare"))
 }
 
-/// Folds the last norm into the head, which gains a bias if the norm had one.
+/// Folds the last norm into the head, which gets a bias if the norm had one.
 pub fn fold_into_head(head: &mut Head) {
     fold(&mut head.norm, vec![&mut head.linear]);
 }
 
-/// Subtracts each token's mean from a stream, `[batch, tokens, width]`, if `norm` would.
+/// Subtracts each token's mean from a stream, `[batch, tokens, width]`, if `norm` centres.
 pub fn center(norm: &Norm, stream: Tensor<3>) -> Tensor<3> {
-    match norm.centers {
-        true => stream.clone() - stream.mean_dim(2),
-        false => stream,
-    }
+    if norm.centers { stream.clone() - stream.mean_dim(2) } else { stream }
 }
 
 /// `norm(x) W + b = bare(x) (diag(g) W) + (beta W + b)` for centred `x`.
@@ -50,7 +47,7 @@ fn fold(norm: &mut Norm, readers: Vec<&mut Linear>) {
     }
 }
 
-/// `W <- diag(g) W`. One product per element is rounded once, in float32 as in float64.
+/// `W <- diag(g) W`. There is one product per element, rounded once: float64 would gain nothing.
 fn scale(reader: &mut Linear, g: Tensor<1>) {
     let g = g.unsqueeze_dim::<2>(1);
     reader.weight = reader.weight.clone().map(|w| w * g);
@@ -69,14 +66,14 @@ fn shift(reader: &mut Linear, beta: Tensor<1>) {
 
 /// `W <- W (I - 11^T / D)`, and the same for the bias.
 fn center_writer(writer: &mut Linear) {
-    replace_param(&mut writer.weight, |w| less_mean(w, 1));
+    replace_param(&mut writer.weight, |w| subtract_mean(w, 1));
     if let Some(bias) = &mut writer.bias {
-        replace_param(bias, |b| less_mean(b, 0));
+        replace_param(bias, |b| subtract_mean(b, 0));
     }
 }
 
-/// `w` less its mean over dimension `dim`.
-fn less_mean<const D: usize>(w: Tensor<D>, dim: usize) -> Tensor<D> {
+/// Subtracts from `w` its mean over dimension `dim`.
+fn subtract_mean<const D: usize>(w: Tensor<D>, dim: usize) -> Tensor<D> {
     let dtype = w.dtype();
     let w = widen(w);
     (w.clone() - w.mean_dim(dim)).cast(dtype)

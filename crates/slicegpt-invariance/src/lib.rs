@@ -1,12 +1,63 @@
 //! Rewrites a decoder so that rotating its residual stream changes nothing.
 //!
-//! **Fuse** folds every norm into what reads it: scales and biases into the readers, the centring
-//! of a LayerNorm into the writers (SliceGPT, section 3.1). What is left is the bare norm
-//! `x / rms(x)`, which commutes with rotations. **Rotate** then expresses the stream of each
-//! sublayer in a basis of its own, with a shortcut matrix between neighbours (section 3.2).
-//! Neither changes a logit.
+//! Start with [`fuse`]: it folds every norm of a block into what reads it, scales and biases into
+//! the readers and the centring of a LayerNorm into the writers (SliceGPT, section 3.1). What is
+//! left is the bare norm `x / rms(x)`, which commutes with rotations. The result is a
+//! [`slicegpt_core::Fused`] block, which the passes of `slicegpt-slice` take.
 //!
-//! This crate refuses to know families, files and what is cut: it sees readers, writers and norms.
+//! [`rotate`] then expresses the stream of each sublayer in a basis of its own, with shortcut
+//! matrices between them (section 3.2). [`Rotated`] does both for a whole decoder. Neither changes
+//! a logit. [`TableEdit`] rewrites the embedding and the head to match.
+//!
+//! ```
+//! use burn::nn::{Linear, LinearConfig};
+//! use burn::tensor::{Device, Distribution, Tensor, activation::relu};
+//! use slicegpt_core::{Block, Norm, Shortcut, Sublayer, SublayerMut};
+//! use slicegpt_invariance::fuse;
+//!
+//! struct Mlp { norm: Norm, up: Linear, down: Linear, shortcut: Shortcut }
+//!
+//! impl Block for Mlp {
+//!     type Context = ();
+//!     fn sublayers(&self) -> usize { 1 }
+//!     fn writer_inputs(&self, _: usize, x: Tensor<3>, _: &()) -> Vec<Tensor<3>> {
+//!         vec![relu(self.up.forward(x))]
+//!     }
+//!     fn sublayer(&self, _: usize) -> Sublayer<'_> {
+//!         Sublayer {
+//!             norm: &self.norm,
+//!             readers: vec![&self.up],
+//!             writers: vec![&self.down],
+//!             shortcut: &self.shortcut,
+//!         }
+//!     }
+//!     fn sublayer_mut(&mut self, _: usize) -> SublayerMut<'_> {
+//!         SublayerMut {
+//!             norm: &mut self.norm,
+//!             readers: vec![&mut self.up],
+//!             writers: vec![&mut self.down],
+//!             shortcut: &mut self.shortcut,
+//!         }
+//!     }
+//! }
+//!
+//! let device = Device::flex();
+//! let gain: Vec<f64> = (1..=16).map(f64::from).collect();
+//! let block = Mlp {
+//!     norm: Norm::bare(16, 1e-5).with_weight(&gain, &device), // an RMSNorm
+//!     up: LinearConfig::new(16, 64).init(&device),
+//!     down: LinearConfig::new(64, 16).init(&device),
+//!     shortcut: Shortcut::identity(),
+//! };
+//! let x = Tensor::<3>::random([2, 5, 16], Distribution::Default, &device);
+//! let expected = block.forward(x.clone(), &());
+//! let fused = fuse(block);
+//! assert!(fused.get().norm.is_bare());
+//! let difference = (fused.get().forward(x, &()) - expected).abs().max().into_scalar::<f32>();
+//! assert!(difference < 1e-3);
+//! ```
+//!
+//! This crate refuses to know families, files and which directions are cut.
 
 mod fuse;
 mod rotate;

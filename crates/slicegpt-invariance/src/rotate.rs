@@ -1,4 +1,4 @@
-//! Expressing the stream in other bases without cutting it.
+//! [`rotate`]: the stream in other bases, without cutting it.
 
 use slicegpt_core::{Basis, Block, Fused, Shortcut, SublayerMut, read_in, write_in};
 
@@ -7,7 +7,7 @@ use slicegpt_core::{Basis, Block, Fused, Shortcut, SublayerMut, read_in, write_i
 ///
 /// # Panics
 ///
-/// If there is not one basis more than sublayers.
+/// If the number of bases is not one more than that of the sublayers.
 pub fn rotate<B: Block>(block: Fused<B>, bases: &[Basis]) -> Fused<B> {
     let mut block = block.into_inner();
     assert_eq!(bases.len(), block.sublayers() + 1, "one basis around every sublayer");
@@ -21,5 +21,5 @@ pub fn rotate<B: Block>(block: Fused<B>, bases: &[Basis]) -> Fused<B> {
         readers.into_iter().for_each(|reader| read_in(reader, from));
         writers.into_iter().for_each(|writer| write_in(writer, to));
     }
-    Fused::new(block).unwrap_or_else(|_| unreachable!("no norm was touched"))
+    Fused::new(block).unwrap_or_else(|_| unreachable!("rotating changes no norm"))
 }

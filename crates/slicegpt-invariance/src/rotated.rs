@@ -1,4 +1,4 @@
-//! [`Rotated`]: a decoder fused and rotated as it is read, to show that it is the same decoder.
+//! [`Rotated`]: a decoder whose parts are fused and rotated as they are loaded.
 
 use burn::tensor::Tensor;
 use burn::tensor::module::linear;
@@ -6,16 +6,16 @@ use slicegpt_core::{Basis, Block, Decoder, Head, Norm, TokenBatch, read_in};
 
 use crate::{center, fold_into_head, fuse, rotate};
 
-/// A decoder whose blocks are fused and rotated when they are asked for; its logits are those of
-/// the decoder within rounding. One block is rewritten at a time.
+/// A decoder that fuses and rotates the parts of another one as they are loaded. Its logits are
+/// those of the other, up to rounding.
 pub struct Rotated<'a, D, F> {
     decoder: &'a D,
     basis: F,
 }
 
 impl<'a, D: Decoder, F: Fn(usize) -> Basis> Rotated<'a, D, F> {
-    /// `decoder`, its stream expressed in `basis(cut)` at every cut: full-rank bases, the same on
-    /// every call.
+    /// `decoder`, with its stream expressed in `basis(cut)` at every cut. The bases have full rank,
+    /// and `basis` gives the same one on every call.
     pub fn new(decoder: &'a D, basis: F) -> Self {
         Self { decoder, basis }
     }
@@ -49,9 +49,9 @@ impl<D: Decoder, F: Fn(usize) -> Basis> Decoder for Rotated<'_, D, F> {
 
     fn block(&self, index: usize) -> Result<Self::Block, D::Error> {
         let block = fuse(self.decoder.block(index)?);
-        let depth = self.sublayers_per_block();
-        let bases: Vec<Basis> =
-            (index * depth..=(index + 1) * depth).map(|cut| (self.basis)(cut)).collect();
+        let sublayers = self.sublayers_per_block();
+        let cuts = index * sublayers..=(index + 1) * sublayers;
+        let bases: Vec<Basis> = cuts.map(|cut| (self.basis)(cut)).collect();
         Ok(rotate(block, &bases).into_inner())
     }
 

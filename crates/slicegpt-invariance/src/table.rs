@@ -1,30 +1,31 @@
-//! [`TableEdit`]: the embedding and the head, `[vocab_size, hidden_size]`, rewritten a few rows at
-//! a time, because they are the largest matrices of a model.
+//! [`TableEdit`]: rewriting the embedding and the head, `[vocab_size, hidden_size]`, some rows at a
+//! time, because they are the largest matrices of a model.
 
 use burn::module::Param;
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use slicegpt_core::precise::PreciseMatrix;
 use slicegpt_core::{Basis, Norm, host_vec};
 
-/// How the rows of a table change: `row <- center(row) diag(g) B`, centring and scaling optional.
+/// How the rows of a table change: `row <- center(row) diag(g) B`, with centring and scaling
+/// optional.
 ///
-/// All of it is one matrix, made on the host in float64; where `B` is the identity, what is left
-/// works element by element.
+/// All of it is one matrix, computed on the host in float64. If `B` is the identity, centring and
+/// scaling are applied to each element instead.
 pub struct TableEdit {
-    /// `[hidden_size, rank]`; nothing where the basis is the identity.
+    /// `[hidden_size, rank]`; `None` if the basis is the identity.
     matrix: Option<PreciseMatrix>,
-    /// Whether the mean is still to be subtracted from each row.
+    /// Whether the mean is to be subtracted from each row, because no matrix does it.
     center: bool,
-    /// What the columns are still to be multiplied by.
+    /// The factor of each column, because no matrix applies it.
     scale: Option<Vec<f32>>,
-    /// `[hidden_size, 1]`: what a row is multiplied by to give what the bias of its output gains.
+    /// `[hidden_size, 1]`: the product of a row with it is added to the bias of the row's output.
     shift: Option<PreciseMatrix>,
     device: Device,
 }
 
 impl TableEdit {
-    /// For a table whose rows write the stream (an embedding): centred if the norms of the model
-    /// centre, then expressed in `basis`.
+    /// For a table whose rows write the stream (an embedding): they are centred if the norms of the
+    /// model centre, then expressed in `basis`.
     pub fn writer(centers: bool, basis: &Basis, device: &Device) -> Self {
         let (matrix, center) = match (basis.is_identity(), centers) {
             (true, _) => (None, centers),
@@ -34,8 +35,8 @@ impl TableEdit {
         Self { matrix, center, scale: None, shift: None, device: device.clone() }
     }
 
-    /// For a table whose rows read the stream through `norm` (a head): the norm folded in, then
-    /// expressed in `basis`.
+    /// For a table whose rows read the stream through `norm` (a head): the norm is folded into
+    /// them, then they are expressed in `basis`.
     pub fn reader(norm: &Norm, basis: &Basis, device: &Device) -> Self {
         let scale = norm.weight.as_ref().map(|g| host_vec(g.val()));
         let shift = norm.bias.as_ref().map(|beta| {
@@ -51,13 +52,13 @@ impl TableEdit {
         Self { matrix, center: false, scale, shift, device: device.clone() }
     }
 
-    /// For a table whose rows read the stream through `norm`, as a head refitted to other coordinates
-    /// reads it: the norm folded in, then multiplied by `matrix`, `[hidden_size, rank]` row-major. What
-    /// is added to the bias of each output is what it makes of `shift`, `[hidden_size]`.
+    /// For a table whose rows read the stream through `norm` and are refitted (a head): the norm is
+    /// folded into them, then they are multiplied by `matrix`, `[hidden_size, rank]` row-major.
+    /// Their products with `shift`, `[hidden_size]`, are added to the biases of the outputs.
     ///
     /// # Panics
     ///
-    /// If the sizes do not fit.
+    /// If the sizes do not match.
     pub fn refitted(norm: &Norm, matrix: &[f64], shift: Option<&[f64]>, device: &Device) -> Self {
         let width = norm.hidden_size;
         let rank = matrix.len() / width;
@@ -79,15 +80,15 @@ impl TableEdit {
         Self { matrix, center: false, scale: None, shift, device: device.clone() }
     }
 
-    /// For a table whose rows stay as they are: what is added to the bias of each output is what the
-    /// row makes of `shift`, `[hidden_size]`.
+    /// For a table whose rows stay as they are: their products with `shift`, `[hidden_size]`, are
+    /// added to the biases of the outputs.
     pub fn product(shift: Vec<f64>, device: &Device) -> Self {
         let shift = Some(PreciseMatrix::from_f64(&shift, [shift.len(), 1], device));
         Self { matrix: None, center: false, scale: None, shift, device: device.clone() }
     }
 
-    /// Rewrites `rows` (row-major, `[n, hidden_size]`): gives the new rows, `[n, rank]`, and, where
-    /// the folded norm had a bias, what it adds to each row's output, `[n]`.
+    /// Rewrites `rows` (row-major, `[n, hidden_size]`). Gives the new rows, `[n, rank]`, and, if
+    /// there is a shift, what is added to the bias of each row's output, `[n]`.
     ///
     /// # Panics
     ///
@@ -107,7 +108,7 @@ impl TableEdit {
                 let mean = row.iter().map(|x| f64::from(*x)).sum::<f64>() / hidden_size as f64;
                 row.iter_mut().for_each(|x| *x = (f64::from(*x) - mean) as f32);
             }
-            // One product per element is rounded once, in float32 as in float64.
+            // One product per element, rounded once: float64 would gain nothing.
             if let Some(g) = &self.scale {
                 row.iter_mut().zip(g).for_each(|(x, g)| *x *= g);
             }

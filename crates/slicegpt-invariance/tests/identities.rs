@@ -1,16 +1,16 @@
-//! Fusing and rotating change no block's function, for every family.
+//! Fusing and rotating do not change the function of a block, for every family.
 
-use burn::tensor::{DType, Device, Tensor};
-use slicegpt_core::{Basis, Block, Decoder, TokenBatch};
+use burn::tensor::{Device, Tensor};
+use slicegpt_core::{Basis, Block, Decoder, TokenBatch, host_vec};
 use slicegpt_invariance::{Rotated, TableEdit, center, fuse};
 use slicegpt_models::{Model, SUPPORTED};
 use slicegpt_testkit::{ToySource, largest_difference, spec};
 
 fn values(tensor: Tensor<3>) -> Vec<f64> {
-    tensor.into_data_dtype(DType::F64).try_into_vec().unwrap()
+    host_vec(tensor)
 }
 
-/// A basis of full rank that is no permutation: reflections one after another.
+/// A basis of full rank that is not a permutation: the product of some reflections.
 fn basis(size: usize, seed: usize) -> Basis {
     let mut q: Vec<f64> = (0..size * size).map(|i| f64::from(i % (size + 1) == 0)).collect();
     for round in 0..3 {
@@ -68,7 +68,7 @@ fn a_fused_block_reads_and_writes_the_centred_stream() {
     }
 }
 
-/// A table rewritten in pieces is the table rewritten whole, and its rows read as the head did.
+/// A table that is rewritten in pieces equals the table that is rewritten at once.
 #[test]
 fn tables_are_rewritten_row_by_row() {
     let model = Model::new(spec("opt"), ToySource { seed: 2 }, Device::flex());

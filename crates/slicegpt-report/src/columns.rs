@@ -1,17 +1,18 @@
-//! Models as columns: what is known of each, under names that are the same for all.
+//! Models as columns of the tables that compare them, with the same row names for all.
 
+use crate::kind::Kind;
 use crate::names::{Names, recorded};
 use crate::numbers::{show_number, show_range};
-use crate::{Report, Run, Score, show_percent};
+use crate::{Report, Score, SlicedModel, show_percent};
 
-/// A model as a column: dense, or cut.
+/// A model as a column, dense or sliced.
 pub struct Column<'a> {
     pub name: String,
-    /// The fraction of the parameters that is gone.
+    /// The fraction of the parameters that was removed.
     pub reduction: f64,
-    /// The dense model it is made of, or is.
+    /// Index of the column of the dense model that it was made from, or its own index.
     pub dense: usize,
-    pub run: Option<&'a Run>,
+    pub run: Option<&'a SlicedModel>,
     pub parameters: Option<u64>,
     pub bytes: Option<u64>,
     pub dtype: Option<String>,
@@ -20,7 +21,7 @@ pub struct Column<'a> {
     pub found: Vec<Found>,
 }
 
-/// What was measured of one model: a number, its name, and how it is written.
+/// A result of one model: its name, its value, and the value as text.
 pub struct Found {
     pub kind: Kind,
     pub label: String,
@@ -29,16 +30,7 @@ pub struct Found {
     pub protocol: String,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    Perplexity,
-    Kl,
-    Agreement,
-    Task,
-    Speed,
-}
-
-/// The dense models, then those that were cut.
+/// Columns of the dense models, then of the sliced ones.
 pub fn columns(report: &Report) -> Vec<Column<'_>> {
     let names = Names::of(report);
     let mut columns: Vec<Column<'_>> = Vec::new();
@@ -103,7 +95,7 @@ pub fn columns(report: &Report) -> Vec<Column<'_>> {
     columns
 }
 
-/// Adds what a score says; what is known already under that name stays.
+/// Adds the results of a score, except those whose names are already there.
 fn add(found: &mut Vec<Found>, score: &Score, names: &Names) {
     let mut push = |kind, label: String, value: f64, shown: String, protocol: &str| {
         if !found.iter().any(|known| known.kind == kind && known.label == label) {
@@ -132,7 +124,7 @@ fn add(found: &mut Vec<Found>, score: &Score, names: &Names) {
             };
             let label = format!("{task}, {metric}{shots}, {items} questions");
             let shown = match metric.as_str() {
-                // The one metric that is no part of a whole.
+                // The only metric that is not a fraction.
                 "perplexity" => show_number(*value),
                 _ => format!("{}{error} %", percent(*value)),
             };
@@ -163,24 +155,12 @@ fn add(found: &mut Vec<Found>, score: &Score, names: &Names) {
     }
 }
 
-/// Hundredths, without their sign.
+/// A fraction in percent, without the sign.
 fn percent(part: f64) -> String {
     format!("{:.1}", 100.0 * part)
 }
 
-impl Kind {
-    /// What a row is called.
-    pub fn name(self, label: &str) -> String {
-        match self {
-            Self::Perplexity => format!("perplexity on {label}"),
-            Self::Kl => format!("KL from {label}, nats per token"),
-            Self::Agreement => format!("same most likely token as {label}"),
-            Self::Task | Self::Speed => label.into(),
-        }
-    }
-}
-
-/// The names under which something was measured, in their order.
+/// The names of all results of the wanted kinds, in order.
 pub fn labels(columns: &[Column<'_>], wanted: impl Fn(Kind) -> bool) -> Vec<(Kind, String)> {
     let mut labels = Vec::new();
     for found in columns.iter().flat_map(|column| &column.found) {
@@ -193,7 +173,7 @@ pub fn labels(columns: &[Column<'_>], wanted: impl Fn(Kind) -> bool) -> Vec<(Kin
 }
 
 impl Column<'_> {
-    /// What was measured under that name.
+    /// The result of this kind and name.
     pub fn found(&self, kind: Kind, label: &str) -> Option<&Found> {
         self.found.iter().find(|found| found.kind == kind && found.label == label)
     }

@@ -1,11 +1,12 @@
-//! All models beside each other: tables with a column for each.
+//! The sections that compare all models: tables with a column for each, and curves.
 
-use slicegpt_checkpoint::Record;
+use slicegpt_provenance::Record;
 
-use crate::columns::{Column, Kind, columns, labels};
+use crate::columns::{Column, columns, labels};
 use crate::curves::curves;
+use crate::kind::Kind;
 use crate::shown::{Section, Table};
-use crate::{Report, ReportError, Run, show_bytes, show_count, show_percent};
+use crate::{Report, ReportError, SlicedModel, show_bytes, show_count, show_percent};
 
 /// The sections that compare.
 pub fn sections(report: &Report) -> Result<Vec<Section>, ReportError> {
@@ -16,14 +17,15 @@ pub fn sections(report: &Report) -> Result<Vec<Section>, ReportError> {
     };
     let mut size = Table::new("Size", header());
     let each = |cell: &dyn Fn(&Column<'_>) -> Option<String>| columns.iter().map(cell).collect();
-    let of_run = |cell: &dyn Fn(&Run) -> Option<String>| each(&|column| column.run.and_then(cell));
+    let of_run =
+        |cell: &dyn Fn(&SlicedModel) -> Option<String>| each(&|column| column.run.and_then(cell));
     size.row("parameters gone", of_run(&|run| Some(show_percent(run.manifest.real_reduction))));
     size.row("parameters", each(&|column| column.parameters.map(show_count)));
     size.row("bytes of weights", each(&|column| column.bytes.map(show_bytes)));
     size.row("type of weights", each(&|column| column.dtype.clone()));
     size.row("stream width", each(&|column| column.hidden.clone()));
     size.row("MLP width", each(&|column| column.intermediate.clone()));
-    size.row("method", of_run(&|run| Some(run.manifest.method.clone())));
+    size.row("method", of_run(&|run| Some(run.manifest.method.to_string())));
     size.row(
         "nominal sparsity of the stream",
         of_run(&|run| run.manifest.nominal_sparsity.map(show_percent)),
@@ -33,11 +35,8 @@ pub fn sections(report: &Report) -> Result<Vec<Section>, ReportError> {
     let speed =
         measured("Speed, tokens per second", &columns, header(), |kind| kind == Kind::Speed);
     if quality.rows.is_empty() {
-        quality.notes.push(
-            "Nothing was measured. `compress --eval-text FILE` measures perplexity before and \
-             after; `eval ppl`, `eval kl` and `eval tasks` with `--json` make files for --results."
-                .into(),
-        );
+        let advice = report.advice.iter().flat_map(|advice| [" ", advice]);
+        quality.notes.push(std::iter::once("Nothing was measured.").chain(advice).collect());
     }
     let tables = [size, quality, speed, cost].into_iter();
     let tables = tables.filter(|table| !table.rows.is_empty() || !table.notes.is_empty());
@@ -51,7 +50,7 @@ pub fn sections(report: &Report) -> Result<Vec<Section>, ReportError> {
     Ok([overview, curves].into_iter().filter(|section| !section.is_empty()).collect())
 }
 
-/// Time and memory of the cut itself, which a dense model has none of.
+/// Time and memory of the compressions. Dense models have no column.
 fn cost(report: &Report) -> Table {
     let names = report.runs.iter().map(|run| run.model.name.clone());
     let header = std::iter::once(String::new()).chain(names).collect();
@@ -75,7 +74,7 @@ fn measured(
     let mut table = Table::new(caption, header);
     for (kind, label) in labels(columns, wanted) {
         let cell = |column: &Column<'_>| column.found(kind, &label).map(|it| it.shown.clone());
-        table.row(kind.name(&label), columns.iter().map(cell).collect());
+        table.row(kind.row_name(&label), columns.iter().map(cell).collect());
     }
     for found in columns.iter().flat_map(|column| &column.found) {
         let known = table.notes.contains(&found.protocol) || found.protocol.is_empty();

@@ -1,14 +1,17 @@
-//! What was measured, over the sizes of the models.
+//! Charts of results over the sizes of the models.
+
+use slicegpt_provenance::Method;
 
 use crate::ReportError;
-use crate::columns::{Column, Kind, labels};
+use crate::columns::{Column, labels};
 use crate::figure::{Line, Lines, colour, hex, lines};
+use crate::kind::Kind;
 use crate::shown::{Chart, Key};
 
-/// Values further apart than this are shown by their logarithm.
+/// Values whose ratio is larger are drawn on a logarithmic axis.
 const FAR_APART: f64 = 20.0;
 
-/// Charts of what was measured at two sizes at least.
+/// Charts of the results that are known at two sizes or more.
 pub fn curves(columns: &[Column<'_>]) -> Result<Vec<Chart>, ReportError> {
     let all: fn(&str) -> bool = |_| true;
     let mut charts = vec![
@@ -17,7 +20,7 @@ pub fn curves(columns: &[Column<'_>]) -> Result<Vec<Chart>, ReportError> {
         curve(columns, Kind::Agreement, "Same most likely token", "tokens, %", all)?,
         curve(columns, Kind::Task, "Tasks", "right answers, %", all)?,
     ];
-    // Prefill is tens of times as fast as decoding: each has its axis.
+    // Prefill is tens of times as fast as decoding: each has its own axis.
     let mut phases: Vec<String> = Vec::new();
     for (_, label) in labels(columns, |kind| kind == Kind::Speed) {
         let phase = phase(&label).to_string();
@@ -33,7 +36,7 @@ pub fn curves(columns: &[Column<'_>]) -> Result<Vec<Chart>, ReportError> {
     Ok(charts.into_iter().flatten().collect())
 }
 
-/// What a label of [`Kind::Speed`] begins with.
+/// The phase in a label of [`Kind::Speed`].
 fn phase(label: &str) -> &str {
     label.split(',').next().unwrap_or(label)
 }
@@ -51,7 +54,6 @@ fn curve(
     }
     let values = || curves.iter().flat_map(|curve| &curve.points).map(|(_, value)| *value);
     let least = values().fold(f64::INFINITY, f64::min);
-    // Values that far apart share no linear axis.
     let is_logarithmic =
         kind == Kind::Perplexity && least > 0.0 && values().fold(0.0, f64::max) > FAR_APART * least;
     let line = |(index, curve): (usize, &Curve)| Line {
@@ -75,18 +77,18 @@ fn curve(
     }))
 }
 
-/// Points from the least reduction, in percent, to the greatest.
+/// Points in order of the reduction, which is in percent.
 struct Curve {
     name: String,
     points: Vec<(f64, f64)>,
 }
 
-/// A curve for each dense model, method and label that has two sizes at least.
+/// A curve for each dense model, method and label with results at two sizes or more.
 fn curves_of(columns: &[Column<'_>], kind: Kind, wanted: impl Fn(&str) -> bool) -> Vec<Curve> {
     let runs = || columns.iter().filter_map(|column| Some((column, column.run?)));
-    let mut groups: Vec<(usize, &str)> = Vec::new();
+    let mut groups: Vec<(usize, &Method)> = Vec::new();
     for (column, run) in runs() {
-        let group = (column.dense, run.manifest.method.as_str());
+        let group = (column.dense, &run.manifest.method);
         if !groups.contains(&group) {
             groups.push(group);
         }
@@ -95,13 +97,13 @@ fn curves_of(columns: &[Column<'_>], kind: Kind, wanted: impl Fn(&str) -> bool) 
     let scale = if is_part { 100.0 } else { 1.0 };
     let mut curves = Vec::new();
     for (_, label) in labels(columns, |other| other == kind) {
-        // A perplexity among the tasks is no part of a whole.
+        // A perplexity among the tasks is not a fraction.
         if !wanted(&label) || kind == Kind::Task && label.contains(", perplexity") {
             continue;
         }
         for (dense, method) in &groups {
             let inside = |column: &&Column<'_>| match column.run {
-                Some(run) => column.dense == *dense && run.manifest.method == *method,
+                Some(run) => column.dense == *dense && run.manifest.method == **method,
                 None => column.dense == *dense,
             };
             let mut points: Vec<(f64, f64)> = columns

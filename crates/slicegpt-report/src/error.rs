@@ -1,15 +1,13 @@
-//! [`ReportError`]: what can be wrong with results, and with drawing.
+//! [`ReportError`]: why results cannot be read, or a page cannot be drawn.
 
-/// Why there is no page.
+/// Why results cannot be read, or a page cannot be drawn.
 #[derive(Debug, thiserror::Error)]
 pub enum ReportError {
-    /// JSON that is not what a command of `slicegpt` prints.
-    #[error(
-        "is none of what `slicegpt eval ppl`, `eval kl`, `eval tasks` and `bench` print with --json"
-    )]
+    /// JSON without a known kind of result.
+    #[error("holds no results: no perplexity, divergence, tasks or speed")]
     Unknown,
     /// A field that is missing, or of another type.
-    #[error("`{0}` is missing or not what `slicegpt` writes; make it again with this version")]
+    #[error("`{0}` is missing or has the wrong type; measure again with this version of slicegpt")]
     Field(&'static str),
     /// A chart that could not be drawn.
     #[error("a chart could not be drawn: {0}")]

@@ -1,87 +1,91 @@
-//! What slicing did to one or several models, as one HTML page: tables, and charts as SVG. It loads nothing,
-//! runs no script, and is the same for the same input.
+//! One HTML page about one or several sliced models, with tables and SVG charts. The page loads
+//! nothing, runs no script, and is the same for the same input.
 //!
-//! [`Report`] holds what is known of each model, [`Report::to_html`] writes the page. [`scores`] reads what
-//! `slicegpt eval` and `slicegpt bench` print.
+//! [`Report`] holds the models with their results, and [`Report::to_html`] writes the page.
+//! [`scores`] reads results from JSON.
 //!
-//! This crate refuses to know tensors, passes and where files lie.
+//! This crate refuses to know tensors, passes, files and the command line.
 
 mod columns;
 mod compared;
 mod curves;
 mod error;
 mod figure;
+mod kind;
 mod names;
 mod numbers;
 mod one;
 mod page;
 mod results;
 mod shown;
+mod spectra;
 
 pub use error::ReportError;
 pub use numbers::{show_bytes, show_count, show_percent};
-pub use results::{Measured, Score, scores};
+pub use results::{Measured, Score, ScoredText, scores};
 
-use slicegpt_checkpoint::{Manifest, Record};
+use slicegpt_provenance::{Manifest, Record};
 
-/// What a checkpoint is, by its config and the headers of its files.
+/// The shapes and sizes of a model.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Model {
-    /// What it is called on the page.
+pub struct ModelSummary {
+    /// Its name on the page.
     pub name: String,
     /// `model_type` of its config.
     pub model_type: String,
-    /// Width of the stream; of the dense model where every cut has its own.
+    /// Width of the stream; that of the dense model where widths differ between cuts.
     pub hidden_size: usize,
     /// Width of the hidden layer of the MLP of each block.
     pub intermediate_sizes: Vec<usize>,
-    /// Sublayers of a block.
-    pub depth: usize,
-    /// Parameters.
+    /// Sublayers per block.
+    pub sublayers: usize,
+    /// Number of parameters.
     pub parameters: u64,
     /// Bytes of its tensors.
     pub bytes: u64,
-    /// The type most weights have, as torch calls it.
+    /// The type of most weights, by its name in torch.
     pub dtype: String,
 }
 
-/// A model that was cut.
+/// A sliced model.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Run {
-    /// What it is.
-    pub model: Model,
-    /// What it says of itself.
+pub struct SlicedModel {
+    /// Its shapes and sizes.
+    pub model: ModelSummary,
+    /// How it was made.
     pub manifest: Manifest,
-    /// What was measured when it was made, where that is known.
+    /// What its compression measured, where known.
     pub record: Option<Record>,
-    /// What was measured since.
+    /// Results measured since.
     pub scores: Vec<Score>,
 }
 
 /// The dense model.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Base {
-    /// What it is.
-    pub model: Model,
-    /// What was measured of it.
+pub struct DenseModel {
+    /// Its shapes and sizes.
+    pub model: ModelSummary,
+    /// Its results.
     pub scores: Vec<Score>,
 }
 
-/// What a page is about.
+/// The contents of a page.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Report {
-    /// The heading, where it is not to be told by the models.
+    /// The heading; by default the names of the dense models.
     pub title: Option<String>,
-    /// What the runs were made of, where it is at hand.
-    pub base: Option<Base>,
-    /// At least one.
-    pub runs: Vec<Run>,
-    /// What makes the page: `slicegpt` and its version.
+    /// The dense model that the sliced ones were made from, where it is given.
+    pub base: Option<DenseModel>,
+    /// The sliced models, at least one.
+    pub runs: Vec<SlicedModel>,
+    /// The program that writes the page, and its version.
     pub tool: String,
+    /// How to get results, shown where there are none.
+    pub advice: Option<String>,
 }
 
 impl Report {
-    /// The page.
+    /// The page as HTML.
     ///
     /// # Errors
     ///

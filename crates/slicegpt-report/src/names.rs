@@ -1,16 +1,16 @@
-//! [`Names`]: what texts are called, so that different ones are never taken for one.
+//! [`Names`]: names of texts, so that results on different texts get different names.
 
-use slicegpt_checkpoint::PerplexityRecord;
+use slicegpt_provenance::PerplexityRecord;
 
-use crate::columns::Kind;
-use crate::results::Text;
+use crate::kind::Kind;
+use crate::results::ScoredText;
 use crate::{Report, Score};
 
-/// All texts of a report, by what was measured on them: what perplexities mean is not what divergences do.
-pub struct Names(Vec<(Kind, Text)>);
+/// All texts of a report, by the kind of result measured on them, because protocols differ by kind.
+pub struct Names(Vec<(Kind, ScoredText)>);
 
 impl Names {
-    /// Of everything that was measured.
+    /// The texts of all results in a report.
     pub fn of(report: &Report) -> Self {
         let of_base = report.base.iter().flat_map(|base| &base.scores);
         let scores = report.runs.iter().flat_map(|run| &run.scores).chain(of_base);
@@ -25,15 +25,15 @@ impl Names {
         Self(measured.chain(records).collect())
     }
 
-    /// What `text` is called where `kind` was measured: by its name, its size, and by as much else as tells it
-    /// from another.
-    pub fn on(&self, kind: Kind, text: &Text) -> String {
-        let alike = |(of, other): &&(Kind, Text)| *of == kind && short(other) == short(text);
-        let another = |differs: &dyn Fn(&Text) -> bool| {
+    /// The name of `text` for results of `kind`: file name and size, and what else is needed to
+    /// distinguish it from other texts.
+    pub fn on(&self, kind: Kind, text: &ScoredText) -> String {
+        let alike = |(of, other): &&(Kind, ScoredText)| *of == kind && short(other) == short(text);
+        let another = |differs: &dyn Fn(&ScoredText) -> bool| {
             self.0.iter().filter(alike).any(|(_, other)| differs(other))
         };
-        // Where only the name is known, it is the same for all that anybody knows.
-        let elsewhere = |other: &Text| {
+        // Texts whose paths are not known are taken to be the same.
+        let elsewhere = |other: &ScoredText| {
             other.path.as_ref().zip(text.path.as_ref()).is_some_and(|(other, own)| other != own)
         };
         let name = match &text.path {
@@ -48,13 +48,13 @@ impl Names {
     }
 }
 
-fn short(text: &Text) -> (Option<&str>, u64, u64) {
+fn short(text: &ScoredText) -> (Option<&str>, u64, u64) {
     (text.name.as_deref(), text.samples, text.seqlen)
 }
 
-/// The text that a compression measured itself on.
-pub fn recorded(known: &PerplexityRecord) -> Text {
-    Text {
+/// The text on which a compression measured perplexity.
+pub fn recorded(known: &PerplexityRecord) -> ScoredText {
+    ScoredText {
         name: Some(known.text.clone()),
         path: None,
         samples: known.samples as u64,

@@ -1,11 +1,11 @@
-//! Numbers as people write them.
+//! Numbers as text for people.
 
-/// `1.10 B`, `949 K`: a number of parameters.
+/// A number of parameters, such as `1.10 B` or `949 K`.
 pub fn show_count(count: u64) -> String {
     scaled(count, &["", " K", " M", " B", " T"])
 }
 
-/// `2.20 GB`: a number of bytes, in powers of ten.
+/// A number of bytes in decimal units, such as `2.20 GB`.
 pub fn show_bytes(bytes: u64) -> String {
     scaled(bytes, &[" B", " kB", " MB", " GB", " TB"])
 }
@@ -26,12 +26,12 @@ fn scaled(number: u64, units: &[&str]) -> String {
     format!("{value:.decimals$}{}", units[unit])
 }
 
-/// `25.0 %`, `-12.8 %`: a fraction.
+/// A fraction in percent, such as `25.0 %` or `-12.8 %`.
 pub fn show_percent(fraction: f64) -> String {
     format!("{:.1} %", fraction * 100.0)
 }
 
-/// `96`, or `88 to 112` where they differ: widths.
+/// Widths: `96`, or `88 to 112` where they differ.
 pub(crate) fn show_range(widths: &[usize]) -> String {
     match (widths.iter().min(), widths.iter().max()) {
         (Some(least), Some(most)) if least == most => least.to_string(),
@@ -40,7 +40,7 @@ pub(crate) fn show_range(widths: &[usize]) -> String {
     }
 }
 
-/// A number with about three digits, `0.0123`, `12.3`, `1230`, or `1.2e-7` where it is tiny.
+/// A number with about three digits: `0.0123`, `12.3`, `1230`, or `1.2e-7` where it is tiny.
 pub(crate) fn show_number(value: f64) -> String {
     match value.abs() {
         0.0 => "0".into(),

@@ -1,4 +1,4 @@
-//! The page: sections through a template that escapes whatever it is given.
+//! Renders the page from its sections, through a template that escapes all text.
 
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::Serde;

@@ -1,97 +1,98 @@
-//! What `slicegpt eval` and `slicegpt bench` print with `--json`, told apart by its keys.
+//! Results that other programs of this project write as JSON: perplexity, divergence, tasks, speed.
+//! The kind is recognised by the keys.
 
 use serde_json::Value;
 
 use crate::ReportError;
 
-/// A number that was measured of a model.
+/// A result of a model.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Score {
     /// Perplexity of a text.
     Perplexity {
         /// The perplexity.
         value: f64,
-        /// On what.
-        text: Text,
+        /// The text it was measured on.
+        text: ScoredText,
     },
     /// Divergence from another model.
     Kl {
-        /// That model, as it was given on the command line; the dense one if it is not said.
+        /// That model, as the user named it; absent for the dense one.
         base: Option<String>,
         /// Mean KL divergence, in nats per token.
         mean: f64,
         /// Its standard error.
         error: f64,
-        /// The part of the tokens after which both predict the same.
+        /// The fraction of positions at which both predict the same token.
         agreement: f64,
-        /// On what.
-        text: Text,
+        /// The text it was measured on.
+        text: ScoredText,
     },
     /// One metric of a task.
     Task {
         /// The task.
         task: String,
-        /// The metric, `acc` for one.
+        /// The metric, for example `acc`.
         metric: String,
-        /// Its value.
+        /// Value of the metric.
         value: f64,
-        /// Its standard error, where it has one.
+        /// Standard error of the metric, where it has one.
         error: Option<f64>,
-        /// Solved examples before each question.
+        /// Number of solved examples before each question.
         shots: u64,
-        /// Questions.
+        /// Number of questions.
         items: u64,
     },
-    /// How fast it runs.
+    /// Speed of the model.
     Speed {
         /// `prefill` or `decode`.
         phase: String,
-        /// On which device.
+        /// Name of the device.
         device: String,
-        /// The type its weights were held in, where it is said.
+        /// The type of its weights in memory, where it is given.
         weights: Option<String>,
-        /// Tokens of a sequence that are read or written.
+        /// Tokens per sequence that are processed.
         tokens: u64,
-        /// Tokens that come before them.
+        /// Tokens before them in the KV cache.
         context: u64,
-        /// Sequences at a time.
+        /// Sequences per batch.
         batch: u64,
-        /// Tokens per second, of all sequences together.
+        /// Tokens per second, summed over the batch.
         tokens_per_second: f64,
         /// Milliseconds per token.
         milliseconds_per_token: Option<f64>,
     },
 }
 
-/// A text that something was measured on, and how.
+/// A text that a result was measured on, and the protocol.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Text {
-    /// Name of the file, where it is known.
+pub struct ScoredText {
+    /// Name of the file, where known.
     pub name: Option<String>,
-    /// The file as it was given, where that is known.
+    /// Path of the file as the user gave it, where known.
     pub path: Option<String>,
-    /// Sequences.
+    /// Number of sequences.
     pub samples: u64,
     /// Tokens per sequence.
     pub seqlen: u64,
-    /// What the numbers mean.
+    /// How it was measured, for a reader.
     pub protocol: String,
 }
 
-/// Which model was measured, and what was found.
+/// A result, and the model it belongs to.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Measured {
-    /// The model, as it was given on the command line.
+    /// The model, as the user named it.
     pub model: String,
-    /// What was found.
+    /// The result.
     pub score: Score,
 }
 
-/// Reads what one command printed.
+/// Reads the results in a JSON value.
 ///
 /// # Errors
 ///
-/// If it is not of a command that is known here, or a field is missing.
+/// If it holds no known kind of result, or a field is missing.
 pub fn scores(json: &Value) -> Result<Vec<Measured>, ReportError> {
     let has = |key: &str| json.get(key).is_some();
     if let Some(rows) = json.get("benchmarks") {
@@ -125,7 +126,7 @@ fn tasks(json: &Value) -> Result<Vec<Measured>, ReportError> {
     for (task, metrics) in results {
         let metrics = metrics.as_object().ok_or(ReportError::Field("results"))?;
         for (key, value) in metrics {
-            // As `acc,none`: the name of the metric, and of a filter that is never used.
+            // A key is `acc,none`: the metric, and a filter that is never used.
             let Some(metric) = key.strip_suffix(",none") else { continue };
             let Some(value) = value.as_f64().filter(|_| !metric.ends_with("_stderr")) else {
                 continue;
@@ -161,10 +162,10 @@ fn speed(row: &Value) -> Result<Measured, ReportError> {
     Ok(Measured { model: string(row, "model")?, score })
 }
 
-fn text(json: &Value) -> Result<Text, ReportError> {
+fn text(json: &Value) -> Result<ScoredText, ReportError> {
     let count = |key| json.get(key).and_then(Value::as_u64).ok_or(ReportError::Field(key));
     let path = json.get("text").and_then(Value::as_str);
-    Ok(Text {
+    Ok(ScoredText {
         name: path.map(|path| path.rsplit(['/', '\\']).next().unwrap_or(path).to_string()),
         path: path.map(str::to_string),
         samples: count("samples")?,
@@ -189,7 +190,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_commands_print_is_told_apart() {
+    fn kinds_of_results_are_recognised() {
         let found = scores(&json!({
             "model": "a/small", "text": "b/test.txt", "perplexity": 12.5, "nll": 2.5, "samples": 3,
             "seqlen": 64, "protocol": "p",
@@ -226,10 +227,10 @@ mod tests {
     }
 
     #[test]
-    fn what_is_something_else_is_refused() {
+    fn other_json_is_refused() {
         for (value, says) in [
-            (json!({}), "none of what"),
-            (json!([1]), "none of what"),
+            (json!({}), "no results"),
+            (json!([1]), "no results"),
             (json!({ "perplexity": 3.0 }), "`samples`"),
             (json!({ "kl": 0.1, "top1_agreement": 1.0 }), "`kl_standard_error`"),
             (json!({ "benchmarks": 3 }), "`benchmarks`"),

@@ -1,14 +1,14 @@
-//! What the template shows: sections of tables, charts and text.
+//! The contents of the page as the template takes them: sections of tables, charts and text.
 
 use serde::Serialize;
 
-/// A table: a name and a cell for each column in every row.
+/// A table. Every row has a name, and a cell for each column.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Table {
     pub caption: String,
     pub header: Vec<String>,
     pub rows: Vec<Row>,
-    /// What the numbers mean.
+    /// Explanations of the numbers.
     pub notes: Vec<String>,
 }
 
@@ -23,7 +23,7 @@ impl Table {
         Self { caption: caption.into(), header, ..Self::default() }
     }
 
-    /// Adds a row, unless nothing is known in any column.
+    /// Adds a row, unless all its cells are unknown.
     pub fn row(&mut self, name: impl Into<String>, cells: Vec<Option<String>>) {
         if cells.iter().any(Option::is_some) {
             let cells = cells.into_iter().map(|cell| cell.unwrap_or_else(|| "–".into()));
@@ -31,13 +31,13 @@ impl Table {
         }
     }
 
-    /// Adds a row of a table with one column, if it is known.
+    /// Adds a row with one cell, if its value is known.
     pub fn fact(&mut self, name: &str, value: impl Into<Option<String>>) {
         self.row(name, vec![value.into()]);
     }
 }
 
-/// A chart, and what its colours mean.
+/// A chart with the legend of its colours.
 #[derive(Clone, Debug, Serialize)]
 pub struct Chart {
     pub caption: String,
@@ -46,28 +46,34 @@ pub struct Chart {
     pub note: String,
 }
 
-/// A colour, and what it stands for.
+impl Chart {
+    /// A chart without a legend.
+    pub fn new(caption: &str, svg: String, note: &str) -> Self {
+        Self { caption: caption.into(), svg, legend: Vec::new(), note: note.into() }
+    }
+}
+
+/// A colour, and the name of what it shows.
 #[derive(Clone, Debug, Serialize)]
 pub struct Key {
     pub colour: String,
     pub name: String,
 }
 
-/// A part of the page.
+/// A section of the page.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Section {
     pub title: String,
-    /// What one should know first.
+    /// Paragraphs before the tables.
     pub text: Vec<String>,
     pub tables: Vec<Table>,
     pub charts: Vec<Chart>,
-    /// Tables that are opened by a click.
+    /// Tables that are folded until a click.
     pub details: Vec<Table>,
-    /// Command lines, with what each is for.
     pub commands: Vec<Command>,
 }
 
-/// A command line, and what it is for.
+/// A command line, and its purpose.
 #[derive(Clone, Debug, Serialize)]
 pub struct Command {
     pub about: String,
@@ -75,7 +81,7 @@ pub struct Command {
 }
 
 impl Section {
-    /// Whether there is nothing in it.
+    /// Whether it has no contents.
     pub fn is_empty(&self) -> bool {
         let Self { title: _, text, tables, charts, details, commands } = self;
         text.is_empty()

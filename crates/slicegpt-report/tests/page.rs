@@ -1,21 +1,22 @@
-//! The page: whole, closed in itself, the same every time, and safe whatever names hold.
+//! The page is complete, loads nothing, is the same every time, and is safe for any names.
 
 use serde_json::json;
-use slicegpt_checkpoint::{
-    Calibration, Dense, Machine, Manifest, PerplexityRecord, Record, SpectrumRecord, TriedSplit,
+use slicegpt_provenance::{
+    CalibrationRecord, Dense, Machine, Manifest, PerplexityRecord, Record, SpectrumRecord,
+    TriedSplit,
 };
-use slicegpt_report::{Base, Model, Report, Run, Score, scores};
+use slicegpt_report::{DenseModel, ModelSummary, Report, Score, SlicedModel, scores};
 
-/// What no name should be, and every name may be.
+/// A name with markup in three languages.
 const NASTY: &str = "<script>alert(\"x\")</script> & 'co' </style>{{ 7*7 }}";
 
-fn model(name: &str, widths: &[usize], parameters: u64) -> Model {
-    Model {
+fn model(name: &str, widths: &[usize], parameters: u64) -> ModelSummary {
+    ModelSummary {
         name: name.into(),
         model_type: "toy".into(),
         hidden_size: 64,
         intermediate_sizes: widths.to_vec(),
-        depth: 2,
+        sublayers: 2,
         parameters,
         bytes: 2 * parameters,
         dtype: "float16".into(),
@@ -68,7 +69,7 @@ fn record(name: &str, cuts: usize) -> Record {
     }
 }
 
-fn run(name: &str, method: &str, widths: &[usize], gone: f64) -> Run {
+fn run(name: &str, method: &str, widths: &[usize], gone: f64) -> SlicedModel {
     let parameters = (2000.0 * (1.0 - gone)) as u64;
     let manifest = Manifest {
         format: Manifest::FORMAT,
@@ -86,7 +87,7 @@ fn run(name: &str, method: &str, widths: &[usize], gone: f64) -> Run {
         params_after: parameters,
         orientation: "pca".into(),
         seed: 1,
-        calibration: Calibration {
+        calibration: CalibrationRecord {
             source: name.into(),
             digest: "d".into(),
             samples: 1,
@@ -96,7 +97,7 @@ fn run(name: &str, method: &str, widths: &[usize], gone: f64) -> Run {
         tool_version: "slicegpt 0".into(),
     };
     let cuts = if method == "shared" { 1 } else { 4 };
-    Run {
+    SlicedModel {
         model: model(name, &[128, 100], parameters),
         manifest,
         record: Some(record("dense", cuts)),
@@ -104,17 +105,17 @@ fn run(name: &str, method: &str, widths: &[usize], gone: f64) -> Run {
     }
 }
 
-fn report(runs: Vec<Run>) -> Report {
-    Report { title: None, base: None, runs, tool: "slicegpt 0".into() }
+fn report(runs: Vec<SlicedModel>) -> Report {
+    Report { title: None, base: None, runs, tool: "slicegpt 0".into(), advice: None }
 }
 
-/// Every element is closed, in order, and the page loads nothing.
+/// Checks that every element is closed, in order, and that the page loads nothing.
 fn check(page: &str) {
     assert!(page.starts_with("<!DOCTYPE html>\n"), "{page}");
     let mut open: Vec<String> = Vec::new();
     let start = page.find("<style>").unwrap();
     let end = page.find("</style>").unwrap();
-    // What is inside is not HTML.
+    // The style sheet is not HTML.
     let outside = format!("{}{}", &page["<!DOCTYPE html>".len()..start], &page[end + 8..]);
     for piece in outside.split('<').skip(1) {
         let (tag, _) = piece.split_once('>').unwrap_or_else(|| panic!("<{piece}"));
@@ -134,13 +135,13 @@ fn check(page: &str) {
     for loads in ["<script", "<link", "<img", "<iframe", "src=", "href=", "url(", "@import"] {
         assert!(!outside.contains(loads), "{loads}");
     }
-    // Only the name of what SVG is.
+    // The name space of SVG is the only address.
     let addresses = page.replace("http://www.w3.org/2000/svg", "");
     assert!(!addresses.contains("http://") && !addresses.contains("https://"));
 }
 
 #[test]
-fn it_is_whole_and_loads_nothing() {
+fn the_page_is_complete_and_loads_nothing() {
     let shared = run("small", "shared", &[48; 5], 0.25);
     let smaller = run("smaller", "shared", &[32; 5], 0.5);
     let free = run("free", "per-layer", &[48, 40, 48, 50, 64], 0.2);
@@ -161,7 +162,7 @@ fn it_is_whole_and_loads_nothing() {
 }
 
 #[test]
-fn names_are_text() {
+fn names_are_escaped() {
     let mut nasty = run(NASTY, "per-layer", &[48, 40, 48, 50, 64], 0.25);
     nasty.record = Some(record(NASTY, 5));
     nasty.manifest.refit = Some(NASTY.into());
@@ -175,9 +176,15 @@ fn names_are_text() {
     });
     let mut other = nasty.clone();
     other.manifest.real_reduction = 0.5;
-    let base = Base { model: model(NASTY, &[128, 128], 2000), scores: Vec::new() };
+    let base = DenseModel { model: model(NASTY, &[128, 128], 2000), scores: Vec::new() };
     let runs = vec![nasty, other];
-    let report = Report { title: Some(NASTY.into()), base: Some(base), runs, tool: NASTY.into() };
+    let report = Report {
+        title: Some(NASTY.into()),
+        base: Some(base),
+        runs,
+        tool: NASTY.into(),
+        advice: Some(NASTY.into()),
+    };
     let page = report.to_html().unwrap();
     check(&page);
     assert!(page.contains("&lt;script&gt;alert(&quot;x&quot;)"), "{page}");
@@ -185,13 +192,13 @@ fn names_are_text() {
 }
 
 #[test]
-fn it_is_the_same_every_time() {
+fn the_page_is_the_same_every_time() {
     let page = || report(vec![run("small", "per-layer", &[48; 5], 0.25)]).to_html().unwrap();
     assert_eq!(page(), page());
 }
 
 #[test]
-fn numbers_stand_where_they_belong() {
+fn numbers_are_in_their_cells() {
     let mut small = run("small", "shared", &[48; 5], 0.25);
     let kl = json!({
         "model": "small", "text": "a/web.txt", "kl": 0.25, "kl_standard_error": 0.01,
@@ -212,9 +219,9 @@ fn numbers_stand_where_they_belong() {
     assert_eq!(page.matches("KL it is").count(), 1);
 }
 
-/// What was measured otherwise stands in a row of its own.
+/// Results on other texts, protocols or weights have rows of their own.
 #[test]
-fn different_measurements_are_not_taken_for_one() {
+fn different_measurements_are_not_merged() {
     let mut small = run("small", "shared", &[48; 5], 0.25);
     let ppl = |text: &str, protocol: &str, value: f64| {
         json!({
@@ -223,8 +230,9 @@ fn different_measurements_are_not_taken_for_one() {
         })
     };
     let kl = json!({
-        "model": "small", "base": "other", "text": "a/web.txt", "kl": 0.25, "kl_standard_error": 0.01,
-        "top1_agreement": 0.875, "samples": 3, "seqlen": 64, "protocol": "KL it is",
+        "model": "small", "base": "other", "text": "a/web.txt", "kl": 0.25,
+        "kl_standard_error": 0.01, "top1_agreement": 0.875, "samples": 3, "seqlen": 64,
+        "protocol": "KL it is",
     });
     let speed = |weights: &str, speed: f64| {
         json!({ "benchmarks": [{
@@ -233,7 +241,7 @@ fn different_measurements_are_not_taken_for_one() {
         }] })
     };
     for result in [
-        // Another measurement on a text is no other text, whatever its protocol says.
+        // Perplexity and KL on the same text have different protocols, but the text is the same.
         ppl("a/web.txt", "all labels", 4.0),
         ppl("a/test.txt", "all labels", 3.0),
         ppl("b/test.txt", "all labels", 5.0),

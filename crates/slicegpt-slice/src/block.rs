@@ -1,62 +1,26 @@
-//! [`slice_block`]: the recipe of the paper, for one block.
+//! [`slice_block`]: the method of the paper, for one block.
 
-use std::ops::ControlFlow;
-
-use burn::nn::Linear;
-use burn::tensor::{DType, Tensor};
-use slicegpt_calibrate::{NotFinite, Orientation, Spectrum};
+use burn::tensor::Tensor;
+use slicegpt_calibrate::{Orientation, Spectrum};
 use slicegpt_core::{Block, Fused, Shortcut, SublayerMut, read_in, write_in};
 
-use crate::Stream;
-use crate::stream::timed;
+use crate::error::{Place, SliceError};
+use crate::linears::{cast, restore};
+use crate::stages::timed;
+use crate::stream::Stream;
 
-/// Why a block was not sliced.
-#[derive(Debug, thiserror::Error)]
-pub enum SliceError {
-    /// The signal is damaged before the first block.
-    #[error("the calibration signal after the embedding: {0}")]
-    Embedding(NotFinite),
-    /// The calibration signal overflowed.
-    #[error("the calibration signal after sublayer {sublayer} of block {block}: {source}")]
-    NotFinite {
-        /// Of the model.
-        block: usize,
-        /// Of the block.
-        sublayer: usize,
-        /// What was found.
-        source: NotFinite,
-    },
-    /// A refit has no solution in float64.
-    #[error(
-        "sublayer {sublayer} of block {block}: the normal equations of the refit are singular; raise \
-         the lambda of --refit"
-    )]
-    Singular {
-        /// Of the model.
-        block: usize,
-        /// Of the block.
-        sublayer: usize,
-    },
-    /// A signal cannot be kept, or had back.
-    #[error("the calibration signal cannot be kept: {0}")]
-    Shelf(std::io::Error),
-    /// The caller asked to stop.
-    #[error("interrupted")]
-    Interrupted,
-}
-
-/// A block that has been sliced, and the stream behind it.
+/// A block that has been sliced, and the stream after it.
 pub struct SlicedBlock<B: Block> {
-    /// Its weights, cut.
+    /// The block, with sliced weights.
     pub block: B,
-    /// What the next block reads.
+    /// The stream the next block reads.
     pub stream: Stream<B::Context>,
-    /// Of the full-width signal after each of its sublayers.
+    /// The spectrum of the full-width signal after each sublayer.
     pub spectra: Vec<Spectrum>,
 }
 
-/// Slices `block`, number `number` of its model, to `widths` (what it reads, then what each
-/// sublayer writes), and carries `stream` through it. Each sublayer runs once per batch:
+/// Slices `block`, number `number` of its model, to `widths` (the width it reads, then the width
+/// each sublayer writes), and carries `stream` through it. Each sublayer runs once per batch:
 ///
 /// ```text
 /// readers <- B^T W          shortcut <- B^T               read sliced, write at full width
@@ -67,15 +31,14 @@ pub struct SlicedBlock<B: Block> {
 /// ```
 ///
 /// This equals running the sliced block again on `z` (SliceGPT, section 3.3): `z B^T B' + f W B'
-/// = y B'`. `tick` is called after every batch and may stop the work.
+/// = y B'`. After every batch of a sublayer the observer of the stream's
+/// [`Settings`](crate::Settings) is called.
 ///
 /// # Example
 ///
-/// A block of one's own, from norm to cut:
+/// A block with one MLP, fused and sliced from 16 to 12 and 10:
 ///
 /// ```
-/// use std::ops::ControlFlow;
-///
 /// use burn::nn::{Linear, LinearConfig};
 /// use burn::tensor::{Device, Distribution, Tensor, activation::relu};
 /// use slicegpt_core::{Block, Norm, Shortcut, Sublayer, SublayerMut};
@@ -120,119 +83,89 @@ pub struct SlicedBlock<B: Block> {
 /// let mut orientation = Orientation::Pca;
 /// let batch = Batch { signal, context: (), keep: None };
 /// let (stream, _) = Stream::project(vec![batch], 12, &mut orientation)?;
-/// let go_on = &mut || ControlFlow::Continue(());
 /// let SlicedBlock { block, stream, spectra } =
-///     slice_block(fuse(block), 0, stream, &[12, 10], &mut orientation, go_on)?;
+///     slice_block(fuse(block), 0, stream, &[12, 10], &mut orientation)?;
 ///
 /// assert_eq!(block.up.weight.dims(), [12, 64]);
 /// assert_eq!(block.down.weight.dims(), [64, 10]);
 /// assert_eq!(stream.into_signals()?[0].dims(), [4, 32, 10]);
 /// assert_eq!(spectra[0].eigenvalues.len(), 16);
-/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # Ok::<(), slicegpt_slice::SliceError>(())
 /// ```
 ///
 /// # Errors
 ///
-/// If the signal is not finite, or `tick` breaks.
+/// If the signal is not finite or cannot be stored, the eigensolver does not converge, or the
+/// observer cancels.
 ///
 /// # Panics
 ///
-/// If `widths` has not one entry more than the block has sublayers, or does not begin with the
-/// width of the stream.
+/// If `widths` does not have one entry more than the block has sublayers, or does not begin with
+/// the width of the stream.
 pub fn slice_block<B: Block>(
     block: Fused<B>,
     number: usize,
     stream: Stream<B::Context>,
     widths: &[usize],
     orientation: &mut Orientation,
-    tick: &mut dyn FnMut() -> ControlFlow<()>,
 ) -> Result<SlicedBlock<B>, SliceError> {
-    slice(block, number, stream, widths, orientation, tick, End::Analysed)
+    slice(block, number, stream, widths, orientation, End::Analysed)
 }
 
 /// What becomes of the signal after the last sublayer of a block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum End {
-    /// It is computed and analysed, as after every other.
+    /// It is computed and analysed, as after every other sublayer.
     Analysed,
-    /// Nobody asks for it: only the first batch is computed, to see that it is finite; nothing behind
-    /// it is cut, and the stream that is given back has no signal.
+    /// It is not needed. Only the first batch is run, to check that its output is finite; the last
+    /// sublayer writes at full width, and the stream that is returned has no signal.
     Open,
 }
 
-/// [`slice_block`], with a choice.
+/// [`slice_block`], with a choice of what becomes of the signal at the end.
 pub(crate) fn slice<B: Block>(
     block: Fused<B>,
     number: usize,
     mut stream: Stream<B::Context>,
     widths: &[usize],
     orientation: &mut Orientation,
-    tick: &mut dyn FnMut() -> ControlFlow<()>,
     end: End,
 ) -> Result<SlicedBlock<B>, SliceError> {
     let mut block = block.into_inner();
-    assert_eq!(widths.len(), block.sublayers() + 1, "a width around every sublayer");
+    assert_eq!(widths.len(), block.sublayers() + 1, "one width around every sublayer");
     assert_eq!(widths[0], stream.basis().rank(), "the block reads the stream as it is");
     let mut spectra = Vec::new();
     for (index, &rank) in widths[1..].iter().enumerate() {
         let compute = stream.compute();
-        let from = stream.columns().clone();
+        let from = stream.matrix().clone();
         let SublayerMut { readers, writers, .. } = block.sublayer_mut(index);
         let weight = writers[0].weight.val();
         let (device, dtype) = (weight.device(), weight.dtype());
-        timed(&mut stream.stages.edit, || {
+        timed(&mut stream.carried.stages.edit, || {
             readers.into_iter().for_each(|reader| read_in(reader, &from));
         });
 
         // Read the stream in the basis it arrives in, but write at full width, so that the output
         // can be analysed.
         *block.sublayer_mut(index).shortcut = Shortcut::back(stream.basis(), &device, compute);
-        let exact = lower(&mut block, index, compute);
-        let at = |source| SliceError::NotFinite { block: number, sublayer: index, source };
+        let originals = cast(&mut block, index, compute);
+        let place = Place { block: number, sublayer: index };
         let step = |batch: Tensor<3>, context: &B::Context| block.step(index, batch, context);
         if end == End::Open && index + 1 == block.sublayers() {
-            stream.leave(at, step)?;
-            if tick().is_break() {
-                return Err(SliceError::Interrupted);
-            }
+            stream.finish(place, step)?;
         } else {
-            spectra.push(stream.advance(rank, orientation, at, step, tick)?);
+            spectra.push(stream.advance(rank, orientation, place, step)?);
         }
-        restore(&mut block, index, exact);
+        restore(&mut block, index, originals);
 
         // Now write in the new basis too.
         let SublayerMut { writers, shortcut, .. } = block.sublayer_mut(index);
-        let to = stream.columns().clone();
-        timed(&mut stream.stages.edit, || {
+        let to = stream.matrix().clone();
+        timed(&mut stream.carried.stages.edit, || {
             writers.into_iter().for_each(|writer| write_in(writer, &to));
             *shortcut = Shortcut::between(&from, &to, dtype);
             let _ = device.sync();
         });
     }
     Ok(SlicedBlock { block, stream, spectra })
-}
-
-/// Gives the linears of a sublayer the type it is to be run in, and gives back those it had.
-pub(crate) fn lower<B: Block>(block: &mut B, index: usize, dtype: DType) -> Vec<Linear> {
-    let exact = linears(block, index).map(|linear| linear.clone()).collect();
-    for linear in linears(block, index) {
-        linear.weight = linear.weight.clone().map(|w| w.cast(dtype));
-        linear.bias = linear.bias.take().map(|bias| bias.map(|b| b.cast(dtype)));
-    }
-    exact
-}
-
-/// Gives the linears of a sublayer the type it is to be run in, for good.
-pub(crate) fn lower_all<B: Block>(block: &mut B, index: usize, dtype: DType) {
-    let _ = lower(block, index, dtype);
-}
-
-/// Undoes [`lower`].
-pub(crate) fn restore<B: Block>(block: &mut B, index: usize, exact: Vec<Linear>) {
-    linears(block, index).zip(exact).for_each(|(linear, exact)| *linear = exact);
-}
-
-fn linears<B: Block>(block: &mut B, index: usize) -> impl Iterator<Item = &mut Linear> {
-    let SublayerMut { readers, writers, .. } = block.sublayer_mut(index);
-    readers.into_iter().chain(writers)
 }

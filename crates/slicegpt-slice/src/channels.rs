@@ -1,14 +1,14 @@
-//! Making sublayers narrower inside: which channels stay, and removing the others.
+//! Prunable channels: how important each is, which ones to keep, and how to remove the others.
 
 use burn::nn::Linear;
 use burn::tensor::{DType, Int, Tensor, TensorData};
 use slicegpt_core::{Block, PrunableChannels, SublayerMut, host_vec, replace_param};
 
-/// What the channels of one [`PrunableChannels`] put into the stream: for each channel, the sum over tokens of
-/// the square of its value, times the squared length of its row of the writer.
+/// What each channel of one group of [`PrunableChannels`] contributes to the stream: the sum over
+/// tokens of the square of its value, times the squared norm of its row of the writer.
 pub type Importance = Vec<f64>;
 
-/// The `width` most important channels, in the order they stand.
+/// The indices of the `width` most important channels, ascending.
 ///
 /// # Panics
 ///
@@ -22,8 +22,9 @@ pub fn most_important(importance: &[f64], width: usize) -> Vec<usize> {
     order
 }
 
-/// The most important channels of several groups together, `total` of them, in the order they stand:
-/// groups get them in portions of `step`, the most worthy portion first, and each group one at least.
+/// The indices of the most important channels of several groups together, `total` of them,
+/// ascending in each group. Channels are allocated to groups in portions of `step`, the most
+/// important portion first; each group gets at least one portion.
 ///
 /// # Panics
 ///
@@ -36,31 +37,32 @@ pub fn allocate_channels(groups: &[&[f64]], total: usize, step: usize) -> Vec<Ve
     };
     let mut all: Vec<(f64, usize)> = Vec::new();
     for (number, group) in groups.iter().enumerate() {
-        // The first is a group's own.
-        all.extend(portions(group).into_iter().skip(1).map(|worth| (worth, number)));
+        // Every group has its first portion anyway.
+        all.extend(portions(group).into_iter().skip(1).map(|importance| (importance, number)));
     }
-    // Within a group portions go down, so that the first of them come first; the sort is stable.
+    // Within a group the portions descend, and the sort is stable: a group's portions stay in
+    // order.
     all.sort_by(|a, b| b.0.total_cmp(&a.0));
     let mut widths: Vec<usize> = groups.iter().map(|group| step.min(group.len())).collect();
-    let mut left = total.saturating_sub(widths.iter().sum());
+    let mut remaining = total.saturating_sub(widths.iter().sum());
     for (_, number) in all {
-        let more = step.min(groups[number].len() - widths[number]);
-        if more <= left {
-            widths[number] += more;
-            left -= more;
+        let portion = step.min(groups[number].len() - widths[number]);
+        if portion <= remaining {
+            widths[number] += portion;
+            remaining -= portion;
         }
     }
     groups.iter().zip(widths).map(|(group, width)| most_important(group, width)).collect()
 }
 
-/// Removes all channels of `inner` of sublayer `index` but `kept`, in that order.
+/// Removes all channels of `group` of sublayer `index` except `kept`, which stay in that order.
 ///
 /// # Panics
 ///
 /// If a channel does not exist.
-pub fn narrow<B: Block>(block: &mut B, index: usize, inner: &PrunableChannels, kept: &[usize]) {
+pub fn narrow<B: Block>(block: &mut B, index: usize, group: &PrunableChannels, kept: &[usize]) {
     let SublayerMut { mut readers, mut writers, .. } = block.sublayer_mut(index);
-    let writer = &mut writers[inner.writer];
+    let writer = &mut writers[group.writer];
     let [channels, _] = writer.weight.dims();
     if kept.len() == channels {
         return;
@@ -69,7 +71,7 @@ pub fn narrow<B: Block>(block: &mut B, index: usize, inner: &PrunableChannels, k
     let data = TensorData::new(numbers, [kept.len()]);
     let kept = Tensor::<1, Int>::from_data(data, &writer.weight.val().device());
     replace_param(&mut writer.weight, |w| w.select(0, kept.clone()));
-    for reader in &inner.readers {
+    for reader in &group.readers {
         let Linear { weight, bias, .. } = &mut readers[*reader];
         replace_param(weight, |w| w.select(1, kept.clone()));
         if let Some(bias) = bias {
@@ -78,8 +80,9 @@ pub fn narrow<B: Block>(block: &mut B, index: usize, inner: &PrunableChannels, k
     }
 }
 
-/// What a token counts where the stream is written: errors matter in relation to its length, which the
-/// next norm divides by. A few tokens that are a thousand times longer would else decide everything.
+/// The weight of each token where errors in the stream are measured: the reciprocal of its root
+/// mean square. The next norm divides by that length, so that only relative errors matter. Without
+/// the weight a few tokens that are a thousand times longer than the others would dominate.
 ///
 /// # Shapes
 /// - `stream`: `[batch, tokens, width]`
@@ -99,21 +102,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_most_important_stay_in_their_order() {
+    fn the_most_important_channels_keep_their_order() {
         assert_eq!(most_important(&[1.0, 5.0, 0.0, 3.0], 2), [1, 3]);
         assert_eq!(most_important(&[1.0, 1.0, 1.0], 2), [0, 1]);
         assert_eq!(most_important(&[2.0, f64::NAN, 1.0], 3), [0, 1, 2]);
     }
 
     #[test]
-    fn the_most_important_of_all_go_where_they_are_worth_most() {
+    fn channels_are_allocated_to_the_groups_where_they_are_most_important() {
         let groups: [&[f64]; 3] =
             [&[9.0, 8.0, 7.0, 1.0], &[0.1, 0.2, 0.3, 0.4], &[5.0, 0.5, 6.0, 4.0]];
         let chosen = allocate_channels(&groups, 7, 1);
         assert_eq!(chosen, [vec![0, 1, 2], vec![3], vec![0, 2, 3]]);
         let chosen = allocate_channels(&groups, 8, 2);
         assert_eq!(chosen, [vec![0, 1, 2, 3], vec![2, 3], vec![0, 2]]);
-        // All of them, and fewer than one each.
+        // All channels, and fewer than one per group.
         assert_eq!(allocate_channels(&groups, 12, 5), vec![vec![0, 1, 2, 3]; 3]);
         assert_eq!(allocate_channels(&groups, 0, 1), [vec![0], vec![3], vec![2]]);
     }

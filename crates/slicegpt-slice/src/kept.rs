@@ -2,7 +2,7 @@
 
 use slicegpt_core::{Block, PrunableChannels};
 
-use crate::narrow;
+use crate::channels::narrow;
 
 /// The channels that stay in a decoder, block after block.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -15,8 +15,8 @@ pub struct KeptChannels(Vec<BlockChannels>);
 ///
 /// # Example
 ///
-/// Of a block with one sublayer and one group of prunable channels, keep the first, the third and
-/// the fourth:
+/// A block with one sublayer has one group of prunable channels. Keep the first, the third and the
+/// fourth channel:
 ///
 /// ```
 /// use slicegpt_slice::BlockChannels;

@@ -1,40 +1,72 @@
-//! How wide to keep the stream at every cut, and the pass that makes it so.
+//! Slicing: how wide to keep the stream at every cut, and the passes that cut it.
 //!
-//! [`Schedule`] turns a sparsity, or a list, into [`slicegpt_core::Widths`]. [`slice_block`] cuts
-//! one block, running each sublayer once on the calibration stream, which it carries on to the
-//! next block; [`run`] folds it over all blocks, one in memory at a time.
+//! Blocks are anything that implements [`slicegpt_core::Block`], fused by `slicegpt-invariance`.
+//! There are two methods:
+//!
+//! - **One basis per cut**, as in the paper: [`Stream`] holds the calibration signal, [`run`]
+//!   slices block after block and hands each to a closure, with one block in memory at a time.
+//!   [`slice_block`] slices a single block. Start here.
+//! - **One basis for all cuts**, without shortcut matrices: [`profile`] runs the dense decoder
+//!   once. [`Directions`] orders the directions of its stream, [`Profile::most_important`] chooses
+//!   the channels that stay, and [`PairedPass`] slices the blocks while it refits them to the dense
+//!   ones.
+//!
+//! [`Schedule`] turns a sparsity, or a list, into [`slicegpt_core::Widths`]; [`search`] looks for
+//! the best [`Split`] of a size between the stream and the MLPs. [`Settings`] say how a calibration
+//! is computed, where signals are stored, and who observes progress or cancels.
+//!
+//! ```
+//! use slicegpt_slice::Schedule;
+//!
+//! // Cut 25 % of a stream of 64 in a model of two blocks with two sublayers each.
+//! let schedule = Schedule::Linear { start: 0.25, end: 0.25, round_to: 8, slice_head: false };
+//! let widths = schedule.widths(64, 2, 2)?;
+//! assert_eq!(widths.as_slice(), [48, 48, 48, 48, 64]);
+//! # Ok::<(), slicegpt_slice::PlanError>(())
+//! ```
+//!
+//! The documentation of [`slice_block`] slices a block from beginning to end.
 //!
 //! This crate refuses to know families, checkpoints and text: blocks come out of an iterator and go
 //! into a closure.
 
 mod block;
+mod carried;
 mod channels;
+mod error;
 mod kept;
-mod pair;
+mod linears;
 mod paired_pass;
 mod plan;
 mod profile;
 mod refit;
 mod run;
+mod settings;
+mod shelf;
 mod split;
+mod stages;
 mod stream;
 
-pub use block::{SliceError, SlicedBlock, slice_block};
+pub use block::{SlicedBlock, slice_block};
 pub use channels::{Importance, allocate_channels, most_important, narrow};
+pub use error::SliceError;
 pub use kept::{BlockChannels, KeptChannels};
 pub use paired_pass::{PairedPass, cut_block};
 pub use plan::{PlanError, Schedule};
 pub use profile::{Profile, profile};
 pub use refit::{ReaderFit, TiedHead};
 pub use run::{Sliced, Spectra, run};
+pub use settings::{Batch, Settings};
+pub use shelf::{Memory, Shelf};
 pub use slicegpt_calibrate::{
-    Arithmetic, Covariance, Directions, Moments, Orientation, Ridge, RidgeError, Spectrum, align,
-    principal,
+    AnalysisError, Arithmetic, Covariance, Directions, Moments, Orientation, Ridge, RidgeError,
+    Spectrum, align, principal,
 };
 pub use split::{Grid, Split, Trial, search};
-pub use stream::{Batch, Memory, Settings, Shelf, Stages, Stream};
+pub use stages::Stages;
+pub use stream::Stream;
 
-/// The page of the book about this crate: its program is run with the examples of this documentation.
+/// The page of the book about this crate: its program runs with the examples of this documentation.
 #[cfg(doctest)]
 #[doc = include_str!("../../../docs/library.md")]
 struct Page;

@@ -1,30 +1,31 @@
-//! [`profile`]: one run of the dense decoder, for all that a shared basis and a choice of channels need.
-
-use std::ops::ControlFlow;
+//! [`profile`]: one run of the dense decoder, for all that a shared basis and a choice of channels
+//! need.
 
 use burn::tensor::{Bool, DType, Tensor, TensorData};
-use slicegpt_calibrate::{Arithmetic, Covariance, Directions, NotFinite};
-use slicegpt_core::{Block, Fused, Norm, host_vec};
+use slicegpt_calibrate::{AnalysisError, Covariance, Directions, NotFinite};
+use slicegpt_core::{Block, Fused, host_vec};
 
-use crate::block::lower_all;
-use crate::channels::{inverse_rms, squared_rows};
-use crate::stream::{Signals, timed};
-use crate::{
-    Batch, BlockChannels, Importance, KeptChannels, Settings, SliceError, Stages,
-    allocate_channels, most_important,
-};
+use crate::carried::Carried;
+use crate::channels::{Importance, allocate_channels, inverse_rms, most_important, squared_rows};
+use crate::error::{Place, SliceError};
+use crate::kept::{BlockChannels, KeptChannels};
+use crate::linears::cast;
+use crate::settings::{Batch, Defaults, Settings};
+use crate::stages::{Stages, timed};
 
-/// What the signals of a dense decoder say, good for every size it may be cut to.
+/// Statistics of a dense decoder on calibration text, valid for every size it may be cut to.
 pub struct Profile {
-    /// Of the normalised stream, as the readers see it, summed over all sites: the embedding output and
-    /// the output of every sublayer. Every token counts alike, every site too.
+    /// Covariance of the normalised stream, as the readers see it, summed over all cuts: the
+    /// embedding output and the output of every sublayer. All tokens and all cuts have the same
+    /// weight.
     pub covariance: Covariance,
-    /// Of the weights that read the normalised stream, one token for each output: of the readers of all
-    /// blocks. The head is for the caller to add.
+    /// Covariance of the weights that read the normalised stream, one token per output, summed over
+    /// the readers of all blocks. The caller adds the head, which is a reader too.
     pub readers: Covariance,
-    /// By block, sublayer and [`slicegpt_core::PrunableChannels`]; every token counts alike, whatever its length.
+    /// By block, sublayer and group of [`slicegpt_core::PrunableChannels`]. All tokens have the
+    /// same weight, however long their vectors are.
     pub importance: Vec<Vec<Vec<Importance>>>,
-    /// Where the time went.
+    /// Where the time was spent.
     pub stages: Stages,
 }
 
@@ -35,13 +36,14 @@ impl Profile {
         self.importance.iter().flatten().flatten().map(Vec::as_slice)
     }
 
-    /// The `width` most important channels of every group.
+    /// The `width` most important channels of every group; all of a group with fewer channels.
     ///
     /// # Panics
     ///
-    /// If `width` is 0 or a group has fewer channels.
+    /// If `width` is 0.
     pub fn most_important(&self, width: usize) -> KeptChannels {
-        self.kept(self.groups().map(|group| most_important(group, width)))
+        let kept = |group: &[f64]| most_important(group, width.min(group.len()));
+        self.kept(self.groups().map(kept))
     }
 
     /// The `total` most important channels of all groups together, in portions of `step`: see
@@ -55,7 +57,7 @@ impl Profile {
         self.kept(allocate_channels(&groups, total, step).into_iter())
     }
 
-    /// Sorts the channels that stay of each group by block and sublayer.
+    /// Arranges the kept channels of each group by block and sublayer.
     fn kept(&self, mut groups: impl Iterator<Item = Vec<usize>>) -> KeptChannels {
         let mut sublayer =
             |sublayer: &Vec<Importance>| groups.by_ref().take(sublayer.len()).collect();
@@ -63,14 +65,13 @@ impl Profile {
         blocks.map(|block| BlockChannels::new(block.iter().map(&mut sublayer).collect())).collect()
     }
 
-    /// A guess at the loss of a split from what was measured of the dense decoder alone: what is lost of
-    /// `directions`, and of what the MLPs write. It orders splits of one size; it is no unit of anything.
-    ///
-    /// `kept` are the channels that stay.
+    /// Predicts the loss of a split between stream and MLPs from these statistics alone: the loss
+    /// of keeping `width` of `directions`, plus that of keeping the channels in `kept`. The number
+    /// only ranks splits of the same size; it has no unit.
     ///
     /// # Panics
     ///
-    /// If they are not of this decoder.
+    /// If the channels do not belong to this decoder.
     pub fn predict(&self, directions: &Directions, width: usize, kept: &KeptChannels) -> f64 {
         let all = (self.covariance.tokens() * self.covariance.width() as u64) as f64;
         let sites = (1 + self.importance.iter().map(Vec::len).sum::<usize>()) as f64;
@@ -78,18 +79,19 @@ impl Profile {
             let kept: f64 = kept.iter().map(|channel| importance[*channel]).sum();
             importance.iter().sum::<f64>() - kept
         });
-        // What the stream lacks is missed at every site, what an MLP lacks once. The factor was measured:
-        // `docs/quality.md`.
+        // Directions that are cut are missing at every cut, channels in one MLP only. The factor
+        // was measured: `docs/quality.md`.
         2.0 * sites * directions.lost(width) + lost.sum::<f64>() / (all / sites)
     }
 }
 
-/// Runs `blocks`, dense and fused, on `batches`, each sublayer once. `tick` is called after every batch
-/// of every sublayer, and may stop the work.
+/// Runs `blocks`, dense and fused, on `batches`, each sublayer once, and sums the statistics of a
+/// [`Profile`]. The observer is called after every batch of every sublayer.
 ///
 /// # Errors
 ///
-/// The first error of `batches` or `blocks`; if a signal is not finite or cannot be put away.
+/// The first error of `batches` or `blocks`; if a signal is not finite or cannot be stored, or the
+/// observer cancels.
 ///
 /// # Panics
 ///
@@ -98,135 +100,122 @@ pub fn profile<B: Block, E: From<SliceError>>(
     batches: impl IntoIterator<Item = Result<Batch<B::Context>, E>>,
     settings: Settings,
     blocks: impl IntoIterator<Item = Result<Fused<B>, E>>,
-    tick: &mut dyn FnMut() -> ControlFlow<()>,
 ) -> Result<Profile, E> {
-    let Settings { arithmetic, compute, shelf, lanes } = settings;
-    let mut signals: Option<Signals> = None;
-    let mut shelf = Some(shelf);
-    let mut others = Vec::new();
-    let mut stages = Stages::default();
-    let mut covariance: Option<Covariance> = None;
-    let mut compute_type = compute;
+    let mut batches = batches.into_iter().peekable();
+    let defaults = Defaults::of(&mut batches, &settings)?;
+    let Defaults { arithmetic, compute, width, .. } = defaults;
+    let mut streams = Carried::new(settings, &defaults);
     for batch in batches {
         let Batch { signal, context, keep } = batch?;
-        let compute = *compute_type.get_or_insert(signal.dtype());
-        let [_, _, width] = signal.dims();
-        covariance.get_or_insert_with(|| {
-            Covariance::new(width, arithmetic.unwrap_or_else(|| Arithmetic::of(&signal.device())))
-        });
-        let signals = signals.get_or_insert_with(|| Signals::new(shelf.take().flatten(), compute));
-        let put = timed(&mut stages.stream, || signals.put(others.len(), signal.cast(compute)));
-        put.map_err(|error| error.at(SliceError::Embedding))?;
-        others.push((context, keep));
+        streams.push([signal.cast(compute)], context, keep)?;
     }
-    let (mut signals, mut covariance) = signals.zip(covariance).expect("at least one batch");
-    let compute = compute_type.expect("at least one batch");
-    let mut readers: Option<Covariance> = None;
+    let new = || Covariance::new(width, arithmetic);
+    let mut run = Run { streams, compute, covariance: new(), readers: new(), written: None };
     let mut importance = Vec::new();
-    let mut last_norm: Option<Norm> = None;
-    // What is wrong with a signal is seen where it is read.
-    let mut written: Option<[usize; 2]> = None;
+    let mut last = None;
     for (number, block) in blocks.into_iter().enumerate() {
         let mut block = block?.into_inner();
-        let mut of_block = Vec::new();
-        for index in 0..block.sublayers() {
-            let at = |source| SliceError::NotFinite { block: number, sublayer: index, source };
-            let inner = block.prunable(index);
-            let rows: Vec<Vec<f64>> = inner
-                .iter()
-                .map(|inner| {
-                    let sublayer = block.sublayer(index);
-                    squared_rows(sublayer.writers[inner.writer].weight.val())
-                })
-                .collect();
-            for reader in block.sublayer(index).readers {
-                let weight = reader.weight.val().transpose();
-                let new = || Covariance::new(weight.dims()[1], covariance.arithmetic());
-                let readers = readers.get_or_insert_with(new);
-                timed(&mut stages.gram, || readers.add(weight.unsqueeze(), None));
-            }
-            let mut energies: Vec<Vec<f64>> =
-                rows.iter().map(|rows| vec![0.0; rows.len()]).collect();
-            lower_all(&mut block, index, compute);
-            let norm = block.sublayer(index).norm.clone();
-            for first in (0..others.len()).step_by(lanes.count()) {
-                let numbers = first..others.len().min(first + lanes.count());
-                let mut running = Vec::with_capacity(lanes.count());
-                for (number, (context, _)) in numbers.clone().zip(&others[numbers.clone()]) {
-                    let taken = timed(&mut stages.stream, || signals.take(number));
-                    running.push((taken.map_err(SliceError::Shelf)?, context));
-                }
-                let (block, norm, inner) = (&block, &norm, &inner);
-                let done = timed(&mut stages.forward, || {
-                    lanes.map(running, |(stream, context)| {
-                        let normed = norm.forward(stream.clone());
-                        let hidden = block.writer_inputs(index, normed.clone(), context);
-                        let seen: Vec<Tensor<3>> =
-                            inner.iter().map(|inner| hidden[inner.writer].clone()).collect();
-                        let after = block.write(index, stream, hidden);
-                        let weights = inverse_rms(&after);
-                        (normed, seen.into_iter().map(|x| x * weights.clone()).collect(), after)
-                    })
-                });
-                for (number, (normed, seen, signal)) in numbers.zip::<Vec<Seen>>(done) {
-                    let keep = others[number].1.as_deref();
-                    timed(&mut stages.gram, || {
-                        covariance.add(normed, keep);
-                        for (energies, hidden) in energies.iter_mut().zip(seen) {
-                            let found = squared_columns(hidden, keep);
-                            energies.iter_mut().zip(found).for_each(|(sum, x)| *sum += x);
-                        }
-                    });
-                    let put = timed(&mut stages.stream, || signals.put(number, signal));
-                    put.map_err(|error| error.at(at))?;
-                    if tick().is_break() {
-                        return Err(SliceError::Interrupted.into());
-                    }
-                }
-            }
-            covariance.lower().map_err(|source| damaged(written, source))?;
-            written = Some([number, index]);
-            for (energies, rows) in energies.iter_mut().zip(rows) {
-                energies.iter_mut().zip(rows).for_each(|(energy, row)| *energy *= row);
-            }
-            of_block.push(energies);
-            last_norm = Some(norm);
+        let places = (0..block.sublayers()).map(|sublayer| Place { block: number, sublayer });
+        let sublayers: Result<_, _> = places.map(|at| run.sublayer(&mut block, at)).collect();
+        importance.push(sublayers?);
+        last = Some(block);
+    }
+    run.finish(&last.expect("at least one block"))?;
+    let Run { streams, covariance, readers, .. } = run;
+    Ok(Profile { covariance, readers, importance, stages: streams.stages })
+}
+
+/// A profile that is being computed.
+struct Run<C> {
+    streams: Carried<C, 1>,
+    compute: DType,
+    covariance: Covariance,
+    readers: Covariance,
+    /// The sublayer whose output the next one reads. A signal that is not finite is found where it
+    /// is read, and reported where it was written.
+    written: Option<Place>,
+}
+
+impl<C: Sync> Run<C> {
+    /// Runs one sublayer on every batch. Gives the importance of its prunable channels, by group.
+    fn sublayer<B: Block<Context = C>>(
+        &mut self,
+        block: &mut B,
+        place: Place,
+    ) -> Result<Vec<Importance>, SliceError> {
+        let Self { streams, compute, covariance, readers, .. } = self;
+        let index = place.sublayer;
+        let groups = block.prunable(index);
+        let sublayer = block.sublayer(index);
+        let rows = groups.iter().map(|group| sublayer.writers[group.writer].weight.val());
+        let rows: Vec<Vec<f64>> = rows.map(squared_rows).collect();
+        for reader in sublayer.readers {
+            let weight = reader.weight.val().transpose().unsqueeze();
+            timed(&mut streams.stages.gram, || readers.add(weight, None));
         }
-        importance.push(of_block);
+        cast(block, index, *compute);
+
+        let mut energies: Vec<Vec<f64>> = rows.iter().map(|rows| vec![0.0; rows.len()]).collect();
+        let work = |[stream]: [Tensor<3>; 1], context: &C| {
+            let normed = block.normed(index, stream.clone());
+            let inputs = block.writer_inputs(index, normed.clone(), context);
+            let pruned: Vec<Tensor<3>> =
+                groups.iter().map(|group| inputs[group.writer].clone()).collect();
+            let after = block.write(index, stream, inputs);
+            let weights = inverse_rms(&after);
+            let pruned: Vec<_> = pruned.into_iter().map(|x| x * weights.clone()).collect();
+            ([after], (normed, pruned))
+        };
+        streams.each(place, work, |(normed, pruned), keep| {
+            covariance.add(normed, keep);
+            for (energies, signal) in energies.iter_mut().zip(pruned) {
+                let found = squared_columns(signal, keep);
+                energies.iter_mut().zip(found).for_each(|(sum, x)| *sum += x);
+            }
+        })?;
+        self.check()?;
+        self.written = Some(place);
+        for (energies, rows) in energies.iter_mut().zip(rows) {
+            energies.iter_mut().zip(rows).for_each(|(energy, row)| *energy *= row);
+        }
+        Ok(energies)
     }
-    let (norm, readers) = last_norm.zip(readers).expect("at least one block");
-    for (number, (_, keep)) in others.iter().enumerate() {
-        let signal = signals.take(number).map_err(SliceError::Shelf)?;
-        timed(&mut stages.gram, || covariance.add(norm.forward(signal), keep.as_deref()));
+
+    /// Adds the output of the last block, as its norm would see it.
+    fn finish<B: Block<Context = C>>(&mut self, last: &B) -> Result<(), SliceError> {
+        for number in 0..self.streams.len() {
+            let [signal] = self.streams.take(number)?;
+            let start = std::time::Instant::now();
+            let normed = last.normed(last.sublayers() - 1, signal);
+            self.covariance.add(normed, self.streams.batch(number).1);
+            self.streams.stages.gram += start.elapsed();
+        }
+        self.check()
     }
-    covariance.lower().map_err(|source| damaged(written, source))?;
-    Ok(Profile { covariance, readers, importance, stages })
+
+    /// Whether all signals that were read so far are finite.
+    fn check(&self) -> Result<(), SliceError> {
+        match self.covariance.lower() {
+            Ok(_) => Ok(()),
+            Err(NotFinite) => {
+                Err(SliceError::signal(self.written, AnalysisError::ActivationsNotFinite))
+            }
+        }
+    }
 }
 
-/// A signal that is not finite: behind the embedding, or behind sublayer `written[1]` of block
-/// `written[0]`.
-fn damaged(written: Option<[usize; 2]>, source: NotFinite) -> SliceError {
-    match written {
-        None => SliceError::Embedding(source),
-        Some([block, sublayer]) => SliceError::NotFinite { block, sublayer, source },
-    }
-}
-
-/// What one batch gives: what the readers see, the inputs of writers that can be narrowed, the stream.
-type Seen = (Tensor<3>, Vec<Tensor<3>>, Tensor<3>);
-
-/// For each channel of a signal, `[batch, tokens, channels]`, the sum of its squares over the tokens
-/// that count.
+/// For each channel of a signal, `[batch, tokens, channels]`, the sum of its squares over the
+/// tokens that count.
 fn squared_columns(signal: Tensor<3>, keep: Option<&[bool]>) -> Vec<f64> {
     let [batch, tokens, _] = signal.dims();
     let shape = signal.dims();
     let signal = match keep {
         None => signal,
         Some(keep) => {
-            let gone: Vec<bool> = keep.iter().map(|keep| !keep).collect();
-            let gone = TensorData::new(gone, [batch, tokens, 1]);
-            let gone = Tensor::<3, Bool>::from_data(gone, &signal.device());
-            signal.mask_fill(gone.expand(shape), 0.0)
+            let padding: Vec<bool> = keep.iter().map(|keep| !keep).collect();
+            let padding = TensorData::new(padding, [batch, tokens, 1]);
+            let padding = Tensor::<3, Bool>::from_data(padding, &signal.device());
+            signal.mask_fill(padding.expand(shape), 0.0)
         }
     };
     host_vec(signal.cast(DType::F32).square().sum_dim(1).sum_dim(0))

@@ -1,38 +1,38 @@
-//! [`run`]: all blocks, one in memory at a time.
-
-use std::ops::ControlFlow;
+//! [`run`]: the method of the paper for all blocks, with one in memory at a time.
 
 use slicegpt_calibrate::{Orientation, Spectrum};
 use slicegpt_core::{Basis, Block, Fused, Widths};
 
 use crate::block::{End, slice};
-use crate::{SliceError, Stages, Stream};
+use crate::error::SliceError;
+use crate::stages::Stages;
+use crate::stream::Stream;
 
-/// Which spectra are asked for.
+/// At which cuts a spectrum is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Spectra {
-    /// Of the signal at every cut.
+    /// At every cut.
     Everywhere,
-    /// Where they are needed anyway.
+    /// Only where the slicing needs it.
     WhereCut,
 }
 
-/// A block that has been sliced.
+/// A block that [`run`] has sliced.
 pub struct Sliced<B> {
-    /// Which one of the model.
+    /// Index of the block in the model.
     pub index: usize,
-    /// Its weights, cut.
+    /// The block, with sliced weights.
     pub block: B,
-    /// Of the full-width signal after each of its sublayers.
+    /// The spectrum of the full-width signal after each of its sublayers.
     pub spectra: Vec<Spectrum>,
 }
 
 /// Slices `blocks` in order, as [`slice_block`](crate::slice_block) does, and hands each to `sink`
-/// before the next is taken: one block is in memory at a time. Gives the basis of the stream behind
-/// the last, and where the time went.
+/// before the next is taken: one block is in memory at a time. Gives the basis of the stream after
+/// the last block, and where the time was spent.
 ///
-/// Where nothing is cut behind the last sublayer, and `spectra` says that nobody looks at its
-/// output, it is run on the first batch only: its spectrum is then missing.
+/// If the last cut keeps the full width, and `spectra` asks for none that is not needed, the last
+/// sublayer runs on the first batch only. Its spectrum is then missing.
 ///
 /// # Errors
 ///
@@ -47,20 +47,19 @@ pub fn run<B: Block, E: From<SliceError>>(
     widths: &Widths,
     orientation: &mut Orientation,
     spectra: Spectra,
-    tick: &mut dyn FnMut() -> ControlFlow<()>,
     mut sink: impl FnMut(Sliced<B>) -> Result<(), E>,
 ) -> Result<(Basis, Stages), E> {
     let uncut = widths.head() == stream.basis().hidden_size();
-    let unseen = spectra == Spectra::WhereCut && matches!(orientation, Orientation::Pca);
+    let unused = spectra == Spectra::WhereCut && matches!(orientation, Orientation::Pca);
     for (index, block) in blocks.into_iter().enumerate() {
         let block = block?;
-        let depth = block.get().sublayers();
-        let around = widths.block(index, depth);
-        let last = (index + 1) * depth + 1 == widths.as_slice().len();
-        let end = if last && uncut && unseen { End::Open } else { End::Analysed };
-        let sliced = slice(block, index, stream, around, orientation, tick, end)?;
+        let sublayers = block.get().sublayers();
+        let around = widths.block(index, sublayers);
+        let last = (index + 1) * sublayers + 1 == widths.as_slice().len();
+        let end = if last && uncut && unused { End::Open } else { End::Analysed };
+        let sliced = slice(block, index, stream, around, orientation, end)?;
         stream = sliced.stream;
         sink(Sliced { index, block: sliced.block, spectra: sliced.spectra })?;
     }
-    Ok((stream.basis().clone(), stream.stages))
+    Ok((stream.basis().clone(), stream.carried.stages))
 }

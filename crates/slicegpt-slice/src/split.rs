@@ -1,39 +1,41 @@
-//! [`Split`]: how a size is shared out between the stream and the MLPs, and the search for the best.
+//! [`Split`]: how a parameter count is divided between the stream and the MLPs, and the search for
+//! the best split.
 
-/// How wide a decoder cut to one basis is.
+/// The widths of a decoder that is cut to one basis.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Split {
-    /// Of the stream.
+    /// The width of the stream.
     pub width: usize,
-    /// Of the hidden layer of every MLP.
+    /// The width of the hidden layer of every MLP.
     pub intermediate: usize,
 }
 
-/// What splits there are.
+/// The splits to choose from.
 #[derive(Clone, Copy, Debug)]
 pub struct Grid {
-    /// The dense decoder.
+    /// The widths of the dense decoder.
     pub full: Split,
-    /// Both are multiples of these, or full.
+    /// Each width is a multiple of the one here, or full.
     pub step: Split,
 }
 
 impl Grid {
-    /// For every width, the widest MLP with which `count`, which grows with both by equal steps, stays
-    /// within `most`; widest stream first. Where even the narrowest MLP is too much, or the full one
-    /// leaves more than `slack` unused, there is none of that width.
-    pub fn of_size(&self, most: u64, slack: u64, count: impl Fn(Split) -> u64) -> Vec<Split> {
+    /// For every width of the stream, the split with the widest MLP whose `count` is at most
+    /// `limit`; the widest stream first. `count` must grow with both widths. A width is left out if
+    /// even the narrowest MLP is above the limit, or if the split is more than `slack` below it.
+    pub fn of_size(&self, limit: u64, slack: u64, count: impl Fn(Split) -> u64) -> Vec<Split> {
         self.widths()
             .filter_map(|width| {
-                let split = self.widest(width, most, &count)?;
-                (most - count(split) <= slack).then_some(split)
+                let split = self.widest(width, limit, &count)?;
+                (limit - count(split) <= slack).then_some(split)
             })
             .collect()
     }
 
-    /// The split whose `count` is nearest to `most`, without being more if that is possible.
-    pub fn nearest(&self, most: u64, count: impl Fn(Split) -> u64) -> Split {
-        let within = self.widths().filter_map(|width| self.widest(width, most, &count));
+    /// The split with the largest `count` that is at most `limit`, or, if there is none, the
+    /// smallest split.
+    pub fn nearest(&self, limit: u64, count: impl Fn(Split) -> u64) -> Split {
+        let within = self.widths().filter_map(|width| self.widest(width, limit, &count));
         let best = within.max_by_key(|split| count(*split));
         best.unwrap_or(Split {
             width: self.step.width.min(self.full.width),
@@ -41,44 +43,45 @@ impl Grid {
         })
     }
 
-    /// All widths, the full one first.
+    /// All widths of the stream, the full one first.
     fn widths(&self) -> impl Iterator<Item = usize> {
         let (full, step) = (self.full.width, self.step.width);
         let multiples = (1..=full / step).rev().map(move |n| n * step);
         std::iter::once(full).chain(multiples.filter(move |width| *width != full))
     }
 
-    fn widest(&self, width: usize, most: u64, count: &impl Fn(Split) -> u64) -> Option<Split> {
+    fn widest(&self, width: usize, limit: u64, count: &impl Fn(Split) -> u64) -> Option<Split> {
         let (full, step) = (self.full.intermediate, self.step.intermediate);
-        let of = |intermediate| Split { width, intermediate };
-        if count(of(full)) <= most {
-            return Some(of(full));
+        let split = |intermediate| Split { width, intermediate };
+        if count(split(full)) <= limit {
+            return Some(split(full));
         }
-        let fits = |n: &usize| count(of(n * step)) <= most;
+        let fits = |n: &usize| count(split(n * step)) <= limit;
         // The counts grow with the width: bisect.
         let (mut low, mut high) = (0, full / step + 1);
         while high - low > 1 {
             let middle = low.midpoint(high);
             if fits(&middle) { low = middle } else { high = middle }
         }
-        (low > 0).then(|| of(low * step))
+        (low > 0).then(|| split(low * step))
     }
 }
 
-/// A split that was tried, and its loss.
+/// A split that was measured, and its loss.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Trial {
-    /// What was tried.
+    /// The split.
     pub split: Split,
-    /// What it gave; the lower, the better.
+    /// Its loss: the lower, the better.
     pub loss: f64,
 }
 
-/// Splits tried on a coarse grid.
+/// The number of splits on the coarse grid.
 const COARSE: usize = 5;
 
-/// Looks for the split of least loss among `candidates`, ordered by width: a coarse grid over all of
-/// them, then golden section around the best of it. Gives everything that was tried, best first.
+/// Searches `candidates`, ordered by width, for the split with the lowest loss: on a coarse grid
+/// over all of them, then by golden section around the best point of the grid. Gives all splits
+/// that were measured, the best first.
 ///
 /// # Errors
 ///
@@ -96,18 +99,18 @@ pub fn search<E>(
     let mut losses: Vec<Option<f64>> = vec![None; candidates.len()];
     let mut loss = |at: usize| -> Result<f64, E> {
         if losses[at].is_none() {
-            // What cannot be computed is no candidate.
+            // A loss that cannot be computed is the worst.
             let found = measure(candidates[at])?;
             losses[at] = Some(if found.is_nan() { f64::INFINITY } else { found });
         }
-        Ok(losses[at].expect("just found"))
+        Ok(losses[at].expect("it was just measured"))
     };
     let mut grid: Vec<usize> = (0..COARSE).map(|i| i * last / (COARSE - 1)).collect();
     grid.dedup();
     let mut best = 0;
     for at in &grid {
         if loss(*at)? < loss(grid[best])? {
-            best = grid.iter().position(|other| other == at).expect("it is there");
+            best = grid.iter().position(|other| other == at).expect("it comes from the grid");
         }
     }
     let mut low = grid[best.saturating_sub(1)];
@@ -122,11 +125,11 @@ pub fn search<E>(
     for at in low..=high {
         loss(at)?;
     }
-    let found = losses.into_iter().zip(candidates);
-    let mut tried: Vec<Trial> =
-        found.filter_map(|(loss, split)| Some(Trial { split: *split, loss: loss? })).collect();
-    tried.sort_by(|a, b| a.loss.total_cmp(&b.loss));
-    Ok(tried)
+    let measured = losses.into_iter().zip(candidates);
+    let mut trials: Vec<Trial> =
+        measured.filter_map(|(loss, split)| Some(Trial { split: *split, loss: loss? })).collect();
+    trials.sort_by(|a, b| a.loss.total_cmp(&b.loss));
+    Ok(trials)
 }
 
 #[cfg(test)]
@@ -140,50 +143,50 @@ mod tests {
         Grid { full, step: Split { width, intermediate } }
     }
 
-    /// As a decoder counts: four blocks, a vocabulary of 1000.
+    /// The parameters of a decoder with four blocks and a vocabulary of 1000.
     fn count(split: Split) -> u64 {
         let Split { width, intermediate } = split;
         (2 * 1000 * width + 4 * width * (3 * 128 + 3 * intermediate)) as u64
     }
 
     #[test]
-    fn every_split_is_of_the_size() {
+    fn every_split_has_the_size() {
         let grid = grid(8, 1);
-        let most = count(grid.full) * 3 / 4;
-        let slack = most / 200;
-        let splits = grid.of_size(most, slack, count);
+        let limit = count(grid.full) * 3 / 4;
+        let slack = limit / 200;
+        let splits = grid.of_size(limit, slack, count);
         assert!(splits.len() > 2);
         for split in &splits {
             assert!(split.width.is_multiple_of(8) && (1..=341).contains(&split.intermediate));
-            assert!((most - slack..=most).contains(&count(*split)), "{split:?}");
+            assert!((limit - slack..=limit).contains(&count(*split)), "{split:?}");
         }
         assert!(splits.is_sorted_by(|a, b| a.width > b.width));
-        assert_eq!(grid.nearest(most, count).width % 8, 0);
+        assert_eq!(grid.nearest(limit, count).width % 8, 0);
         let all = grid.of_size(u64::MAX, u64::MAX, count);
         assert_eq!(all[0], grid.full);
     }
 
     #[test]
-    fn too_small_has_no_split_but_a_nearest() {
+    fn a_size_that_is_too_small_has_only_a_nearest_split() {
         let grid = grid(64, 300);
         assert!(grid.of_size(10, 5, count).is_empty());
         assert_eq!(grid.nearest(10, count), Split { width: 64, intermediate: 300 });
     }
 
     #[test]
-    fn the_search_finds_a_valley() {
+    fn the_search_finds_the_minimum() {
         let candidates: Vec<Split> =
             (1..60).rev().map(|width| Split { width, intermediate: 200 - width }).collect();
-        for valley in [1, 5, 17, 31, 42, 59] {
-            let mut asked = 0;
+        for minimum in [1, 5, 17, 31, 42, 59] {
+            let mut measured = 0;
             let measure = |split: Split| {
-                asked += 1;
-                Ok::<_, Infallible>((split.width as f64 - valley as f64).abs())
+                measured += 1;
+                Ok::<_, Infallible>((split.width as f64 - minimum as f64).abs())
             };
-            let tried = search(&candidates, measure).unwrap();
-            assert_eq!(tried[0].split.width, valley);
-            assert_eq!(asked, tried.len());
-            assert!(asked <= 16, "{asked} for {valley}");
+            let trials = search(&candidates, measure).unwrap();
+            assert_eq!(trials[0].split.width, minimum);
+            assert_eq!(measured, trials.len());
+            assert!(measured <= 16, "{measured} for {minimum}");
         }
         let one = search(&candidates[..1], |_| Ok::<_, Infallible>(f64::NAN)).unwrap();
         assert_eq!(one.len(), 1);

@@ -1,14 +1,15 @@
-//! One block, sliced: what is carried on is what the sliced block computes, and cutting more loses
-//! more.
+//! One sliced block: the stream that is carried on is what the sliced block computes; errors name
+//! the sublayer.
 
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
-use burn::tensor::{DType, Device, Tensor};
+use burn::tensor::{Device, Tensor};
 use slicegpt_calibrate::Orientation;
-use slicegpt_core::{Block, Decoder, TokenBatch};
+use slicegpt_core::{Block, Decoder, Observer, TokenBatch, host_vec};
 use slicegpt_invariance::{center, fuse};
 use slicegpt_models::{Model, SUPPORTED};
-use slicegpt_slice::{Batch, SliceError, SlicedBlock, Stream, slice_block};
+use slicegpt_slice::{Batch, Settings, SliceError, SlicedBlock, Stream, slice_block};
 use slicegpt_testkit::{ToySource, largest_difference, spec};
 
 type Toy = Model<ToySource>;
@@ -34,7 +35,7 @@ fn batches(model: &Toy) -> Vec<Batch<<<Toy as Decoder>::Block as Block>::Context
 }
 
 fn values(tensor: Tensor<3>) -> Vec<f64> {
-    tensor.into_data_dtype(DType::F64).try_into_vec().unwrap()
+    host_vec(tensor)
 }
 
 #[test]
@@ -45,16 +46,15 @@ fn the_stream_carried_on_is_what_the_sliced_block_computes() {
             let mut start = orientation.clone();
             let mut orientation = orientation;
             let (stream, _) = Stream::project(batches(&model), 12, &mut orientation).unwrap();
-            // The same calibration once more, for what it gives away.
+            // The same calibration once more, because the first stream is consumed.
             let (twin, _) = Stream::project(batches(&model), 12, &mut start).unwrap();
             let before = twin.into_signals().unwrap();
             let contexts = batches(&model).into_iter().map(|batch| batch.context);
             let widths = [12, 10, 9];
             let widths = &widths[..=model.sublayers_per_block()];
             let block = fuse(model.block(0).unwrap());
-            let go_on = &mut || ControlFlow::Continue(());
             let SlicedBlock { block, stream, spectra } =
-                slice_block(block, 0, stream, widths, &mut orientation, go_on).unwrap();
+                slice_block(block, 0, stream, widths, &mut orientation).unwrap();
             assert_eq!(spectra.len(), model.sublayers_per_block());
             let after = stream.into_signals().unwrap();
             for ((before, context), after) in before.into_iter().zip(contexts).zip(after) {
@@ -67,13 +67,23 @@ fn the_stream_carried_on_is_what_the_sliced_block_computes() {
     }
 }
 
+/// Cancels at the first step.
+struct Canceller;
+
+impl Observer for Canceller {
+    fn step(&self) -> ControlFlow<()> {
+        ControlFlow::Break(())
+    }
+}
+
 #[test]
-fn an_interrupted_block_says_so() {
+fn a_block_that_the_observer_cancels_is_interrupted() {
     let model = model("llama");
-    let (stream, _) = Stream::project(batches(&model), 12, &mut Orientation::Pca).unwrap();
+    let settings = Settings { observer: Arc::new(Canceller), ..Settings::default() };
+    let signals = batches(&model).into_iter().map(Ok::<_, SliceError>);
+    let (stream, _) = Stream::begin(signals, settings, 12, &mut Orientation::Pca).unwrap();
     let block = fuse(model.block(0).unwrap());
-    let stop = &mut || ControlFlow::Break(());
-    let result = slice_block(block, 0, stream, &[12, 12, 12], &mut Orientation::Pca, stop);
+    let result = slice_block(block, 0, stream, &[12, 12, 12], &mut Orientation::Pca);
     assert!(matches!(result.err(), Some(SliceError::Interrupted)));
 }
 
@@ -84,8 +94,7 @@ fn activations_that_overflow_are_named() {
     let mut block = model.block(1).unwrap();
     let down = block.sublayer_mut(1).writers.remove(0);
     down.weight = down.weight.clone().map(|w| w * f32::MAX);
-    let go_on = &mut || ControlFlow::Continue(());
-    let result = slice_block(fuse(block), 1, stream, &[12, 12, 12], &mut Orientation::Pca, go_on);
+    let result = slice_block(fuse(block), 1, stream, &[12, 12, 12], &mut Orientation::Pca);
     let message = result.err().expect("an overflow").to_string();
     assert!(message.contains("sublayer 1 of block 1"), "{message}");
 }

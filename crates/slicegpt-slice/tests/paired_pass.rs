@@ -1,11 +1,9 @@
-//! A walk of the dense and the sliced stream: both are what their decoders compute, and a refit at full
-//! width finds what was there.
-
-use std::ops::ControlFlow;
+//! A paired pass: both streams are what their decoders compute, and a refit at full width finds the
+//! dense weights.
 
 use burn::tensor::{DType, Tensor};
 use slicegpt_calibrate::{Covariance, Orientation, principal};
-use slicegpt_core::{Basis, Block, Decoder, Norm, TokenBatch};
+use slicegpt_core::{Basis, Block, Decoder, Norm, TokenBatch, host_vec};
 use slicegpt_invariance::{center, fuse};
 use slicegpt_models::{Context, Model, SUPPORTED};
 use slicegpt_slice::{
@@ -42,7 +40,7 @@ fn basis(model: &Toy, rank: usize) -> Basis {
     principal(&covariance, rank, &mut Orientation::Pca).unwrap().0
 }
 
-fn walk(model: &Toy, rank: usize, ridge: Option<Ridge>) -> PairedPass<Context> {
+fn pass(model: &Toy, rank: usize, ridge: Option<Ridge>) -> PairedPass<Context> {
     let norm = model.norm().unwrap();
     let bare = Norm::bare(norm.hidden_size, norm.eps);
     let signals = batches(model).into_iter().map(Ok::<_, SliceError>);
@@ -50,7 +48,7 @@ fn walk(model: &Toy, rank: usize, ridge: Option<Ridge>) -> PairedPass<Context> {
 }
 
 fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f64> {
-    tensor.into_data_dtype(DType::F64).try_into_vec().unwrap()
+    host_vec(tensor)
 }
 
 /// All channels of every MLP but the last few.
@@ -65,17 +63,16 @@ fn the_streams_carried_on_are_what_both_decoders_compute() {
     for family in SUPPORTED {
         for ridge in [None, Some(Ridge::default())] {
             let model = model(family);
-            let mut walk = walk(&model, 12, ridge);
-            let go_on = &mut || ControlFlow::Continue(());
+            let mut pass = pass(&model, 12, ridge);
             let dense = fuse(model.block(0).unwrap());
-            let sliced = walk.block(dense.clone(), 0, &kept(&model, 20), go_on).unwrap();
-            let columns = walk.basis().to(&device(), DType::F32).unsqueeze::<3>();
+            let sliced = pass.block(dense.clone(), 0, &kept(&model, 20)).unwrap();
+            let columns = pass.basis().to(&device(), DType::F32).unsqueeze::<3>();
             for (number, batch) in batches(&model).into_iter().enumerate() {
                 let Batch { signal, context, .. } = batch;
                 let projected = signal.clone().matmul(columns.clone());
                 let expected =
                     [dense.get().forward(signal, &context), sliced.forward(projected, &context)];
-                for (found, expected) in walk.take(number).unwrap().into_iter().zip(expected) {
+                for (found, expected) in pass.take(number).unwrap().into_iter().zip(expected) {
                     let difference = largest_difference(&values(found), &values(expected));
                     assert!(difference < 1e-4, "{family}: {difference}");
                 }
@@ -85,13 +82,12 @@ fn the_streams_carried_on_are_what_both_decoders_compute() {
 }
 
 #[test]
-fn a_refit_at_full_width_finds_what_was_there() {
+fn a_refit_at_full_width_finds_the_dense_weights() {
     for family in SUPPORTED {
         let model = model(family);
-        let mut walk = walk(&model, 16, Some(Ridge { lambda: 1.0 }));
-        let go_on = &mut || ControlFlow::Continue(());
+        let mut pass = pass(&model, 16, Some(Ridge { lambda: 1.0 }));
         let dense = fuse(model.block(0).unwrap());
-        let refitted = walk.block(dense.clone(), 0, &kept(&model, INNER), go_on).unwrap();
+        let refitted = pass.block(dense.clone(), 0, &kept(&model, INNER)).unwrap();
         for index in 0..model.sublayers_per_block() {
             let [a, b] = [dense.get(), &refitted].map(|block| block.sublayer(index));
             let pairs = a.readers.into_iter().zip(b.readers);
@@ -110,12 +106,11 @@ fn a_refit_brings_the_streams_together() {
     for family in SUPPORTED {
         let model = model(family);
         let distance = |ridge: Option<Ridge>| -> f64 {
-            let mut walk = walk(&model, 10, ridge);
-            let go_on = &mut || ControlFlow::Continue(());
+            let mut pass = pass(&model, 10, ridge);
             let dense = fuse(model.block(0).unwrap());
-            walk.block(dense, 0, &kept(&model, 16), go_on).unwrap();
-            let columns = walk.basis().to(&device(), DType::F32).unsqueeze::<3>();
-            let [x, z] = walk.take(0).unwrap();
+            pass.block(dense, 0, &kept(&model, 16)).unwrap();
+            let columns = pass.basis().to(&device(), DType::F32).unsqueeze::<3>();
+            let [x, z] = pass.take(0).unwrap();
             let lost = values(x.matmul(columns)).into_iter().zip(values(z));
             lost.map(|(x, z)| (x - z).powi(2)).sum()
         };

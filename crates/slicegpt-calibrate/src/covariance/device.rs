@@ -1,4 +1,4 @@
-//! The sum at float64 grade from float32 products, on a device that has memory of its own.
+//! The sum of outer products to double-precision accuracy, from float32 products on an accelerator.
 
 use burn::tensor::{Bool, Tensor, TensorData};
 use faer::Mat;
@@ -6,9 +6,10 @@ use rayon::prelude::*;
 use slicegpt_core::host_vec;
 use slicegpt_core::precise::{Gram, LOW, OperandPrecision, Split};
 
-use super::NotFinite;
+use crate::error::NotFinite;
 
-/// Rows added before the sums come to the host: 128 sums below 2^24 fit into an `i32`.
+/// The number of rows added before the sums are read on the host: 128 sums below 2^24 fit into an
+/// `i32`.
 const ROWS: usize = 128 * slicegpt_core::precise::CHUNK;
 
 /// Adds the outer products of `rows`, `[n, width]`, to the lower triangle.
@@ -22,13 +23,14 @@ pub fn add(lower: &mut Mat<f64>, rows: Tensor<2>, keep: Option<&[bool]>) -> Resu
     let rows = zero_padding(rows, keep);
     let precision = OperandPrecision::of(&device);
     for start in (0..n).step_by(ROWS) {
-        let some = rows.clone().narrow(0, start, ROWS.min(n - start));
-        let split = Split::new(some, precision).ok_or(NotFinite)?;
+        let chunk = rows.clone().narrow(0, start, ROWS.min(n - start));
+        let split = Split::new(chunk, precision).ok_or(NotFinite)?;
         let Gram { high, cross, rest } = split.gram();
         let (high, cross): (Vec<i32>, Vec<i32>) = (host_vec(high), host_vec(cross));
         let rest: Vec<f32> = host_vec(rest);
         let units = split.units();
-        // Row-major on the device, and symmetric once `cross` and `rest` meet their transposes.
+        // The sums are row-major. The result is symmetric because `cross` and `rest` are added to
+        // their transposes.
         let columns: Vec<_> = lower.par_col_iter_mut().enumerate().collect::<Vec<_>>();
         columns.into_par_iter().for_each(|(j, column)| {
             let column = column.try_as_col_major_mut().expect("columns").as_slice_mut();
@@ -45,11 +47,11 @@ pub fn add(lower: &mut Mat<f64>, rows: Tensor<2>, keep: Option<&[bool]>) -> Resu
     Ok(())
 }
 
-/// `rows`, `[n, width]`, with zeros where `keep` says padding.
+/// `rows`, `[n, width]`, with zeros where `keep` is false.
 pub fn zero_padding(rows: Tensor<2>, keep: Option<&[bool]>) -> Tensor<2> {
     let Some(keep) = keep else { return rows };
     let shape @ [n, _] = rows.dims();
-    let gone: Vec<bool> = keep.iter().map(|keep| !keep).collect();
-    let gone = Tensor::<2, Bool>::from_data(TensorData::new(gone, [n, 1]), &rows.device());
-    rows.mask_fill(gone.expand(shape), 0.0)
+    let padding: Vec<bool> = keep.iter().map(|keep| !keep).collect();
+    let padding = Tensor::<2, Bool>::from_data(TensorData::new(padding, [n, 1]), &rows.device());
+    rows.mask_fill(padding.expand(shape), 0.0)
 }

@@ -1,14 +1,14 @@
-//! The sum in float64, on the host.
+//! The sum of outer products in float64, on the host.
 
 use faer::linalg::matmul::triangular::{self, BlockStructure};
 use faer::{Accum, Mat, MatRef};
 use rayon::prelude::*;
 
-/// Rows widened to float64 at a time: enough for the product to run at full speed, little enough
-/// to stay small next to the signal.
+/// The number of rows widened to float64 at a time: enough for the product to run at full speed,
+/// and few enough that their copy is small compared with the signal.
 const CHUNK: usize = 512;
 
-/// Adds the outer products of `rows` to the lower triangle; `wide` is memory that is used again.
+/// Adds the outer products of `rows` to the lower triangle; `wide` is a scratch buffer.
 pub fn add(lower: &mut Mat<f64>, rows: &[&[f32]], wide: &mut Vec<f64>) {
     let width = lower.nrows();
     wide.resize(CHUNK.min(rows.len()).max(wide.len() / width) * width, 0.0);

@@ -1,4 +1,4 @@
-//! [`Covariance`]: the sum of outer products of a signal, at float64 grade.
+//! [`Covariance`]: the sum of outer products of a signal, to double-precision accuracy.
 
 mod device;
 mod float64;
@@ -12,10 +12,12 @@ use slicegpt_core::host_vec;
 use slicegpt_core::precise::has_own_memory;
 use slicegpt_kernels::covariance as split_float32;
 
-/// `H = sum over kept tokens of x^T x`, un-normalised, `[width, width]`, in float64 on the host.
-/// Only the lower triangle is computed.
+use crate::error::NotFinite;
+
+/// `H = sum over kept tokens of x^T x`, un-normalised and uncentred, `[width, width]`, in float64
+/// on the host. Only the lower triangle is computed.
 pub struct Covariance {
-    /// Column-major; above the diagonal undefined.
+    /// Column-major; undefined above the diagonal.
     lower: Mat<f64>,
     arithmetic: Arithmetic,
     tokens: u64,
@@ -25,39 +27,37 @@ pub struct Covariance {
     pieces: split_float32::Scratch,
 }
 
-/// What the products of a covariance are computed in.
+/// How the products of a covariance are computed.
 ///
-/// Single precision alone ruins Llama (SliceGPT, table 4). Both of these give the sum that float64
-/// gives; with `D` the width and `n` the tokens added at a time, and errors of rounding taken as
-/// random, the difference in the Frobenius norm is at most, relative to the sum itself:
+/// Plain single precision ruins Llama (SliceGPT, table 4). Both variants give the sum to
+/// double-precision accuracy. With `D` the width, `n` the number of tokens added at a time, and
+/// independent random rounding errors, the error in the Frobenius norm, relative to the sum, is at
+/// most:
 ///
-/// | | where | expected | matrix products of `n D^2` multiplications |
+/// | | where | expected error | matrix products of `n D^2` multiplications |
 /// |---|---|---|---|
 /// | `Float64` | host | `2^-53 sqrt(D)` | 1/2 in float64 |
 /// | `SplitFloat32` | host | `2^-34` | 3/2 in float32 |
-/// | `SplitFloat32` | other device | `2^-41 sqrt(D)` | 4 in float32 (6 where operands are rounded) |
+/// | `SplitFloat32` | accelerator | `2^-41 sqrt(D)` | 4 in float32 (6 if operands are rounded) |
 ///
-/// Should every rounding go the same way, it is at most `2^-23 sqrt(D)` for `SplitFloat32` on the host
-/// and `2^-27 sqrt(D)` elsewhere (`n 2^-53 sqrt(D)` for `Float64`). What is expected was measured on
-/// tokens that are all different, the worst of data: where few directions carry most, it is less. Tests
-/// hold it to 1e-10 on every kind of data.
+/// If every rounding error has the same sign, it is at most `2^-23 sqrt(D)` for `SplitFloat32` on
+/// the host and `2^-27 sqrt(D)` on an accelerator (`n 2^-53 sqrt(D)` for `Float64`). The expected
+/// values were measured on independent random tokens, which are the worst case; the error is
+/// smaller if few directions carry most of the energy. Tests require 1e-10 on every kind of data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Arithmetic {
-    /// Float64, on the host, wherever the signal is.
+    /// In float64 on the host, on whatever device the signal is.
     Float64,
-    /// Float32 products of operands cut into pieces whose products are exact, or nearly so, where
-    /// the signal is.
+    /// In float32 on the device of the signal, from operands that are split into pieces whose
+    /// products are exact or nearly so.
     SplitFloat32,
 }
 
 impl Arithmetic {
-    /// What is fastest on `device` and accurate enough. The processor has float64 at half the speed
-    /// of float32; elsewhere it is missing, or slower than the products that replace it.
+    /// The fastest variant on `device`. A CPU computes in float64 at half the speed of float32; on
+    /// an accelerator float64 is missing, or slower than the products that replace it.
     pub fn of(device: &Device) -> Self {
-        match has_own_memory(device) {
-            true => Self::SplitFloat32,
-            false => Self::Float64,
-        }
+        if has_own_memory(device) { Self::SplitFloat32 } else { Self::Float64 }
     }
 }
 
@@ -67,13 +67,8 @@ pub(crate) fn rows_on(rows: Vec<f32>, width: usize, device: &Device) -> Tensor<3
     Tensor::from_data(TensorData::new(rows, shape), (device, DType::F32))
 }
 
-/// The signal held a NaN or an infinity.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the activations hold a NaN or an infinity")]
-pub struct NotFinite;
-
 impl Covariance {
-    /// Of nothing yet, for signals of `width`.
+    /// An empty sum, for signals of `width`.
     pub fn new(width: usize, arithmetic: Arithmetic) -> Self {
         Self {
             lower: Mat::zeros(width, width),
@@ -85,18 +80,19 @@ impl Covariance {
         }
     }
 
-    /// The sum as it was: row-major, `[width, width]`, of which the lower triangle is read.
+    /// A sum over `tokens` tokens from its values, row-major, `[width, width]`, of which the lower
+    /// triangle is read. The inverse of [`Covariance::values`].
     ///
     /// # Panics
     ///
-    /// If there are not `width * width` values.
+    /// If the number of values is not `width * width`.
     pub fn from_values(values: &[f64], width: usize, tokens: u64, arithmetic: Arithmetic) -> Self {
         assert_eq!(values.len(), width * width, "a covariance is square");
         let lower = Mat::from_fn(width, width, |i, j| values[i.max(j) * width + i.min(j)]);
         Self { lower, tokens, ..Self::new(width, arithmetic) }
     }
 
-    /// Row-major, `[width, width]`, both triangles.
+    /// The sum, row-major, `[width, width]`, with both triangles.
     ///
     /// # Errors
     ///
@@ -108,12 +104,15 @@ impl Covariance {
         Ok(at.map(|at| lower[at]).collect())
     }
 
-    /// Adds a signal, `[batch, tokens, width]`, of any float type, leaving out the tokens that
-    /// `keep` (row-major, `[batch, tokens]`) says are padding.
+    /// Adds a signal, `[batch, tokens, width]`, of any float type, without the tokens for which
+    /// `keep` (row-major, `[batch, tokens]`) is false.
+    ///
+    /// A number that is not finite makes the sum fail: see [`Covariance::lower`].
     ///
     /// # Panics
     ///
-    /// If the width is another than before, or `keep` has not one entry per token.
+    /// If the width differs from that of the covariance, or `keep` does not have one entry per
+    /// token.
     pub fn add(&mut self, signal: Tensor<3>, keep: Option<&[bool]>) {
         let [batch, tokens, width] = signal.dims();
         assert_eq!(width, self.lower.nrows(), "one covariance, one width");
@@ -145,22 +144,22 @@ impl Covariance {
         }
     }
 
-    /// [`Covariance::add`] of row-major values, `[n, width]`, computed on `device`.
+    /// Adds row-major values, `[n, width]`, as [`Covariance::add`] does, computed on `device`.
     ///
     /// # Panics
     ///
-    /// If they are not whole rows.
+    /// If the values are not a whole number of rows.
     pub fn add_rows(&mut self, rows: Vec<f32>, device: &Device) {
         let width = self.width();
         self.add(rows_on(rows, width, device), None);
     }
 
-    /// Of the signals.
+    /// The width of the signals.
     pub fn width(&self) -> usize {
         self.lower.nrows()
     }
 
-    /// What its products are computed in.
+    /// How the products are computed.
     pub fn arithmetic(&self) -> Arithmetic {
         self.arithmetic
     }
@@ -174,7 +173,7 @@ impl Covariance {
     ///
     /// # Errors
     ///
-    /// If a token added was not finite: a square of it stands on the diagonal.
+    /// If a token that was added is not finite. Its squares are on the diagonal.
     pub fn lower(&self) -> Result<MatRef<'_, f64>, NotFinite> {
         let finite = (0..self.lower.nrows()).all(|i| self.lower[(i, i)].is_finite());
         if finite && self.finite { Ok(self.lower.as_ref()) } else { Err(NotFinite) }

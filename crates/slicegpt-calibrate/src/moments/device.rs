@@ -1,17 +1,18 @@
-//! The sums at float64 grade from float32 products, on a device that has memory of its own.
+//! The sums to double-precision accuracy, from float32 products on an accelerator.
 
 use burn::tensor::Tensor;
 use faer::Mat;
 use slicegpt_core::host_vec;
 use slicegpt_core::precise::{CHUNK, LOW, OperandPrecision, Split, Sums};
 
-use crate::NotFinite;
 use crate::covariance::zero_padding;
+use crate::error::NotFinite;
 
-/// Rows added before the sums come to the host: 64 sums below 2^25 fit into an `i32`.
+/// The number of rows added before the sums are read on the host: 64 sums below 2^25 fit into an
+/// `i32`.
 const ROWS: usize = 64 * CHUNK;
 
-/// Adds the kept rows of inputs, `[n, inputs]`, with the constant, `[n, 1]`, behind each, and of
+/// Adds the kept rows of inputs, `[n, inputs]`, each followed by the constant, `[n, 1]`, and of
 /// targets, `[n, targets]`.
 ///
 /// # Errors
@@ -37,7 +38,7 @@ pub fn add(
     Ok(())
 }
 
-/// Adds `A^T B`; only its lower triangle, if nothing else is asked for.
+/// Adds `A^T B`, or only its lower triangle.
 fn add_product(sum: &mut Mat<f64>, a: &Split, b: &Split, lower: bool) {
     let Sums { high, cross, rest } = a.sums(b);
     let (high, cross): (Vec<i32>, Vec<i32>) = (host_vec(high), host_vec(cross));

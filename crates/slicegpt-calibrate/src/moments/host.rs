@@ -6,17 +6,17 @@ use rayon::prelude::*;
 
 use crate::covariance::add_outer;
 
-/// Rows widened to float64 at a time.
+/// The number of rows widened to float64 at a time.
 const CHUNK: usize = 512;
 
-/// Memory that is used again.
+/// Scratch buffers.
 #[derive(Default)]
 pub struct Scratch {
     x: Vec<f64>,
     y: Vec<f64>,
 }
 
-/// Adds the kept rows of inputs, with the constant behind each, and of targets, all row-major.
+/// Adds the kept rows of inputs, each followed by the constant, and of targets, all row-major.
 pub fn add(
     gram: &mut Mat<f64>,
     cross: &mut Mat<f64>,

@@ -1,4 +1,5 @@
-//! [`Moments`]: what a linear regression of one signal on another needs to know, at float64 grade.
+//! [`Moments`]: the sums that a linear regression of one signal on another needs, to
+//! double-precision accuracy.
 
 mod device;
 mod host;
@@ -8,15 +9,17 @@ use faer::{Mat, MatRef};
 use slicegpt_core::precise::has_own_memory;
 use slicegpt_core::{Basis, host_vec};
 
-use crate::NotFinite;
 use crate::covariance::rows_on;
+use crate::error::NotFinite;
 
-/// Sums over kept tokens of `x^T x` and `x^T y`, un-normalised, for inputs `x` and targets `y`; with
-/// one more input that is always 1, last, so that sums of each are there too. In float64 on the host.
+/// Sums over kept tokens of `x^T x` and `x^T y`, un-normalised, for inputs `x` and targets `y`, in
+/// float64 on the host. One more input, the last, is always 1, so that the sums of all inputs and
+/// of all targets are included.
 ///
-/// Nothing grows with the number of tokens.
+/// The size does not depend on the number of tokens. [`Ridge`](crate::Ridge) solves a regression
+/// from these sums.
 pub struct Moments {
-    /// `[inputs + 1, inputs + 1]`; above the diagonal undefined.
+    /// `[inputs + 1, inputs + 1]`; undefined above the diagonal.
     gram: Mat<f64>,
     /// `[inputs + 1, targets]`.
     cross: Mat<f64>,
@@ -26,7 +29,7 @@ pub struct Moments {
 }
 
 impl Moments {
-    /// Of nothing yet, for signals of these widths.
+    /// Empty sums, for `inputs` inputs and `targets` targets.
     pub fn new(inputs: usize, targets: usize) -> Self {
         Self {
             gram: Mat::zeros(inputs + 1, inputs + 1),
@@ -37,13 +40,13 @@ impl Moments {
         }
     }
 
-    /// Adds inputs and their targets, `[batch, tokens, inputs]` and `[batch, tokens, targets]`, each
-    /// token times its weight (`[batch, tokens, 1]`; the constant too), leaving out those that `keep`
-    /// (row-major, `[batch, tokens]`) says are padding.
+    /// Adds inputs and their targets, `[batch, tokens, inputs]` and `[batch, tokens, targets]`.
+    /// Each token, including the constant input, is multiplied by its weight, `[batch, tokens, 1]`.
+    /// Tokens for which `keep` (row-major, `[batch, tokens]`) is false are left out.
     ///
     /// # Panics
     ///
-    /// If a width is another than before, or the two have not the same tokens.
+    /// If a width differs from that of the sums, or the two do not have the same tokens.
     pub fn add(
         &mut self,
         inputs: Tensor<3>,
@@ -53,9 +56,9 @@ impl Moments {
     ) {
         let [batch, tokens, width] = inputs.dims();
         let [other_batch, other_tokens, target_width] = targets.dims();
-        assert_eq!([batch, tokens], [other_batch, other_tokens], "a target for every input");
-        assert_eq!(width, self.inputs(), "one regression, one width");
-        assert_eq!(target_width, self.cross.ncols(), "one regression, one width");
+        assert_eq!([batch, tokens], [other_batch, other_tokens], "one target per token");
+        assert_eq!(width, self.inputs(), "the number of inputs");
+        assert_eq!(target_width, self.cross.ncols(), "the number of targets");
         let kept = keep.map_or(batch * tokens, |keep| keep.iter().filter(|keep| **keep).count());
         if kept == 0 {
             return;
@@ -79,22 +82,23 @@ impl Moments {
         host::add(gram, cross, &rows, keep, scratch);
     }
 
-    /// [`Moments::add`] of row-major values, `[n, inputs]` and `[n, targets]`, computed on `device`.
+    /// Adds row-major values, `[n, inputs]` and `[n, targets]`, as [`Moments::add`] does, computed
+    /// on `device`.
     ///
     /// # Panics
     ///
-    /// If they are not whole rows, as many of each.
+    /// If the values are not whole rows, or the two do not have the same number of rows.
     pub fn add_rows(&mut self, inputs: Vec<f32>, targets: Vec<f32>, device: &Device) {
         let inputs = rows_on(inputs, self.inputs(), device);
         let targets = rows_on(targets, self.cross.ncols(), device);
         self.add(inputs, targets, None, None);
     }
 
-    /// The same inputs on targets expressed in `basis`.
+    /// The moments of the same inputs on the targets projected onto `basis`.
     ///
     /// # Panics
     ///
-    /// If the targets are not as wide as the basis.
+    /// If the number of targets is not the hidden size of the basis.
     pub fn project_targets(mut self, basis: &Basis) -> Self {
         let shape = (basis.hidden_size(), basis.rank());
         assert_eq!(self.cross.ncols(), shape.0, "targets at full width");
@@ -105,7 +109,7 @@ impl Moments {
         self
     }
 
-    /// The number of inputs, the constant not counted.
+    /// The number of inputs, without the constant.
     pub fn inputs(&self) -> usize {
         self.gram.nrows() - 1
     }
@@ -115,18 +119,20 @@ impl Moments {
         self.tokens
     }
 
-    /// `x^T x` with the constant, of which only the lower triangle is defined, and `x^T y`.
+    /// `x^T x`, `[inputs + 1, inputs + 1]`, of which only the lower triangle is defined, and `x^T
+    /// y`, `[inputs + 1, targets]`. The last row belongs to the constant.
     ///
     /// # Errors
     ///
-    /// If a token added was not finite.
+    /// If a token that was added is not finite.
     pub fn sums(&self) -> Result<[MatRef<'_, f64>; 2], NotFinite> {
         let squares = (0..self.gram.nrows()).map(|i| self.gram[(i, i)]);
-        // A target that is not finite stands in its own sum.
+        // A target that is not finite makes its own sum not finite.
         let sums = (0..self.cross.ncols()).map(|j| self.cross[(self.inputs(), j)]);
-        match self.finite && squares.chain(sums).all(f64::is_finite) {
-            true => Ok([self.gram.as_ref(), self.cross.as_ref()]),
-            false => Err(NotFinite),
+        if self.finite && squares.chain(sums).all(f64::is_finite) {
+            Ok([self.gram.as_ref(), self.cross.as_ref()])
+        } else {
+            Err(NotFinite)
         }
     }
 }

@@ -1,25 +1,26 @@
-//! `slicegpt calibrate`: what a model's signals say, once for every size it may be cut to.
+//! `slicegpt calibrate`: the statistics of a model, computed once for all sizes.
 
+use std::fs::File;
+use std::io::{BufWriter, IntoInnerError};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use serde_json::json;
 use slicegpt_checkpoint::Staging;
-use slicegpt_slice::Settings;
+use slicegpt_compress::{Compression, write_statistics};
 
-use crate::commands::compress::Computing;
-use crate::commands::compress::shared::Shared;
+use crate::args::computing::Computing;
+use crate::args::running::Running;
+use crate::args::text::{self, Calibration, token_batch};
 use crate::commands::plan::refuse_sliced;
-use crate::device::Running;
-use crate::memory::peak_rss_bytes;
-use crate::model::{Described, Opened};
-use crate::output;
-use crate::progress::note;
-use crate::size::show_bytes;
-use crate::stats;
-use crate::text::Calibration;
+use crate::services::memory::peak_rss_bytes;
+use crate::services::model::Described;
+use crate::services::watch::Watch;
+use crate::show::output;
+use crate::show::progress::note;
+use crate::show::size::show_bytes;
 
 /// Arguments of `slicegpt calibrate`.
 #[derive(clap::Args)]
@@ -40,7 +41,7 @@ pub struct Args {
     json: bool,
 }
 
-/// The file's name until it is put in place.
+/// Name of the file until it is moved into place.
 const NAME: &str = "statistics.safetensors";
 
 /// Runs it.
@@ -48,22 +49,27 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let described = Described::read(&args.model)?;
     refuse_sliced(&described)?;
     let staging = Staging::for_file(&args.out, &described.directory)?;
-    output::check_ours("--out", &args.out, stats::is_ours, "file of statistics")?;
-    let opened = Opened::open(&args.model)?;
+    output::check_ours("--out", &args.out, is_ours, "file of statistics")?;
+    let opened = described.open(&args.model)?;
     let target = args.running.open()?;
-    let computing = args.computing.settings(&target)?;
+    let mut computing = args.computing.on(&target)?;
     let (samples, source) = target.run(|| args.calibration.load(&opened, &target))?;
-    let batches = target.batches(&opened.spec, &samples);
+    computing.batching = Some(target.batching(&opened.spec, samples.seqlen()));
     let start = Instant::now();
     let model = opened.model(&target.device);
-    let pass = Shared { model: &model, target: &target, ridge: None, tied: false, free: None };
-    let settings = Settings { lanes: batches.lanes.clone(), ..computing };
-    let profile = target.run(|| pass.profile(&batches.batches, settings));
-    let profile = profile.map_err(|error| args.computing.advise(error))?;
-    let calibration = crate::text::described(&samples, source);
-    let origin = stats::Origin::new(&opened, calibration, &args.computing, &target)?;
+    let watch = Watch::new(&target);
+    let compression = Compression { computing, observer: watch, ..Compression::new(&model) };
+    let statistics = target.run(|| {
+        let found = compression.statistics(&token_batch(&samples));
+        found.map_err(|error| args.computing.advise(error))
+    })?;
+    let calibration = text::described(&samples, source);
+    let origin = args.computing.origin(&opened, calibration, &target)?;
     let path = staging.path().join(NAME);
-    stats::write(&path, &profile, &origin)?;
+    let at = || path.display().to_string();
+    let mut file = BufWriter::new(File::create_new(&path).with_context(at)?);
+    write_statistics(&statistics, &origin, &mut file).with_context(at)?;
+    file.into_inner().map_err(IntoInnerError::into_error).with_context(at)?;
     let bytes = path.metadata()?.len();
     staging.commit_file(NAME)?;
     let seconds = start.elapsed().as_secs_f64();
@@ -89,4 +95,9 @@ pub fn run(args: Args) -> Result<ExitCode> {
     output::print(args.json.then_some(json), &rows, &[], None)?;
     note(format!("wrote {}", args.out.display()));
     Ok(ExitCode::SUCCESS)
+}
+
+/// Whether a file that begins with these bytes holds statistics.
+fn is_ours(start: &[u8]) -> bool {
+    output::says(start, "\"__metadata__\"") && output::says(start, "\"slicegpt\"")
 }

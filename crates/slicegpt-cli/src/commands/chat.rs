@@ -8,20 +8,22 @@ use anyhow::{Context, Result};
 use slicegpt_generate::{Message, Sequence};
 use slicegpt_models::Cache;
 
-use crate::commands::generate::{answer, show};
-use crate::generation::{Choosing, Generator, Loading};
-use crate::options::positive;
-use crate::progress::{check, note, warn};
+use crate::args::options::positive;
+use crate::args::sampling::Choosing;
+use crate::args::sampling::Loading;
+use crate::commands::generate::{generate, show};
+use crate::show::progress::{check, note, warn};
 
 /// Arguments of `slicegpt chat`.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Chat model, dense or sliced: Hugging Face checkpoint directory, or org/name[@revision] on the Hub
+    /// Chat model, dense or sliced: Hugging Face checkpoint directory, or org/name[@revision] on
+    /// the Hub
     model: PathBuf,
-    /// What the system says before the conversation
+    /// System message of the conversation
     #[arg(long, value_name = "TEXT")]
     system: Option<String>,
-    /// Tokens of an answer, at most
+    /// Maximum number of tokens per response
     #[arg(long, short = 'n', value_name = "N", value_parser = positive, default_value_t = 512)]
     max_tokens: usize,
     #[command(flatten)]
@@ -30,19 +32,19 @@ pub struct Args {
     loading: Loading,
 }
 
-/// Runs it: a line of stdin is a turn, until its end, `/exit`, or Ctrl-C.
+/// Runs the command: each line of stdin is a turn, until its end, `/exit`, or Ctrl-C.
 pub fn run(args: Args) -> Result<ExitCode> {
-    let generator = Generator::load(&args.model, &args.loading)?;
+    let generator = args.loading.generator(&args.model)?;
     let template = generator.template()?;
     let beginning: Vec<Message> =
         args.system.iter().map(|text| Message::new("system", text)).collect();
     let mut messages = beginning.clone();
-    let mut seen: Vec<u32> = Vec::new();
+    let mut cached: Vec<u32> = Vec::new();
     let cache = Cache::default();
-    note("a line is a turn; /clear begins anew, /exit or Ctrl-D ends");
+    note("each line is a turn; /clear starts over, /exit or Ctrl-D ends");
     let mut lines = std::io::stdin().lock().lines();
     loop {
-        ask()?;
+        show_input_prompt()?;
         check()?;
         let Some(line) = lines.next() else { break };
         match line.context("stdin")?.trim() {
@@ -56,27 +58,27 @@ pub fn run(args: Args) -> Result<ExitCode> {
         }
         let ids = generator.vocabulary.encode_inner(&template.prompt(&messages)?)?;
         if let Err(error) = generator.check_prompt(&ids) {
-            warn(format!("{error}, or say /clear"));
+            warn(format!("{error}, or enter /clear"));
             messages.pop();
             continue;
         }
-        // What the model has seen of the conversation it need not see again; the last token it must.
-        let known = seen.iter().zip(&ids).take_while(|(old, new)| old == new).count();
+        // The cached part of the conversation is not run again, except for the last token.
+        let known = cached.iter().zip(&ids).take_while(|(old, new)| old == new).count();
         cache.truncate(known.min(ids.len() - 1));
-        let ending = args.choosing.ending(&generator.defaults, args.max_tokens);
+        let stop = args.choosing.stop_criteria(&generator.defaults, args.max_tokens);
         let sampling = args.choosing.sampling(&generator.defaults);
         let context = generator.context_length();
-        let mut sequence = Sequence::new(ids, cache.clone(), sampling, ending, context);
-        let answer = answer(&generator, &mut sequence, &mut |text| show(text))?;
+        let mut sequence = Sequence::new(ids, cache.clone(), sampling, stop, context);
+        let answer = generate(&generator, &mut sequence, &mut |text| show(text))?;
         show("\n")?;
-        seen = sequence.ids()[..cache.seen()].to_vec();
+        cached = sequence.ids()[..cache.seen()].to_vec();
         messages.push(Message::new("assistant", answer.text));
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// Asks a person for the next turn.
-fn ask() -> Result<()> {
+/// Prints the input prompt on a terminal.
+fn show_input_prompt() -> Result<()> {
     if std::io::stdin().is_terminal() {
         eprint!("> ");
         std::io::stderr().flush().context("stderr")?;

@@ -1,16 +1,16 @@
-//! `slicegpt completions`: what makes a shell complete commands and options.
+//! `slicegpt completions`: completion scripts for shells.
 
 use std::process::ExitCode;
 
 use anyhow::Result;
 use clap_complete::Shell;
 
-use crate::output;
+use crate::show::output;
 
 /// Arguments of `slicegpt completions`.
 #[derive(clap::Args)]
 pub struct Args {
-    /// The shell it is for
+    /// The shell
     shell: Shell,
 }
 

@@ -1,13 +1,13 @@
-//! `slicegpt devices`: what this binary was built with, and what this machine has.
+//! `slicegpt devices`: the devices that this binary supports, and those of this machine.
 
 use std::process::ExitCode;
 
 use anyhow::Result;
 use serde_json::{Value, json};
-use slicegpt_device::{Backend, Info, backends};
+use slicegpt_device::{Backend, DeviceInfo, backends};
 
-use crate::output;
-use crate::size::show_bytes;
+use crate::show::output;
+use crate::show::size::show_bytes;
 
 /// Arguments of `slicegpt devices`.
 #[derive(clap::Args)]
@@ -22,7 +22,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let backends = backends();
     let json = json!({
         "backends": backends.iter().map(backend_json).collect::<Vec<_>>(),
-        "auto": slicegpt_device::open(slicegpt_device::Name::Auto)?.info.name.to_string(),
+        "auto": slicegpt_device::open(slicegpt_device::DeviceName::Auto)?.info.name.to_string(),
     });
     let mut rows = Vec::new();
     for backend in &backends {
@@ -58,7 +58,7 @@ fn backend_json(backend: &Backend) -> Value {
     })
 }
 
-fn info_json(info: &Info) -> Value {
+fn info_json(info: &DeviceInfo) -> Value {
     json!({
         "name": info.name.to_string(),
         "model": info.model,
@@ -70,7 +70,7 @@ fn info_json(info: &Info) -> Value {
     })
 }
 
-fn types(info: &Info) -> Vec<&'static str> {
+fn types(info: &DeviceInfo) -> Vec<&'static str> {
     let all =
         [("f64", info.float64), ("f32", true), ("f16", info.float16), ("bf16", info.bfloat16)];
     all.into_iter().filter_map(|(name, has)| has.then_some(name)).collect()

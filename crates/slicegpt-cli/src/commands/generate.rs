@@ -1,4 +1,4 @@
-//! `slicegpt generate`: text that follows a prompt.
+//! `slicegpt generate`: continues a prompt.
 
 use std::io::{Read, Write};
 use std::path::PathBuf;
@@ -7,17 +7,19 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use serde_json::json;
-use slicegpt_generate::{Finish, Message, Sequence};
+use slicegpt_generate::{FinishReason, Message, Sequence};
 use slicegpt_models::Cache;
 
-use crate::generation::{Choosing, Generator, Loading};
-use crate::memory;
-use crate::options::positive;
-use crate::output;
-use crate::progress::{check, note};
+use crate::args::options::positive;
+use crate::args::sampling::Choosing;
+use crate::args::sampling::Loading;
+use crate::services::generation::Generator;
+use crate::services::memory;
+use crate::show::output;
+use crate::show::progress::{check, note};
 
-/// Tokens, where nothing is asked for.
-const MOST: usize = 128;
+/// Default of `--max-tokens`.
+const MAX_TOKENS: usize = 128;
 
 /// Arguments of `slicegpt generate`.
 #[derive(clap::Args)]
@@ -25,19 +27,19 @@ const MOST: usize = 128;
 pub struct Args {
     /// Hugging Face checkpoint directory, or org/name[@revision] on the Hub; dense or sliced
     model: PathBuf,
-    /// What comes before; `-` reads it from stdin
+    /// Prompt; `-` reads it from stdin
     #[arg(long, short, value_name = "TEXT", allow_hyphen_values = true)]
     prompt: Option<String>,
-    /// A file with what comes before
+    /// File with the prompt
     #[arg(long, short = 'f', value_name = "FILE")]
     prompt_file: Option<PathBuf>,
-    /// Tokens to generate, at most
-    #[arg(long, short = 'n', value_name = "N", value_parser = positive, default_value_t = MOST)]
+    /// Maximum number of tokens to generate
+    #[arg(long, short = 'n', value_name = "N", value_parser = positive, default_value_t = MAX_TOKENS)]
     max_tokens: usize,
-    /// The prompt is what a user says: put it in the model's chat template
+    /// Apply the model's chat template, with the prompt as the user's message
     #[arg(long, help_heading = "Chat")]
     chat: bool,
-    /// What the system says before, in the chat template
+    /// System message for the chat template
     #[arg(long, value_name = "TEXT", requires = "chat", help_heading = "Chat")]
     system: Option<String>,
     /// Print the prompt too
@@ -47,48 +49,46 @@ pub struct Args {
     choosing: Choosing,
     #[command(flatten)]
     loading: Loading,
-    /// Print one JSON object at the end instead of text as it comes
+    /// Print one JSON object at the end instead of streaming the text
     #[arg(long)]
     json: bool,
 }
 
-/// Runs it.
+/// Runs the command.
 pub fn run(args: Args) -> Result<ExitCode> {
     let prompt = args.prompt_text()?;
-    let generator = Generator::load(&args.model, &args.loading)?;
+    let generator = args.loading.generator(&args.model)?;
     let ids = match args.chat {
         true => {
             let system = args.system.iter().map(|text| Message::new("system", text));
             let messages: Vec<_> = system.chain([Message::new("user", &prompt)]).collect();
-            // The template names special tokens itself.
+            // The template contains the special tokens.
             generator.vocabulary.encode_inner(&generator.template()?.prompt(&messages)?)?
         }
         false => generator.vocabulary.encode_prompt(&prompt)?,
     };
     generator.check_prompt(&ids)?;
     let prompt_tokens = ids.len();
-    let ending = args.choosing.ending(&generator.defaults, args.max_tokens);
+    let stop = args.choosing.stop_criteria(&generator.defaults, args.max_tokens);
     let sampling = args.choosing.sampling(&generator.defaults);
     let length = (ids.len() + args.max_tokens).min(generator.context_length());
     let cache = Cache::with_capacity(length);
-    let mut sequence = Sequence::new(ids, cache, sampling, ending, generator.context_length());
+    let mut sequence = Sequence::new(ids, cache, sampling, stop, generator.context_length());
 
     let shown = !args.json;
     if args.echo && shown {
         show(&prompt)?;
     }
-    let answer = answer(&generator, &mut sequence, &mut |text| match shown {
-        true => show(text),
-        false => Ok(()),
-    })?;
-    let Answer { text, finish, prefill, decode } = answer;
+    let mut print = |text: &str| if shown { show(text) } else { Ok(()) };
+    let GeneratedText { text, finish, prefill, decode } =
+        generate(&generator, &mut sequence, &mut print)?;
     let tokens = sequence.generated().len();
     let rate = |tokens: usize, time: Duration| tokens as f64 / time.as_secs_f64().max(1e-9);
     if shown {
         show("\n")?;
         note(format!(
-            "{prompt_tokens} tokens read at {:.1} a second, {tokens} written at {:.1} a second, on {} with \
-             {} weights",
+            "{prompt_tokens} tokens read at {:.1} a second, {tokens} written at {:.1} a second, on {} \
+             with {} weights",
             rate(prompt_tokens, prefill),
             rate(tokens.saturating_sub(1), decode),
             generator.target.info.name,
@@ -96,16 +96,12 @@ pub fn run(args: Args) -> Result<ExitCode> {
         ));
         return Ok(ExitCode::SUCCESS);
     }
-    let finish = match finish {
-        Finish::Stop => "stop",
-        Finish::Length => "length",
-    };
     let json = json!({
         "text": text,
         "token_ids": sequence.generated(),
         "prompt_tokens": prompt_tokens,
         "generated_tokens": tokens,
-        "finish_reason": finish,
+        "finish_reason": finish.name(),
         "device": generator.target.info.name.to_string(),
         "weights": generator.weights.to_string(),
         "prefill_seconds": prefill.as_secs_f64(),
@@ -117,22 +113,22 @@ pub fn run(args: Args) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// An answer, and how long it took.
-pub struct Answer {
+/// A generated text, and how long it took.
+pub struct GeneratedText {
     pub text: String,
-    pub finish: Finish,
-    /// Until the first token.
+    pub finish: FinishReason,
+    /// Time until the first token.
     pub prefill: Duration,
-    /// From the first token to the last.
+    /// Time from the first token to the last.
     pub decode: Duration,
 }
 
-/// Runs a sequence to its end; text is given away as it becomes certain.
-pub fn answer(
+/// Runs a sequence to its end; `show` gets text as it becomes certain.
+pub fn generate(
     generator: &Generator,
     sequence: &mut Sequence,
     show: &mut dyn FnMut(&str) -> Result<()>,
-) -> Result<Answer> {
+) -> Result<GeneratedText> {
     let start = Instant::now();
     let mut first = None;
     let mut text = String::new();
@@ -140,21 +136,21 @@ pub fn answer(
     loop {
         check()?;
         let logits = generator.target.run(|| {
-            let logits = generator.engine.next(&[sequence.next()]);
+            let logits = generator.engine.next_logits(&[sequence.next()]);
             logits.map_err(|error| generator.engine_error(error))
         })?;
-        let piece = sequence.accept(&logits[0], &generator.vocabulary)?;
+        let token = sequence.accept(&logits[0], &generator.vocabulary)?;
         let first = *first.get_or_insert_with(Instant::now);
-        show(&piece.text)?;
-        text.push_str(&piece.text);
-        if let Some(finish) = piece.finish {
+        show(&token.text)?;
+        text.push_str(&token.text);
+        if let Some(finish) = token.finish {
             let (prefill, decode) = (first - start, first.elapsed());
-            return Ok(Answer { text, finish, prefill, decode });
+            return Ok(GeneratedText { text, finish, prefill, decode });
         }
     }
 }
 
-/// Prints text as it comes. A reader that has seen enough ends the command.
+/// Prints text at once. A closed pipe ends the command.
 pub fn show(text: &str) -> Result<()> {
     let mut stdout = std::io::stdout().lock();
     stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).context("stdout")

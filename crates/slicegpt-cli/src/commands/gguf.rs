@@ -12,30 +12,36 @@ use slicegpt_gguf::{Export, ExportError, FileType, PRE_TOKENIZERS, Type, Vocabul
 use slicegpt_hub::ModelId;
 use slicegpt_models::DecoderSpec;
 
-use crate::memory;
-use crate::model::Opened;
-use crate::output;
-use crate::progress::{Interrupted, Progress, warn};
-use crate::size::{show_bytes, show_count};
+use crate::services::memory;
+use crate::services::model::Opened;
+use crate::show::output;
+use crate::show::progress::{Interrupted, Progress, warn};
+use crate::show::size::{show_bytes, show_count};
 
 /// Arguments of `slicegpt export gguf`.
 #[derive(clap::Args)]
 pub struct Args {
     /// Hugging Face checkpoint directory, or org/name[@revision] on the Hub; dense or sliced
     model: PathBuf,
-    /// The file to write
+    /// File to write
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
-    /// How values are stored: f32, f16, bf16, q8_0, q6_k, q5_k_m, q5_k_s, q5_1, q5_0, q4_k_m, q4_k_s, q4_1, q4_0,
-    /// q3_k_l, q3_k_m, q3_k_s or q2_k; norms and biases are f32 [default: as in the checkpoint]
+    /// Type of the weights: f32, f16, bf16, q8_0, q6_k, q5_k_m, q5_k_s, q5_1, q5_0, q4_k_m, q4_k_s,
+    /// q4_1, q4_0, q3_k_l, q3_k_m, q3_k_s or q2_k; norms and biases are f32 [default: as in the
+    /// checkpoint]
     #[arg(long = "type", value_name = "TYPE")]
     file_type: Option<FileType>,
-    /// Name of the model in the file [default: that of its directory]
+    /// Name of the model in the file [default: the name of its directory]
     #[arg(long)]
     name: Option<String>,
-    /// What llama.cpp calls the rule by which a byte-level tokenizer cuts text into words, where
-    /// tokenizer.json holds none that is known, such as qwen2
-    #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(PRE_TOKENIZERS), hide_possible_values = true)]
+    /// Name in llama.cpp of the pre-tokenizer, such as qwen2, if that of tokenizer.json is not
+    /// recognised
+    #[arg(
+        long,
+        value_name = "NAME",
+        value_parser = PossibleValuesParser::new(PRE_TOKENIZERS),
+        hide_possible_values = true
+    )]
     pre_tokenizer: Option<String>,
     /// Replace the file if it exists
     #[arg(long)]
@@ -61,7 +67,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let pre = args.pre_tokenizer.as_deref();
     let vocabulary = || Vocabulary::read(&directory, spec.vocab_size, pre);
     let at = || args.model.display().to_string();
-    // What the model is comes before what its tokenizer is.
+    // An error about the model comes before one about its tokenizer.
     Export::new(spec, file_type, &name, Vocabulary::default()).with_context(at)?;
     let export = Export::new(spec, file_type, &name, vocabulary()?).with_context(at)?;
     for note in export.notes() {
@@ -71,7 +77,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     memory::reset_peak();
     let staging = Staging::for_file(&args.out, &directory)?;
     let staged = staging.path().join("model.gguf");
-    let device = slicegpt_device::Opened::cpu().device;
+    let device = slicegpt_device::OpenDevice::cpu().device;
     let model = opened.model(&device);
     let progress = Progress::start("writing", export.infos().len());
     let rename = |name: &str| model.stored_name(name);
@@ -105,7 +111,7 @@ fn report(
     bytes: u64,
 ) -> Result<()> {
     let parameters = opened.spec.parameters() as u64;
-    let tensor_bytes: usize = export.infos().iter().map(slicegpt_gguf::Info::bytes).sum();
+    let tensor_bytes: usize = export.infos().iter().map(slicegpt_gguf::TensorInfo::bytes).sum();
     let bits = tensor_bytes as f64 * 8.0 / parameters as f64;
     let types: Vec<(Type, usize, usize)> =
         export.types().into_iter().map(|(ty, (tensors, values))| (ty, tensors, values)).collect();
@@ -147,13 +153,13 @@ fn report(
     output::print(args.json.then_some(json), &rows, &[], footer.as_deref())
 }
 
-/// How many tensors fell back, and what would help.
+/// The number of tensors that fell back to another type, and advice.
 fn fallback_note(export: &Export, spec: &DecoderSpec) -> String {
     let fallbacks = export.fallbacks();
     let matrices = export.infos().iter().filter(|info| info.shape.len() == 2).count();
     let step = fallbacks.iter().map(|fallback| fallback.wanted.block()).max().unwrap_or(1);
     let rows: BTreeSet<usize> = fallbacks.iter().map(|fallback| fallback.columns).collect();
-    // What is cut are the stream and the MLPs, and not the heads.
+    // Slicing changes the widths of the stream and the MLPs, not those of the heads.
     let (can, cannot): (Vec<usize>, Vec<usize>) = rows.iter().partition(|row| {
         **row >= step && [spec.hidden_size, spec.mlp.intermediate_size].contains(row)
     });
@@ -170,8 +176,8 @@ fn fallback_note(export: &Export, spec: &DecoderSpec) -> String {
         }
     };
     format!(
-        "{} of {matrices} matrices fell back to a larger type: their rows of {} values are no multiple of \
-         {step}.\n{advice}",
+        "{} of {matrices} matrices fell back to a larger type: their rows of {} values are no \
+         multiple of {step}.\n{advice}",
         fallbacks.len(),
         list(&rows),
     )

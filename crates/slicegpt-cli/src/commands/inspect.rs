@@ -1,4 +1,4 @@
-//! `slicegpt inspect`: what a checkpoint is.
+//! `slicegpt inspect`: a description of a checkpoint.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -7,10 +7,10 @@ use anyhow::Result;
 use serde_json::{Value, json};
 use slicegpt_models::Positions;
 
-use crate::hub::outlined;
-use crate::model::Opened;
-use crate::output;
-use crate::size::{show_bytes, show_count, show_percent, show_widths};
+use crate::services::hub::outlined;
+use crate::services::model::Opened;
+use crate::show::output;
+use crate::show::size::{show_bytes, show_count, show_percent, show_widths};
 
 /// Arguments of `slicegpt inspect`.
 #[derive(clap::Args)]

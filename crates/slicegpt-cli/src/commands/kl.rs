@@ -1,4 +1,4 @@
-//! `slicegpt eval kl`: how far the predictions of a model are from those of another.
+//! `slicegpt eval kl`: the divergence of the predictions of a model from those of another.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -7,14 +7,15 @@ use anyhow::{Result, bail};
 use serde_json::json;
 use slicegpt_eval::divergence;
 
+use crate::args::options::positive;
+use crate::args::running::Running;
+use crate::args::text::Cutting;
 use crate::commands::ppl::eval_error;
-use crate::device::{Batches, Running};
-use crate::model::Opened;
-use crate::options::positive;
-use crate::output;
-use crate::progress::Progress;
-use crate::size::show_percent;
-use crate::text::Cutting;
+use crate::services::device::Batches;
+use crate::services::model::Opened;
+use crate::show::output;
+use crate::show::progress::Progress;
+use crate::show::size::show_percent;
 
 /// Arguments of `slicegpt eval kl`.
 #[derive(clap::Args)]
@@ -23,7 +24,7 @@ pub struct Args {
     /// Model to compare with, usually the dense one: Hugging Face checkpoint directory, or
     /// org/name[@revision] on the Hub
     base: PathBuf,
-    /// Model to judge, with the same tokenizer: Hugging Face checkpoint directory, or
+    /// Model to evaluate, with the same tokenizer: Hugging Face checkpoint directory, or
     /// org/name[@revision] on the Hub
     model: PathBuf,
     /// Text to compare on: plain, JSONL or Parquet
@@ -66,7 +67,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
             model.spec.context_length
         );
     }
-    let Batches { batches, lanes, .. } = target.batches(&base.spec, &samples);
+    let Batches { batches, lanes } = target.batches(&base.spec, &samples);
     let steps = batches.len() * (base.spec.layers + model.spec.layers);
     let progress = Progress::start("comparing", steps);
     target.doing(format!("comparing {} sequences of {}", samples.count(), samples.seqlen()));
@@ -77,8 +78,8 @@ pub fn run(args: Args) -> Result<ExitCode> {
     });
     progress.finish();
     let found = found?;
-    let protocol = "KL(base || model) of the distributions over the next token, at every token of every \
-                    sequence; mean over sequences, with its standard error over sequences.";
+    let protocol = "KL(base || model) of the distributions over the next token, at every token of \
+                    every sequence; mean over sequences, with its standard error over sequences.";
     let json = json!({
         "model": args.model.to_string_lossy(),
         "base": args.base.to_string_lossy(),

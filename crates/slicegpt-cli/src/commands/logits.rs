@@ -4,15 +4,16 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Result, bail};
-use slicegpt_checkpoint::{CheckpointError, Dtype, Staging, Writer};
+use slicegpt_checkpoint::{Dtype, Staging, Writer};
 use slicegpt_eval::{EvalError, logits};
 
+use crate::args::running::Running;
+use crate::args::text::Cutting;
 use crate::commands::ppl::eval_error;
-use crate::device::{Batches, Running};
-use crate::model::Opened;
-use crate::output::{self, says};
-use crate::progress::{Progress, note};
-use crate::text::Cutting;
+use crate::services::device::Batches;
+use crate::services::model::Opened;
+use crate::show::output::{self, says};
+use crate::show::progress::{Progress, note};
 
 /// Arguments of `slicegpt logits`.
 #[derive(clap::Args)]
@@ -22,7 +23,7 @@ pub struct Args {
     /// Token ids
     #[arg(long, value_name = "FILE.safetensors[:TENSOR]")]
     tokens: String,
-    /// Where to write: float32 safetensors, tensor `logits`, [samples, tokens, vocabulary]
+    /// File to write: float32 safetensors, tensor `logits`, [samples, tokens, vocabulary]
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
     #[command(flatten)]
@@ -48,14 +49,21 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let tensors = vec![("logits".to_string(), shape)];
     let mut writer = Writer::create(staging.path(), tensors, Dtype::F32, u64::MAX)?;
 
-    let Batches { batches, lanes, .. } = target.batches(&opened.spec, &samples);
+    let Batches { batches, lanes } = target.batches(&opened.spec, &samples);
     let progress = Progress::start("running", batches.len() * opened.spec.layers);
     target.run(|| {
         let model = opened.model(&target.device);
+        let mut unwritten = None;
         let written = logits(&model, &batches, &lanes, &mut || progress.tick(), |values| {
-            writer.write("logits", &values).map_err(EvalError::<CheckpointError>::from)
+            writer.write("logits", &values).map_err(|error| {
+                unwritten = Some(error);
+                EvalError::Interrupted
+            })
         });
-        written.map_err(|error| eval_error(error, &args.model))
+        match unwritten {
+            Some(error) => Err(error.into()),
+            None => written.map_err(|error| eval_error(error, &args.model)),
+        }
     })?;
     progress.finish();
     let written = writer.finish()?;

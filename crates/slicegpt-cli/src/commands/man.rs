@@ -1,4 +1,4 @@
-//! `slicegpt man`: manual pages, made of the same texts as `--help`.
+//! `slicegpt man`: manual pages, from the same texts as `--help`.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -7,13 +7,13 @@ use anyhow::{Context, Result, bail};
 use clap::Command;
 use clap_mangen::Man;
 
-use crate::output;
-use crate::progress::note;
+use crate::show::output;
+use crate::show::progress::note;
 
 /// Arguments of `slicegpt man`.
 #[derive(clap::Args)]
 pub struct Args {
-    /// The command whose page is printed, as `compress` or `eval ppl` [default: slicegpt itself]
+    /// Command whose page is printed, such as `compress` or `eval ppl` [default: slicegpt itself]
     #[arg(conflicts_with = "out")]
     command: Vec<String>,
     /// Write the pages of all commands into this directory, as `slicegpt-compress.1`
@@ -30,7 +30,7 @@ pub fn run(args: Args, root: Command) -> Result<ExitCode> {
         Some(directory) => {
             let at = || directory.display().to_string();
             std::fs::create_dir_all(&directory).with_context(at)?;
-            // Made beside the pages, so that each appears by rename.
+            // Written next to the pages, so that each appears by rename.
             let fresh = tempfile::tempdir_in(&directory).with_context(at)?;
             let mut commands = vec![&root];
             let mut count = 0;
@@ -48,7 +48,7 @@ pub fn run(args: Args, root: Command) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The command that `names` lead to.
+/// The command with these names.
 fn find<'a>(root: &'a Command, names: &[String]) -> Result<&'a Command> {
     let mut command = root;
     for name in names {
@@ -63,7 +63,7 @@ fn find<'a>(root: &'a Command, names: &[String]) -> Result<&'a Command> {
 fn page(command: &Command) -> Result<Vec<u8>> {
     let mut page = Vec::new();
     Man::new(command.clone()).render(&mut page)?;
-    // What stands after the help are examples; the renderer cannot know.
+    // The text after the help consists of examples, which the renderer does not know.
     let page = String::from_utf8(page)?;
     Ok(page.replacen(".SH EXTRA\nExamples:\n", ".SH EXAMPLES\n.nf\n", 1).into_bytes())
 }

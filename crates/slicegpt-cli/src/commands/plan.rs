@@ -1,31 +1,33 @@
-//! `slicegpt plan`: what slicing would give, from `config.json` alone.
+//! `slicegpt plan`: the result of slicing, predicted from `config.json` alone.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Result, bail};
-use serde_json::json;
+use serde_json::{Value, json};
 use slicegpt_checkpoint::Dtype;
+use slicegpt_compress::{self as compress, Plan, SharedCut, cut_spec};
 use slicegpt_models::DecoderSpec;
 use slicegpt_slice::Split;
 
-use crate::cut::{Cut, Method, Wanted, shape};
-use crate::device::enough_on_cpu;
-use crate::estimate;
-use crate::model::Described;
-use crate::options::{DtypeName, positive};
-use crate::output;
-use crate::size::{show_bytes, show_count, show_percent, show_widths};
-use crate::text::{SAMPLES, SEQLEN};
+use crate::args::cut::{Cut, Method};
+use crate::args::options::{DtypeName, positive};
+use crate::args::text::{SAMPLES, SEQLEN};
+use crate::services::device::enough_on_cpu;
+use crate::services::estimate;
+use crate::services::model::Described;
+use crate::show::output;
+use crate::show::size::{show_bytes, show_count, show_percent, show_widths};
 
 /// Arguments of `slicegpt plan`.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Hugging Face checkpoint directory, or org/name[@revision] on the Hub; only its config.json is read
+    /// Hugging Face checkpoint directory, or org/name[@revision] on the Hub; only its config.json
+    /// is read
     model: PathBuf,
     #[command(flatten)]
     cut: Cut,
-    /// Type the weights would be written as [default: as in config.json]
+    /// Type of the written weights [default: as in config.json]
     #[arg(long, value_enum)]
     dtype: Option<DtypeName>,
     /// Sequences to calibrate on, for the memory estimate
@@ -34,8 +36,8 @@ pub struct Args {
     /// Tokens per sequence, for the memory estimate
     #[arg(long, value_name = "N", default_value_t = SEQLEN, value_parser = positive)]
     seqlen: usize,
-    /// Sequences run at a time, for the memory estimate of a run on the processor [default: what
-    /// `compress --batch-size auto` takes on this machine]
+    /// Batch size, for the memory estimate of a run on the CPU [default: as `compress --batch-size
+    /// auto` on this machine]
     #[arg(long, value_name = "N", value_parser = positive)]
     batch_size: Option<usize>,
     /// Print one JSON object
@@ -43,76 +45,136 @@ pub struct Args {
     json: bool,
 }
 
+/// The predicted result of a plan.
+struct Forecast {
+    plan: Plan,
+    dense: DecoderSpec,
+    /// The possible results, and their splits between stream and MLPs.
+    candidates: Vec<DecoderSpec>,
+    splits: Vec<Split>,
+    /// The types of the weights, before and after.
+    dtypes: [Dtype; 2],
+    samples: usize,
+    seqlen: usize,
+    /// Estimated peak memory of a compression, in bytes.
+    peak: u64,
+}
+
 /// Runs it.
 pub fn run(args: Args) -> Result<ExitCode> {
-    let described = Described::read(&args.model)?;
-    refuse_sliced(&described)?;
-    let spec = &described.spec;
-    let stored = described.dtype();
-    let dtype = args.dtype.map_or(stored, Dtype::from);
-    let (candidates, splits): (Vec<DecoderSpec>, Vec<Split>) = match args.cut.wanted(spec, dtype)? {
-        Wanted::PerLayer(widths) => (vec![spec.in_per_layer_bases(widths)], Vec::new()),
-        Wanted::Shared { splits, tied, free } => {
-            let shared = |split: &Split| shape(spec, *split, tied, free.is_some());
-            (splits.iter().map(shared).collect(), splits)
-        }
-    };
-    let sliced = &candidates[0];
-    let widths: Vec<usize> = (0..sliced.cuts()).map(|cut| sliced.width(cut)).collect();
-    let (before, after) = (spec.parameters() as u64, sliced.parameters() as u64);
-    let (bytes_before, bytes_after) = (before * stored.size() as u64, after * dtype.size() as u64);
-    let reduction = 1.0 - after as f64 / before as f64;
-    let seqlen = args.seqlen.min(spec.context_length);
-    let batch_size = args.batch_size.unwrap_or_else(|| enough_on_cpu(seqlen));
-    let peak =
-        estimate::peak(spec, args.samples, seqlen, batch_size, args.cut.method == Method::Shared);
-    let json = json!({
-        "method": args.cut.method.name(),
-        "nominal_sparsity": args.cut.nominal(),
-        "real_reduction": reduction,
-        "params_before": before,
-        "params_after": after,
-        "bytes_before": bytes_before,
-        "bytes_after": bytes_after,
-        "dtype": dtype.torch_name(),
-        "widths": widths,
-        "hidden_size": sliced.width(0),
-        "intermediate_size": sliced.intermediate_size(0),
-        "tied": sliced.tied,
-        "splits": splits.iter().map(split_json).collect::<Vec<_>>(),
-        "estimated_peak_bytes": peak,
-        "samples": args.samples,
-        "seqlen": seqlen,
-    });
-    let arrow = |before: String, after: String| vec![before, after];
-    let rows = vec![
-        ("stream width", arrow(spec.hidden_size.to_string(), range(&candidates, &widths))),
-        ("MLP width", arrow(spec.mlp.intermediate_size.to_string(), inner_range(&candidates))),
-        ("parameters", arrow(show_count(before), show_count(after))),
-        ("bytes", arrow(show_bytes(bytes_before), show_bytes(bytes_after))),
-        (
-            "nominal sparsity",
-            arrow(String::new(), args.cut.nominal().map_or("-".into(), show_percent)),
-        ),
-        ("real reduction", arrow(String::new(), show_percent(reduction))),
-        ("peak memory (estimate)", arrow(String::new(), show_bytes(peak))),
-    ];
-    let several = (candidates.len() > 1).then(|| {
+    let forecast = Forecast::new(&args)?;
+    let count = forecast.candidates.len();
+    let several = (count > 1).then(|| {
         format!(
-            "{} splits have this size: the narrowest MLP goes with the widest stream. `compress` \
-             measures which is best; --hidden-size and --intermediate-size choose one.",
-            candidates.len()
+            "{count} splits have this size: the narrowest MLP goes with the widest stream. \
+             `compress` measures which is best; --hidden-size and --intermediate-size choose one."
         )
     });
-    output::print(args.json.then_some(json), &rows, &["", "before", "after"], several.as_deref())?;
+    let json = args.json.then(|| forecast.json());
+    output::print(json, &forecast.rows(), &["", "before", "after"], several.as_deref())?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn split_json(split: &Split) -> serde_json::Value {
+impl Forecast {
+    fn new(args: &Args) -> Result<Self> {
+        let described = Described::read(&args.model)?;
+        refuse_sliced(&described)?;
+        let stored = described.dtype();
+        let dense = described.spec;
+        let dtype = args.dtype.map_or(stored, Dtype::from);
+        let plan = args.cut.plan(dtype)?;
+        let cut = args.cut.resolve(&plan, &dense)?;
+        let shapes = cut.shapes(&dense);
+        let seqlen = args.seqlen.min(dense.context_length);
+        let batch_size = args.batch_size.unwrap_or_else(|| enough_on_cpu(seqlen));
+        let refit = args.cut.method == Method::Shared;
+        Ok(Self {
+            plan,
+            candidates: shapes.iter().map(|shape| cut_spec(&dense, shape)).collect(),
+            splits: match cut {
+                compress::Cut::PerLayer(_) => Vec::new(),
+                compress::Cut::Shared(SharedCut { splits, .. }) => splits,
+            },
+            dtypes: [stored, dtype],
+            samples: args.samples,
+            seqlen,
+            peak: estimate::peak(&dense, args.samples, seqlen, batch_size, refit),
+            dense,
+        })
+    }
+
+    /// The first of the candidates.
+    fn sliced(&self) -> &DecoderSpec {
+        &self.candidates[0]
+    }
+
+    /// Widths of the stream of the first candidate.
+    fn widths(&self) -> Vec<usize> {
+        (0..self.sliced().cuts()).map(|cut| self.sliced().width(cut)).collect()
+    }
+
+    /// Parameters before and after.
+    fn parameters(&self) -> [u64; 2] {
+        [&self.dense, self.sliced()].map(|spec| spec.parameters() as u64)
+    }
+
+    /// Bytes of the weights before and after.
+    fn bytes(&self) -> [u64; 2] {
+        let [before, after] = self.parameters();
+        [before * self.dtypes[0].size() as u64, after * self.dtypes[1].size() as u64]
+    }
+
+    fn reduction(&self) -> f64 {
+        let [before, after] = self.parameters();
+        1.0 - after as f64 / before as f64
+    }
+
+    fn json(&self) -> Value {
+        let sliced = self.sliced();
+        let ([before, after], [bytes_before, bytes_after]) = (self.parameters(), self.bytes());
+        json!({
+            "method": self.plan.method.name(),
+            "nominal_sparsity": self.plan.nominal_sparsity(),
+            "real_reduction": self.reduction(),
+            "params_before": before,
+            "params_after": after,
+            "bytes_before": bytes_before,
+            "bytes_after": bytes_after,
+            "dtype": self.dtypes[1].torch_name(),
+            "widths": self.widths(),
+            "hidden_size": sliced.width(0),
+            "intermediate_size": sliced.intermediate_size(0),
+            "tied": sliced.tied,
+            "splits": self.splits.iter().map(split_json).collect::<Vec<_>>(),
+            "estimated_peak_bytes": self.peak,
+            "samples": self.samples,
+            "seqlen": self.seqlen,
+        })
+    }
+
+    fn rows(&self) -> Vec<(&'static str, Vec<String>)> {
+        let Self { dense, candidates, .. } = self;
+        let nominal = self.plan.nominal_sparsity().map_or("-".into(), show_percent);
+        let stream = vec![dense.hidden_size.to_string(), range(candidates, &self.widths())];
+        let mlp = vec![dense.mlp.intermediate_size.to_string(), inner_range(candidates)];
+        let after = |value: String| vec![String::new(), value];
+        vec![
+            ("stream width", stream),
+            ("MLP width", mlp),
+            ("parameters", self.parameters().map(show_count).into()),
+            ("bytes", self.bytes().map(show_bytes).into()),
+            ("nominal sparsity", after(nominal)),
+            ("real reduction", after(show_percent(self.reduction()))),
+            ("peak memory (estimate)", after(show_bytes(self.peak))),
+        ]
+    }
+}
+
+fn split_json(split: &Split) -> Value {
     json!({ "hidden_size": split.width, "intermediate_size": split.intermediate })
 }
 
-/// The widths of the stream of one candidate, or from the first to the last of several.
+/// The stream widths of one candidate, or the range of several.
 fn range(candidates: &[DecoderSpec], widths: &[usize]) -> String {
     match candidates {
         [_] => show_widths(widths),
@@ -132,7 +194,7 @@ fn from_to(values: impl Iterator<Item = usize>) -> String {
     }
 }
 
-/// Refuses a checkpoint that is sliced already: its bases are gone.
+/// Refuses a checkpoint that is sliced already: its bases are not known any more.
 pub fn refuse_sliced(described: &Described) -> Result<()> {
     if described.spec.slicing.is_some() {
         bail!("the model is sliced already; give the dense checkpoint it was made from");

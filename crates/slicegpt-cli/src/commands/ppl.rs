@@ -8,12 +8,13 @@ use serde_json::json;
 use slicegpt_corpus::{Samples, is_token_file};
 use slicegpt_eval::{EvalError, Perplexity, perplexity};
 
-use crate::device::{Batches, Running, Target};
-use crate::model::Opened;
-use crate::options::positive;
-use crate::output;
-use crate::progress::{Interrupted, Progress};
-use crate::text::Cutting;
+use crate::args::options::positive;
+use crate::args::running::Running;
+use crate::args::text::Cutting;
+use crate::services::device::{Batches, Target};
+use crate::services::model::Opened;
+use crate::show::output;
+use crate::show::progress::{Interrupted, Progress};
 
 /// Arguments of `slicegpt eval ppl`.
 #[derive(clap::Args)]
@@ -34,7 +35,7 @@ pub struct Args {
     /// Score the first N sequences only
     #[arg(long, value_name = "N", value_parser = positive)]
     max_samples: Option<usize>,
-    /// Do not score labels that are this token (the reference implementation skips the pad token)
+    /// Do not score labels equal to this token (the reference implementation skips the pad token)
     #[arg(long, value_name = "ID")]
     ignore_token_id: Option<u32>,
     /// Print one JSON object
@@ -54,9 +55,10 @@ pub fn run(args: Args) -> Result<ExitCode> {
     )?;
     let result = score(&opened, &samples, &target, args.ignore_token_id)?;
     let protocol = protocol(args.text.as_deref(), args.ignore_token_id);
+    let text = args.text.as_deref().map(Path::to_string_lossy);
     let json = json!({
         "model": args.model.to_string_lossy(),
-        "text": args.text.as_deref().map(Path::to_string_lossy).or(args.tokens.as_deref().map(Into::into)),
+        "text": text.or(args.tokens.as_deref().map(Into::into)),
         "perplexity": result.perplexity,
         "nll": result.nll,
         "nll_standard_error": result.standard_error,
@@ -76,7 +78,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// What the numbers mean.
+/// The protocol: what the numbers mean.
 pub fn protocol(text: Option<&Path>, ignore_token_id: Option<u32>) -> String {
     let source = match text.is_some_and(|path| !is_token_file(&path.to_string_lossy())) {
         true => "text joined by blank lines, tokenised once, cut without overlap, rest dropped",
@@ -99,7 +101,7 @@ pub fn score(
     target: &Target,
     ignore_token_id: Option<u32>,
 ) -> Result<Perplexity> {
-    let Batches { batches, lanes, .. } = target.batches(&opened.spec, samples);
+    let Batches { batches, lanes } = target.batches(&opened.spec, samples);
     let progress = Progress::start("evaluating", batches.len() * opened.spec.layers);
     target.doing(format!("scoring {} sequences of {}", samples.count(), samples.seqlen()));
     let result = target.run(|| {
@@ -111,8 +113,7 @@ pub fn score(
     result
 }
 
-/// An interruption is not an error like others, and what is wrong with activations or labels names
-/// the model or the options.
+/// An error of an evaluation as an error of the command: with the model or the options in question.
 pub fn eval_error<E>(error: EvalError<E>, model: &Path) -> anyhow::Error
 where
     E: std::error::Error + Send + Sync + 'static,

@@ -1,4 +1,4 @@
-//! `slicegpt report`: what slicing did to models, as one page.
+//! `slicegpt report`: the effects of slicing on models, as one page.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -6,14 +6,15 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
-use slicegpt_checkpoint::{Checkpoint, Dtype, Manifest, Record, Staging};
-use slicegpt_report::{Base, Measured, Model, Report, Run, Score, scores};
+use slicegpt_checkpoint::{Checkpoint, Dtype, Staging};
+use slicegpt_provenance::Manifest;
+use slicegpt_report::{DenseModel, Measured, ModelSummary, Report, Score, SlicedModel, scores};
 
-use crate::card;
-use crate::hub::outlined;
-use crate::model::{Described, Opened};
-use crate::output;
-use crate::progress::note;
+use crate::services::card;
+use crate::services::hub::outlined;
+use crate::services::model::{Described, Opened};
+use crate::show::output;
+use crate::show::progress::note;
 
 /// Arguments of `slicegpt report`.
 #[derive(clap::Args)]
@@ -21,17 +22,18 @@ pub struct Args {
     /// Directories that `slicegpt compress` or `import` wrote
     #[arg(required = true, value_name = "DIR")]
     directories: Vec<PathBuf>,
-    /// The page to write, HTML
+    /// HTML page to write
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
-    /// The dense model they were made of, for its size and its results: Hugging Face checkpoint directory, or
-    /// org/name[@revision] on the Hub
+    /// The dense model that they were made from, for its size and results: Hugging Face checkpoint
+    /// directory, or org/name[@revision] on the Hub
     #[arg(long, value_name = "MODEL")]
     base: Option<PathBuf>,
-    /// What `eval ppl`, `eval kl`, `eval tasks` or `bench` printed with --json about these models or the base
+    /// Output of `eval ppl`, `eval kl`, `eval tasks` or `bench` with --json, about these models or
+    /// the base
     #[arg(long, value_name = "FILE", num_args = 1..)]
     results: Vec<PathBuf>,
-    /// The heading [default: what was cut]
+    /// Heading [default: the model that was cut]
     #[arg(long)]
     title: Option<String>,
     /// Replace the page if it exists
@@ -39,10 +41,14 @@ pub struct Args {
     force: bool,
 }
 
-/// What the page is called until it is put in place.
+/// Name of the page until it is moved into place.
 const PAGE: &str = "report.html";
 
-/// How pages of this program begin.
+/// How to get results, for a page without any.
+const ADVICE: &str = "`compress --eval-text FILE` measures perplexity before and after; `eval \
+                      ppl`, `eval kl` and `eval tasks` with `--json` make files for --results.";
+
+/// The first bytes of pages that this program writes.
 const MARK: &str = "<meta name=\"generator\" content=\"slicegpt ";
 
 /// Runs it.
@@ -61,7 +67,8 @@ pub fn run(args: Args) -> Result<ExitCode> {
         check_base(base, &runs, &args.directories)?;
     }
     let tool = format!("slicegpt {}", env!("CARGO_PKG_VERSION"));
-    let mut report = Report { title: args.title.clone(), base, runs, tool };
+    let advice = Some(ADVICE.to_string());
+    let mut report = Report { title: args.title.clone(), base, runs, tool, advice };
     for file in &args.results {
         add_results(&mut report, file, &args)?;
     }
@@ -74,26 +81,26 @@ pub fn run(args: Args) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// A model that was cut, as its directory tells.
-fn sliced(directory: &Path) -> Result<Run> {
+/// A sliced model, from its directory.
+fn sliced(directory: &Path) -> Result<SlicedModel> {
     let at = directory.display();
     let (_, manifest) = Checkpoint::describe(directory)?;
     let Some(manifest) = manifest else {
         bail!(
-            "{at}: was not made by `slicegpt compress` or `import`: there is no slicegpt section in \
-             config.json and no {}; a dense model is given as --base",
+            "{at}: was not made by `slicegpt compress` or `import`: there is no slicegpt section \
+             in config.json and no {}; a dense model is given as --base",
             Manifest::FILE
         );
     };
-    let record = Record::read(directory)?;
+    let record = Checkpoint::record(directory)?;
     let opened = Opened::open(directory)?;
     let described = Described::read(directory)?;
     let model = model(&opened, card::name(&described));
-    Ok(Run { model, manifest, record, scores: Vec::new() })
+    Ok(SlicedModel { model, manifest, record, scores: Vec::new() })
 }
 
-/// The model that others were made of, as its files' headers tell.
-fn dense(path: &Path) -> Result<Base> {
+/// The dense model, from its config and the headers of its files.
+fn dense(path: &Path) -> Result<DenseModel> {
     let outline = outlined(path)?;
     let described = Described::read(&outline.directory)?;
     let opened = Opened::open(&outline.directory)?;
@@ -104,25 +111,25 @@ fn dense(path: &Path) -> Result<Base> {
     if opened.checkpoint.manifest().is_some() {
         bail!("--base {}: is itself the output of slicegpt; give the dense model", path.display());
     }
-    Ok(Base { model: model(&opened, name), scores: Vec::new() })
+    Ok(DenseModel { model: model(&opened, name), scores: Vec::new() })
 }
 
-fn model(opened: &Opened, name: String) -> Model {
+fn model(opened: &Opened, name: String) -> ModelSummary {
     let Opened { spec, bytes, dtype, .. } = opened;
-    Model {
+    ModelSummary {
         name,
         model_type: spec.model_type.to_string(),
         hidden_size: spec.hidden_size,
         intermediate_sizes: (0..spec.layers).map(|block| spec.intermediate_size(block)).collect(),
-        depth: spec.depth(),
+        sublayers: spec.depth(),
         parameters: spec.parameters() as u64,
         bytes: *bytes,
         dtype: Dtype::torch_name(*dtype).into(),
     }
 }
 
-/// Directories of one name are told apart by their paths.
-fn distinguish(runs: &mut [Run], directories: &[PathBuf]) {
+/// Replaces equal names by paths.
+fn distinguish(runs: &mut [SlicedModel], directories: &[PathBuf]) {
     let names: Vec<String> = runs.iter().map(|run| run.model.name.clone()).collect();
     for (run, directory) in runs.iter_mut().zip(directories) {
         if names.iter().filter(|name| **name == run.model.name).count() > 1 {
@@ -131,8 +138,8 @@ fn distinguish(runs: &mut [Run], directories: &[PathBuf]) {
     }
 }
 
-/// Refuses a base that the runs cannot have been made of.
-fn check_base(base: &Base, runs: &[Run], directories: &[PathBuf]) -> Result<()> {
+/// Refuses a base that the models cannot have been made from.
+fn check_base(base: &DenseModel, runs: &[SlicedModel], directories: &[PathBuf]) -> Result<()> {
     for (run, directory) in runs.iter().zip(directories) {
         let [before, parameters] = [run.manifest.params_before, base.model.parameters];
         if before != parameters {
@@ -146,7 +153,7 @@ fn check_base(base: &Base, runs: &[Run], directories: &[PathBuf]) -> Result<()> 
     Ok(())
 }
 
-/// Adds what a file of results says to the models it is about.
+/// Adds the results in a file to the models that they are about.
 fn add_results(report: &mut Report, file: &Path, args: &Args) -> Result<()> {
     let at = || format!("--results {}", file.display());
     let text = std::fs::read(file).with_context(at)?;
@@ -157,8 +164,8 @@ fn add_results(report: &mut Report, file: &Path, args: &Args) -> Result<()> {
         }
         let Some(found) = place(report, &model, file, args) else {
             bail!(
-                "{}: is about {model}, which is none of the models of this page; give its directory, or \
-                 the dense model as --base",
+                "{}: is about {model}, which is none of the models of this page; give its \
+                 directory, or the dense model as --base",
                 at()
             );
         };
@@ -167,32 +174,32 @@ fn add_results(report: &mut Report, file: &Path, args: &Args) -> Result<()> {
     Ok(())
 }
 
-/// A model as results name it.
+/// A model as a file of results names it.
 struct Named<'a> {
     words: &'a OsStr,
-    /// Where it lies, from here and from where the results lie, if anything is there now.
+    /// Its path, relative to this directory and to that of the results, if it exists.
     places: [Option<PathBuf>; 2],
 }
 
 impl<'a> Named<'a> {
-    /// Of the words in `file`.
+    /// The model that is called `model` in `file`.
     fn new(model: &'a str, file: &Path) -> Self {
         let beside = file.parent().unwrap_or(Path::new("")).join(model);
         let places = [Path::new(model), &beside].map(|path| path.canonicalize().ok());
         Self { words: OsStr::new(model), places }
     }
 
-    /// Whether `path` is in the same words.
+    /// Whether `path` is written in the same way.
     fn says(&self, path: &Path) -> bool {
         path.as_os_str() == self.words
     }
 
-    /// Whether `path` is the same place.
+    /// Whether `path` is the same directory.
     fn is_at(&self, path: &Path) -> bool {
         path.canonicalize().is_ok_and(|real| self.places.contains(&Some(real)))
     }
 
-    /// Whether it is nowhere now, and `path` ends alike.
+    /// Whether it does not exist any more, and `path` has the same last part.
     fn may_be(&self, path: &Path) -> bool {
         self.places.iter().all(Option::is_none) && self.ends_in(path.file_name())
     }
@@ -202,8 +209,8 @@ impl<'a> Named<'a> {
     }
 }
 
-/// Whether `model` is the dense model of this page: that of --base, or else the one the outputs say they were
-/// made of.
+/// Whether `model` is the dense model of this page: that of --base, or else the one that the
+/// outputs name.
 fn is_dense(report: &Report, model: &str, file: &Path, args: &Args) -> bool {
     let named = Named::new(model, file);
     match &args.base {
@@ -215,8 +222,8 @@ fn is_dense(report: &Report, model: &str, file: &Path, args: &Args) -> bool {
     }
 }
 
-/// Where the scores of a model stand, by the path it was measured under: the same words, the same place, or, if
-/// that is nowhere now, the only one whose name ends alike.
+/// The scores of a model, by the path under which it was measured: written in the same way, the
+/// same directory, or, if that does not exist any more, the only one with the same last part.
 fn place<'a>(
     report: &'a mut Report,
     model: &str,

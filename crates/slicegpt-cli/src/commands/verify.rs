@@ -1,4 +1,4 @@
-//! `slicegpt verify`: fusing and rotating changes nothing.
+//! `slicegpt verify`: checks that fusing and rotating does not change a model.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -12,33 +12,34 @@ use slicegpt_corpus::Samples;
 use slicegpt_eval::difference;
 use slicegpt_invariance::Rotated;
 
+use crate::args::options::{self, positive};
+use crate::args::running::Running;
+use crate::args::text::Cutting;
 use crate::commands::ppl::eval_error;
-use crate::device::{Batches, Running};
-use crate::model::Opened;
-use crate::options::{self, positive};
-use crate::output;
-use crate::progress::Progress;
-use crate::text::Cutting;
+use crate::services::device::Batches;
+use crate::services::model::Opened;
+use crate::show::output;
+use crate::show::progress::Progress;
 
 /// Arguments of `slicegpt verify`.
 #[derive(clap::Args)]
 pub struct Args {
     /// Hugging Face checkpoint directory, or org/name[@revision] on the Hub; dense
     model: PathBuf,
-    /// Text to compare logits on, at most 256 tokens of a sequence [default: random tokens]
+    /// Text to compare logits on, at most 256 tokens per sequence [default: random tokens]
     #[arg(long, value_name = "FILE")]
     text: Option<PathBuf>,
     #[command(flatten)]
     cutting: Cutting,
     #[command(flatten)]
     running: Running,
-    /// Compare on the first N sequences
+    /// Compare on the first N sequences only
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = positive)]
     max_samples: usize,
-    /// Largest difference allowed, relative to the largest logit
+    /// Largest allowed difference, relative to the largest logit
     #[arg(long, value_name = "X", default_value_t = 1e-4, value_parser = options::tolerance)]
     tolerance: f64,
-    /// Of the rotations and the random tokens
+    /// Seed of the rotations and the random tokens
     #[arg(long, value_name = "N", default_value_t = 42)]
     seed: u64,
     /// Print one JSON object
@@ -46,7 +47,7 @@ pub struct Args {
     json: bool,
 }
 
-/// Tokens compared per sequence, at most: enough to see any error, little enough to be quick.
+/// Largest number of tokens compared per sequence: enough to see any error, and fast.
 const LONGEST: usize = 256;
 
 /// Runs it.
@@ -54,7 +55,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let opened = Opened::open(&args.model)?;
     let target = args.running.open()?;
     let spec = &opened.spec;
-    crate::commands::plan::refuse_sliced(&crate::model::Described::read(&args.model)?)?;
+    crate::commands::plan::refuse_sliced(&crate::services::model::Described::read(&args.model)?)?;
     let samples = match &args.text {
         Some(path) => {
             let seqlen = args.cutting.seqlen_for(&opened).min(LONGEST);
@@ -71,10 +72,10 @@ pub fn run(args: Args) -> Result<ExitCode> {
             Samples::new(ids, None, seqlen)
         }
     };
-    // Another rotation at every cut, made when it is needed.
+    // A different rotation at every cut, made when it is needed.
     let basis = |cut| random_basis(spec.hidden_size, args.seed.wrapping_add(1 + cut as u64));
     let model = opened.model(&target.device);
-    let Batches { batches, lanes, .. } = target.batches(spec, &samples);
+    let Batches { batches, lanes } = target.batches(spec, &samples);
     let progress = Progress::start("verifying", 2 * batches.len() * spec.layers);
     let rotated = Rotated::new(&model, basis);
     let found = target.run(|| {

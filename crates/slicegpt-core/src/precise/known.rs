@@ -1,25 +1,25 @@
-//! What is found out about a device once, and remembered.
+//! Facts about devices that are determined once and remembered.
 
 use std::sync::Mutex;
 
 use burn::tensor::Device;
 
-/// An answer for each device that was asked about.
+/// A fact about each device that was asked about.
 pub struct Known<T>(Mutex<Vec<(Device, T)>>);
 
 impl<T: Copy> Known<T> {
-    /// Nothing yet.
+    /// No facts yet.
     pub const fn new() -> Self {
         Self(Mutex::new(Vec::new()))
     }
 
-    /// The answer for `device`, found by `ask` the first time.
+    /// The fact about `device`, which `ask` determines the first time.
     pub fn of(&self, device: &Device, ask: impl FnOnce() -> T) -> T {
         let known = || self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         if let Some((_, answer)) = known().iter().find(|(other, _)| other == device) {
             return *answer;
         }
-        // Not under the lock: asking may compute, and computing may ask.
+        // Not under the lock: `ask` may compute, and a computation may come back here.
         let answer = ask();
         known().push((device.clone(), answer));
         answer

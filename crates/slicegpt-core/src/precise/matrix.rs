@@ -1,19 +1,32 @@
-//! [`PreciseMatrix`]: a basis, or another float64 matrix, on a device, ready to be multiplied with at float64 grade.
+//! [`PreciseMatrix`]: a matrix on a device, for products to double-precision accuracy.
 
 use burn::tensor::{DType, Device, Tensor, TensorData};
 
 use super::{OperandPrecision, Split, has_own_memory};
 use crate::Basis;
 
-/// A basis on a device, in what that device multiplies with at float64 grade: float64 itself, or the
-/// pieces of a [`Split`].
+/// A matrix on a device, in a form that the device multiplies by to double-precision accuracy:
+/// float64, or the pieces of a [`Split`].
+///
+/// # Example
+///
+/// ```
+/// use burn::tensor::{Device, Tensor};
+/// use slicegpt_core::{host_vec, precise::PreciseMatrix};
+///
+/// let device = Device::flex();
+/// let matrix = PreciseMatrix::from_f64(&[1.0, 2.0, 3.0, 4.0], [2, 2], &device);
+/// let rows = Tensor::<2>::from_floats([[1.0, 1.0]], &device);
+/// let product: Vec<f32> = host_vec(matrix.apply(rows));
+/// assert_eq!(product, [4.0, 6.0]);
+/// ```
 #[derive(Clone, Debug)]
 pub struct PreciseMatrix {
     arithmetic: Arithmetic,
     identity: bool,
 }
 
-// One or two at a time: their size is nothing beside what they hold.
+// There are one or two at a time, and their size is negligible compared with the data they own.
 #[allow(clippy::large_enum_variant)]
 #[derive(Clone, Debug)]
 enum Arithmetic {
@@ -24,18 +37,18 @@ enum Arithmetic {
 }
 
 impl PreciseMatrix {
-    /// `basis` for `device`.
+    /// `basis` on `device`.
     pub fn new(basis: &Basis, device: &Device) -> Self {
         let shape = [basis.hidden_size(), basis.rank()];
         Self { identity: basis.is_identity(), ..Self::from_f64(basis.values(), shape, device) }
     }
 
-    /// Any matrix, row-major in float64, for `device`: in float64 where the device is the processor,
-    /// in pieces elsewhere.
+    /// A matrix from row-major values, on `device`: in float64 on the CPU, split on an accelerator.
     ///
     /// # Panics
     ///
-    /// If a value is not finite, or their number is not that of the shape.
+    /// If the number of values does not match the shape, or, on an accelerator, a value is not
+    /// finite.
     pub fn from_f64(values: &[f64], shape: [usize; 2], device: &Device) -> Self {
         if has_own_memory(device) {
             return Self::split(values, shape, device, OperandPrecision::of(device));
@@ -45,7 +58,8 @@ impl PreciseMatrix {
         Self { arithmetic: Arithmetic::Float64(matrix), identity: false }
     }
 
-    /// [`PreciseMatrix::from_f64`] in pieces, for a device that rounds as `precision` says.
+    /// [`PreciseMatrix::from_f64`] as a [`Split`], for a device that rounds operands to
+    /// `precision`.
     pub fn split(
         values: &[f64],
         shape: [usize; 2],
@@ -56,12 +70,16 @@ impl PreciseMatrix {
         Self { arithmetic: Arithmetic::Split(split, precision), identity: false }
     }
 
-    /// Whether these are all coordinate axes, so that nothing need be multiplied by them.
+    /// Whether this is known to be the identity, so that multiplications by it can be skipped.
     pub fn is_identity(&self) -> bool {
         self.identity
     }
 
     /// `B^T W`, in the type of `w`.
+    ///
+    /// # Panics
+    ///
+    /// If `w` is on an accelerator and holds a NaN or an infinity.
     ///
     /// # Shapes
     /// - `w`: `[hidden_size, n]`
@@ -75,7 +93,11 @@ impl PreciseMatrix {
         product.cast(dtype)
     }
 
-    /// `W B`, in the type of `w`: this matrix after another.
+    /// `W B`, in the type of `w`: this matrix applied to each row of `w`.
+    ///
+    /// # Panics
+    ///
+    /// If `w` is on an accelerator and holds a NaN or an infinity.
     ///
     /// # Shapes
     /// - `w`: `[n, hidden_size]`
@@ -93,7 +115,7 @@ impl PreciseMatrix {
     ///
     /// # Panics
     ///
-    /// If the two were made for different kinds of device.
+    /// If the two are for different kinds of device.
     pub fn transposed_times_matrix(&self, other: &Self, dtype: DType) -> Tensor<2> {
         let product = match (&self.arithmetic, &other.arithmetic) {
             (Arithmetic::Float64(b), Arithmetic::Float64(c)) => {
@@ -106,7 +128,7 @@ impl PreciseMatrix {
     }
 }
 
-/// A weight in pieces.
+/// A weight, split.
 fn finite(weight: Tensor<2>, precision: OperandPrecision) -> Split {
     Split::new(weight, precision).expect("weights are read as finite numbers")
 }

@@ -1,13 +1,15 @@
-//! Products of float64 grade on any device.
+//! Matrix products to double-precision accuracy on any device.
 //!
 //! "PCA in single precision ruins Llama" (SliceGPT, table 4), and rotated weights are computed in
-//! float64 too (section 3.4). A processor has float64; WebGPU has none, and consumer GPUs have it at
-//! 1/64 of the speed. There the same digits come from float32 products: every operand is cut into
-//! small whole numbers on a power-of-two grid and a rest ([`Split`]). Products of the whole numbers
-//! are exact in float32, however they are added up; what is left is small enough for ordinary
-//! rounding not to matter. This is the scheme of Ozaki, Ogita, Oishi and Rump (Numerical Algorithms
-//! 59, 2012), in base 2^8 and 2^9 and with whole numbers that bfloat16 and TF32 hold too, so that
-//! matrix units which round their operands change nothing.
+//! float64 too (section 3.4). A CPU has float64; WebGPU does not, and consumer GPUs run it at 1/64
+//! of the speed of float32. There the same accuracy comes from float32 products: every operand is
+//! split into small integers on a power-of-two grid and a remainder ([`Split`]). Products of the
+//! integers are exact in float32, whatever the order of summation; the remainder is so small that
+//! ordinary rounding of its products does not matter. This is the scheme of Ozaki, Ogita, Oishi and
+//! Rump (Numerical Algorithms 59, 2012), in base 2^8 and 2^9. The integers are exact in bfloat16
+//! and TF32 too, so that matrix units which round their operands change nothing.
+//!
+//! Start with [`PreciseMatrix`], or with [`product`] for a single product.
 
 mod known;
 mod matrix;
@@ -19,11 +21,10 @@ pub use split::{CHUNK, Gram, LOW, OperandPrecision, Split, Sums};
 use burn::tensor::{DType, Device, Tensor};
 use known::Known;
 
-/// Whether `device` is an accelerator: a GPU, or software that stands in for one, which computes in
-/// memory of its own.
+/// Whether `device` is an accelerator with memory of its own: a GPU, or a software rasteriser.
 ///
-/// Burn's CPU backends, Flex and NdArray, share the memory of the host: float64 is there and fast, and
-/// a tensor on the host costs nothing. On any other device float64 is missing or slow.
+/// Burn's CPU backends have no memory pool to report on. There float64 is available and fast, and
+/// reading a tensor on the host costs nothing. On an accelerator float64 is missing or slow.
 pub fn has_own_memory(device: &Device) -> bool {
     static KNOWN: Known<bool> = Known::new();
     KNOWN.of(device, || {
@@ -35,21 +36,20 @@ pub fn has_own_memory(device: &Device) -> bool {
     })
 }
 
-/// The most precise type that `device` computes in at full speed: what sums and differences are
-/// taken in. A mean over float32 numbers is in float32 as good as its terms.
+/// `tensor` in the most precise type that its device computes in at full speed: float64 on the CPU,
+/// float32 on an accelerator. Sums and differences are taken in it. Float32 is enough there,
+/// because the mean of float32 numbers is as accurate in float32 as its terms are.
 pub fn widen<const D: usize>(tensor: Tensor<D>) -> Tensor<D> {
-    match has_own_memory(&tensor.device()) {
-        true => tensor.cast(DType::F32),
-        false => tensor.cast(DType::F64),
-    }
+    let dtype = if has_own_memory(&tensor.device()) { DType::F32 } else { DType::F64 };
+    tensor.cast(dtype)
 }
 
-/// `A B` at float64 grade: in float64 where the device is the processor, else in float32 from the
-/// pieces of both: see [`Split::product`].
+/// `A B` to double-precision accuracy: in float64 on the CPU, and from split float32 operands on an
+/// accelerator (see [`Split::product`]). The result has that type.
 ///
 /// # Panics
 ///
-/// If a value is not finite, on a device that is not the processor.
+/// If a value is not finite and the device is an accelerator.
 ///
 /// # Shapes
 /// - `a`: `[m, k]`

@@ -1,28 +1,28 @@
-//! [`Split`]: a matrix as whole numbers whose products are exact in float32, and a rest.
+//! [`Split`]: a matrix as integers whose products are exact in float32, and a remainder.
 
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 
 use super::known::Known;
 use crate::host_vec;
 
-/// Rows multiplied at a time: with whole numbers of at most 2^8, sums of `CHUNK` products are at most
-/// 2^24, up to which float32 has every whole number.
+/// The number of rows multiplied at a time. The integers are at most 2^8, so that sums of `CHUNK`
+/// products are at most 2^24, up to which float32 holds every integer.
 pub const CHUNK: usize = 256;
 
-/// The second piece counts in steps this much finer; its largest whole number is half of it.
+/// How much finer the grid of the second piece is. Its largest integer is half of this.
 pub const LOW: f64 = 512.0;
 
-/// How a device rounds the operands of a float32 product.
+/// The precision of the operands of a float32 matrix product on a device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OperandPrecision {
-    /// Not at all: 24 bits.
+    /// 24 bits: operands are not rounded.
     Float32,
-    /// To fewer bits, as tensor cores do with TF32 (11 bits).
+    /// Fewer bits: tensor cores round operands to TF32 (11 bits).
     Tf32,
 }
 
 impl OperandPrecision {
-    /// Of `device`, found by multiplying once. Asked again, it remembers.
+    /// The precision of `device`, determined by one product and remembered.
     pub fn of(device: &Device) -> Self {
         static KNOWN: Known<OperandPrecision> = Known::new();
         KNOWN.of(device, || {
@@ -31,41 +31,39 @@ impl OperandPrecision {
             let data = TensorData::new(vec![fine; CHUNK * CHUNK], [CHUNK, CHUNK]);
             let left = Tensor::<2>::from_data(data, (device, DType::F32));
             let sums: Vec<f32> = host_vec(left.clone().matmul(left.ones_like()));
-            match sums.iter().all(|sum| *sum == CHUNK as f32 * fine) {
-                true => Self::Float32,
-                false => Self::Tf32,
-            }
+            let exact = sums.iter().all(|sum| *sum == CHUNK as f32 * fine);
+            if exact { Self::Float32 } else { Self::Tf32 }
         })
     }
 }
 
-/// A matrix `[rows, columns]`, each column scaled by a power of two and cut into pieces:
+/// A matrix `[rows, columns]`, each column scaled by a power of two and split into pieces:
 ///
 /// ```text
 /// a[i, j] = (high[i, j] + (low[i, j] + rest[i, j]) / 512) * unit[j]
 /// ```
 ///
-/// `high` and `low` are whole numbers of at most 256 in magnitude, `rest` is at most 1/2. Two such
+/// `high` and `low` are integers of at most 256 in magnitude, `rest` is at most 1/2. Two such
 /// matrices are multiplied over their rows, `A^T B`: see [`Split::product`].
 ///
-/// The pieces have `CHUNK` rows at a time: a list of tensors `[rows of the chunk, columns]`.
+/// The pieces are stored in chunks of [`CHUNK`] rows: tensors `[rows of the chunk, columns]`.
 #[derive(Clone, Debug)]
 pub struct Split {
     chunks: Vec<Pieces>,
     units: Vec<f64>,
 }
 
-/// The pieces of some rows.
+/// The pieces of one chunk of rows.
 #[derive(Clone, Debug)]
 struct Pieces {
     high: Tensor<2>,
     low: Tensor<2>,
-    /// One piece; two where the device rounds operands, so that neither loses anything.
+    /// One piece, or two if the device rounds operands, so that neither loses bits that matter.
     rest: Vec<Tensor<2>>,
 }
 
 impl Pieces {
-    /// 512 times what `a^T b` has beside the products of `high` with `high` and with `low`.
+    /// 512 times the remainder of `a^T b` after the products of `high` with `high` and with `low`.
     fn rest_of_product(&self, other: &Self) -> Tensor<2> {
         let (a, b) = (self, other);
         let (left, right) = match (a.rest.as_slice(), b.rest.as_slice()) {
@@ -75,7 +73,7 @@ impl Pieces {
                 let left = vec![a.high.clone(), a_rest.clone(), a_below];
                 (left, vec![b_rest.clone(), b.high.clone(), b_below.div_scalar(LOW)])
             }
-            // One product for each pair that matters: no sum of two pieces is kept whole here.
+            // One product for each pair that matters: the device would round a sum of two pieces.
             (a_rest, b_rest) => {
                 let mut left = vec![a.low.clone()];
                 let mut right = vec![b.low.clone().div_scalar(LOW)];
@@ -93,8 +91,8 @@ impl Pieces {
         Tensor::cat(left, 0).transpose().matmul(Tensor::cat(right, 0))
     }
 
-    /// 512 times half of what `a^T a` has beside `a.high^T a.high` and the products of `high` with
-    /// `low`: it is this and its transpose.
+    /// The matrix `h` for which `h + h^T` is 512 times the remainder of `a^T a` after the products
+    /// of `high` with `high` and with `low`.
     fn half_of_rest(&self) -> Tensor<2> {
         let half = |piece: &Tensor<2>| piece.clone().div_scalar(2.0 * LOW);
         let (left, right) = match self.rest.as_slice() {
@@ -118,31 +116,29 @@ impl Pieces {
     }
 }
 
-/// What a column is divided by, so that its largest magnitude becomes at most 256: a power of two.
+/// The power of two by which a column is divided, so that its largest magnitude is at most 256.
 ///
 /// `None` if the largest magnitude is not finite.
 fn unit(largest: f64) -> Option<f64> {
     if !largest.is_finite() {
         return None;
     }
-    // Neither the unit nor its inverse leaves the normal float32 numbers.
-    let exponent = match largest > 0.0 {
-        true => (largest.log2().floor() as i32 + 1).clamp(-110, 127) - 8,
-        false => -8,
-    };
-    // The logarithm of a number just below a power of two may be rounded up to it; never down.
+    // The unit and its inverse stay normal float32 numbers.
+    let exponent =
+        if largest > 0.0 { (largest.log2().floor() as i32 + 1).clamp(-110, 127) - 8 } else { -8 };
+    // The logarithm of a number just below a power of two may be rounded up to it, never down.
     Some(2f64.powi(exponent))
 }
 
 impl Split {
-    /// Splits a tensor, `[rows, columns]`, of any float type, where it is. `None` if it holds a NaN
-    /// or an infinity.
+    /// Splits a tensor, `[rows, columns]`, of any float type, on its device. `None` if it holds a
+    /// NaN or an infinity.
     pub fn new(values: Tensor<2>, precision: OperandPrecision) -> Option<Self> {
         let values = values.cast(DType::F32);
         let device = values.device();
         let [rows, columns] = values.dims();
         let largest: Vec<f32> = host_vec(values.clone().abs().max_dim(0));
-        // A maximum may step over a NaN, a sum does not.
+        // A maximum may ignore a NaN, a sum does not.
         let sums: Vec<f32> = host_vec(values.clone().sum_dim(0));
         if !sums.into_iter().all(f32::is_finite) {
             return None;
@@ -153,7 +149,7 @@ impl Split {
         let inverse = Tensor::<2>::from_data(inverse, (&device, DType::F32));
         let chunks = (0..rows).step_by(CHUNK).map(|start| {
             let scaled = values.clone().narrow(0, start, CHUNK.min(rows - start)) * inverse.clone();
-            // Each difference is exact: a float32 less its leading bits.
+            // Each difference is exact: a float32 number minus its leading bits.
             let high = scaled.clone().round();
             let below = (scaled - high.clone()).mul_scalar(LOW);
             let low = below.clone().round();
@@ -163,12 +159,12 @@ impl Split {
         Some(Self { chunks: chunks.collect(), units })
     }
 
-    /// Splits row-major float64 values, `[rows, columns]`, onto `device`. The rest is rounded to
-    /// float32: 2^-42 of the largest value of its column.
+    /// Splits row-major float64 values, `[rows, columns]`, for `device`. The remainder is rounded
+    /// to float32, which is an error of 2^-42 of the largest value of its column.
     ///
     /// # Panics
     ///
-    /// If a value is not finite, or their number is not `rows * columns`.
+    /// If a value is not finite, or the number of values is not `rows * columns`.
     pub fn from_f64(
         values: &[f64],
         [rows, columns]: [usize; 2],
@@ -201,23 +197,23 @@ impl Split {
         Self { chunks: chunks.collect(), units }
     }
 
-    /// What column `j` counts in: `high` whole numbers of it.
+    /// The unit of each column: the weight of 1 in `high`.
     pub fn units(&self) -> &[f64] {
         &self.units
     }
 
-    /// `A^T B`, `[columns of a, columns of b]`, in float32: right to its last place but one, and
-    /// where terms cancel to 2^-32 of the product of the lengths of the two columns:
+    /// `A^T B`, `[columns of a, columns of b]`, in float32, correct in all places but the last.
+    /// Where terms cancel, the error is 2^-32 of the product of the norms of the two columns:
     ///
     /// ```text
-    /// sum over chunks of  a.high^T b.high                             exact, in whole numbers
-    ///                   + (a.high^T b.low + a.low^T b.high) / 512     likewise
-    ///                   + everything else / 512                       rounded, but 2^17 times smaller
+    /// sum over chunks of  a.high^T b.high                             exact, in integers
+    ///                   + (a.high^T b.low + a.low^T b.high) / 512     exact, in integers
+    ///                   + everything else / 512                       rounded, 2^17 times smaller
     /// ```
     ///
     /// # Panics
     ///
-    /// If the two have not the same number of rows.
+    /// If the two do not have the same number of rows.
     pub fn product(&self, other: &Self) -> Tensor<2> {
         let Sums { high, cross, rest } = self.sums(other);
         let device = rest.device();
@@ -231,14 +227,14 @@ impl Split {
         (high + (cross + rest).div_scalar(LOW)) * rows * columns
     }
 
-    /// The parts of `A^T B`, for whoever adds them up in float64.
+    /// The parts of `A^T B`, for a caller that adds them up in float64.
     ///
     /// # Panics
     ///
-    /// If the two have not the same number of rows.
+    /// If the two do not have the same number of rows.
     pub fn sums(&self, other: &Self) -> Sums {
         let (mut high, mut cross, mut rest) = (None, None, None);
-        assert_eq!(self.chunks.len(), other.chunks.len(), "one matrix as long as the other");
+        assert_eq!(self.chunks.len(), other.chunks.len(), "matrices with the same number of rows");
         for (a, b) in self.chunks.iter().zip(&other.chunks) {
             let [a_high, a_low] = [&a.high, &a.low].map(|piece| piece.clone().transpose());
             add(&mut high, a_high.clone().matmul(b.high.clone()).int());
@@ -254,7 +250,7 @@ impl Split {
         }
     }
 
-    /// `A^T A`, in sums that lose nothing that matters.
+    /// The parts of `A^T A`, for a caller that adds them up in float64.
     ///
     /// # Panics
     ///
@@ -285,9 +281,9 @@ impl Split {
 pub struct Gram {
     /// `high^T high`: exact, below 2^24 for each chunk of rows.
     pub high: Tensor<2, Int>,
-    /// `high^T low`: likewise.
+    /// `high^T low`: exact, below 2^24 for each chunk of rows.
     pub cross: Tensor<2, Int>,
-    /// Half of what else there is; rounded, but at most 2^-17 of the largest squares.
+    /// Half of the remainder: rounded, but at most 2^-17 of the largest squares.
     pub rest: Tensor<2>,
 }
 
@@ -300,13 +296,13 @@ pub struct Gram {
 pub struct Sums {
     /// `a.high^T b.high`: exact, below 2^24 for each chunk of rows.
     pub high: Tensor<2, Int>,
-    /// `a.high^T b.low + a.low^T b.high`: likewise, below 2^25.
+    /// `a.high^T b.low + a.low^T b.high`: exact, below 2^25 for each chunk of rows.
     pub cross: Tensor<2, Int>,
-    /// What else there is; rounded, but at most 2^-17 of the largest products.
+    /// The remainder: rounded, but at most 2^-17 of the largest products.
     pub rest: Tensor<2>,
 }
 
-/// Adds to a sum that may not have begun.
+/// Adds `term` to a sum, which may be empty.
 fn add<T: std::ops::Add<Output = T>>(sum: &mut Option<T>, term: T) {
     *sum = Some(match sum.take() {
         Some(sum) => sum + term,
@@ -314,7 +310,8 @@ fn add<T: std::ops::Add<Output = T>>(sum: &mut Option<T>, term: T) {
     });
 }
 
-/// A rest of at most 1/2, in pieces that the device multiplies without rounding them first.
+/// A remainder of at most 1/2, in pieces that the device multiplies without losing bits that
+/// matter.
 fn fine_pieces(rest: Tensor<2>, precision: OperandPrecision) -> Vec<Tensor<2>> {
     match precision {
         OperandPrecision::Float32 => vec![rest],
@@ -333,7 +330,7 @@ mod tests {
         host_vec(tensor.clone())
     }
 
-    /// Numbers of every size down to 2^-30 of the largest.
+    /// Numbers of all magnitudes down to 2^-30 of the largest.
     fn split(precision: OperandPrecision) -> (Vec<f32>, Split) {
         let numbers: Vec<f32> = (0..3000)
             .map(|i| ((i * 7919) % 4001) as f32 / 1999.0 * 2f32.powi(-(i % 31)) * (-1f32).powi(i))
@@ -344,7 +341,7 @@ mod tests {
     }
 
     #[test]
-    fn pieces_add_up_and_are_as_small_as_promised() {
+    fn pieces_add_up_to_the_matrix_and_are_within_their_bounds() {
         for precision in [OperandPrecision::Float32, OperandPrecision::Tf32] {
             let (numbers, split) = split(precision);
             assert_eq!(split.chunks.len(), 3);
@@ -365,8 +362,8 @@ mod tests {
         }
     }
 
-    /// A matrix unit that keeps 11 bits (TF32) multiplies all pieces but the last as they are, and of
-    /// the last it loses 2^-41 of the largest number.
+    /// A matrix unit that keeps 11 bits (TF32) multiplies all pieces but the last exactly, and
+    /// loses 2^-41 of the largest number in the last.
     #[test]
     fn pieces_survive_reduced_operands() {
         let (_, split) = split(OperandPrecision::Tf32);

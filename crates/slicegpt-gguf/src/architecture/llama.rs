@@ -1,9 +1,10 @@
-//! `llama`: the most general one. Heads of any width, biases anywhere, a divisor for every frequency;
-//! rotated pairs stand side by side, and whole heads are rotated.
+//! `llama`: the most general architecture. Heads of any width, a bias on any linear, a divisor for
+//! every rotary frequency. Rotated pairs are adjacent, and whole heads are rotated.
 
 use slicegpt_models::Part;
 
-use super::Architecture;
+use super::definition::Architecture;
+use crate::rope::RopeSupport;
 
 pub(super) static ARCHITECTURE: Architecture = Architecture {
     name: "llama",
@@ -22,9 +23,7 @@ pub(super) static ARCHITECTURE: Architecture = Architecture {
     head_norm: false,
     interleaved: true,
     heads_fill_stream: false,
-    partial: false,
-    frequency_factors: true,
-    long_factors: true,
+    rope: RopeSupport { partial: false, divisors: true, long_divisors: true },
     states_window: false,
     is_70b: |spec| spec.layers == 80 && spec.attention.heads != spec.attention.kv_heads,
 };

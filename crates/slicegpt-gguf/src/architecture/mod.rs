@@ -1,50 +1,24 @@
-//! [`Architecture`]: a decoder as llama.cpp knows it, as data; one file for each.
+//! The architectures of llama.cpp, one file each, and the choice of one for a decoder.
 //!
-//! llama.cpp fixes per architecture what may vary. Which one a model becomes is the first of those its
-//! family may take that can express it: a model whose stream was cut no longer fits some that were
-//! made for it, and fits the most general one with the same function.
+//! llama.cpp fixes per architecture what may vary. A model becomes the first of the architectures
+//! listed for its family that can express it. A model whose stream was cut no longer fits the
+//! architectures made for its family; the most general one then computes the same function.
 
+mod definition;
 mod llama;
 mod phi3;
 mod qwen2;
 mod qwen3;
 
-use slicegpt_models::{Activation, DecoderSpec, Part};
+use slicegpt_models::{Activation, DecoderSpec};
 
-use crate::error::{GgufError, Result};
+use crate::error::{Cause, GgufError, Result};
 use crate::rope::RopeForm;
 
-/// A decoder as llama.cpp knows it.
-#[derive(Debug)]
-pub struct Architecture {
-    /// `general.architecture`, and what its keys begin with.
-    pub name: &'static str,
-    /// The tensors of a block, after `blk.N.`: more than one part where projections are packed, in the
-    /// order of their rows.
-    pub(crate) parts: &'static [(&'static str, &'static [Part])],
-    /// The linears that may have a bias.
-    biases: &'static [Part],
-    /// Whether query and key heads have norms.
-    head_norm: bool,
-    /// Whether a rotated pair of dimensions stands side by side (else half a head apart, as in Hugging
-    /// Face checkpoints).
-    pub(crate) interleaved: bool,
-    /// Whether the heads together must be as wide as the stream.
-    heads_fill_stream: bool,
-    /// Whether part of a head may be rotated and the rest not.
-    pub(crate) partial: bool,
-    /// Whether there may be a divisor for each rotary frequency (`rope_freqs`).
-    pub(crate) frequency_factors: bool,
-    /// Whether there may be two lists of them, for short and for long sequences.
-    pub(crate) long_factors: bool,
-    /// Whether it wants to be told its attention window, 0 where there is none. It does not compute it.
-    pub(crate) states_window: bool,
-    /// Whether llama.cpp takes a model of this many blocks and heads for a "70B", which it quantises a
-    /// little finer.
-    pub(crate) is_70b: fn(&DecoderSpec) -> bool,
-}
+pub(crate) use definition::{Architecture, is_linear};
 
-/// The model types that can be exported, and what they may become, the best first.
+/// The model types that can be exported, and the architectures they may become, in order of
+/// preference.
 const BY_MODEL_TYPE: &[(&str, &[&Architecture])] = &[
     ("llama", &[&llama::ARCHITECTURE]),
     ("mistral", &[&llama::ARCHITECTURE]),
@@ -53,14 +27,7 @@ const BY_MODEL_TYPE: &[(&str, &[&Architecture])] = &[
     ("phi3", &[&phi3::ARCHITECTURE, &llama::ARCHITECTURE]),
 ];
 
-/// What would work where a model was cut in a way of our own.
-const AGAIN: &str = "compress the dense model again with --method shared --align 256 (and no \
-                     --mlp-widths free)";
-
-/// What would work where the model itself is the matter.
-const NOTHING: &str = "nothing that --method shared does changes that; run it in transformers";
-
-/// What `spec` becomes, and its rotary positions there.
+/// The architecture that `spec` becomes, and its rotary positions there.
 pub(crate) fn express(spec: &DecoderSpec) -> Result<(&'static Architecture, RopeForm)> {
     let known = BY_MODEL_TYPE.iter().find(|(model_type, _)| *model_type == spec.model_type);
     let Some((_, candidates)) = known else {
@@ -72,18 +39,18 @@ pub(crate) fn express(spec: &DecoderSpec) -> Result<(&'static Architecture, Rope
         );
         return Err(GgufError::Unsupported { reason });
     };
-    let inexpressible = |reason: String, advice| GgufError::Inexpressible { reason, advice };
+    let inexpressible = |reason: String, cause| GgufError::Inexpressible { reason, cause };
     if let Some(slicing) = &spec.slicing {
         let reason = if slicing.shortcuts {
-            "its residual crosses every sublayer through a shortcut matrix (--method per-layer)"
+            "its residual crosses every sublayer through a shortcut matrix"
         } else {
-            "its MLPs have widths of their own, and its norms divide by a width that its stream no longer \
-             has"
+            "its MLPs have different widths, and its norms divide by a width that its stream no \
+             longer has"
         };
-        return Err(inexpressible(reason.into(), AGAIN));
+        return Err(inexpressible(reason.into(), Cause::Slicing));
     }
     if let Some(reason) = misfit_anywhere(spec) {
-        return Err(inexpressible(reason, NOTHING));
+        return Err(inexpressible(reason, Cause::Model));
     }
     let mut first = None;
     for architecture in *candidates {
@@ -92,10 +59,10 @@ pub(crate) fn express(spec: &DecoderSpec) -> Result<(&'static Architecture, Rope
             Err(reason) => first = first.or(Some(reason)),
         }
     }
-    Err(inexpressible(first.expect("every model type has a candidate"), NOTHING))
+    Err(inexpressible(first.expect("every model type has a candidate"), Cause::Model))
 }
 
-/// What no architecture of the table has.
+/// A property of `spec` that no architecture of the table has.
 fn misfit_anywhere(spec: &DecoderSpec) -> Option<String> {
     if spec.head_bias {
         return Some("its head has a bias".into());
@@ -107,36 +74,4 @@ fn misfit_anywhere(spec: &DecoderSpec) -> Option<String> {
         return Some("its norms are not RMSNorms with a weight".into());
     }
     None
-}
-
-impl Architecture {
-    /// The rotary positions of `spec` here, or why it does not fit.
-    fn fit(&self, spec: &DecoderSpec) -> std::result::Result<RopeForm, String> {
-        let attention = &spec.attention;
-        let heads = attention.heads * attention.head_dim;
-        if self.heads_fill_stream && heads != spec.hidden_size {
-            return Err(format!(
-                "its heads are {heads} wide together, its stream is {}, and {} wants them alike",
-                spec.hidden_size, self.name
-            ));
-        }
-        if attention.head_norm.is_some() != self.head_norm {
-            return Err(format!("{} has no such norms of query and key heads", self.name));
-        }
-        let biased = self.parts.iter().flat_map(|(_, parts)| *parts).find(|part| {
-            is_linear(**part) && spec.linear(0, **part).1 && !self.biases.contains(part)
-        });
-        if let Some(part) = biased {
-            return Err(format!("{} has no bias for {part:?} projections", self.name));
-        }
-        RopeForm::new(spec, self)
-    }
-}
-
-pub(crate) fn is_linear(part: Part) -> bool {
-    match part {
-        Part::Query | Part::Key | Part::Value | Part::Output => true,
-        Part::Gate | Part::Up | Part::Down => true,
-        Part::Norm(_) | Part::QueryNorm | Part::KeyNorm | Part::Shortcut(_) => false,
-    }
 }

@@ -1,8 +1,10 @@
-//! `phi3`: packed projections, part of a head rotated, longrope; heads as wide together as the stream.
+//! `phi3`: packed projections, partly rotated heads, longrope. The heads together are as wide as
+//! the stream.
 
 use slicegpt_models::Part;
 
-use super::Architecture;
+use super::definition::Architecture;
+use crate::rope::RopeSupport;
 
 pub(super) static ARCHITECTURE: Architecture = Architecture {
     name: "phi3",
@@ -18,9 +20,7 @@ pub(super) static ARCHITECTURE: Architecture = Architecture {
     head_norm: false,
     interleaved: false,
     heads_fill_stream: true,
-    partial: true,
-    frequency_factors: false,
-    long_factors: true,
+    rope: RopeSupport { partial: true, divisors: false, long_divisors: true },
     states_window: true,
     is_70b: |_| false,
 };

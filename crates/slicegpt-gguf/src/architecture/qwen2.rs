@@ -1,8 +1,9 @@
-//! `qwen2`: biases on query, key and value; heads as wide together as the stream.
+//! `qwen2`: biases on query, key and value. The heads together are as wide as the stream.
 
 use slicegpt_models::Part;
 
-use super::Architecture;
+use super::definition::Architecture;
+use crate::rope::RopeSupport;
 
 pub(super) static ARCHITECTURE: Architecture = Architecture {
     name: "qwen2",
@@ -21,9 +22,7 @@ pub(super) static ARCHITECTURE: Architecture = Architecture {
     head_norm: false,
     interleaved: false,
     heads_fill_stream: true,
-    partial: false,
-    frequency_factors: false,
-    long_factors: false,
+    rope: RopeSupport { partial: false, divisors: false, long_divisors: false },
     states_window: false,
     is_70b: |spec| spec.layers == 80,
 };

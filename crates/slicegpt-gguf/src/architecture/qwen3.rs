@@ -1,8 +1,9 @@
-//! `qwen3`: a norm over every query and key head; heads of any width.
+//! `qwen3`: a norm over every query and key head. Heads of any width.
 
 use slicegpt_models::Part;
 
-use super::Architecture;
+use super::definition::Architecture;
+use crate::rope::RopeSupport;
 
 pub(super) static ARCHITECTURE: Architecture = Architecture {
     name: "qwen3",
@@ -23,9 +24,7 @@ pub(super) static ARCHITECTURE: Architecture = Architecture {
     head_norm: true,
     interleaved: false,
     heads_fill_stream: false,
-    partial: false,
-    frequency_factors: false,
-    long_factors: false,
+    rope: RopeSupport { partial: false, divisors: false, long_divisors: false },
     states_window: false,
     is_70b: |_| false,
 };

@@ -1,9 +1,10 @@
-//! [`Type`]: how the values of a tensor are stored, and float32 to each of these.
+//! [`Type`]: the storage types of a GGUF file, and the conversion of float32 to each of them.
 //!
 //! The block types follow `quantize_row_*_ref` of llama.cpp's `ggml-quants.c` operation by
-//! operation, all of it in float32, so that the bytes are the same as those that its own quantiser
-//! makes of the same values where no importance matrix is given. A row is quantised by itself.
+//! operation, all in float32. The bytes are therefore those that its quantiser makes of the same
+//! values without an importance matrix. Each row is quantised separately.
 
+mod block;
 mod nibbles;
 mod q2_k;
 mod q3_k;
@@ -14,6 +15,8 @@ mod scales;
 use half::slice::HalfFloatSliceExt;
 use half::{bf16, f16};
 use rayon::prelude::*;
+
+use block::SUPER;
 
 /// A storage type of tensors in a GGUF file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -34,20 +37,17 @@ pub enum Type {
     Q6K,
 }
 
-/// Values in a super-block of the K types.
-pub(crate) const SUPER: usize = 256;
-
-/// One block of values to its bytes.
+/// Encodes one block of values.
 type Encode = fn(&[f32], &mut [u8]);
 
-/// What there is to know about a type.
+/// The layout of a type.
 struct Layout {
     name: &'static str,
-    /// Its number in the format.
+    /// The format's number for it.
     id: u32,
-    /// Values in a block.
+    /// Values per block.
     block: usize,
-    /// Bytes of a block.
+    /// Bytes per block.
     bytes: usize,
 }
 
@@ -79,17 +79,17 @@ impl Type {
         self.layout().name
     }
 
-    /// Its number in the format.
+    /// The format's number for it.
     pub(crate) fn id(self) -> u32 {
         self.layout().id
     }
 
-    /// Values in a block: rows are a multiple of this long.
+    /// Values per block. The length of a row must be a multiple of it.
     pub fn block(self) -> usize {
         self.layout().block
     }
 
-    /// Whether values stand in blocks, which share a scale.
+    /// Whether values are stored in blocks that share a scale.
     pub fn is_quantised(self) -> bool {
         self.block() > 1
     }
@@ -100,21 +100,21 @@ impl Type {
         values / layout.block * layout.bytes
     }
 
-    /// The bytes of `values`: whole rows, one after another. Rounds to nearest; halfway cases as
+    /// The bytes of `values`: whole rows, concatenated. Rounds to nearest, and halfway cases as
     /// llama.cpp does.
     ///
     /// # Errors
     ///
-    /// The first value of the first block whose numbers are out of the range of the type (of
-    /// float16, where scales are).
+    /// The first value that is out of the range of the type; for block types, the largest value of
+    /// the first block whose scale is out of the range of float16.
     ///
     /// # Panics
     ///
-    /// If a block is not full.
+    /// If the last block is not full.
     pub fn encode(self, values: &[f32]) -> Result<Vec<u8>, f32> {
         let Layout { block, bytes, .. } = self.layout();
         assert!(values.len().is_multiple_of(block), "{} values in blocks of {block}", values.len());
-        // Some thousand values at a time, so that cores are not handed crumbs.
+        // Some thousand values at a time, so that a thread has enough work.
         let blocks = (1 << 14) / block;
         let mut out = vec![0; self.bytes(values.len())];
         values
@@ -156,7 +156,7 @@ impl Type {
         Ok(())
     }
 
-    /// Where the float16 numbers of a block stand: its scale, and what is subtracted.
+    /// Offsets of the float16 numbers of a block: its scale and, if it has one, its minimum.
     fn halves(self) -> &'static [usize] {
         match self {
             Self::F32 | Self::F16 | Self::Bf16 => &[],
@@ -202,19 +202,12 @@ fn narrow_bf16(values: &[f32], out: &mut [u8]) -> Result<(), f32> {
     Ok(())
 }
 
-/// Writes `x` as float16 and gives back what that is.
-fn put_half(out: &mut [u8], x: f32) -> f32 {
-    let half = f16::from_f32(x);
-    out[..2].copy_from_slice(&half.to_le_bytes());
-    half.to_f32()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn what_is_out_of_range_is_named() {
+    fn a_value_out_of_range_is_an_error() {
         assert_eq!(Type::F16.encode(&[1.0, 65519.0]), Ok(vec![0, 0x3c, 0xff, 0x7b]));
         assert_eq!(Type::F16.encode(&[1.0, -65520.0]), Err(-65520.0));
         assert_eq!(Type::Bf16.encode(&[f32::MAX]), Err(f32::MAX));
@@ -231,7 +224,7 @@ mod tests {
             let bytes = ty.encode(&[0.0; 2 * SUPER]).unwrap();
             assert_eq!(bytes.len(), ty.bytes(2 * SUPER));
             for at in ty.halves() {
-                // Of either sign.
+                // Zero of either sign.
                 assert_eq!(f16::from_le_bytes([bytes[*at], bytes[at + 1]]).to_f32(), 0.0, "{ty}");
             }
         }

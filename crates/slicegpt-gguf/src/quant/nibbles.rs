@@ -1,9 +1,9 @@
-//! The types of 32 values a block: one scale, and with `_1` one minimum. Half the values are in the
-//! low nibbles, half in the high ones; a fifth bit stands apart.
+//! The types with 32 values per block: one scale and, for the `_1` types, one minimum. Half of the
+//! values are in the low nibbles, half in the high ones; fifth bits are stored separately.
 
-use super::put_half;
+use super::block::put_half;
 
-/// Values in a block.
+/// Values per block.
 const BLOCK: usize = 32;
 
 /// `d * q`, `q` from -127 to 127.
@@ -74,7 +74,7 @@ fn inverse(d: f32) -> f32 {
     if d == 0.0 { 0.0 } else { 1.0 / d }
 }
 
-/// Quantises a block; four bits of each value go to `out`, the fifth comes back.
+/// Quantises a block: writes four bits of each value to `out` and returns the fifth bits.
 fn pack(x: &[f32], out: &mut [u8], quant: impl Fn(f32) -> u8) -> u32 {
     let mut fifth = 0;
     for j in 0..BLOCK / 2 {

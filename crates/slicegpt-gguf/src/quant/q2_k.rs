@@ -1,10 +1,10 @@
-//! Q2_K: super-blocks of 16 groups of 16 values, `d * scale * q - dmin * min`, scales and minima of four
-//! bits each.
+//! Q2_K: super-blocks of 16 groups of 16 values, `d * scale * q - dmin * min`. Scales and minima
+//! have four bits each.
 
+use super::block::{SUPER, put_half};
 use super::scales::{Search, nearest};
-use super::{SUPER, put_half};
 
-/// Values in a group.
+/// Values per group.
 const GROUP: usize = 16;
 
 /// 16 bytes of scales (low nibble) and minima (high), 64 of quants, `d`, `dmin`.
@@ -44,7 +44,7 @@ pub(super) fn encode(x: &[f32], out: &mut [u8]) {
     pairs(&quants, &mut out[16..80]);
 }
 
-/// Two bits of each value: a byte holds four that are 32 apart.
+/// Packs two bits per value: a byte holds four values that are 32 apart.
 pub(super) fn pairs(quants: &[u8], out: &mut [u8]) {
     for (quants, out) in quants.chunks_exact(128).zip(out.chunks_exact_mut(32)) {
         for (l, out) in out.iter_mut().enumerate() {

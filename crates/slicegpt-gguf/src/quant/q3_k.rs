@@ -1,10 +1,11 @@
-//! Q3_K: super-blocks of 16 groups of 16 values, `d * (scale - 32) * (q - 4)`, scales of six bits.
+//! Q3_K: super-blocks of 16 groups of 16 values, `d * (scale - 32) * (q - 4)`. Scales have six
+//! bits.
 
+use super::block::{SUPER, put_half};
 use super::q2_k::pairs;
 use super::scales::{descended, nearest};
-use super::{SUPER, put_half};
 
-/// Values in a group.
+/// Values per group.
 const GROUP: usize = 16;
 
 /// 32 bytes of third bits, 64 of low pairs, 12 of scales, `d`.
@@ -25,7 +26,7 @@ pub(super) fn encode(x: &[f32], out: &mut [u8]) {
         let d = put_half(&mut out[108..], 1.0 / inverse);
         let packed = &mut out[96..108];
         for (group, x) in x.chunks_exact(GROUP).enumerate() {
-            // In eight bits, as there; only numbers beyond any weight's would not fit.
+            // In eight bits, as in llama.cpp. No scale of weights is so large that it does not fit.
             let rounded = i32::from(nearest(inverse * scales[group]) as i8).clamp(-32, 31);
             let six = (rounded + 32) as u8;
             packed[group % 8] |= (six & 0xf) << (4 * (group / 8));

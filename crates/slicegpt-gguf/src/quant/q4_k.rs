@@ -1,13 +1,13 @@
-//! Q4_K and Q5_K: super-blocks of 8 groups of 32 values, `d * scale * q - dmin * min`, scales and
-//! minima of six bits each.
+//! Q4_K and Q5_K: super-blocks of 8 groups of 32 values, `d * scale * q - dmin * min`. Scales and
+//! minima have six bits each.
 
-use super::put_half;
+use super::block::put_half;
 use super::scales::{Search, nearest};
 
-/// Values in a group.
+/// Values per group.
 const GROUP: usize = 32;
 
-/// Groups in a super-block.
+/// Groups per super-block.
 const GROUPS: usize = 8;
 
 /// `q` from 0 to 15: `d`, `dmin`, 12 bytes of scales, 128 bytes of nibbles.
@@ -31,7 +31,7 @@ pub(super) fn q5_k(x: &[f32], out: &mut [u8]) {
     nibbles(&quants, &mut out[48..]);
 }
 
-/// Writes `d`, `dmin` and the scales; gives the quants.
+/// Writes `d`, `dmin` and the scales, and returns the quants.
 fn groups(x: &[f32], search: &Search, out: &mut [u8]) -> [u8; GROUP * GROUPS] {
     let mut quants = [0; GROUP * GROUPS];
     let mut scales = [0.0; GROUPS];
@@ -66,7 +66,7 @@ fn groups(x: &[f32], search: &Search, out: &mut [u8]) -> [u8; GROUP * GROUPS] {
             packed[group - 4] |= (scale >> 4) << 6;
             packed[group] |= (min >> 4) << 6;
         }
-        // With the scales as they were rounded, each value is rounded anew.
+        // The values are rounded again, to multiples of the rounded scale.
         let (scale, min) = (d * f32::from(scale), dmin * f32::from(min));
         if scale == 0.0 {
             continue;

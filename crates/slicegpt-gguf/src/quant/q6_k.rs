@@ -1,9 +1,10 @@
-//! Q6_K: super-blocks of 16 groups of 16 values, `d * scale * (q - 32)`, scales of eight bits.
+//! Q6_K: super-blocks of 16 groups of 16 values, `d * scale * (q - 32)`. Scales have
+//! eight bits.
 
-use super::scales::{NOTHING, nearest, symmetric};
-use super::{SUPER, put_half};
+use super::block::{SUPER, put_half};
+use super::scales::{NEGLIGIBLE, nearest, symmetric};
 
-/// Values in a group.
+/// Values per group.
 const GROUP: usize = 16;
 
 /// 128 bytes of low nibbles, 64 of high pairs, 16 scales, `d`.
@@ -18,7 +19,7 @@ pub(super) fn encode(x: &[f32], out: &mut [u8]) {
             largest = scale;
         }
     }
-    if largest.abs() < NOTHING {
+    if largest.abs() < NEGLIGIBLE {
         out.fill(0);
         return;
     }

@@ -1,20 +1,20 @@
-//! The searches behind the K types: the scale, and the minimum, that fit some values best.
+//! The searches of the K types for the scale, and the minimum, that fit a group of values best.
 
 /// Rounds to nearest, halfway cases to even. `x` is below 2^22 in magnitude.
 pub(super) fn nearest(x: f32) -> i32 {
-    // The magic number pushes the fraction out of the significand.
+    // Adding 1.5 * 2^23 shifts the fraction out of the significand.
     let shifted = x + 12_582_912.0;
     (shifted.to_bits() & 0x007f_ffff) as i32 - 0x0040_0000
 }
 
-/// Below this all values of a group count as zero.
-pub(super) const NOTHING: f32 = 1e-15;
+/// A group whose values are all below this is encoded as zeros.
+pub(super) const NEGLIGIBLE: f32 = 1e-15;
 
-/// The scale of `scale * (q - most)` that fits `x` best, weighing each error by the value's square.
-/// `quants` become `q`, from 0 to `2 * most - 1`.
+/// The scale of `scale * (q - most)` that fits `x` best, with each squared error weighted by the
+/// value's square. `quants` become `q`, from 0 to `2 * most - 1`.
 pub(super) fn symmetric(x: &[f32], most: i32, quants: &mut [u8]) -> f32 {
     let largest = signed_largest(x);
-    if largest.abs() < NOTHING {
+    if largest.abs() < NEGLIGIBLE {
         quants.fill(0);
         return 0.0;
     }
@@ -47,11 +47,11 @@ pub(super) fn symmetric(x: &[f32], most: i32, quants: &mut [u8]) -> f32 {
     scale
 }
 
-/// The scale of `scale * (q - most)` that fits `x`, found by moving one `q` at a time. `quants` become
-/// `q`, from 0 to `2 * most - 1`.
+/// The scale of `scale * (q - most)` that fits `x`, found by coordinate descent over the `q`.
+/// `quants` become `q`, from 0 to `2 * most - 1`.
 pub(super) fn descended(x: &[f32], most: i32, quants: &mut [u8]) -> f32 {
     let largest = signed_largest(x);
-    if largest.abs() < NOTHING {
+    if largest.abs() < NEGLIGIBLE {
         quants.fill(0);
         return 0.0;
     }
@@ -94,21 +94,21 @@ pub(super) fn descended(x: &[f32], most: i32, quants: &mut [u8]) -> f32 {
     if ll > 0.0 { xl / ll } else { 0.0 }
 }
 
-/// How a scale and a minimum are looked for.
+/// The parameters of a search for a scale and a minimum.
 pub(super) struct Search {
     /// The largest quant.
     pub most: i32,
-    /// The first inverse scale tried, in quants more than fit.
+    /// The first inverse scale tried, as an offset in quants from the one that spans the range.
     pub first: f32,
-    /// How many are tried after it, 0.1 quants apart.
+    /// Number of inverse scales tried after it, 0.1 quants apart.
     pub steps: i32,
-    /// Errors count by their magnitude instead of their square.
+    /// Whether errors count by magnitude instead of square.
     pub absolute: bool,
 }
 
 impl Search {
-    /// The scale, and the minimum with its sign turned, of `scale * q - minimum` that fit `x` best, errors
-    /// weighed by `weights`. `quants` become `q`, from 0 to `most`.
+    /// The scale and the negated minimum of `scale * q - minimum` that fit `x` best, with errors
+    /// weighted by `weights`. `quants` become `q`, from 0 to `most`.
     pub fn run(&self, x: &[f32], weights: &[f32], quants: &mut [u8]) -> (f32, f32) {
         let (mut min, mut max) = (x[0], x[0]);
         let mut sum_w = weights[0];
@@ -142,7 +142,7 @@ impl Search {
         let mut tried = [0_u8; 32];
         let tried = &mut tried[..x.len()];
         for step in 0..=self.steps {
-            // `min` moves with every better fit.
+            // `min` changes with every better fit.
             let inverse = (self.first + 0.1 * step as f32 + self.most as f32) / (max - min);
             let (mut l, mut ll, mut xl) = (0.0_f32, 0.0_f32, 0.0_f32);
             for ((q, x), w) in tried.iter_mut().zip(x).zip(weights) {
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn what_can_be_met_is_met() {
+    fn values_on_a_grid_are_fitted_exactly() {
         let x: Vec<f32> = (0..32).map(|i| 0.25 * (i % 16) as f32 - 1.0).collect();
         let mut quants = [0; 32];
         let search = Search { most: 15, first: -1.0, steps: 20, absolute: false };

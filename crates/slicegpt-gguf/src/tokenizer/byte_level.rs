@@ -1,8 +1,8 @@
-//! Byte-level BPE: `gpt2` to llama.cpp.
+//! Byte-level BPE, which llama.cpp calls `gpt2`.
 
-use super::Vocabulary;
 use super::json::TokenizerJson;
 use super::tokens::{Kind, Tokens};
+use super::vocabulary::Vocabulary;
 use super::{json, pre};
 use crate::Value;
 use crate::error::{GgufError, Result};
@@ -29,11 +29,11 @@ pub(super) fn vocabulary(
     metadata.insert(0, ("tokenizer.ggml.pre".into(), Value::Text(pre)));
     metadata.push(("tokenizer.ggml.merges".into(), Value::texts(merges)));
     let mut notes: Vec<String> = note.into_iter().collect();
-    // Unicode's composed form is what nearly all text has; llama.cpp takes text as it is.
+    // Nearly all text is in Unicode's composed form (NFC); llama.cpp does not normalise.
     let other = json.normalizers.iter().map(json::kind).find(|kind| *kind != "NFC");
     if let Some(other) = other {
         notes.push(format!("llama.cpp does not normalise text by {other}, as tokenizer.json does"));
     }
-    let swallows_blanks = json.added.iter().any(|added| added.swallows_blanks);
-    Ok(Vocabulary { metadata, notes, swallows_blanks })
+    let strips_spaces = json.added.iter().any(|added| added.strips_spaces);
+    Ok(Vocabulary { metadata, notes, strips_spaces })
 }

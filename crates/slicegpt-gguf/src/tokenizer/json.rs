@@ -1,4 +1,4 @@
-//! [`TokenizerJson`]: a `tokenizer.json` of Hugging Face's tokenizers, as far as it is about BPE.
+//! [`TokenizerJson`]: the parts of a `tokenizer.json` of Hugging Face's tokenizers that BPE needs.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -11,14 +11,14 @@ use crate::error::{GgufError, Result};
 #[derive(Debug)]
 pub(super) struct TokenizerJson {
     pub path: PathBuf,
-    /// Ids by text.
+    /// Token ids by text.
     pub vocab: HashMap<String, usize>,
-    /// The first is applied first.
+    /// Pairs of tokens to be merged, in order of priority.
     pub merges: Vec<[String; 2]>,
     pub added: Vec<Added>,
-    /// A text that is a token is not cut up further.
+    /// Whether a word that is a token is not split further.
     pub ignore_merges: bool,
-    /// Characters that are no token become their bytes.
+    /// Whether characters that are not tokens become their bytes.
     pub byte_fallback: bool,
     pub unknown: Option<String>,
     pub normalizers: Vec<Value>,
@@ -33,12 +33,12 @@ pub(super) struct Added {
     pub id: usize,
     pub content: String,
     pub special: bool,
-    /// `rstrip`.
-    pub swallows_blanks: bool,
+    /// `rstrip`: the token consumes the spaces after it.
+    pub strips_spaces: bool,
 }
 
 impl TokenizerJson {
-    /// Reads that of `directory`, if there is one.
+    /// Reads the file in `directory`, if there is one.
     pub fn read(directory: &Path) -> Result<Option<Self>> {
         let path = directory.join("tokenizer.json");
         if !path.is_file() {
@@ -47,28 +47,31 @@ impl TokenizerJson {
         let json = read_json(&path)?;
         let wrong = |reason: &str| GgufError::tokenizer(&path, reason);
         let model = json.get("model").ok_or_else(|| wrong("`model` is missing"))?;
-        // The oldest files do not say what they are.
+        // The oldest files have no type.
         let kind = text(model, "type").unwrap_or("BPE");
         if kind != "BPE" {
-            let reason = format!("a {kind} tokenizer; BPE is what llama.cpp runs for this model");
+            let reason = format!("a {kind} tokenizer; llama.cpp runs BPE for this model");
             return Err(wrong(&reason));
         }
         for field in ["continuing_subword_prefix", "end_of_word_suffix"] {
             if text(model, field).is_some_and(|mark| !mark.is_empty()) {
-                return Err(wrong(&format!("`model.{field}` is set, which llama.cpp has not")));
+                return Err(wrong(&format!(
+                    "`model.{field}` is set, which llama.cpp does not support"
+                )));
             }
         }
         let vocab = model.get("vocab").and_then(Value::as_object);
-        let vocab = vocab.ok_or_else(|| wrong("`model.vocab` is missing or no object"))?;
+        let vocab = vocab.ok_or_else(|| wrong("`model.vocab` is missing or not an object"))?;
         let vocab = vocab.iter().map(|(text, id)| Some((text.clone(), id.as_u64()? as usize)));
         let vocab = vocab.collect::<Option<HashMap<_, _>>>();
         let merges = list(model, "merges").iter().map(merge).collect::<Option<Vec<_>>>();
         let added = list(&json, "added_tokens").iter().map(added).collect::<Option<Vec<_>>>();
         let flag = |name: &str| model.get(name).and_then(Value::as_bool).unwrap_or(false);
         Ok(Some(Self {
-            vocab: vocab.ok_or_else(|| wrong("`model.vocab` holds what is no id"))?,
-            merges: merges.ok_or_else(|| wrong("`model.merges` holds what is no pair"))?,
-            added: added.ok_or_else(|| wrong("`added_tokens` holds one without id or content"))?,
+            vocab: vocab.ok_or_else(|| wrong("`model.vocab` holds an invalid id"))?,
+            merges: merges.ok_or_else(|| wrong("`model.merges` holds an invalid pair"))?,
+            added: added
+                .ok_or_else(|| wrong("`added_tokens` holds a token without id or content"))?,
             ignore_merges: flag("ignore_merges"),
             byte_fallback: flag("byte_fallback"),
             unknown: text(model, "unk_token").map(str::to_string),
@@ -80,7 +83,7 @@ impl TokenizerJson {
         }))
     }
 
-    /// Whether tokens are made of bytes, each written as a printable character (as GPT-2 does).
+    /// Whether tokens consist of bytes, each written as a printable character (as in GPT-2).
     pub fn is_byte_level(&self) -> bool {
         let steps = self.pre_tokenizers.iter().chain(&self.decoders);
         steps.map(kind).any(|kind| kind == "ByteLevel")
@@ -98,12 +101,12 @@ pub(super) fn kind(step: &Value) -> &str {
     text(step, "type").unwrap_or("")
 }
 
-/// A field that is a text.
+/// The value of a field that is a string.
 pub(super) fn text<'a>(value: &'a Value, field: &str) -> Option<&'a str> {
     value.get(field).and_then(Value::as_str)
 }
 
-/// Reads a file of JSON.
+/// Reads a JSON file.
 pub(super) fn read_json(path: &Path) -> Result<Value> {
     let text = std::fs::read_to_string(path).map_err(GgufError::io(path))?;
     serde_json::from_str(&text)
@@ -114,7 +117,7 @@ fn list<'a>(value: &'a Value, field: &str) -> &'a [Value] {
     value.get(field).and_then(Value::as_array).map_or(&[], Vec::as_slice)
 }
 
-/// One step, or those of a sequence.
+/// A single step, or the steps of a sequence.
 fn steps(json: &Value, field: &str, inner: &str) -> Vec<Value> {
     match json.get(field) {
         None | Some(Value::Null) => Vec::new(),
@@ -129,7 +132,7 @@ fn wrap(step: &Value) -> Value {
     serde_json::json!({ "step": step })
 }
 
-/// `"a b"`, or `["a", "b"]` since 2024.
+/// Reads a merge: `"a b"` or, since 2024, `["a", "b"]`.
 fn merge(merge: &Value) -> Option<[String; 2]> {
     match merge {
         Value::String(pair) => {
@@ -144,8 +147,8 @@ fn merge(merge: &Value) -> Option<[String; 2]> {
     }
 }
 
-/// Added tokens where there is no `tokenizer.json`: `tokenizer_config.json` has them by id,
-/// `added_tokens.json` by text.
+/// The added tokens where there is no `tokenizer.json`: by id in `tokenizer_config.json`, by text
+/// in `added_tokens.json`.
 pub(super) fn added_elsewhere(directory: &Path) -> Result<Vec<Added>> {
     let read = |name: &str| {
         let path = directory.join(name);
@@ -154,7 +157,7 @@ pub(super) fn added_elsewhere(directory: &Path) -> Result<Vec<Added>> {
     let (by_text, config) = (read("added_tokens.json")?, read("tokenizer_config.json")?);
     let by_text = by_text.as_object().into_iter().flatten().filter_map(|(content, id)| {
         let id = id.as_u64()? as usize;
-        Some(Added { id, content: content.clone(), special: false, swallows_blanks: false })
+        Some(Added { id, content: content.clone(), special: false, strips_spaces: false })
     });
     let by_id = config.get("added_tokens_decoder").and_then(Value::as_object);
     let by_id = by_id.into_iter().flatten().filter_map(|(id, token)| {
@@ -171,6 +174,6 @@ fn added(token: &Value) -> Option<Added> {
         id: token.get("id")?.as_u64()? as usize,
         content: text(token, "content")?.into(),
         special: flag("special"),
-        swallows_blanks: flag("rstrip"),
+        strips_spaces: flag("rstrip"),
     })
 }

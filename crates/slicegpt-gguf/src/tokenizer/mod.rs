@@ -1,8 +1,9 @@
-//! [`Vocabulary`]: the tokenizer of a checkpoint directory as metadata.
+//! [`Vocabulary::read`]: the tokenizer of a checkpoint directory as metadata.
 //!
-//! llama.cpp runs two kinds that decoders have: byte-level BPE (`gpt2`: tokens and merges, and by name the
-//! rule that cuts text into words) and SentencePiece's BPE (`llama`: tokens and scores). What a
-//! `tokenizer.json` does beyond these is said in a note, or is an error where it cannot be left out.
+//! llama.cpp runs two kinds of tokenizers that decoders have: byte-level BPE (`gpt2`: tokens,
+//! merges and the name of the rule that splits text into words) and SentencePiece's BPE (`llama`:
+//! tokens and scores). Other steps of a `tokenizer.json` give a note, or an error where they cannot
+//! be left out.
 
 mod byte_level;
 mod json;
@@ -12,37 +13,31 @@ mod pre;
 mod sentence_piece;
 mod special;
 mod tokens;
+mod vocabulary;
 
 use std::path::Path;
 
+use crate::Value;
 use crate::error::{GgufError, Result};
-use crate::{Metadata, Value};
 use json::TokenizerJson;
 
 pub use pre::PRE_TOKENIZERS;
-
-/// A tokenizer, as metadata.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Vocabulary {
-    pub(crate) metadata: Metadata,
-    pub(crate) notes: Vec<String>,
-    /// Whether blanks behind some tokens are no text.
-    pub(crate) swallows_blanks: bool,
-}
+pub use vocabulary::Vocabulary;
 
 impl Vocabulary {
-    /// Reads the tokenizer of `directory`, for a model of `vocab_size` token ids. `pre` names the
-    /// pre-tokenizer where `tokenizer.json` does not say one that is known.
+    /// Reads the tokenizer of `directory`, for a model of `vocab_size` token ids. `pre` is one of
+    /// [`PRE_TOKENIZERS`], for a `tokenizer.json` whose pre-tokenizer is not known.
     ///
-    /// Without `tokenizer.json` and `tokenizer.model` the file holds none: it takes token ids only.
+    /// Without `tokenizer.json` and `tokenizer.model` the GGUF file has no tokenizer, and its model
+    /// takes token ids only.
     ///
     /// # Errors
     ///
-    /// If a file cannot be read or understood, or llama.cpp has no such tokenizer.
+    /// If a file cannot be read or parsed, or llama.cpp has no such tokenizer.
     pub fn read(directory: &Path, vocab_size: usize, pre: Option<&str>) -> Result<Self> {
         let json = TokenizerJson::read(directory)?;
         let is_byte_level = json.as_ref().is_some_and(TokenizerJson::is_byte_level);
-        // Beside a byte-level tokenizer it may be anything.
+        // With a byte-level tokenizer, `tokenizer.model` may be anything.
         let pieces = if is_byte_level { None } else { pieces::read(directory)? };
         let (kind, mut vocabulary) = match (json, pieces) {
             (None, None) => return Ok(Self::none(vocab_size)),
@@ -52,7 +47,7 @@ impl Vocabulary {
             }
             (json, pieces) => {
                 if pre.is_some() {
-                    let reason = "this tokenizer has no pre-tokenizer to be named";
+                    let reason = "a pre-tokenizer was named, and this tokenizer has none";
                     return Err(GgufError::tokenizer(directory, reason));
                 }
                 let pieces = pieces.unwrap_or_default();
@@ -69,9 +64,10 @@ impl Vocabulary {
     fn none(vocab_size: usize) -> Self {
         let model = ("tokenizer.ggml.model".to_string(), Value::Text("none".into()));
         let note = format!(
-            "no tokenizer.json or tokenizer.model beside the model: the file takes token ids only, 0 to {}",
+            "no tokenizer.json or tokenizer.model in the directory of the model: the file takes \
+             token ids only, 0 to {}",
             vocab_size - 1
         );
-        Self { metadata: vec![model], notes: vec![note], swallows_blanks: false }
+        Self { metadata: vec![model], notes: vec![note], strips_spaces: false }
     }
 }

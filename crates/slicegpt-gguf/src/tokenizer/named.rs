@@ -1,17 +1,17 @@
-//! What llama.cpp does to a tokenizer by the name of the model.
+//! The name of the model in the file, because llama.cpp changes the tokenizer by it.
 //!
-//! In a model called Phi-3 the special tokens swallow the blanks behind them, but for some that it
-//! must have, or it does not load.
+//! In a model with Phi-3 in its name, special tokens consume the spaces after them. llama.cpp
+//! expects certain tokens in such a model, and does not load it without them.
 
 use crate::{Value, Vocabulary};
 
-/// Anywhere in the name, in any case, and how it is written so that it is not that.
+/// Names that llama.cpp looks for, anywhere and in any case, and what is written to avoid them.
 const NAMES: [(&str, &str); 2] = [("phi-3", "phi 3"), ("phi3", "phi 3")];
 
-/// The tokens that such a model must have.
+/// Tokens without which such a model does not load.
 const NEEDED: [&str; 4] = ["</s>", "<unk>", "<s>", "<|endoftext|>"];
 
-/// The name with which the model loads, and what else there is to say about it.
+/// A name with which the model loads, and a note about it.
 pub(crate) fn fitting(name: &str, vocabulary: &Vocabulary) -> (String, Option<String>) {
     let tokens = vocabulary.metadata.iter().find_map(|(key, value)| match value {
         Value::Texts(texts) if key == "tokenizer.ggml.tokens" => Some(texts),
@@ -26,19 +26,18 @@ pub(crate) fn fitting(name: &str, vocabulary: &Vocabulary) -> (String, Option<St
         (true, Some(missing)) => {
             let name = NAMES.iter().fold(lower, |name, (part, other)| name.replace(part, other));
             let note = format!(
-                "called `{name}` in the file: llama.cpp does not load a model of the other name without a \
-                 token {missing}"
+                "named `{name}` in the file: llama.cpp does not load a model of the other name \
+                 without a token {missing}"
             );
             (name, Some(note))
         }
-        (false, None) if vocabulary.swallows_blanks => {
-            let note = "some special tokens swallow the blanks behind them, which llama.cpp does by the name of \
-                        the model only: pass --name with `phi-3` in it";
+        (false, None) if vocabulary.strips_spaces => {
+            let note = "some special tokens consume the spaces after them; llama.cpp does that \
+                        only for models with `phi-3` in their name: give the model such a name";
             (name.into(), Some(note.into()))
         }
-        (false, Some(_)) if vocabulary.swallows_blanks => {
-            let note =
-                "some special tokens swallow the blanks behind them, and do not in llama.cpp";
+        (false, Some(_)) if vocabulary.strips_spaces => {
+            let note = "some special tokens consume the spaces after them, and do not in llama.cpp";
             (name.into(), Some(note.into()))
         }
         _ => (name.into(), None),
@@ -49,9 +48,9 @@ pub(crate) fn fitting(name: &str, vocabulary: &Vocabulary) -> (String, Option<St
 mod tests {
     use super::*;
 
-    fn check(name: &str, tokens: &[&str], swallows_blanks: bool, fits: &str, is_noted: bool) {
+    fn check(name: &str, tokens: &[&str], strips_spaces: bool, fits: &str, is_noted: bool) {
         let metadata = vec![("tokenizer.ggml.tokens".into(), Value::texts(tokens))];
-        let vocabulary = Vocabulary { metadata, notes: Vec::new(), swallows_blanks };
+        let vocabulary = Vocabulary { metadata, notes: Vec::new(), strips_spaces };
         let (name, note) = fitting(name, &vocabulary);
         assert_eq!((name.as_str(), note.is_some()), (fits, is_noted));
     }

@@ -1,11 +1,11 @@
-//! `tokenizer.model`: SentencePiece's protocol buffer, of which pieces, scores and types are read.
+//! `tokenizer.model`, SentencePiece's protocol buffer: its pieces, their scores and types.
 
 use std::path::Path;
 
 use super::tokens::Kind;
 use crate::error::{GgufError, Result};
 
-/// A piece of text that is a token.
+/// A token, which SentencePiece calls a piece.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Piece {
     pub text: String,
@@ -26,7 +26,7 @@ pub(super) fn read(directory: &Path) -> Result<Option<Vec<Piece>>> {
             let reason = "a SentencePiece model that is not BPE; llama.cpp runs BPE for this model";
             Err(GgufError::tokenizer(path, reason))
         }
-        _ => Err(GgufError::tokenizer(path, "not a SentencePiece model, or cut short")),
+        _ => Err(GgufError::tokenizer(path, "not a SentencePiece model, or truncated")),
     }
 }
 
@@ -43,9 +43,9 @@ enum Field<'a> {
     Bytes(&'a [u8]),
 }
 
-/// `ModelProto`: pieces are field 1, how it was trained is field 2.
+/// Reads a `ModelProto`: its pieces are field 1, the settings of its training field 2.
 fn parse(bytes: &[u8]) -> Option<Model> {
-    // What is not said is the default, a unigram model.
+    // The default type is a unigram model.
     let mut model = Model { pieces: Vec::new(), is_bpe: false };
     for field in fields(bytes) {
         match field? {
@@ -86,7 +86,8 @@ fn parse_piece(bytes: &[u8]) -> Option<Piece> {
     Some(piece)
 }
 
-/// The fields of a message: their numbers and values, and a last `None` where it is damaged.
+/// The fields of a message, their numbers and values; ends with `None` where the message is
+/// damaged.
 fn fields(mut bytes: &[u8]) -> impl Iterator<Item = Option<(u64, Field<'_>)>> {
     let mut broken = false;
     std::iter::from_fn(move || {
@@ -136,7 +137,7 @@ fn take<'a>(bytes: &mut &'a [u8], length: usize) -> Option<&'a [u8]> {
 mod tests {
     use super::*;
 
-    /// `field`, then a length, then the bytes.
+    /// A field of bytes: tag, length, contents.
     fn message(field: u8, bytes: &[u8]) -> Vec<u8> {
         [&[field << 3 | 2, bytes.len() as u8], bytes].concat()
     }
@@ -157,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_bpe_model_is_refused() {
+    fn a_model_that_is_not_bpe_is_refused() {
         let directory = tempfile::tempdir().unwrap();
         let read = |bytes: &[u8]| {
             std::fs::write(directory.path().join("tokenizer.model"), bytes).unwrap();

@@ -1,63 +1,93 @@
-//! Which of the pre-tokenizers that llama.cpp knows by name a `tokenizer.json` has: how text is cut into
-//! words before bytes are merged.
+//! The pre-tokenizer of a `tokenizer.json`, the rule that splits text into words before bytes are
+//! merged. llama.cpp knows such rules by name only.
 
 use serde_json::Value;
 
 use super::json::{TokenizerJson, kind, text};
 use crate::error::{GgufError, Result};
 
-/// English contractions in any case, in the two ways tokenizers write them.
+/// The two ways in which tokenizers write English contractions in any case.
 const CONTRACTIONS: [&str; 2] = ["(?i:'s|'t|'re|'ve|'m|'ll|'d)", "'(?i:[sdmt]|ll|ve|re)"];
 
-/// GPT-2's words, which a ByteLevel step cuts by itself.
+/// The words of GPT-2, which a ByteLevel step splits text into.
 const GPT2: &str = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+";
 
-/// Each digit by itself.
+/// Single digits.
 const DIGIT: &str = r"\p{N}";
 
-/// The names, whether whole words that are tokens stay uncut, where that is told, and the expressions
-/// that text is split by, one after another; contractions are `<c>`.
+/// Names; the value of `ignore_merges`, where it matters; and the expressions that split the text,
+/// one after another, with `<c>` for contractions.
 #[rustfmt::skip]
 const TABLE: &[(&str, Option<bool>, &[&str])] = &[
     ("gpt-2", None, &[GPT2]),
     ("smollm", None, &[DIGIT, GPT2]),
     ("llama-bpe", Some(true), &[LLAMA3]),
-    // The same words, and merges are not ignored.
+    // The same words, but merges are not ignored.
     ("smaug-bpe", Some(false), &[LLAMA3]),
-    ("qwen2", None, &[r"<c>|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"]),
-    ("qwen35", None, &[r"<c>|[^\r\n\p{L}\p{N}]?[\p{L}\p{M}]+|\p{N}| ?[^\s\p{L}\p{M}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"]),
-    ("gpt-4o", None, &[r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+<c>?|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*<c>?|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+"]),
-    ("tekken", None, &[r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+"]),
-    ("seed-coder", None, &[r"<c>|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1}| ?[^\s\p{L}\p{N}\r\n]+|\s*[\r\n]+|\s+(?!\S)|\s+"]),
-    ("deepseek-coder", None, &[r"[\r\n]", r"\s?\p{L}+", r"\s?\p{P}+", "[\u{4e00}-\u{9fa5}\u{800}-\u{4e00}\u{ac00}-\u{d7ff}]+", DIGIT]),
-    ("deepseek-v3", None, &[r"\p{N}{1,3}", "[\u{4e00}-\u{9fa5}\u{3040}-\u{309f}\u{30a0}-\u{30ff}]+", "[!\"#$%&'()*+,\\-./:;<=>?@\\[\\\\\\]^_`{|}~][A-Za-z]+|[^\r\n\\p{L}\\p{P}\\p{S}]?[\\p{L}\\p{M}]+| ?[\\p{P}\\p{S}]+[\r\n]*|\\s*[\r\n]+|\\s+(?!\\S)|\\s+"]),
+    ("qwen2", None, &[
+        r"<c>|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+",
+    ]),
+    ("qwen35", None, &[
+        concat!(
+            r"<c>|[^\r\n\p{L}\p{N}]?[\p{L}\p{M}]+|\p{N}| ?[^\s\p{L}\p{M}\p{N}]+[\r\n]*|",
+            r"\s*[\r\n]+|\s+(?!\S)|\s+",
+        ),
+    ]),
+    ("gpt-4o", None, &[
+        concat!(
+            r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+<c",
+            r">?|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]",
+            r"*<c>?|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+",
+        ),
+    ]),
+    ("tekken", None, &[
+        concat!(
+            r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+|",
+            r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*|",
+            r"\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+",
+        ),
+    ]),
+    ("seed-coder", None, &[
+        r"<c>|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1}| ?[^\s\p{L}\p{N}\r\n]+|\s*[\r\n]+|\s+(?!\S)|\s+",
+    ]),
+    ("deepseek-coder", None, &[
+        r"[\r\n]",
+        r"\s?\p{L}+",
+        r"\s?\p{P}+",
+        "[\u{4e00}-\u{9fa5}\u{800}-\u{4e00}\u{ac00}-\u{d7ff}]+",
+        DIGIT,
+    ]),
+    ("deepseek-v3", None, &[
+        r"\p{N}{1,3}",
+        "[\u{4e00}-\u{9fa5}\u{3040}-\u{309f}\u{30a0}-\u{30ff}]+",
+        concat!(
+            "[!\"#$%&'()*+,\\-./:;<=>?@\\[\\\\\\]^_`{|}~][A-Za-z]+|",
+            "[^\r\n\\p{L}\\p{P}\\p{S}]?[\\p{L}\\p{M}]+| ?[\\p{P}\\p{S}]+[\r\n]*|",
+            "\\s*[\r\n]+|\\s+(?!\\S)|\\s+",
+        ),
+    ]),
 ];
 
 const LLAMA3: &str =
     r"<c>|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
 
-/// The names that `tokenizer.ggml.pre` may have, those that can be detected first.
+/// The values of `tokenizer.ggml.pre`, those that can be detected first.
 #[rustfmt::skip]
 pub const PRE_TOKENIZERS: &[&str] = &[
-    "gpt-2", "smollm", "llama-bpe", "smaug-bpe", "qwen2", "qwen35", "gpt-4o", "tekken", "seed-coder",
-    "deepseek-coder", "deepseek-v3", "default", "bailingmoe", "bloom", "chatglm-bpe", "codeshell", "command-r", "dbrx",
-    "deepseek-llm", "deepseek-r1-qwen", "exaone", "exaone4", "falcon", "falcon3", "gigachat", "glm4", "hunyuan",
-    "llama4", "megrez", "minerva-7b", "mpt", "olmo", "phi-2", "pixtral", "poro-chat", "refact", "stablelm2", "starcoder",
-    "superbpe", "trillion", "viking",
+    "gpt-2", "smollm", "llama-bpe", "smaug-bpe", "qwen2", "qwen35", "gpt-4o", "tekken",
+    "seed-coder", "deepseek-coder", "deepseek-v3", "default", "bailingmoe", "bloom", "chatglm-bpe",
+    "codeshell", "command-r", "dbrx", "deepseek-llm", "deepseek-r1-qwen", "exaone", "exaone4",
+    "falcon", "falcon3", "gigachat", "glm4", "hunyuan", "llama4", "megrez", "minerva-7b", "mpt",
+    "olmo", "phi-2", "pixtral", "poro-chat", "refact", "stablelm2", "starcoder", "superbpe",
+    "trillion", "viking",
 ];
 
 /// The name of the pre-tokenizer of `json`.
 pub(super) fn detect(json: &TokenizerJson) -> Result<&'static str> {
-    let unknown = |what: &str| {
-        let reason = format!(
-            "its pre-tokenizer is none that is known here ({what}); if llama.cpp has it, name it with \
-             --pre-tokenizer, such as qwen2 or llama-bpe"
-        );
-        GgufError::tokenizer(&json.path, reason)
-    };
+    let unknown = |found: String| GgufError::PreTokenizer { path: json.path.clone(), found };
     let mut expressions = Vec::new();
     for step in &json.pre_tokenizers {
-        expressions.extend(expression(step).map_err(|what| unknown(&what))?);
+        expressions.extend(expression(step).map_err(unknown)?);
     }
     let spelled = |list: &[&str]| list.iter().map(|expression| one_spelling(expression)).collect();
     let ours: Vec<String> = expressions.iter().map(|expression| one_spelling(expression)).collect();
@@ -67,17 +97,17 @@ pub(super) fn detect(json: &TokenizerJson) -> Result<&'static str> {
     });
     match found {
         Some((name, ..)) => Ok(name),
-        None => Err(unknown(&format!("it splits by {}", expressions.join(", then "))))?,
+        None => Err(unknown(format!("it splits by {}", expressions.join(", then ")))),
     }
 }
 
-/// What a step splits text by, if it does.
+/// The expression that a step splits text by, if it splits.
 fn expression(step: &Value) -> std::result::Result<Option<String>, String> {
     let flag =
         |name: &str, default: bool| step.get(name).and_then(Value::as_bool).unwrap_or(default);
     match kind(step) {
         "ByteLevel" if flag("add_prefix_space", true) => {
-            Err("a ByteLevel step with add_prefix_space, which llama.cpp has not".into())
+            Err("a ByteLevel step with add_prefix_space, which llama.cpp does not support".into())
         }
         "ByteLevel" => Ok(flag("use_regex", true).then(|| GPT2.to_string())),
         "Digits" if flag("individual_digits", false) => Ok(Some(DIGIT.into())),
@@ -85,7 +115,7 @@ fn expression(step: &Value) -> std::result::Result<Option<String>, String> {
             let how = (text(step, "behavior").unwrap_or(""), flag("invert", false));
             let pattern = step.get("pattern").and_then(|pattern| text(pattern, "Regex"));
             match (how, pattern) {
-                // Cut at the matches, and keep what is matched: both say that.
+                // Both split at the matches and keep what is matched.
                 (("Isolated", false) | ("Removed", true), Some(pattern)) => {
                     Ok(Some(pattern.into()))
                 }
@@ -96,13 +126,13 @@ fn expression(step: &Value) -> std::result::Result<Option<String>, String> {
     }
 }
 
-/// The same expression as tokenizers of one origin or the other would write it.
+/// One of several ways to write the same expression.
 fn one_spelling(pattern: &str) -> String {
     let mut pattern = pattern.to_string();
     for contractions in CONTRACTIONS {
         pattern = pattern.replace(contractions, "<c>");
     }
-    // Possessive quantifiers change the speed, and blanks before a line's end match either way.
+    // Possessive quantifiers change speed only; spaces before a line break match either way.
     pattern
         .replace("++", "+")
         .replace("?+", "?")
@@ -131,7 +161,8 @@ mod tests {
     }
 
     fn split(pattern: &str) -> Value {
-        json!({ "type": "Split", "pattern": { "Regex": pattern }, "behavior": "Isolated", "invert": false })
+        let pattern = json!({ "Regex": pattern });
+        json!({ "type": "Split", "pattern": pattern, "behavior": "Isolated", "invert": false })
     }
 
     fn sequence(steps: &[Value]) -> Value {
@@ -143,9 +174,15 @@ mod tests {
     }
 
     #[test]
-    fn known_ones_are_named() {
-        let llama3 = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
-        let cl100k = r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]++[\r\n]*|\s*[\r\n]|\s+(?!\S)|\s+";
+    fn known_pre_tokenizers_are_named() {
+        let llama3 = concat!(
+            r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}|",
+            r" ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+",
+        );
+        let cl100k = concat!(
+            r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}+|\p{N}{1,3}|",
+            r" ?[^\s\p{L}\p{N}]++[\r\n]*|\s*[\r\n]|\s+(?!\S)|\s+",
+        );
         let qwen2 = llama3.replace("{1,3}", "");
         let digits = json!({ "type": "Digits", "individual_digits": true });
         for (steps, ignore_merges, name) in [
@@ -163,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_one_is_an_error_that_says_what_to_do() {
+    fn an_unknown_pre_tokenizer_is_an_error() {
         let prefix = json!({ "type": "ByteLevel", "add_prefix_space": true, "use_regex": true });
         for (pre_tokenizer, words) in [
             (sequence(&[split("[a-z]+"), bytes(false)]), "it splits by [a-z]+"),
@@ -174,12 +211,15 @@ mod tests {
             (prefix, "add_prefix_space"),
         ] {
             let error = detected(pre_tokenizer, false).unwrap_err();
-            assert!(error.contains(words) && error.contains("--pre-tokenizer"), "{error}");
+            assert!(
+                error.contains(words) && error.contains("pre-tokenizer is not known"),
+                "{error}"
+            );
         }
     }
 
     #[test]
-    fn what_is_detected_may_be_named() {
+    fn detected_names_are_listed() {
         assert!(TABLE.iter().all(|(name, ..)| PRE_TOKENIZERS.contains(name)));
     }
 }

@@ -1,16 +1,16 @@
-//! SentencePiece's BPE: `llama` to llama.cpp.
+//! SentencePiece's BPE, which llama.cpp calls `llama`.
 //!
 //! It merges the two neighbours whose union has the highest score. Scores are those of
 //! `tokenizer.model`; without that file they follow the ranks of the merges in `tokenizer.json`, so
-//! that what is merged first there is merged first here.
+//! that the order of merges is the same.
 
 use std::collections::HashMap;
 use std::path::Path;
 
-use super::Vocabulary;
 use super::json::{TokenizerJson, added_elsewhere, kind, text};
 use super::pieces::Piece;
 use super::tokens::{Kind, Tokens};
+use super::vocabulary::Vocabulary;
 use crate::Value;
 use crate::error::Result;
 
@@ -39,8 +39,8 @@ pub(super) fn vocabulary(
     tokens.set_added(&added);
     if !tokens.any(Kind::Byte) {
         notes.push(
-            "the tokenizer has no tokens for bytes: llama.cpp cannot tokenise characters that are no \
-             token"
+            "the tokenizer has no tokens for bytes: llama.cpp cannot tokenise characters that are \
+             not tokens"
                 .into(),
         );
     }
@@ -49,11 +49,11 @@ pub(super) fn vocabulary(
     let prefix = json.is_none_or(adds_space);
     metadata.push(("tokenizer.ggml.add_space_prefix".into(), Value::Bool(prefix)));
     notes.extend(note);
-    let swallows_blanks = added.iter().any(|added| added.swallows_blanks);
-    Ok(Vocabulary { metadata, notes, swallows_blanks })
+    let strips_spaces = added.iter().any(|added| added.strips_spaces);
+    Ok(Vocabulary { metadata, notes, strips_spaces })
 }
 
-/// The tokens of a `tokenizer.json`, with scores that merge in the order of its merges.
+/// Sets the tokens of a `tokenizer.json`, with scores that give the order of its merges.
 fn ranked(json: &TokenizerJson, tokens: &mut Tokens) {
     let mut ranks: HashMap<String, usize> = HashMap::new();
     for (rank, pair) in json.merges.iter().enumerate() {
@@ -71,13 +71,13 @@ fn ranked(json: &TokenizerJson, tokens: &mut Tokens) {
     }
 }
 
-/// `<0x0A>`.
+/// Whether `text` names a byte, such as `<0x0A>`.
 fn is_byte(text: &str) -> bool {
     let digits = text.strip_prefix("<0x").and_then(|rest| rest.strip_suffix('>'));
     digits.is_some_and(|digits| digits.len() == 2 && u8::from_str_radix(digits, 16).is_ok())
 }
 
-/// Whether text begins with a space that was not there.
+/// Whether the tokenizer puts a space before a text.
 fn adds_space(json: &TokenizerJson) -> bool {
     let prepends = json.normalizers.iter().any(|step| kind(step) == "Prepend");
     let metaspace = json.pre_tokenizers.iter().any(|step| {
@@ -89,7 +89,7 @@ fn adds_space(json: &TokenizerJson) -> bool {
     prepends || metaspace
 }
 
-/// llama.cpp puts a space before every text; a Metaspace step does not before some.
+/// The note for texts before which a Metaspace step puts no space, and llama.cpp does.
 fn spared_spaces(json: &TokenizerJson) -> Option<String> {
     let step = json.pre_tokenizers.iter().find(|step| kind(step) == "Metaspace")?;
     let follows = match text(step, "prepend_scheme") {
@@ -98,19 +98,19 @@ fn spared_spaces(json: &TokenizerJson) -> Option<String> {
     };
     adds_space(json).then(|| {
         format!(
-            "llama.cpp puts a space before a text that begins with one{follows}, and tokenizer.json does \
-             not"
+            "llama.cpp puts a space before a text that begins with one{follows}, and \
+             tokenizer.json does not"
         )
     })
 }
 
-/// What the tokenizer does to text that llama.cpp does not.
+/// The note for a step that changes text and that llama.cpp does not have.
 fn strange_steps(json: &TokenizerJson) -> Option<String> {
     let normalizer = json.normalizers.iter().map(kind).find(|kind| {
-        // `Precompiled` is SentencePiece's own table, which BPE models of this kind leave empty.
+        // `Precompiled` is SentencePiece's own table, which is empty in BPE models of this kind.
         !["Prepend", "Replace", "Precompiled"].contains(kind)
     });
     let step = normalizer
         .or_else(|| json.pre_tokenizers.iter().map(kind).find(|kind| *kind != "Metaspace"))?;
-    Some(format!("llama.cpp does not treat text by {step}, as tokenizer.json does"))
+    Some(format!("llama.cpp does not apply the step {step} of tokenizer.json to text"))
 }

@@ -1,17 +1,17 @@
-//! Special tokens and the chat template, from `tokenizer_config.json`, `tokenizer.json` and `config.json`
-//! in that order, as llama.cpp's converter reads them.
+//! Special tokens and the chat template, from `tokenizer_config.json`, `tokenizer.json` and
+//! `config.json` in that order, as llama.cpp's converter reads them.
 
 use std::path::Path;
 
 use serde_json::{Map, Value as Json};
 
-use super::Vocabulary;
 use super::json::{TokenizerJson, kind, read_json, text};
 use super::pieces::Piece;
+use super::vocabulary::Vocabulary;
 use crate::Value;
 use crate::error::{GgufError, Result};
 
-/// What a token may be for: its name in configs, and what llama.cpp calls its id.
+/// Roles of tokens: the name in configs, and llama.cpp's key for the id.
 const ROLES: &[(&str, &str)] = &[
     ("bos", "bos_token_id"),
     ("eos", "eos_token_id"),
@@ -21,7 +21,8 @@ const ROLES: &[(&str, &str)] = &[
     ("mask", "mask_token_id"),
 ];
 
-/// Adds to the tokens of `vocabulary`, which are those of `json` or `pieces`, what they are for.
+/// Adds the roles of tokens and the chat template to `vocabulary`, whose tokens are those of `json`
+/// or `pieces`.
 pub(super) fn complete(
     directory: &Path,
     mut vocabulary: Vocabulary,
@@ -30,10 +31,10 @@ pub(super) fn complete(
 ) -> Result<Vocabulary> {
     let optional = |name: &str| {
         let path = directory.join(name);
-        match path.is_file() {
-            true => read_json(&path).map(|json| json.as_object().cloned().unwrap_or_default()),
-            false => Ok(Map::new()),
+        if !path.is_file() {
+            return Ok(Map::new());
         }
+        read_json(&path).map(|json| json.as_object().cloned().unwrap_or_default())
     };
     let (tokenizer_config, config) = (optional("tokenizer_config.json")?, optional("config.json")?);
     let id = |token: &str| match json {
@@ -70,12 +71,12 @@ pub(super) fn complete(
     let ends = ends.or(flag("add_eos_token")).unwrap_or(false);
     put("add_bos_token", Value::Bool(begins));
     put("add_eos_token", Value::Bool(ends));
-    for (token, is_added, where_it_stands) in
-        [(&template.first, begins, "before"), (&template.last, ends, "behind")]
+    for (token, is_added, position) in
+        [(&template.first, begins, "before"), (&template.last, ends, "after")]
     {
         if let (Some(token), false) = (token, is_added) {
             vocabulary.notes.push(format!(
-                "tokenizer.json puts {token:?} {where_it_stands} a text, and llama.cpp does not"
+                "tokenizer.json puts {token:?} {position} a text, and llama.cpp does not"
             ));
         }
     }
@@ -83,7 +84,7 @@ pub(super) fn complete(
     Ok(vocabulary)
 }
 
-/// The text of a token: itself, or an object that holds it.
+/// The text of a token, which is a string or an object that holds one.
 fn content(token: &Json) -> Option<&str> {
     token.as_str().or_else(|| text(token, "content"))
 }
@@ -93,7 +94,7 @@ fn content(token: &Json) -> Option<&str> {
 struct Template {
     first: Option<String>,
     last: Option<String>,
-    /// There is a post-processor, and it adds nothing.
+    /// Whether there is a post-processor that adds nothing.
     silent: bool,
 }
 
@@ -114,7 +115,7 @@ impl Template {
     }
 }
 
-/// The chat template, or several with names.
+/// The chat template, or several named ones.
 fn chat_template(
     directory: &Path,
     tokenizer_config: &Map<String, Json>,

@@ -1,4 +1,4 @@
-//! [`Tokens`]: texts, types and scores by token id.
+//! [`Tokens`]: the text, type and score of every token id.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -7,33 +7,33 @@ use super::json::Added;
 use crate::error::{GgufError, Result};
 use crate::{Metadata, Value};
 
-/// What a token is for. The numbers are the format's.
+/// The type of a token, with the format's number for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Normal = 1,
     Unknown = 2,
-    /// Never text.
+    /// Never part of a text.
     Control = 3,
-    /// Found in text before it is cut up.
+    /// Matched in the text before it is split.
     UserDefined = 4,
     Unused = 5,
     Byte = 6,
 }
 
-/// The score of tokens that are not merged.
-const APART: f32 = -1000.0;
+/// The score of tokens that are never the result of a merge.
+const NEVER_MERGED: f32 = -1000.0;
 
 /// Every token id of a model.
 pub(super) struct Tokens {
     texts: Vec<String>,
     kinds: Vec<Kind>,
     scores: Vec<f32>,
-    /// Token ids that the model does not have.
+    /// Number of tokens whose ids the model does not have.
     beyond: usize,
 }
 
 impl Tokens {
-    /// As many unused ones as the model has ids.
+    /// Unused tokens for all ids of the model.
     pub fn unused(vocab_size: usize) -> Self {
         Self {
             texts: (0..vocab_size).map(|id| format!("[PAD{id}]")).collect(),
@@ -43,7 +43,7 @@ impl Tokens {
         }
     }
 
-    /// Says what token `id` is.
+    /// Sets token `id`.
     pub fn set(&mut self, id: usize, text: &str, kind: Kind, score: f32) {
         if id >= self.texts.len() {
             self.beyond += 1;
@@ -54,30 +54,32 @@ impl Tokens {
         self.scores[id] = score;
     }
 
-    /// Added tokens: special ones, and those that look so, never stand for text.
+    /// Sets added tokens. Special ones, and those that look special, become control tokens.
     pub fn set_added(&mut self, added: &[Added]) {
         for Added { id, content, special, .. } in added {
             if self.kinds.get(*id) == Some(&Kind::Unknown) {
                 continue;
             }
-            match *special || looks_special(content) {
-                true => self.set(*id, content, Kind::Control, APART),
+            if *special || looks_special(content) {
+                self.set(*id, content, Kind::Control, NEVER_MERGED);
+            } else {
                 // llama.cpp looks for these in the text as it was given.
-                false => self.set(*id, &content.replace('\u{2581}', " "), Kind::UserDefined, APART),
+                let text = content.replace('\u{2581}', " ");
+                self.set(*id, &text, Kind::UserDefined, NEVER_MERGED);
             }
         }
     }
 
-    /// Whether there is a token of that kind.
+    /// Whether there is a token of this kind.
     pub fn any(&self, kind: Kind) -> bool {
         self.kinds.contains(&kind)
     }
 
-    /// Texts, scores where `scored`, and types.
+    /// The metadata (texts, types and, if `scored`, scores), and a note about ids out of range.
     ///
     /// # Errors
     ///
-    /// If two tokens have the same text, which llama.cpp does not survive.
+    /// If two tokens have the same text, because llama.cpp aborts on such a file.
     pub fn metadata(self, path: &Path, scored: bool) -> Result<(Metadata, Option<String>)> {
         let mut seen = HashMap::new();
         for (id, text) in self.texts.iter().enumerate() {
@@ -95,13 +97,16 @@ impl Tokens {
         metadata.push((key("token_type"), Value::I32s(kinds)));
         let beyond = self.beyond;
         let note = (beyond > 0).then(|| {
-            format!("{beyond} tokens of the tokenizer have ids that the model has not: left out")
+            format!(
+                "{beyond} tokens of the tokenizer have ids that the model does not have: left out"
+            )
         });
         Ok((metadata, note))
     }
 }
 
-/// Some models do not mark tokens as special that are; llama.cpp's converter tells them so too.
+/// Whether a token that is not marked as special is recognised by its text, as in llama.cpp's
+/// converter.
 fn looks_special(text: &str) -> bool {
     ["<pad>", "<mask>", "<2mass>", "[@BOS@]"].contains(&text)
         || (text.starts_with("<|") && text.ends_with("|>"))

@@ -1,4 +1,4 @@
-//! What decoders become: names, rows, metadata, and what is refused.
+//! GGUF files of decoders: names, rows, metadata, and refusals.
 
 mod positions;
 mod refused;
@@ -14,7 +14,7 @@ use slicegpt_gguf::{Export, FileType, GgufError, Vocabulary};
 use slicegpt_models::DecoderSpec;
 use slicegpt_testkit::{Gguf, fixtures};
 
-/// The config of a fixture, changed.
+/// The config of a fixture after `edit`.
 pub fn config(name: &str, edit: impl FnOnce(&mut Value)) -> Value {
     let path = fixtures().join("families").join(name).join("config.json");
     let mut config = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
@@ -27,22 +27,23 @@ pub fn spec(name: &str) -> DecoderSpec {
     slicegpt_models::parse(&config(name, |_| {})).unwrap()
 }
 
-/// Plans a decoder without a tokenizer as float32.
+/// Plans the file of a decoder without a tokenizer, in float32.
 pub fn plan(spec: &DecoderSpec) -> Result<Export, GgufError> {
     Export::new(spec, FileType::F32, "test", Vocabulary::default())
 }
 
-/// Every value is the number of its row, and a fraction that tells the tensor.
+/// A source in which every value is the number of its row plus a fraction that identifies the
+/// tensor.
 pub struct Numbered(HashMap<String, f32>);
 
 impl Numbered {
-    /// For every tensor of `spec`.
+    /// Values for all tensors of `spec`.
     pub fn of(spec: &DecoderSpec) -> Self {
         let names = spec.entries().into_iter().map(|entry| entry.name);
         Self(names.zip((1..).map(|i| i as f32 / 256.0)).collect())
     }
 
-    /// What the values of row `row` of tensor `name` are.
+    /// The values of row `row` of tensor `name`.
     pub fn value(&self, name: &str, row: usize) -> f32 {
         row as f32 + self.0[name]
     }
@@ -69,7 +70,7 @@ impl TensorSource for Numbered {
     }
 }
 
-/// The decoder, written with [`Numbered`] values and read back.
+/// Writes the decoder with [`Numbered`] values and reads it back.
 pub fn written(spec: &DecoderSpec) -> (Gguf, Numbered) {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("model.gguf");

@@ -1,4 +1,4 @@
-//! Rotary positions: what llama.cpp makes of the metadata must be what the model computes.
+//! Rotary positions: llama.cpp must compute from the metadata what the model computes.
 
 use serde_json::{Value, json};
 use slicegpt_models::{DecoderSpec, Positions};
@@ -10,8 +10,8 @@ fn number(file: &Gguf, key: &str) -> Option<f64> {
     file.metadata.get(key).and_then(Value::as_f64)
 }
 
-/// The frequencies of each pair of dimensions for a sequence of `length` tokens, and what cosine and sine
-/// are multiplied by, as llama.cpp's `ggml_rope_ext` has them, at the precision of the file.
+/// The frequencies of each pair of dimensions for a sequence of `length` tokens, and the factor of
+/// cosine and sine, as llama.cpp's `ggml_rope_ext` computes them, in the precision of the file.
 fn llama_cpps(file: &Gguf, length: usize) -> (Vec<f64>, f64) {
     let architecture = file.metadata["general.architecture"].as_str().unwrap();
     let get = |key: &str| number(file, &format!("{architecture}.rope.{key}"));
@@ -69,7 +69,7 @@ fn with(name: &str, scaling: Value) -> DecoderSpec {
 }
 
 #[test]
-fn every_scaling_turns_as_it_did() {
+fn scalings_keep_their_frequencies() {
     let yarn =
         json!({ "rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 16 });
     let mut own = yarn.clone();
@@ -91,12 +91,12 @@ fn every_scaling_turns_as_it_did() {
         check_alike(&with("qwen2", scaling.clone()), "qwen2");
         check_alike(&with("qwen3", scaling), "qwen3");
     }
-    // Where an architecture has no such thing, another may.
+    // Where an architecture lacks a scaling, another may have it.
     check_alike(&with("qwen2", llama3), "llama");
 }
 
 #[test]
-fn longrope_and_partial_rotation_turn_as_they_did() {
+fn longrope_and_partial_rotation_keep_their_frequencies() {
     let longrope = |pairs: usize| {
         json!({
             "type": "longrope",
@@ -120,9 +120,9 @@ fn longrope_and_partial_rotation_turn_as_they_did() {
     }
 }
 
-/// The dimensions that stand still are multiplied like the others: their rows are divided before.
+/// llama.cpp scales the unrotated dimensions too, so that their rows are divided by the factor.
 #[test]
-fn still_dimensions_keep_their_size() {
+fn unrotated_dimensions_keep_their_size() {
     let partial = config("phi4-mini", |config| {
         config["rope_scaling"] = json!({
             "type": "longrope", "long_factor": [1.0, 2.0, 3.0], "short_factor": [1.0, 1.0, 1.0]
@@ -144,10 +144,10 @@ fn still_dimensions_keep_their_size() {
 }
 
 #[test]
-fn what_is_not_the_same_is_noted() {
+fn differences_are_noted() {
     for (name, words) in [
-        ("mistral", "2 of 2 layers see 8 tokens"),
-        ("qwen2-window", "2 of 3 layers see 8 tokens"),
+        ("mistral", "2 of 2 layers attend to 8 tokens"),
+        ("qwen2-window", "2 of 3 layers attend to 8 tokens"),
         ("phi3-window", "2 of 2 layers"),
         ("llama-dynamic", "up to 64 tokens"),
     ] {

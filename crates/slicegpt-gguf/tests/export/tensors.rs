@@ -1,10 +1,10 @@
-//! Which rows of the checkpoint a tensor is made of.
+//! The rows of the checkpoint that a tensor is made of.
 
 use slicegpt_models::DecoderSpec;
 
 use crate::{Numbered, plan, spec, written};
 
-/// The first value of every row of tensor `name`, which must be alike along the row.
+/// The first value of every row of tensor `name`. All values of a row must be equal.
 fn rows(spec: &DecoderSpec, name: &str) -> (Vec<f32>, Numbered) {
     let (file, source) = written(spec);
     let shape = &file.tensors[name].shape;
@@ -24,17 +24,17 @@ fn check(spec: &DecoderSpec, name: &str, from: &str, order: &[usize]) {
     assert_eq!(rows, expected, "{name}");
 }
 
-/// The rows of heads of 8, rotated pairs side by side.
+/// The order of rows for heads of 8 whose rotated pairs are adjacent.
 fn interleaved(heads: usize) -> Vec<usize> {
     (0..heads).flat_map(|head| [0, 4, 1, 5, 2, 6, 3, 7].map(|row| 8 * head + row)).collect()
 }
 
-fn as_they_stand(rows: usize) -> Vec<usize> {
+fn unchanged(rows: usize) -> Vec<usize> {
     (0..rows).collect()
 }
 
 #[test]
-fn rotated_pairs_stand_side_by_side_in_llama() {
+fn rotated_pairs_are_adjacent_in_llama() {
     let spec = spec("llama-bias");
     let layer = "model.layers.1.self_attn";
     for (name, from, order) in [
@@ -42,38 +42,38 @@ fn rotated_pairs_stand_side_by_side_in_llama() {
         ("blk.1.attn_q.bias", "q_proj.bias", interleaved(4)),
         ("blk.1.attn_k.weight", "k_proj.weight", interleaved(2)),
         ("blk.1.attn_k.bias", "k_proj.bias", interleaved(2)),
-        ("blk.1.attn_v.weight", "v_proj.weight", as_they_stand(16)),
-        ("blk.1.attn_output.weight", "o_proj.weight", as_they_stand(32)),
+        ("blk.1.attn_v.weight", "v_proj.weight", unchanged(16)),
+        ("blk.1.attn_output.weight", "o_proj.weight", unchanged(32)),
     ] {
         check(&spec, name, &format!("{layer}.{from}"), &order);
     }
 }
 
 #[test]
-fn heads_stay_as_they_are_elsewhere() {
+fn heads_keep_their_order_elsewhere() {
     check(
         &spec("qwen2"),
         "blk.0.attn_q.weight",
         "model.layers.0.self_attn.q_proj.weight",
-        &as_they_stand(32),
+        &unchanged(32),
     );
     check(
         &spec("phi3"),
         "blk.0.attn_qkv.weight",
         "model.layers.0.self_attn.qkv_proj.weight",
-        &as_they_stand(64),
+        &unchanged(64),
     );
     check(
         &spec("phi3"),
         "blk.0.ffn_up.weight",
         "model.layers.0.mlp.gate_up_proj.weight",
-        &as_they_stand(96),
+        &unchanged(96),
     );
 }
 
-/// A stream that was cut fits neither qwen2 nor phi3, and both are llama's with other names.
+/// A cut stream fits neither qwen2 nor phi3, and llama can express both.
 #[test]
-fn what_was_cut_becomes_llama() {
+fn cut_models_become_llama() {
     let qwen2 = spec("qwen2").in_shared_basis(24, 40, false);
     assert_eq!(plan(&qwen2).unwrap().architecture(), "llama");
     check(&qwen2, "blk.0.attn_k.bias", "model.layers.0.self_attn.k_proj.bias", &interleaved(2));
@@ -85,14 +85,14 @@ fn what_was_cut_becomes_llama() {
         |order: Vec<usize>, start: usize| order.iter().map(|row| start + row).collect::<Vec<_>>();
     check(&phi3, "blk.0.attn_q.weight", packed, &interleaved(4));
     check(&phi3, "blk.0.attn_k.weight", packed, &after(interleaved(2), 32));
-    check(&phi3, "blk.0.attn_v.weight", packed, &after(as_they_stand(16), 48));
+    check(&phi3, "blk.0.attn_v.weight", packed, &after(unchanged(16), 48));
     let packed = "model.layers.0.mlp.gate_up_proj.weight";
-    check(&phi3, "blk.0.ffn_gate.weight", packed, &as_they_stand(40));
-    check(&phi3, "blk.0.ffn_up.weight", packed, &after(as_they_stand(40), 40));
+    check(&phi3, "blk.0.ffn_gate.weight", packed, &unchanged(40));
+    check(&phi3, "blk.0.ffn_up.weight", packed, &after(unchanged(40), 40));
 }
 
 #[test]
-fn every_tensor_is_there_once() {
+fn every_tensor_is_used_once() {
     for name in
         ["llama2", "llama31", "llama-bias", "mistral", "qwen2", "qwen3", "phi3", "phi4-mini"]
     {
@@ -108,7 +108,7 @@ fn every_tensor_is_there_once() {
 }
 
 #[test]
-fn metadata_say_what_was_cut() {
+fn metadata_describe_the_cut_model() {
     let spec = spec("llama2").in_shared_basis(24, 40, false);
     let (file, _) = written(&spec);
     for (key, value) in [

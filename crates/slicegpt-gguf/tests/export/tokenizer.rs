@@ -8,7 +8,8 @@ use slicegpt_testkit::{Gguf, fixtures};
 
 use crate::{Numbered, spec};
 
-/// The metadata under `tokenizer.` of the tokenizer of `directory`, with 64 token ids, and the notes.
+/// The notes and the metadata under `tokenizer.` of the tokenizer in `directory`, with 64 token
+/// ids.
 fn metadata(directory: &Path) -> Result<(Map<String, Value>, Vec<String>), String> {
     let vocabulary = Vocabulary::read(directory, 64, None).map_err(|error| error.to_string())?;
     let spec = spec("llama2");
@@ -33,19 +34,24 @@ fn write(directory: &Path, name: &str, json: &Value) {
 fn pieces() -> Value {
     let added = |id: usize, content: &str, special: bool| json!({ "id": id, "content": content, "special": special });
     json!({
-        "added_tokens": [added(0, "<unk>", true), added(1, "<s>", true), added(2, "</s>", true), added(9, "\u{2581}x", false)],
+        "added_tokens": [
+            added(0, "<unk>", true), added(1, "<s>", true), added(2, "</s>", true),
+            added(9, "\u{2581}x", false),
+        ],
         "normalizer": { "type": "Sequence", "normalizers": [
             { "type": "Prepend", "prepend": "\u{2581}" },
             { "type": "Replace", "pattern": { "String": " " }, "content": "\u{2581}" },
         ] },
         "pre_tokenizer": null,
         "post_processor": { "type": "TemplateProcessing", "single": [
-            { "SpecialToken": { "id": "<s>", "type_id": 0 } }, { "Sequence": { "id": "A", "type_id": 0 } },
+            { "SpecialToken": { "id": "<s>", "type_id": 0 } },
+            { "Sequence": { "id": "A", "type_id": 0 } },
         ] },
         "model": {
             "type": "BPE", "byte_fallback": true, "unk_token": "<unk>",
             "vocab": {
-                "<unk>": 0, "<s>": 1, "</s>": 2, "<0x0A>": 3, "\u{2581}": 4, "a": 5, "b": 6, "ab": 7, "\u{2581}ab": 8,
+                "<unk>": 0, "<s>": 1, "</s>": 2, "<0x0A>": 3, "\u{2581}": 4, "a": 5, "b": 6,
+                "ab": 7, "\u{2581}ab": 8,
             },
             "merges": [["a", "b"], ["\u{2581}", "ab"]],
         },
@@ -53,12 +59,14 @@ fn pieces() -> Value {
 }
 
 #[test]
-fn pieces_are_scored_by_the_rank_of_their_merge() {
+fn scores_follow_the_rank_of_merges() {
     let directory = tempfile::tempdir().unwrap();
     write(directory.path(), "tokenizer.json", &pieces());
     let config = json!({
         "bos_token": { "content": "<s>" }, "eos_token": "</s>", "unk_token": "<unk>",
-        "chat_template": [{ "name": "default", "template": "D" }, { "name": "tool_use", "template": "T" }],
+        "chat_template": [
+            { "name": "default", "template": "D" }, { "name": "tool_use", "template": "T" },
+        ],
     });
     write(directory.path(), "tokenizer_config.json", &config);
     write(directory.path(), "config.json", &json!({ "pad_token_id": 2, "eos_token_id": [2, 3] }));
@@ -101,7 +109,7 @@ fn pieces_are_scored_by_the_rank_of_their_merge() {
 }
 
 #[test]
-fn bytes_keep_their_merges() {
+fn byte_level_tokens_keep_their_merges() {
     let directory = tempfile::tempdir().unwrap();
     let byte_level = json!({ "type": "ByteLevel", "add_prefix_space": false, "use_regex": true });
     let tokenizer = json!({
@@ -109,7 +117,11 @@ fn bytes_keep_their_merges() {
         "normalizer": { "type": "NFC" },
         "pre_tokenizer": byte_level,
         "post_processor": byte_level,
-        "model": { "type": "BPE", "vocab": { "a": 0, "\u{120}": 1, "\u{120}a": 2 }, "merges": ["\u{120} a"] },
+        "model": {
+            "type": "BPE",
+            "vocab": { "a": 0, "\u{120}": 1, "\u{120}a": 2 },
+            "merges": ["\u{120} a"],
+        },
     });
     write(directory.path(), "tokenizer.json", &tokenizer);
     write(directory.path(), "config.json", &json!({ "eos_token_id": 3 }));
@@ -131,20 +143,20 @@ fn bytes_keep_their_merges() {
 }
 
 #[test]
-fn without_a_tokenizer_there_are_ids_only() {
+fn without_a_tokenizer_the_file_has_ids_only() {
     let (metadata, notes) = metadata(&fixtures().join("families/llama2")).unwrap();
     assert_eq!(metadata["model"], "none");
     assert!(notes[0].contains("token ids only"), "{notes:?}");
 }
 
 #[test]
-fn what_llama_cpp_has_not_is_an_error_or_a_note() {
+fn unsupported_steps_are_an_error_or_a_note() {
     type Edit = fn(&mut Value);
     let errors: &[(Edit, &str)] = &[
         (|json| json["model"]["type"] = json!("Unigram"), "a Unigram tokenizer"),
         (|json| json["model"]["vocab"] = json!(null), "`model.vocab` is missing"),
-        (|json| json["model"]["vocab"]["b"] = json!("6"), "what is no id"),
-        (|json| json["model"]["merges"] = json!(["a"]), "what is no pair"),
+        (|json| json["model"]["vocab"]["b"] = json!("6"), "an invalid id"),
+        (|json| json["model"]["merges"] = json!(["a"]), "an invalid pair"),
         (|json| json["model"]["end_of_word_suffix"] = json!("</w>"), "`model.end_of_word_suffix`"),
         (|json| json["added_tokens"] = json!([{ "id": 1 }]), "without id or content"),
         (|json| json["added_tokens"][1]["content"] = json!("ab"), "tokens 1 and 7 are both \"ab\""),
@@ -154,7 +166,7 @@ fn what_llama_cpp_has_not_is_an_error_or_a_note() {
             |json| drop(json["model"]["vocab"].as_object_mut().unwrap().remove("<0x0A>")),
             "no tokens for bytes",
         ),
-        (|json| json["normalizer"] = json!({ "type": "Lowercase" }), "by Lowercase"),
+        (|json| json["normalizer"] = json!({ "type": "Lowercase" }), "step Lowercase"),
         (|json| json["model"]["vocab"]["far"] = json!(64), "1 tokens of the tokenizer"),
         (
             |json| {
@@ -187,13 +199,13 @@ fn what_llama_cpp_has_not_is_an_error_or_a_note() {
     }
 }
 
-/// A field of a protocol buffer: bytes.
+/// A field of bytes in a protocol buffer.
 fn field(number: u8, bytes: &[u8]) -> Vec<u8> {
     [&[number << 3 | 2, bytes.len() as u8], bytes].concat()
 }
 
 #[test]
-fn pieces_alone_are_enough() {
+fn tokenizer_model_alone_is_enough() {
     let directory = tempfile::tempdir().unwrap();
     let piece = |text: &str, kind: u8, score: f32| {
         let score = [&[2 << 3 | 5], score.to_le_bytes().as_slice()].concat();

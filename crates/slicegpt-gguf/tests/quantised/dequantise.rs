@@ -1,5 +1,5 @@
-//! Values out of blocks, straight from the description of the format: `d * q` and `d * q - m`, with
-//! bits where `ggml-common.h` says they are.
+//! Decodes blocks by the description of the format, `d * q` and `d * q - m`, with the bit layout of
+//! `ggml-common.h`.
 
 use slicegpt_gguf::Type;
 
@@ -60,12 +60,12 @@ pub fn dequantise(ty: Type, bytes: &[u8]) -> Vec<f32> {
     bytes.chunks_exact(ty.bytes(block)).flat_map(|b| (0..block).map(move |i| value(b, i))).collect()
 }
 
-/// Value `i` of 32: the first half is in the low nibbles.
+/// Value `i` of 32. The first half is in the low nibbles.
 fn nibble(bytes: &[u8], i: usize) -> u8 {
     bytes[i % 16] >> (4 * (i / 16)) & 15
 }
 
-/// Value `i` of 256, two bits.
+/// The two bits of value `i` of 256.
 fn pair(bytes: &[u8], i: usize) -> u8 {
     bytes[i / 128 * 32 + i % 32] >> (2 * (i % 128 / 32)) & 3
 }

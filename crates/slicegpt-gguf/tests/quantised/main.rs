@@ -1,4 +1,4 @@
-//! Block quantisation: the bytes of llama.cpp's own quantiser, and values that come back.
+//! Block quantisation: the bytes are those of llama.cpp's quantiser, and values are recovered.
 
 mod dequantise;
 
@@ -24,9 +24,9 @@ const TYPES: &[(&str, Type)] = &[
     ("q6_k", Type::Q6K),
 ];
 
-/// `fixtures/gguf/make.py` had llama.cpp quantise the same values.
+/// `fixtures/gguf/make.py` quantised the same values with llama.cpp.
 #[test]
-fn the_bytes_are_llama_cpps() {
+fn bytes_are_those_of_llama_cpp() {
     let path = slicegpt_testkit::fixtures().join("gguf/quantised.safetensors");
     let file = std::fs::read(path).unwrap();
     let file = SafeTensors::deserialize(&file).unwrap();
@@ -46,16 +46,16 @@ fn the_bytes_are_llama_cpps() {
     }
 }
 
-/// Half a step between neighbours, of as many as the type has over the range of a group; scales that are
-/// rounded themselves, and a search that minds the squares, cost some of them more.
+/// The error is at most half a quantisation step over the range of a group, and sometimes more,
+/// because scales are rounded too and the search minimises the squared error.
 #[test]
-fn values_come_back() {
+fn values_are_recovered() {
     let mut rng = ChaCha8Rng::seed_from_u64(7);
     let rows = 64;
     let values: Vec<f32> = (0..rows * 256)
         .map(|i| rng.random_range(-1.0..1.0_f32) * 0.02 * (1.0 + (i / 256) as f32))
         .collect();
-    // The mean square of the error, as a fraction of that of the values: q is uniform in a step.
+    // The mean squared error relative to the mean square of the values, for q uniform in a step.
     for (name, ty, most) in [
         ("f16", Type::F16, 1e-7),
         ("bf16", Type::Bf16, 6e-6),
@@ -82,9 +82,9 @@ fn values_come_back() {
     }
 }
 
-/// Cores share the rows: the bytes do not depend on how many values are given at once.
+/// Rows are quantised in parallel: the bytes do not depend on the number of values per call.
 #[test]
-fn rows_are_quantised_by_themselves() {
+fn rows_are_quantised_separately() {
     let mut rng = ChaCha8Rng::seed_from_u64(8);
     let values: Vec<f32> = (0..200 * 256).map(|_| rng.random_range(-1.0..1.0)).collect();
     for (name, ty) in TYPES {

@@ -1,53 +1,49 @@
-//! A bar for each of a sequence.
+//! Bar charts.
 
 use plotters::prelude::*;
 
-use super::{FAINT, SIZE, colour, framed, show_tick, styled};
+use super::style::{FAINT, SIZE, colour, failed, framed, show_tick, styled};
 use crate::ReportError;
 
-/// What is drawn.
+/// A bar chart.
 pub struct Bars<'a> {
-    /// What is counted, from `first` on.
+    /// Name of the horizontal axis.
     pub across: &'a str,
-    /// What goes up, from 0.
+    /// Name of the vertical axis, which begins at 0.
     pub up: &'a str,
-    /// The number of the first.
+    /// The number of the first bar.
     pub first: usize,
     pub values: Vec<f64>,
-    /// The greatest that a value could have, shown as a line.
+    /// The largest possible value, drawn as a line.
     pub most: Option<f64>,
 }
 
-/// Draws them.
+/// Draws a bar chart as SVG.
 pub fn bars(chart: &Bars<'_>) -> Result<String, ReportError> {
     let (first, last) = (chart.first as f64, (chart.first + chart.values.len()) as f64 - 1.0);
     let greatest = chart.values.iter().copied().fold(chart.most.unwrap_or(0.0), f64::max);
     let top = if greatest > 0.0 { greatest * 1.08 } else { 1.0 };
     let mut svg = String::new();
     let canvas = SVGBackend::with_string(&mut svg, SIZE).into_drawing_area();
-    let mut area = framed(&canvas)
-        .build_cartesian_2d(first - 0.6..last + 0.6, 0.0..top)
-        .map_err(super::failed)?;
+    let mut area =
+        framed(&canvas).build_cartesian_2d(first - 0.6..last + 0.6, 0.0..top).map_err(failed)?;
     styled(&mut area.configure_mesh(), chart.across, chart.up)
         .x_labels(chart.values.len().min(8))
-        // Between two bars there is nothing.
-        .x_label_formatter(&|x| match x.fract() == 0.0 {
-            true => x.to_string(),
-            false => String::new(),
-        })
+        // Positions between two bars have no label.
+        .x_label_formatter(&|x| if x.fract() == 0.0 { x.to_string() } else { String::new() })
         .y_label_formatter(&|y| show_tick(*y))
         .draw()
-        .map_err(super::failed)?;
+        .map_err(failed)?;
     let bars = chart.values.iter().enumerate().map(|(index, value)| {
         let at = first + index as f64;
         Rectangle::new([(at - 0.4, 0.0), (at + 0.4, *value)], colour(0).filled())
     });
-    area.draw_series(bars).map_err(super::failed)?;
+    area.draw_series(bars).map_err(failed)?;
     if let Some(most) = chart.most {
         let line = [(first - 0.6, most), (last + 0.6, most)];
-        area.draw_series([PathElement::new(line, FAINT.stroke_width(1))]).map_err(super::failed)?;
+        area.draw_series([PathElement::new(line, FAINT.stroke_width(1))]).map_err(failed)?;
     }
-    canvas.present().map_err(super::failed)?;
+    canvas.present().map_err(failed)?;
     drop(area);
     drop(canvas);
     Ok(svg)

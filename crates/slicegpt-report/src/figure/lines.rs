@@ -1,4 +1,4 @@
-//! Lines over a number.
+//! Line charts.
 
 use std::ops::Range;
 
@@ -6,55 +6,53 @@ use plotters::coord::combinators::IntoLogRange;
 use plotters::coord::ranged1d::{AsRangedCoord, Ranged, ValueFormatter};
 use plotters::prelude::*;
 
-use super::{FAINT, SIZE, framed, show_tick, styled};
+use super::style::{FAINT, SIZE, failed, framed, show_tick, styled};
 use crate::ReportError;
 
-/// What is drawn.
+/// A line chart.
 pub struct Lines<'a> {
-    /// What goes to the right.
+    /// Name of the horizontal axis.
     pub across: &'a str,
-    /// What goes up.
+    /// Name of the vertical axis.
     pub up: &'a str,
-    /// Whether it goes up by its logarithm.
+    /// Whether the vertical axis is logarithmic.
     pub is_logarithmic: bool,
-    /// Whether points are marked.
+    /// Whether points are drawn as circles.
     pub is_marked: bool,
-    /// Where across something is to be seen.
+    /// Horizontal positions of upright lines.
     pub marks: Vec<f64>,
     pub lines: Vec<Line>,
 }
 
-/// Points, in their order.
+/// A line through points, in order.
 pub struct Line {
     pub colour: RGBColor,
     pub points: Vec<(f64, f64)>,
 }
 
-/// Smallest part of the greatest value that a logarithmic axis shows: below is rounding.
-const NOTHING: f64 = 1e-9;
+/// The smallest value on a logarithmic axis, as a fraction of the largest. Smaller values are
+/// rounding errors.
+const NEGLIGIBLE: f64 = 1e-9;
 
-/// Draws them. Of a logarithmic chart, what is not above 0 is left out.
+/// Draws a line chart as SVG. On a logarithmic axis, values that are not above 0 are left out.
 pub fn lines(chart: &Lines<'_>) -> Result<String, ReportError> {
     let points = || chart.lines.iter().flat_map(|line| &line.points).copied();
     let (left, right) = ends(points().map(|(x, _)| x).chain(chart.marks.iter().copied()));
     let values = || points().map(|(_, y)| y);
     let mut svg = String::new();
     let canvas = SVGBackend::with_string(&mut svg, SIZE).into_drawing_area();
-    let drawn = match chart.is_logarithmic {
-        true => {
-            let most = values().fold(f64::MIN_POSITIVE, f64::max);
-            let (low, high) = ends(values().filter(|y| *y > most * NOTHING));
-            // Whole decades.
-            let low = 10_f64.powf(low.log10().floor());
-            let high = 10_f64.powf(high.log10().ceil()).max(low * 10.0);
-            draw(&canvas, chart, left..right, (low..high).log_scale(), low)
-        }
-        false => {
-            let (low, high) = widened(ends(values()));
-            draw(&canvas, chart, left..right, low..high, f64::NEG_INFINITY)
-        }
+    let drawn = if chart.is_logarithmic {
+        let most = values().fold(f64::MIN_POSITIVE, f64::max);
+        let (low, high) = ends(values().filter(|y| *y > most * NEGLIGIBLE));
+        // Whole decades.
+        let low = 10_f64.powf(low.log10().floor());
+        let high = 10_f64.powf(high.log10().ceil()).max(low * 10.0);
+        draw(&canvas, chart, left..right, (low..high).log_scale(), low)
+    } else {
+        let (low, high) = widened(ends(values()));
+        draw(&canvas, chart, left..right, low..high, f64::NEG_INFINITY)
     };
-    drawn.and_then(|()| canvas.present().map_err(super::failed))?;
+    drawn.and_then(|()| canvas.present().map_err(failed))?;
     drop(canvas);
     Ok(svg)
 }
@@ -72,27 +70,27 @@ where
 {
     let room = if chart.is_marked { (across.end - across.start) * 0.04 } else { 0.0 };
     let across = across.start - room..across.end + room;
-    let mut area = framed(canvas).build_cartesian_2d(across, up).map_err(super::failed)?;
+    let mut area = framed(canvas).build_cartesian_2d(across, up).map_err(failed)?;
     styled(&mut area.configure_mesh(), chart.across, chart.up)
         .x_labels(6)
         .x_label_formatter(&|x| show_tick(*x))
         .y_label_formatter(&|y| show_tick(*y))
         .draw()
-        .map_err(super::failed)?;
+        .map_err(failed)?;
     let vertical = area.plotting_area().get_y_range();
     let marks = chart.marks.iter().map(|at| {
         PathElement::new([(*at, vertical.start), (*at, vertical.end)], FAINT.stroke_width(1))
     });
-    area.draw_series(marks).map_err(super::failed)?;
+    area.draw_series(marks).map_err(failed)?;
     for line in &chart.lines {
         let points: Vec<_> = line.points.iter().copied().filter(|(_, y)| *y >= least).collect();
         let style = line.colour.stroke_width(2);
         let path = PathElement::new(points.clone(), style);
-        area.draw_series([path]).map_err(super::failed)?;
+        area.draw_series([path]).map_err(failed)?;
         if chart.is_marked {
             let circles =
                 points.into_iter().map(|point| Circle::new(point, 4, line.colour.filled()));
-            area.draw_series(circles).map_err(super::failed)?;
+            area.draw_series(circles).map_err(failed)?;
         }
     }
     Ok(())
@@ -102,13 +100,11 @@ fn ends(values: impl Iterator<Item = f64>) -> (f64, f64) {
     let finite = values.filter(|value| value.is_finite());
     let (low, high) =
         finite.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), x| (low.min(x), high.max(x)));
-    match low <= high {
-        true => (low, high),
-        false => (0.0, 1.0),
-    }
+    if low <= high { (low, high) } else { (0.0, 1.0) }
 }
 
-/// With some room; a single value is in the middle. What is never negative does not go below 0.
+/// Adds a margin, so that a single value is in the middle. A range without negative values does not
+/// go below 0.
 fn widened((low, high): (f64, f64)) -> (f64, f64) {
     let span = if high > low { high - low } else { high.abs().max(1e-9) };
     let down = low - 0.1 * span;

@@ -1,4 +1,4 @@
-//! Refitting what was sliced towards what the dense model does, by ridge regression.
+//! Refitting sliced weights to the dense model by ridge regression.
 //!
 //! With the dense and the sliced stream side by side, every linear has an exact target:
 //!
@@ -7,9 +7,9 @@
 //! writers   W' = argmin || h' W' - (y B - x' S) ||^2           + r || W' - W B ||^2
 //! ```
 //!
-//! `x` and `x'` are the dense and the sliced stream before the sublayer, `y` the dense one after it,
-//! `h'` the inputs of the writers, all at once, `S` the shortcut. What is needed of the tokens are sums
-//! of products; none is kept.
+//! `x` and `x'` are the dense and the sliced stream before the sublayer, `y` is the dense one after
+//! it, `h'` are the inputs of all writers together, `B` is the basis and `S` the shortcut. The
+//! regressions need sums of products over the tokens only; no token is stored for them.
 
 mod reader;
 mod tied;

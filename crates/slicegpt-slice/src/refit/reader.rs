@@ -1,4 +1,4 @@
-//! Readers of the stream: one regression for all that read it at one place.
+//! [`ReaderFit`]: one regression for all readers of the stream at one place.
 
 use burn::nn::Linear;
 use burn::tensor::Tensor;
@@ -7,17 +7,19 @@ use slicegpt_calibrate::{Affine, Moments, Ridge, RidgeError};
 use slicegpt_core::precise::{PreciseMatrix, widen};
 use slicegpt_core::{Basis, replace_param};
 
-/// How the normalised dense stream is best told from the normalised sliced one, `x ~ x' M + c`: a
-/// reader `W, b` of the one becomes `M W, b + c W` as a reader of the other.
+/// The best prediction of the normalised dense stream `x` from the normalised sliced one `x'`: `x ~
+/// x' M + c`. A reader `W, b` of the dense stream becomes the reader `M W, b + c W` of the sliced
+/// one.
 pub struct ReaderFit {
     /// `M^T`, row-major, `[hidden_size, rank]`.
     pub matrix: Vec<f64>,
-    /// `c`, `[hidden_size]`; nothing for readers without a bias.
+    /// `c`, `[hidden_size]`; `None` for readers without a bias.
     pub shift: Option<Vec<f64>>,
 }
 
 impl ReaderFit {
-    /// From moments of the normalised sliced stream on the normalised dense one, leaning towards `B^T`.
+    /// A fit from moments of the normalised sliced stream on the normalised dense one, with `B^T`
+    /// as the prior of `M`. `bias` says whether the readers have a bias that can absorb `c`.
     ///
     /// # Errors
     ///
@@ -30,14 +32,14 @@ impl ReaderFit {
     ) -> Result<Self, RidgeError> {
         let (width, rank) = (basis.hidden_size(), basis.rank());
         let prior = Mat::from_fn(rank, width, |i, j| basis.values()[j * rank + i]);
-        let nothing = vec![0.0; width];
-        let prior_shift = bias.then_some(nothing.as_slice());
+        let zeros = vec![0.0; width];
+        let prior_shift = bias.then_some(zeros.as_slice());
         let Affine { matrix, shift } = ridge.solve(moments, prior.as_ref(), prior_shift)?;
         let at = (0..width).flat_map(|j| (0..rank).map(move |i| (i, j)));
         Ok(Self { matrix: at.map(|at| matrix[at]).collect(), shift })
     }
 
-    /// Refits `readers`, dense as they are, one fit for those with a bias and one for those without.
+    /// Refits dense `readers`: one fit for those with a bias and one for those without.
     ///
     /// # Errors
     ///

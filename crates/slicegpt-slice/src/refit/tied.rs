@@ -1,26 +1,27 @@
-//! A head that stays the embedding: the basis that makes it possible, and the weight of the last norm.
+//! [`TiedHead`]: a head that stays the embedding after slicing, and the weight of the last norm.
 //!
-//! A tied head reads `norm(x) diag(g) E^T`. Cut to a basis `V`, embedding and head would part:
-//! `E V` on one side, `E diag(g) V` on the other. But a rotation inside the kept subspace is free. With
+//! A tied head computes `norm(x) diag(g) E^T`. Cut to a basis `V`, the embedding becomes `E V` and
+//! the head `E diag(g) V`: they would no longer be tied. But the basis may be rotated within its
+//! span. With
 //!
 //! ```text
 //! V^T diag(g) V = R diag(l) R^T        (symmetric, d x d)            V <- V R
 //! ```
 //!
-//! `E diag(g) V ~ E V V^T diag(g) V = E V diag(l)`: the head is the embedding again, and `l` the weight
-//! of the last norm. The error is the part of `E` outside the kept subspace, and least squares in the
-//! space of logits makes the best of it: with `a` the normalised sliced stream and `t` what the dense
-//! head reads, `E' = E V`,
+//! `E diag(g) V ~ E V V^T diag(g) V = E V diag(l)`: the head is the embedding again, and `l` is the
+//! weight of the last norm ([`slicegpt_calibrate::align`]). The error is the part of `E` outside
+//! the kept subspace. A refit minimises it by least squares on the logits: with `a` the normalised
+//! sliced stream, `t` the input of the dense head, and `E' = E V`,
 //!
 //! ```text
 //! (a^T a o E'^T E') l = diag(a^T t (diag(g) E^T E'))                 o: element by element
 //! ```
 //!
-//! What a LayerNorm's bias leaves is a bias of the head.
+//! The bias of a LayerNorm becomes a bias of the head.
 
 use faer::linalg::solvers::Solve;
 use faer::{Mat, Side};
-use slicegpt_calibrate::{Moments, Ridge, RidgeError};
+use slicegpt_calibrate::{AnalysisError, Moments, NotFinite, Ridge, RidgeError};
 use slicegpt_core::Basis;
 
 /// The last norm and the bias of a head that is the embedding.
@@ -28,24 +29,26 @@ use slicegpt_core::Basis;
 pub struct TiedHead {
     /// `l`, `[rank]`.
     pub weight: Vec<f64>,
-    /// What a row of the dense table is multiplied with to give the bias of its logit, beside what
-    /// there was: `[hidden_size]`. Nothing where the norm has no bias.
+    /// `[hidden_size]`: the product of a row of the dense table with it is added to the bias of the
+    /// row's logit. `None` if the norm has no bias.
     pub shift: Option<Vec<f64>>,
 }
 
 impl TiedHead {
-    /// Of a head of which nothing is refitted: `weight` as [`slicegpt_calibrate::align`] found it,
-    /// `bias` that of the dense norm, `[hidden_size]`.
+    /// A head without a refit: `weight` is the result of [`slicegpt_calibrate::align`], `bias` is
+    /// that of the dense norm, `[hidden_size]`.
     pub fn plain(weight: Vec<f64>, bias: Option<Vec<f64>>) -> Self {
         Self { weight, shift: bias }
     }
 
-    /// Refits `self`, a plain one.
+    /// Refits a plain head.
     ///
-    /// - `here`: moments of the normalised sliced stream on the normalised dense one, before the head
-    /// - `table`: moments of the rows of the cut embedding, `E'`, on those of the dense head, `E diag(g)`
+    /// - `here`: moments of the normalised sliced stream on the normalised dense one, before the
+    ///   head
+    /// - `table`: moments of the rows of the cut embedding, `E'`, on those of the dense head, `E
+    ///   diag(g)`
     /// - `gain`: `g`, `[hidden_size]`
-    /// - `centers`: whether the dense norms subtract means
+    /// - `centers`: whether the dense norms centre the stream
     ///
     /// # Errors
     ///
@@ -60,8 +63,8 @@ impl TiedHead {
         centers: bool,
     ) -> Result<Self, RidgeError> {
         let Self { weight: prior, shift: bias } = self;
-        let [gram, cross] = here.sums()?;
-        let [rows, head] = table.sums()?;
+        let [gram, cross] = here.sums().map_err(|NotFinite| AnalysisError::ActivationsNotFinite)?;
+        let [rows, head] = table.sums().map_err(|NotFinite| AnalysisError::WeightsNotFinite)?;
         let (rank, width) = (basis.rank(), basis.hidden_size());
         let tokens = gram[(rank, rank)].max(f64::MIN_POSITIVE);
         let mean = |i: usize| if bias.is_some() { gram[(rank, i)] / tokens } else { 0.0 };
@@ -88,14 +91,13 @@ impl TiedHead {
         factor.solve_in_place(&mut weight);
         let weight: Vec<f64> = (0..rank).map(|i| weight[(i, 0)]).collect();
         let shift = bias.map(|bias| {
-            // What the cut embedding makes of the mean of the sliced stream, told by the dense one.
+            // The mean of the sliced stream, scaled by the new weight, in dense coordinates.
             let scaled: Vec<f64> = weight.iter().zip(&means).map(|(l, mean)| l * mean).collect();
             let row = |row: &[f64]| row.iter().zip(&scaled).map(|(x, y)| x * y).sum::<f64>();
-            let told: Vec<f64> = basis.values().chunks_exact(rank).map(row).collect();
-            let center = if centers { told.iter().sum::<f64>() / width as f64 } else { 0.0 };
-            let found = |i: usize| gain[i] * dense_means[i] - (told[i] - center);
-            let of = |i: usize| bias[i] + found(i) / (1.0 + strength);
-            (0..width).map(of).collect()
+            let mean: Vec<f64> = basis.values().chunks_exact(rank).map(row).collect();
+            let center = if centers { mean.iter().sum::<f64>() / width as f64 } else { 0.0 };
+            let missing = |i: usize| gain[i] * dense_means[i] - (mean[i] - center);
+            (0..width).map(|i| bias[i] + missing(i) / (1.0 + strength)).collect()
         });
         Ok(Self { weight, shift })
     }

@@ -1,4 +1,4 @@
-//! Writers of the stream: one regression for all that write it at one place.
+//! [`refit_writers`]: one regression for all writers of a sublayer.
 
 use burn::nn::Linear;
 use burn::tensor::{Tensor, TensorData};
@@ -6,8 +6,8 @@ use faer::MatRef;
 use slicegpt_calibrate::{Affine, Moments, Ridge, RidgeError};
 use slicegpt_core::{host_vec, replace_param};
 
-/// Refits `writers` together, whose weights are the sliced ones, from moments of their inputs, one
-/// beside the other, on what they are to add to the stream.
+/// Refits sliced `writers` together, from moments of their concatenated inputs on what they are to
+/// add to the stream. Their weights are the priors.
 ///
 /// # Errors
 ///
@@ -15,7 +15,7 @@ use slicegpt_core::{host_vec, replace_param};
 ///
 /// # Panics
 ///
-/// If the moments are of other widths.
+/// If the widths of the moments do not match.
 pub fn refit_writers(
     ridge: &Ridge,
     moments: &Moments,
@@ -42,7 +42,7 @@ pub fn refit_writers(
         first += rows;
         replace_param(&mut writer.weight, |old| tensor(part, &old));
     }
-    // One constant for all: the first bias there is takes it.
+    // There is one constant for all writers. The first bias takes it, the others become zero.
     let mut shift = shift;
     for bias in writers.iter_mut().filter_map(|writer| writer.bias.as_mut()) {
         let values = shift.take().unwrap_or_else(|| vec![0.0; width]);
@@ -54,7 +54,7 @@ pub fn refit_writers(
     Ok(())
 }
 
-/// A matrix where another is, in its type.
+/// A matrix on the device and in the type of `like`.
 fn tensor(values: MatRef<'_, f64>, like: &Tensor<2>) -> Tensor<2> {
     let (rows, columns) = (values.nrows(), values.ncols());
     let row_major: Vec<f64> = (0..rows)

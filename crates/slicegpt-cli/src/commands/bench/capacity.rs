@@ -1,34 +1,35 @@
-//! [`Capacity`]: what fits into the memory of a device, from shapes.
+//! [`Capacity`]: the batch that fits into the memory of a device, from shapes.
 
 use serde_json::{Value, json};
 use slicegpt_models::{Cache, DecoderSpec, Entry};
 
 use super::worker::Hello;
 
-/// What of a device's memory is left to a model: the rest is for activations and for what drives the device.
+/// The fraction of device memory that a model may use. The rest is for activations and the driver.
 const LEFT: f64 = 0.9;
 
-/// How much memory a model takes, and what that means for a device.
+/// The memory that a model takes, and the largest batch on a device.
 pub struct Capacity {
     pub model: String,
     pub device: String,
-    /// Of one device, in bytes, if it is known.
+    /// Memory of one device, in bytes, if it is known.
     pub memory: Option<u64>,
-    /// Of all weights, in bytes.
+    /// Bytes of all weights.
     pub weights: u64,
-    /// Of the cache of one sequence, in bytes.
+    /// Bytes of the KV cache of one sequence.
     pub sequence: u64,
     /// Tokens of that sequence.
     pub tokens: usize,
-    /// Sequences that fit beside the weights on one device; none where these do not fit.
+    /// Sequences whose KV cache fits on one device together with the weights; `None` if the weights
+    /// do not fit.
     pub batch: Option<u64>,
-    /// Devices over which whole layers must be spread; none if one layer is too large.
+    /// Devices over which the layers must be spread; `None` if one layer is too large.
     pub devices: Option<usize>,
 }
 
 impl Capacity {
-    /// Of `spec`, held as `hello` says, with sequences of `tokens` tokens, on devices of `memory` bytes or
-    /// of what this one had.
+    /// The capacity for the model `spec` in the types that `hello` names, with sequences of
+    /// `tokens` tokens, on devices of `memory` bytes, by default the memory of this one.
     pub fn new(
         spec: &DecoderSpec,
         model: &str,
@@ -52,7 +53,7 @@ impl Capacity {
         }
     }
 
-    /// As JSON.
+    /// The capacity as JSON.
     pub fn to_json(&self) -> Value {
         json!({
             "model": self.model,
@@ -68,7 +69,7 @@ impl Capacity {
     }
 }
 
-/// The devices that take the model with the cache of one sequence, layers in order and whole.
+/// The number of devices for the model and the KV cache of one sequence; no layer is split.
 fn devices(spec: &DecoderSpec, hello: &Hello, tokens: usize, left: u64) -> Option<usize> {
     let bytes = |entries: Vec<Entry>| {
         (entries.iter().map(Entry::numel).sum::<usize>() * hello.weight_bytes) as u64
@@ -99,7 +100,8 @@ mod tests {
     /// The Llama 2 70B shape, in float16.
     fn large() -> (DecoderSpec, Hello) {
         let config = json!({
-            "model_type": "llama", "vocab_size": 32000, "hidden_size": 8192, "intermediate_size": 28672,
+            "model_type": "llama", "vocab_size": 32000, "hidden_size": 8192,
+            "intermediate_size": 28672,
             "num_hidden_layers": 80, "num_attention_heads": 64, "num_key_value_heads": 8,
             "max_position_embeddings": 4096,
         });

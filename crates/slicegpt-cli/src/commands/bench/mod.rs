@@ -1,77 +1,82 @@
-//! `slicegpt bench`: how fast models read and write, side by side.
+//! `slicegpt bench`: prefill and decode speed of models, side by side.
 //!
-//! Every model runs in a process of its own, which keeps it loaded: a peak of memory is that of one model.
-//! This process tells them, one after another, what to do next, so that whatever else the machine does
-//! meanwhile falls on all of them alike.
+//! Every model runs in a worker process that keeps it loaded, so that a peak of memory is that of
+//! one model. This process gives orders to the workers in turn, so that other load on the machine
+//! affects all models alike.
 
 mod capacity;
+mod holding;
 mod plan;
 mod results;
 mod worker;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::str::FromStr;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
 use serde_json::json;
-use slicegpt_device::Name;
 use slicegpt_models::DecoderSpec;
 
 use self::capacity::Capacity;
+use self::holding::Holding;
 use self::plan::{Case, Phase};
 use self::results::{Measured, Results};
 use self::worker::{Worker, serve};
-use crate::device::Running;
-use crate::model::Described;
-use crate::options::{DtypeName, positive};
-use crate::output;
-use crate::progress::{self, Progress, note, warn};
-use crate::size::parse_bytes;
+use crate::args::options::positive;
+use crate::services::model::Described;
+use crate::show::output;
+use crate::show::progress::{self, Progress, note, warn};
+use crate::show::size::parse_bytes;
 
-/// Tokens read at once, where nothing is asked for.
+/// Prefill lengths by default.
 const PREFILL: &[usize] = &[128, 512, 2048];
 
-/// Tokens written, where nothing is asked for.
+/// Decoded tokens by default.
 const DECODE: usize = 128;
 
 /// Arguments of `slicegpt bench`.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Hugging Face checkpoint directories, or org/name[@revision] on the Hub; dense or sliced. Others are
-    /// compared with the first
+    /// Hugging Face checkpoint directories, or org/name[@revision] on the Hub; dense or sliced.
+    /// Others are compared with the first
     #[arg(required = true, value_name = "MODEL")]
     models: Vec<PathBuf>,
-    /// Tokens of a prompt that is read at once; 0 for none [default: 128,512,2048, as the context allows]
+    /// Prefill lengths, in tokens; 0 for no prefill [default: 128,512,2048, as the context allows]
     #[arg(long, value_name = "N,..", value_delimiter = ',', value_parser = tokens)]
     prefill: Vec<usize>,
-    /// Tokens that are written one after another; 0 for none [default: 128, or half of the context]
+    /// Tokens to decode; 0 for no decode [default: 128, or half of the context]
     #[arg(long, value_name = "N", value_parser = tokens)]
     decode: Option<usize>,
-    /// Tokens that are there before the first is written [default: the fewest of --prefill]
+    /// Tokens in the KV cache before the decode [default: the shortest of --prefill]
     #[arg(long, value_name = "N", value_parser = positive)]
     context: Option<usize>,
-    /// Sequences at a time
-    #[arg(long, value_name = "N,..", value_delimiter = ',', value_parser = positive, default_value = "1,8,32")]
+    /// Batch sizes
+    #[arg(
+        long,
+        value_name = "N,..",
+        value_delimiter = ',',
+        value_parser = positive,
+        default_value = "1,8,32"
+    )]
     batch: Vec<usize>,
-    /// Times everything is measured, after once that does not count
+    /// Measurements of each case, after a warm-up
     #[arg(long, value_name = "N", value_parser = positive, default_value_t = 5)]
     repeat: usize,
-    /// Memory of one device: how many sequences fit beside the model, and how many devices the model needs
-    /// [default: what the device has]
+    /// Memory of one device, for the largest batch and the number of devices that the model needs
+    /// [default: that of the device]
     #[arg(long, value_name = "SIZE", value_parser = parse_bytes)]
     memory: Option<u64>,
     #[command(flatten)]
     holding: Holding,
-    /// How results are printed
+    /// Format of the results
     #[arg(long, value_enum, default_value_t = Format::Table)]
     format: Format,
     /// Print one JSON object, as --format json does
     #[arg(long, conflicts_with = "format")]
     json: bool,
-    /// Another program that is measured beside the models, told what to do as they are
+    /// Another program to measure, which takes the same orders on stdin
     #[arg(long, value_name = "NAME=COMMAND", hide = true)]
     beside: Vec<String>,
     /// Take orders about one model from stdin
@@ -79,60 +84,18 @@ pub struct Args {
     worker: bool,
 }
 
-/// Where models run, and in what their weights are held.
-#[derive(clap::Args)]
-#[command(next_help_heading = "Device")]
-pub struct Holding {
-    /// Where to compute: cpu, wgpu[:i], vulkan[:i], metal[:i], cuda[:i], or auto, the best one there
-    /// is (see `slicegpt devices`); several are measured in turn, each model on each
-    #[arg(long = "device", value_name = "DEVICE,..", env = "SLICEGPT_DEVICE", default_value = "auto", value_delimiter = ',', value_parser = Name::from_str)]
-    devices: Vec<Name>,
-    /// Type weights are held in [default: as stored on the processor, float32 elsewhere]
-    #[arg(long, value_enum, value_name = "TYPE")]
-    weights: Option<DtypeName>,
-}
-
-impl Holding {
-    /// The same on each device.
-    fn each(&self) -> Result<Vec<Self>> {
-        let mut all: Vec<Self> = Vec::new();
-        for device in &self.devices {
-            if all.iter().any(|other| other.devices == [*device]) {
-                bail!("--device: {device} is named twice; name each device once");
-            }
-            all.push(Self { devices: vec![*device], weights: self.weights });
-        }
-        Ok(all)
-    }
-
-    /// On the first device.
-    fn running(&self) -> Running {
-        Running::on(self.devices[0])
-    }
-
-    /// The options that say the same.
-    fn words(&self) -> Vec<String> {
-        let devices: Vec<String> = self.devices.iter().map(Name::to_string).collect();
-        let mut words = vec!["--device".into(), devices.join(",")];
-        if let Some(value) = self.weights.and_then(|weights| weights.to_possible_value()) {
-            words.extend(["--weights".into(), value.get_name().into()]);
-        }
-        words
-    }
-}
-
-/// How results are printed.
+/// Format of the results.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Format {
-    /// For people
+    /// A table
     Table,
-    /// One line for each measurement
+    /// CSV, one line per case
     Csv,
     /// One JSON object
     Json,
 }
 
-/// A number of tokens, or none.
+/// A parser of a number of tokens, 0 included.
 fn tokens(text: &str) -> Result<usize, String> {
     if text == "0" { Ok(0) } else { positive(text) }
 }
@@ -145,7 +108,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let described: Vec<Described> =
         args.models.iter().map(|model| Described::read(model)).collect::<Result<_>>()?;
     let cases = cases(&args, &described)?;
-    // What is measured, each with its shapes, if they are known here.
+    // The workers, each with the shapes of its model, if they are known here.
     let mut workers: Vec<(Worker, Option<&DecoderSpec>)> = Vec::new();
     for holding in args.holding.each()? {
         let others = workers.len();
@@ -171,7 +134,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
         for round in 0..rounds {
             for ((worker, _), answers) in workers.iter_mut().zip(&mut all) {
                 progress.message(format!("{}: {case}", worker.name()));
-                // The first makes room and compiles what has to be: its time does not count.
+                // The first round is the warm-up: it allocates memory and compiles kernels.
                 answers.push(worker.measure(*case, round == 0)?);
                 let _ = progress.tick();
                 progress::check()?;
@@ -184,7 +147,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     progress.finish();
     let longest = cases.iter().map(Case::longest).max().unwrap_or(0);
     let capacity = workers.iter().filter_map(|(worker, spec)| {
-        // What was there before the first of them took its share.
+        // The memory that was available before the first worker started.
         let same =
             workers.iter().filter(|(other, _)| other.hello().device == worker.hello().device);
         let memory =
@@ -204,7 +167,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// What is measured: every combination that all models have the context for.
+/// The cases: every combination that fits the context of all models.
 fn cases(args: &Args, described: &[Described]) -> Result<Vec<Case>> {
     let contexts = described.iter().map(|described| described.spec.context_length);
     let (shortest, model) =
@@ -261,7 +224,7 @@ fn cases(args: &Args, described: &[Described]) -> Result<Vec<Case>> {
     Ok(cases)
 }
 
-/// Where it was measured, beside the device.
+/// The machine, apart from the device.
 fn machine() -> serde_json::Value {
     let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
     json!({

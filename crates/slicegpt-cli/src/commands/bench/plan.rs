@@ -1,32 +1,32 @@
-//! [`Case`]: one thing that is measured.
+//! [`Case`]: one measurement.
 
 use serde::{Deserialize, Serialize};
 
-/// What a model does.
+/// The phase of inference.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Phase {
-    /// Reads prompts, up to the logits after their last token.
+    /// Prefill: prompts, up to the logits after their last token.
     Prefill,
-    /// Writes one token after another.
+    /// Decode: one token after another.
     Decode,
 }
 
-/// What a model does, with how much.
+/// A phase with its sizes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Case {
-    /// What it does.
+    /// The phase.
     pub phase: Phase,
-    /// Tokens that each sequence has before.
+    /// Tokens of each sequence in the KV cache before.
     pub context: usize,
-    /// Tokens that each sequence gets.
+    /// Tokens of each sequence in this phase.
     pub tokens: usize,
-    /// Sequences at a time.
+    /// Batch size.
     pub batch: usize,
 }
 
 impl Case {
-    /// Tokens of a sequence in the end.
+    /// Tokens of a sequence at the end.
     pub fn longest(&self) -> usize {
         self.context + self.tokens
     }

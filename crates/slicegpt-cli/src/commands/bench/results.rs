@@ -1,4 +1,4 @@
-//! [`Results`]: medians and spreads, as a table, as CSV, as JSON.
+//! [`Results`]: medians and spreads as a table, CSV and JSON.
 
 use std::fmt::Write;
 
@@ -8,25 +8,25 @@ use slicegpt_models::DecoderSpec;
 use super::capacity::Capacity;
 use super::plan::{Case, Phase};
 use super::worker::{Answer, Hello};
-use crate::output::plain_table;
-use crate::size::show_bytes;
+use crate::show::output::plain_table;
+use crate::show::size::show_bytes;
 
-/// A model in one case.
+/// The measurements of a model in one case.
 pub struct Measured {
     model: String,
     case: Case,
     hello: Hello,
-    /// Sorted.
+    /// Seconds, ascending.
     seconds: Vec<f64>,
-    /// Largest of all, in bytes.
+    /// Largest peak memory, in bytes.
     memory: Option<u64>,
-    /// Operations of matrix products, of models whose shapes are known here.
+    /// Floating-point operations of matrix products, if the shapes of the model are known.
     operations: Option<f64>,
-    /// Bytes of weights that each step of a decode reads.
+    /// Bytes of weights that a decode step reads.
     step_bytes: Option<f64>,
 }
 
-/// Everything that was measured.
+/// All measurements.
 pub struct Results {
     pub measured: Vec<Measured>,
     pub capacity: Vec<Capacity>,
@@ -34,11 +34,11 @@ pub struct Results {
 }
 
 impl Measured {
-    /// Of `model` in `case`. The time of the first answer does not count.
+    /// The measurements of `model` in `case`. The first answer is the warm-up and does not count.
     ///
     /// # Panics
     ///
-    /// If nothing else was measured.
+    /// If there is no other answer.
     pub fn new(
         model: &str,
         spec: Option<&DecoderSpec>,
@@ -65,7 +65,7 @@ impl Measured {
         }
     }
 
-    /// Whether it is of a model, and not of another program.
+    /// Whether a model was measured, and not another program.
     fn is_ours(&self) -> bool {
         self.operations.or(self.step_bytes).is_some()
     }
@@ -78,17 +78,17 @@ impl Measured {
         }
     }
 
-    /// Tokens of all sequences in a second.
+    /// Tokens per second of all sequences.
     fn throughput(&self) -> f64 {
         (self.case.tokens * self.case.batch) as f64 / self.median()
     }
 
-    /// Milliseconds until each sequence is one token further.
+    /// Milliseconds per decode step.
     fn latency(&self) -> f64 {
         1e3 * self.median() / self.case.tokens as f64
     }
 
-    /// Half of the distance from the fastest to the slowest, as a part of the median.
+    /// Half of the range from fastest to slowest, relative to the median.
     fn spread(&self) -> f64 {
         let (first, last) = (self.seconds[0], self.seconds[self.seconds.len() - 1]);
         (last - first) / 2.0 / self.median()
@@ -96,8 +96,8 @@ impl Measured {
 }
 
 impl Results {
-    /// What a model is called in a table: the last part of its name, if that is enough; and where it ran,
-    /// if there are several devices.
+    /// The name of a model in a table: the last part of its path, if that is unique; and its
+    /// device, if there are several.
     fn short(&self, name: &str, device: &str) -> String {
         fn last(name: &str) -> &str {
             name.trim_end_matches('/').rsplit('/').next().unwrap_or(name)
@@ -114,7 +114,7 @@ impl Results {
         }
     }
 
-    /// The types that weights are held in on a device.
+    /// The types of weights on a device.
     fn types(&self, device: &str) -> Vec<&str> {
         let mut types: Vec<&str> = Vec::new();
         for row in self.measured.iter().filter(|row| row.is_ours() && row.hello.device == device) {
@@ -125,7 +125,7 @@ impl Results {
         types
     }
 
-    /// One measurement on each device.
+    /// One measurement per device.
     fn devices(&self) -> Vec<&Hello> {
         let mut found: Vec<&Hello> = Vec::new();
         for row in &self.measured {
@@ -137,7 +137,7 @@ impl Results {
         found
     }
 
-    /// The same case of the first model on the same device.
+    /// The measurement of the first model in the same case on the same device.
     fn first(&self, row: &Measured) -> &Measured {
         let same =
             |other: &&Measured| other.case == row.case && other.hello.device == row.hello.device;
@@ -147,7 +147,7 @@ impl Results {
         first.expect("it is there itself")
     }
 
-    /// For people: speeds, then what fits.
+    /// Tables: speeds, then capacities.
     pub fn to_table(&self) -> String {
         let header = [
             "model",
@@ -160,47 +160,7 @@ impl Results {
             "work",
             "rate",
         ];
-        let rows = self.measured.iter().map(|row| {
-            let first = self.first(row);
-            let other = !std::ptr::eq(first, row);
-            let saved = row.operations.zip(first.operations).map(|(own, of)| 1.0 - own / of);
-            let saved =
-                saved.or(row.step_bytes.zip(first.step_bytes).map(|(own, of)| 1.0 - own / of));
-            let rate = match (row.operations, row.step_bytes) {
-                (Some(operations), _) => format!("{:.1} GFLOP/s", operations / row.median() / 1e9),
-                (_, Some(bytes)) => {
-                    let steps = row.case.tokens as f64 / row.median();
-                    format!("{:.2} GB/s", bytes * steps / 1e9)
-                }
-                (None, None) => String::new(),
-            };
-            // Said of each where they are not all the same.
-            let weights = match self.types(&row.hello.device).len() {
-                0 | 1 => String::new(),
-                _ => format!(", {}", row.hello.weights),
-            };
-            vec![
-                self.short(&row.model, &row.hello.device) + &weights,
-                row.case.to_string(),
-                format!("{:.1}", row.throughput()),
-                format!("{:.2}", row.latency()),
-                match row.seconds.len() {
-                    1 => String::new(),
-                    _ => format!("±{:.0} %", 100.0 * row.spread()),
-                },
-                row.memory.map_or_else(String::new, show_bytes),
-                if other {
-                    format!("{:.2}x", first.median() / row.median())
-                } else {
-                    String::new()
-                },
-                match saved {
-                    Some(saved) if other => format!("{:+.1} %", -100.0 * saved),
-                    _ => String::new(),
-                },
-                rate,
-            ]
-        });
+        let rows = self.measured.iter().map(|row| self.speed(row));
         let mut text = plain_table(&header, rows.collect(), 2).to_string();
         let devices = self.devices().into_iter().map(|hello| {
             let types = self.types(&hello.device);
@@ -209,40 +169,82 @@ impl Results {
         let devices: Vec<String> = devices.collect();
         let _ = write!(
             text,
-            "\nmedians of {}, interleaved; {}\nspeed-up: against the first model on the same device\nwork: operations \
-             of a prefill, bytes of weights of a decoding step, against the first model\n\n",
+            "\nmedians of {}, interleaved; {}\nspeed-up: against the first model on the same \
+             device\nwork: operations of a prefill, bytes of weights of a decoding step, against \
+             the first model\n\n",
             self.repeat,
             devices.join("; ")
         );
         let header = ["model", "weights", "cache", "largest batch", "devices"];
-        let rows = self.capacity.iter().map(|fits| {
-            let [batch, devices] = match (fits.memory.map(show_bytes), fits.batch) {
-                (Some(memory), Some(batch)) => [
-                    format!("{batch} of these on {memory}"),
-                    match fits.devices {
-                        Some(count) => format!("{count} of {memory}"),
-                        None => format!("no layer fits on {memory}"),
-                    },
-                ],
-                _ => [(); 2].map(|()| "unknown; give --memory".into()),
-            };
-            vec![
-                self.short(&fits.model, &fits.device),
-                show_bytes(fits.weights),
-                format!("{} for {} tokens", show_bytes(fits.sequence), fits.tokens),
-                batch,
-                devices,
-            ]
-        });
+        let rows = self.capacity.iter().map(|fits| self.capacity(fits));
         let _ = writeln!(text, "{}", plain_table(&header, rows.collect(), 1));
         text
     }
 
-    /// One line for each model in each case.
+    /// The cells of the table of speeds.
+    fn speed(&self, row: &Measured) -> Vec<String> {
+        let first = self.first(row);
+        let other = !std::ptr::eq(first, row);
+        let saved = row.operations.zip(first.operations).map(|(own, of)| 1.0 - own / of);
+        let saved = saved.or(row.step_bytes.zip(first.step_bytes).map(|(own, of)| 1.0 - own / of));
+        let rate = match (row.operations, row.step_bytes) {
+            (Some(operations), _) => format!("{:.1} GFLOP/s", operations / row.median() / 1e9),
+            (_, Some(bytes)) => {
+                let steps = row.case.tokens as f64 / row.median();
+                format!("{:.2} GB/s", bytes * steps / 1e9)
+            }
+            (None, None) => String::new(),
+        };
+        // Shown for each device if they differ.
+        let weights = match self.types(&row.hello.device).len() {
+            0 | 1 => String::new(),
+            _ => format!(", {}", row.hello.weights),
+        };
+        vec![
+            self.short(&row.model, &row.hello.device) + &weights,
+            row.case.to_string(),
+            format!("{:.1}", row.throughput()),
+            format!("{:.2}", row.latency()),
+            match row.seconds.len() {
+                1 => String::new(),
+                _ => format!("±{:.0} %", 100.0 * row.spread()),
+            },
+            row.memory.map_or_else(String::new, show_bytes),
+            if other { format!("{:.2}x", first.median() / row.median()) } else { String::new() },
+            match saved {
+                Some(saved) if other => format!("{:+.1} %", -100.0 * saved),
+                _ => String::new(),
+            },
+            rate,
+        ]
+    }
+
+    /// The cells of the table of capacities.
+    fn capacity(&self, fits: &Capacity) -> Vec<String> {
+        let [batch, devices] = match (fits.memory.map(show_bytes), fits.batch) {
+            (Some(memory), Some(batch)) => [
+                format!("{batch} of these on {memory}"),
+                match fits.devices {
+                    Some(count) => format!("{count} of {memory}"),
+                    None => format!("no layer fits on {memory}"),
+                },
+            ],
+            _ => [(); 2].map(|()| "unknown; give --memory".into()),
+        };
+        vec![
+            self.short(&fits.model, &fits.device),
+            show_bytes(fits.weights),
+            format!("{} for {} tokens", show_bytes(fits.sequence), fits.tokens),
+            batch,
+            devices,
+        ]
+    }
+
+    /// CSV: one line for each model and case.
     ///
     /// # Errors
     ///
-    /// None that can happen: it is written to memory.
+    /// None in practice: it is written to memory.
     pub fn to_csv(&self) -> Result<Vec<u8>, csv::Error> {
         let mut out = csv::Writer::from_writer(Vec::new());
         out.write_record([
@@ -288,7 +290,7 @@ impl Results {
         out.into_inner().map_err(|error| error.into_error().into())
     }
 
-    /// Everything.
+    /// All results as JSON.
     pub fn to_json(&self, machine: &Value) -> Value {
         let rows = self.measured.iter().map(|row| {
             let Case { context, tokens, batch, phase } = row.case;

@@ -1,4 +1,5 @@
-//! One model in a process of its own: orders on its stdin, one JSON object a line, answers on its stdout.
+//! A worker process with one model: it takes orders on stdin, one JSON object per line, and answers
+//! on stdout.
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
@@ -13,23 +14,23 @@ use slicegpt_checkpoint::Checkpoint;
 use slicegpt_generate::Engine;
 use slicegpt_models::Cache;
 
-use super::Holding;
+use super::holding::Holding;
 use super::plan::{Case, Phase};
-use crate::device::Target;
-use crate::generation::load_engine;
-use crate::hub::{WEIGHTS, located};
-use crate::memory::{peak_rss_bytes, reset_peak};
-use crate::model::Opened;
-use crate::progress::{self, Interrupted};
+use crate::services::device::Target;
+use crate::services::generation::load_engine;
+use crate::services::hub::{WEIGHTS, located};
+use crate::services::memory::{peak_rss_bytes, reset_peak};
+use crate::services::model::Opened;
+use crate::show::progress::{self, Interrupted};
 
-/// What a process says once its model is loaded.
+/// The message of a worker after its model was loaded.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Hello {
-    /// As it is typed.
+    /// Name of the device, as a value of `--device`.
     pub device: String,
-    /// What the device calls itself.
+    /// Model of the device.
     pub device_model: String,
-    /// What the device has, in bytes.
+    /// Memory of the device, in bytes.
     #[serde(default)]
     pub device_memory: Option<u64>,
     /// The type of its weights.
@@ -37,29 +38,30 @@ pub struct Hello {
     /// Bytes of one element of a weight.
     #[serde(default)]
     pub weight_bytes: usize,
-    /// Bytes of one element of a cache.
+    /// Bytes of one element of the KV cache.
     #[serde(default)]
     pub cache_bytes: usize,
 }
 
-/// What a process is told to do.
+/// An order to a worker.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 struct Order {
     #[serde(flatten)]
     case: Case,
-    /// Whether memory is measured: what is set aside is then given back before, which takes time to get again.
+    /// Whether memory is measured. Cached memory is then freed first, and allocating it again takes
+    /// time.
     memory: bool,
 }
 
 /// One measurement.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct Answer {
-    /// From the first order to the device to the last result on the host.
+    /// Seconds from the first operation on the device to the last result on the host.
     pub seconds: f64,
-    /// The largest resident set meanwhile, in bytes.
+    /// Peak resident set size meanwhile, in bytes.
     #[serde(default)]
     pub peak_rss: Option<u64>,
-    /// What the device has set aside, in bytes.
+    /// Memory reserved on the device, in bytes.
     #[serde(default)]
     pub device_memory: Option<u64>,
 }
@@ -72,7 +74,7 @@ enum Reply {
     Failed(String),
 }
 
-/// A process that keeps a model.
+/// A worker process, as its parent sees it.
 pub struct Worker {
     name: String,
     child: Child,
@@ -82,18 +84,19 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// Loads `model` in a process of its own.
+    /// Starts a worker that loads `model`.
     pub fn start(model: &Path, holding: &Holding) -> Result<Self> {
         let program =
             std::env::current_exe().context("cannot find this program to start it again")?;
-        // One of the Hub is fetched here: all processes run one commit, whose shapes this one has.
+        // A model of the Hub is downloaded here, so that all workers use the same commit, whose
+        // shapes are known here.
         let directory = located(model, WEIGHTS)?;
         let mut command = Command::new(program);
         command.args(["bench", "--worker"]).arg(directory).args(holding.words());
         Self::spawn(model.display().to_string(), command)
     }
 
-    /// Starts another program, which speaks as this does.
+    /// Starts another program that takes the same orders.
     pub fn beside(name: &str, command: &str) -> Result<Self> {
         let mut words = command.split_whitespace();
         let mut command = Command::new(words.next().context("--beside: a command is needed")?);
@@ -123,12 +126,12 @@ impl Worker {
         Ok(worker)
     }
 
-    /// What is measured in it.
+    /// The model or the program.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Where, and as what.
+    /// Its device and types.
     pub fn hello(&self) -> &Hello {
         &self.hello
     }
@@ -137,7 +140,7 @@ impl Worker {
     pub fn measure(&mut self, case: Case, memory: bool) -> Result<Answer> {
         let order = serde_json::to_string(&Order { case, memory })? + "\n";
         let orders = self.orders.as_mut().context("already stopped")?;
-        // One that has ended says why, below.
+        // If the worker has ended, the reason is reported below.
         let _ = orders.write_all(order.as_bytes()).and_then(|()| orders.flush());
         match self.reply()? {
             Reply::Measured(answer) => Ok(answer),
@@ -160,7 +163,7 @@ impl Worker {
         }
     }
 
-    /// Ends it.
+    /// Ends the worker.
     pub fn stop(mut self) -> Result<()> {
         drop(self.orders.take());
         self.child.wait()?;
@@ -170,7 +173,7 @@ impl Worker {
 
 impl Drop for Worker {
     fn drop(&mut self) {
-        // It ends when nobody can give it orders; and at once where something went wrong.
+        // It ends when its stdin is closed, and is killed after an error.
         if self.orders.take().is_some() {
             let _ = self.child.kill();
         }
@@ -178,11 +181,11 @@ impl Drop for Worker {
     }
 }
 
-/// Loads `model` and does what it is told.
+/// The worker: loads `model` and carries out orders.
 pub fn serve(model: &Path, holding: &Holding) -> Result<ExitCode> {
     match answer_all(model, holding) {
         Ok(()) => Ok(ExitCode::SUCCESS),
-        // Whoever gave the orders says it.
+        // The parent process reports it.
         Err(error) if error.is::<Interrupted>() => Ok(ExitCode::from(130)),
         Err(error) => {
             tell(&Reply::Failed(crate::one_line(&error)))?;
@@ -194,7 +197,7 @@ pub fn serve(model: &Path, holding: &Holding) -> Result<ExitCode> {
 fn answer_all(model: &Path, holding: &Holding) -> Result<()> {
     let opened = Opened::open(model)?;
     let target = holding.running().open()?;
-    let (engine, weights) = load_engine(opened, &target, holding.weights)?;
+    let (engine, weights) = load_engine(opened, &target, holding.weights.map(Into::into))?;
     let cache_bytes = if target.is_cpu() { 4 } else { weights.size() };
     tell(&Reply::Ready(Hello {
         device: target.info.name.to_string(),
@@ -221,7 +224,7 @@ fn tell(reply: &Reply) -> Result<()> {
     Ok(())
 }
 
-/// Does it once. Tokens are new ones every time: some devices remember a product.
+/// One measurement. Tokens differ every time, because some devices cache results.
 fn measure(
     engine: &Engine<Checkpoint>,
     target: &Target,
@@ -234,13 +237,13 @@ fn measure(
         (0..count).map(|_| random.random_range(0..vocab_size)).collect()
     };
     if memory {
-        // What larger cases had set aside is not of this one.
+        // Memory that larger cases reserved does not belong to this one.
         target.device.memory_cleanup();
     }
     let caches: Vec<Cache> = (0..batch).map(|_| Cache::with_capacity(case.longest())).collect();
     let next = |ids: &[Vec<u32>]| {
         let sequences: Vec<(&[u32], &Cache)> = ids.iter().map(Vec::as_slice).zip(&caches).collect();
-        engine.next(&sequences)
+        engine.next_logits(&sequences)
     };
     let before = match phase {
         Phase::Prefill => Vec::new(),

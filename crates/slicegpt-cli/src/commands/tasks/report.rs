@@ -1,4 +1,4 @@
-//! What was scored, as a table, as JSON, and document by document.
+//! Scores as a table, as JSON, and document by document.
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
@@ -7,24 +7,25 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use serde_json::{Map, Value, json};
 use slicegpt_checkpoint::Dtype;
-use slicegpt_tasks::{Answer, HARNESS, SEED, Scores, Task};
+use slicegpt_tasks::{HARNESS, ItemForm, SEED, Scores, Task};
 
-use super::ask::{Asked, OfTask, Question};
-use super::{Args, Limit};
-use crate::device::Target;
+use super::args::{Args, Limit};
+use super::ask::{Question, SubtaskRun, TaskRun};
+use crate::services::device::Target;
 
-/// What the numbers mean.
+/// The protocol: what the numbers mean.
 pub fn protocol() -> String {
     format!(
-        "Prompts and metrics of lm-evaluation-harness {HARNESS}: acc by the sum of log-likelihoods of an \
-         answer's tokens, acc_norm by that sum over the answer's characters; lambada_openai: acc where the \
-         word is the greedy one, perplexity per word. stderr: of the mean; of a perplexity by bootstrap."
+        "Prompts and metrics of lm-evaluation-harness {HARNESS}: acc by the sum of log-likelihoods \
+         of an answer's tokens, acc_norm by that sum over the answer's characters; lambada_openai: \
+         acc where the word is the greedy one, perplexity per word. stderr: of the mean; of a \
+         perplexity by bootstrap."
     )
 }
 
-/// Rows of a table, by the first cell, and the JSON object.
+/// The rows of the table and the JSON object.
 pub fn report(
-    answered: &[OfTask],
+    answered: &[TaskRun],
     args: &Args,
     target: &Target,
     weights: Dtype,
@@ -52,34 +53,23 @@ pub fn report(
             }
         };
     let mut groups = Vec::new();
-    for of_task in answered {
-        let task = of_task.task;
-        let scores: Vec<Scores> = of_task.parts.iter().map(|part| part.scores(task)).collect();
-        for group in &of_task.groups {
-            let members: Vec<&Scores> = group.parts.iter().map(|i| &scores[*i]).collect();
-            let parts = || group.parts.iter().map(|i| &of_task.parts[*i]);
-            let cut = parts().map(Asked::truncated).sum();
-            let out = parts().map(|part| part.skipped).sum();
-            let all = parts().map(|part| part.original).sum();
+    for run in answered {
+        let task = run.task;
+        let scores: Vec<Scores> = run.subtasks.iter().map(|run| run.scores(task)).collect();
+        for group in &run.groups {
+            let members: Vec<&Scores> = group.subtasks.iter().map(|i| &scores[*i]).collect();
+            let subtasks = || group.subtasks.iter().map(|i| &run.subtasks[*i]);
+            let cut = subtasks().map(SubtaskRun::truncated).sum();
+            let out = subtasks().map(|subtask| subtask.skipped).sum();
+            let all = subtasks().map(|subtask| subtask.original).sum();
             add(task, &group.name, group.version, &Scores::pooled(&members), [cut, out, all]);
             groups.push(group.name.clone());
         }
-        for (part, scores) in of_task.parts.iter().zip(&scores) {
-            let counts = [part.truncated(), part.skipped, part.original];
-            add(task, &part.name, task.version, scores, counts);
+        for (subtask, scores) in run.subtasks.iter().zip(&scores) {
+            let counts = [subtask.truncated(), subtask.skipped, subtask.original];
+            add(task, &subtask.name, task.version, scores, counts);
         }
     }
-    let files = answered.iter().map(|of_task| {
-        let (documents, examples) = &of_task.files;
-        let examples = examples.as_ref().map(|path| path.to_string_lossy());
-        let files = json!({"documents": documents.to_string_lossy(), "examples": examples});
-        (of_task.task.name.to_string(), files)
-    });
-    let limit = match args.limit {
-        Some(Limit::First(count)) => json!(count),
-        Some(Limit::Fraction(part)) => json!(part),
-        None => Value::Null,
-    };
     let groups: Map<String, Value> =
         groups.into_iter().map(|name| (name.clone(), results[&name].clone())).collect();
     let [results, versions, shots, samples, better, truncated, skipped] = tables;
@@ -92,10 +82,10 @@ pub fn report(
         "higher_is_better": better,
         "truncated": truncated,
         "skipped": skipped,
-        "files": Value::Object(files.collect()),
+        "files": Value::Object(answered.iter().map(files).collect()),
         "config": {
             "model": args.model.to_string_lossy(),
-            "limit": limit,
+            "limit": limit(args),
             "num_fewshot": args.num_fewshot,
             "fewshot_seed": SEED,
         },
@@ -107,7 +97,23 @@ pub fn report(
     (rows, json)
 }
 
-/// The metrics of a task, by the names the harness gives them.
+/// The files of a task, by its name.
+fn files(run: &TaskRun) -> (String, Value) {
+    let (documents, examples) = &run.files;
+    let examples = examples.as_ref().map(|path| path.to_string_lossy());
+    let files = json!({"documents": documents.to_string_lossy(), "examples": examples});
+    (run.task.name.to_string(), files)
+}
+
+fn limit(args: &Args) -> Value {
+    match args.limit {
+        Some(Limit::First(count)) => json!(count),
+        Some(Limit::Fraction(part)) => json!(part),
+        None => Value::Null,
+    }
+}
+
+/// The metrics of a task, by their names in lm-evaluation-harness.
 fn result(name: &str, scores: &Scores) -> Value {
     let mut result = Map::new();
     result.insert("alias".into(), name.into());
@@ -121,14 +127,14 @@ fn result(name: &str, scores: &Scores) -> Value {
     Value::Object(result)
 }
 
-/// Writes what was asked and answered, a line for each document.
-pub fn log(path: &Path, answered: &[OfTask]) -> Result<()> {
+/// Writes requests and answers, one line per document.
+pub fn log(path: &Path, answered: &[TaskRun]) -> Result<()> {
     let at = || path.display().to_string();
     let mut out = BufWriter::new(File::create(path).with_context(at)?);
-    for of_task in answered {
-        for part in &of_task.parts {
-            for question in &part.questions {
-                let line = sample(of_task.task, &part.name, question);
+    for run in answered {
+        for subtask in &run.subtasks {
+            for question in &subtask.questions {
+                let line = sample(run.task, &subtask.name, question);
                 writeln!(out, "{line}").with_context(at)?;
             }
         }
@@ -142,10 +148,11 @@ fn sample(task: &Task, name: &str, question: &Question) -> Value {
         .pairs()
         .map(|(context, continuation)| json!([context, continuation]))
         .collect();
+    let likelihoods = question.likelihoods.0.iter();
     let answers: Vec<Value> =
-        question.answers.0.iter().map(|answer| json!([answer.log, answer.greedy])).collect();
-    let target = match &question.item.answer {
-        Answer::Word { word, .. } => json!(word),
+        likelihoods.map(|answer| json!([answer.logprob, answer.is_greedy])).collect();
+    let target = match &question.item.form {
+        ItemForm::LastWord { word, .. } => json!(word),
         _ => json!(question.item.gold),
     };
     let mut line = json!({
@@ -157,7 +164,7 @@ fn sample(task: &Task, name: &str, question: &Question) -> Value {
         "truncated": question.truncated,
     });
     for metric in task.metrics {
-        line[metric.name()] = metric.of(&question.item, &question.answers).into();
+        line[metric.name()] = metric.of(&question.item, &question.likelihoods).into();
     }
     line
 }

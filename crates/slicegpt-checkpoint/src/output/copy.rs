@@ -1,0 +1,45 @@
+//! Files of a checkpoint that slicing does not change: tokenizer, generation config, licence.
+
+use std::path::Path;
+
+use super::error::{OutputError, Result};
+
+/// Prefixes of the names of tokenizer, generation and licence files, in lower case.
+const COMPANIONS: &[&str] = &[
+    "tokenizer",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.",
+    "merges.txt",
+    "tekken.json",
+    "chat_template.",
+    "generation_config.json",
+    "license",
+    "notice",
+    "use_policy",
+];
+
+/// Whether a file of this name belongs to a model in addition to its weights and config.
+pub fn is_companion(name: &str) -> bool {
+    let name = name.to_lowercase();
+    COMPANIONS.iter().any(|start| name.starts_with(start))
+}
+
+/// Copies the tokenizer, generation and licence files of checkpoint `from` to `to`.
+///
+/// # Errors
+///
+/// If a file cannot be read or written.
+pub fn copy_companions(from: &Path, to: &Path) -> Result<()> {
+    for entry in std::fs::read_dir(from).map_err(OutputError::io(from))? {
+        let source = entry.map_err(OutputError::io(from))?.path();
+        let Some(name) = source.file_name() else { continue };
+        if source.is_file() && is_companion(&name.to_string_lossy()) {
+            // Contents only: a read-only download must not make the output read-only.
+            let bytes = std::fs::read(&source).map_err(OutputError::io(&source))?;
+            let target = to.join(name);
+            std::fs::write(&target, bytes).map_err(OutputError::io(&target))?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,13 @@
+//! Writing: shards as planned, files copied along, and outputs that appear whole, by rename.
+
+mod copy;
+mod error;
+mod place;
+mod staging;
+mod writer;
+
+pub use copy::{copy_companions, is_companion};
+pub use error::OutputError;
+pub use place::lies_in;
+pub use staging::Staging;
+pub use writer::{Writer, Written};

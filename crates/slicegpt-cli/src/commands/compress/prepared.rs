@@ -1,0 +1,78 @@
+//! [`Prepared`]: everything that `compress` needs, checked before the work begins.
+
+use anyhow::Result;
+use slicegpt_checkpoint::{Dtype, Staging};
+use slicegpt_compress::{Cut, Plan, Size};
+use slicegpt_corpus::Samples;
+use slicegpt_provenance::CalibrationRecord;
+
+use super::args::Args;
+use crate::args::text;
+use crate::commands::plan::refuse_sliced;
+use crate::services::device::Target;
+use crate::services::files::stage_spectra;
+use crate::services::model::{Described, Opened};
+
+/// The arguments, checked, and everything they name, opened.
+pub struct Prepared<'a> {
+    pub args: &'a Args,
+    pub described: Described,
+    pub opened: Opened,
+    pub target: Target,
+    pub dtype: Dtype,
+    pub plan: Plan,
+    pub cut: Cut,
+    pub computing: slicegpt_compress::Computing<'a>,
+    pub staging: Staging,
+    pub spectra: Option<Staging>,
+    pub evaluation: Option<Samples>,
+    pub samples: Samples,
+    pub calibration: CalibrationRecord,
+    pub batch_size: usize,
+}
+
+impl<'a> Prepared<'a> {
+    /// Checks everything that can be checked before the work begins.
+    pub fn new(args: &'a Args) -> Result<Self> {
+        let described = Described::read(&args.model)?;
+        refuse_sliced(&described)?;
+        let spec = &described.spec;
+        let dtype = args.dtype.map_or(described.dtype(), Dtype::from);
+        let mut plan = args.plan(dtype)?;
+        let mut cut = args.cut.resolve(&plan, spec)?;
+        let staging = Staging::new(&args.out, Some(&described.directory), args.force)?;
+        let spectra = args
+            .spectra
+            .as_ref()
+            .map(|path| stage_spectra(path, &described.directory, &args.out))
+            .transpose()?;
+        let opened = described.open(&args.model)?;
+        let target = args.running.open()?;
+        let mut computing = args.computing.on(&target)?;
+        let stored = args.dtype.map_or(opened.dtype, Dtype::from);
+        if stored != dtype && matches!(plan.size, Some(Size::TargetBytes { .. })) {
+            // The weights have another type than config.json says, and bytes were asked for.
+            plan = args.plan(stored)?;
+            cut = args.cut.resolve(&plan, spec)?;
+        }
+        let evaluation = evaluation(args, &opened)?;
+        let (samples, source) = target.run(|| args.calibration.load(&opened, &target))?;
+        let calibration = text::described(&samples, source);
+        let batching = target.batching(spec, samples.seqlen());
+        computing.batching = Some(batching);
+        let batch_size = batching.size;
+        let dtype = stored;
+        #[rustfmt::skip]
+        let prepared = Self {
+            args, described, opened, target, dtype, plan, cut, computing, staging, spectra,
+            evaluation, samples, calibration, batch_size,
+        };
+        Ok(prepared)
+    }
+}
+
+fn evaluation(args: &Args, opened: &Opened) -> Result<Option<Samples>> {
+    let Some(path) = &args.eval_text else { return Ok(None) };
+    let cutting = &args.calibration.cutting;
+    cutting.evaluation(opened, Some(path), None, args.eval_max_samples).map(Some)
+}

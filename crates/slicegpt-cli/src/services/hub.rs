@@ -1,0 +1,101 @@
+//! MODEL on the command line: a directory, or the id of a model on the Hugging Face Hub.
+
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+
+use anyhow::{Result, bail};
+use slicegpt_checkpoint::is_companion;
+use slicegpt_hub::{DownloadObserver, HubError, HubSettings, ModelId, Need, Snapshot};
+use tempfile::TempDir;
+
+use crate::show::progress::{self, Bytes, Interrupted, warn};
+
+/// The weights, and the files that are copied along with them.
+pub const WEIGHTS: Need = Need::Model(is_companion);
+
+/// The models of this command, so that all of it uses one commit of each.
+static OPENED: Mutex<BTreeMap<ModelId, Snapshot>> = Mutex::new(BTreeMap::new());
+
+/// The directory that `model` names, with the files that are needed. The Hub is not asked for a
+/// path that exists.
+pub fn located(model: &Path, need: Need) -> Result<PathBuf> {
+    let there = asked(model, |snapshot, watcher| snapshot.directory(need, watcher))?;
+    Ok(there.unwrap_or_else(|| model.into()))
+}
+
+/// A directory that describes a model; a temporary one is removed on drop.
+pub struct Outline {
+    /// Its weight files may hold names, types and shapes only.
+    pub directory: PathBuf,
+    _temporary: Option<TempDir>,
+}
+
+/// The model that `model` names, without its weights if they are not on this machine.
+pub fn outlined(model: &Path) -> Result<Outline> {
+    // Sparse files may take space on other systems.
+    if cfg!(unix) && model.symlink_metadata().is_err() {
+        let temporary = tempfile::Builder::new().prefix("slicegpt-").tempdir()?;
+        let outline = |snapshot: &Snapshot, watcher: &mut Watcher| {
+            snapshot.outline(temporary.path(), watcher)
+        };
+        if asked(model, outline)? == Some(true) {
+            let directory = temporary.path().to_path_buf();
+            return Ok(Outline { directory, _temporary: Some(temporary) });
+        }
+    }
+    Ok(Outline { directory: located(model, WEIGHTS)?, _temporary: None })
+}
+
+/// Asks the Hub about `model`, unless it is a path that exists.
+fn asked<T>(
+    model: &Path,
+    what: impl FnOnce(&Snapshot, &mut Watcher) -> Result<T, HubError>,
+) -> Result<Option<T>> {
+    if model.symlink_metadata().is_ok() {
+        return Ok(None);
+    }
+    let Some(id) = model.to_str().and_then(ModelId::parse) else {
+        bail!(
+            "{}: no such directory; give a Hugging Face checkpoint directory, or a model of the \
+             Hub as org/name or org/name@revision",
+            model.display()
+        );
+    };
+    let mut opened = OPENED.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    let mut watcher = Watcher(None);
+    let ask = || {
+        if !opened.contains_key(&id) {
+            let snapshot = Snapshot::open(&id, &HubSettings::from_env()?, &mut watcher)?;
+            opened.insert(id.clone(), snapshot);
+        }
+        what(&opened[&id], &mut watcher)
+    };
+    ask().map(Some).map_err(|error| match error {
+        HubError::Interrupted => Interrupted.into(),
+        error => error.into(),
+    })
+}
+
+/// Shows downloads.
+struct Watcher(Option<Bytes>);
+
+impl DownloadObserver for Watcher {
+    fn begin(&mut self, file: &str, size: Option<u64>, from: u64) {
+        self.end();
+        self.0 = Some(Bytes::start(file, size, from));
+    }
+
+    fn advance(&mut self, bytes: u64) -> ControlFlow<()> {
+        self.0.as_ref().map_or_else(progress::going_on, |bar| bar.advance(bytes))
+    }
+
+    fn end(&mut self) {
+        self.0.take().into_iter().for_each(Bytes::finish);
+    }
+
+    fn warn(&mut self, message: &str) {
+        warn(message);
+    }
+}

@@ -1,0 +1,12 @@
+//! What commands compute with: models, devices, the Hub, memory, files.
+
+pub mod card;
+pub mod device;
+pub mod estimate;
+pub mod files;
+pub mod generation;
+pub mod hub;
+pub mod memory;
+pub mod model;
+pub mod spill;
+pub mod watch;

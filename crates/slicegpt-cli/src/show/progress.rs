@@ -1,0 +1,121 @@
+//! Progress on stderr, and Ctrl-C.
+
+use std::io::IsTerminal;
+use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+static INTERRUPTED: AtomicBool = AtomicBool::new(false);
+
+/// The error that Ctrl-C causes.
+#[derive(Debug)]
+pub struct Interrupted;
+
+impl std::fmt::Display for Interrupted {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("interrupted")
+    }
+}
+
+impl std::error::Error for Interrupted {}
+
+/// Makes Ctrl-C (or SIGTERM) stop the work at the next batch, so that temporary files are removed;
+/// a second one ends the process.
+pub fn on_interrupt() {
+    // Without a handler Ctrl-C ends the process at once, and a temporary directory is left behind.
+    let _ = ctrlc::set_handler(|| {
+        if INTERRUPTED.swap(true, Ordering::SeqCst) {
+            std::process::exit(130);
+        }
+    });
+}
+
+/// Whether to continue: not after Ctrl-C.
+pub fn going_on() -> ControlFlow<()> {
+    if INTERRUPTED.load(Ordering::SeqCst) {
+        ControlFlow::Break(())
+    } else {
+        ControlFlow::Continue(())
+    }
+}
+
+/// [`going_on`], as an error.
+pub fn check() -> Result<(), Interrupted> {
+    if going_on().is_break() { Err(Interrupted) } else { Ok(()) }
+}
+
+/// A progress bar with an estimate of the time left; invisible unless stderr is a terminal.
+pub struct Progress(ProgressBar);
+
+impl Progress {
+    /// Starts a bar of `steps` steps.
+    pub fn start(title: &str, steps: usize) -> Self {
+        let bar = ProgressBar::with_draw_target(Some(steps as u64), ProgressDrawTarget::stderr());
+        let template = "{prefix:>12} {wide_bar} {pos}/{len}  {elapsed_precise} (ETA {eta}) {msg}";
+        bar.set_style(ProgressStyle::with_template(template).expect("a valid template"));
+        bar.set_prefix(title.to_string());
+        Self(bar)
+    }
+
+    /// Advances by one step; says whether to continue.
+    pub fn tick(&self) -> ControlFlow<()> {
+        self.advance(1)
+    }
+
+    /// Advances by some steps; says whether to continue.
+    pub fn advance(&self, steps: usize) -> ControlFlow<()> {
+        self.0.inc(steps as u64);
+        going_on()
+    }
+
+    /// Shows the current operation.
+    pub fn message(&self, message: String) {
+        self.0.set_message(message);
+    }
+
+    /// Removes the bar.
+    pub fn finish(self) {
+        self.0.finish_and_clear();
+    }
+}
+
+/// A progress bar of a download; invisible unless stderr is a terminal.
+pub struct Bytes(ProgressBar);
+
+impl Bytes {
+    /// Starts a bar for `file`, of which `from` bytes of `size` were downloaded before.
+    pub fn start(file: &str, size: Option<u64>, from: u64) -> Self {
+        let bar = ProgressBar::with_draw_target(size, ProgressDrawTarget::stderr());
+        let template = "{prefix} {wide_bar} {bytes}/{total_bytes}  {bytes_per_sec} (ETA {eta})";
+        bar.set_style(ProgressStyle::with_template(template).expect("a valid template"));
+        bar.set_prefix(file.to_string());
+        bar.set_position(from);
+        // Bytes downloaded before say nothing about the speed now.
+        bar.reset_eta();
+        Self(bar)
+    }
+
+    /// Advances by some bytes; says whether to continue.
+    pub fn advance(&self, bytes: u64) -> ControlFlow<()> {
+        self.0.inc(bytes);
+        going_on()
+    }
+
+    /// Removes the bar.
+    pub fn finish(self) {
+        self.0.finish_and_clear();
+    }
+}
+
+/// A message for a person at a terminal; not shown elsewhere.
+pub fn note(message: impl std::fmt::Display) {
+    if std::io::stderr().is_terminal() {
+        eprintln!("{message}");
+    }
+}
+
+/// A warning: something is not as it was asked for.
+pub fn warn(message: impl std::fmt::Display) {
+    eprintln!("warning: {message}");
+}

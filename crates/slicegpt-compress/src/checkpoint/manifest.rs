@@ -1,0 +1,66 @@
+//! The manifest of a compressed model of the zoo.
+
+use slicegpt_models::DecoderSpec;
+use slicegpt_provenance::{self as provenance, CalibrationRecord, Manifest, TriedSplit};
+use slicegpt_slice::{Split, Trial};
+
+use crate::{Axes, Compressed, Method, Plan};
+
+/// What a manifest says beside the result of a compression.
+pub struct About<'a> {
+    /// The decoder before the cut.
+    pub dense: &'a DecoderSpec,
+    /// The decoder after the cut.
+    pub sliced: &'a DecoderSpec,
+    /// The plan.
+    pub plan: &'a Plan,
+    /// The calibration text.
+    pub calibration: CalibrationRecord,
+    /// The program, and its version.
+    pub tool_version: String,
+}
+
+impl Compressed {
+    /// The manifest of the checkpoint: what it is and how it was made.
+    pub fn manifest(&self, about: &About<'_>) -> Manifest {
+        let About { dense, sliced, plan, .. } = *about;
+        let [params_before, params_after] = [dense, sliced].map(|spec| spec.parameters() as u64);
+        let own = sliced.slicing.as_ref().and_then(|slicing| slicing.intermediate_sizes.clone());
+        let uniform = !self.shape.shortcuts && own.is_none();
+        let tried = |trial: &Trial| {
+            let Trial { split: Split { width, intermediate }, loss } = *trial;
+            TriedSplit { hidden_size: width, intermediate_size: intermediate, kl: loss }
+        };
+        Manifest {
+            format: Manifest::FORMAT,
+            method: plan.method.into(),
+            stock: sliced.slicing.is_none(),
+            widths: (0..sliced.cuts()).map(|cut| sliced.width(cut)).collect(),
+            intermediate_size: uniform.then_some(sliced.mlp.intermediate_size),
+            intermediate_sizes: own,
+            refit: self.refit.map(|ridge| provenance::Refit::Ridge { lambda: ridge.lambda }),
+            tried: self.tried.iter().map(tried).collect(),
+            imported: None,
+            nominal_sparsity: plan.nominal_sparsity(),
+            real_reduction: 1.0 - params_after as f64 / params_before as f64,
+            params_before,
+            params_after,
+            orientation: match plan.orientation {
+                Axes::Pca => provenance::Orientation::Pca,
+                Axes::Random => provenance::Orientation::Random,
+            },
+            seed: plan.seed,
+            calibration: about.calibration.clone(),
+            tool_version: about.tool_version.clone(),
+        }
+    }
+}
+
+impl From<Method> for provenance::Method {
+    fn from(method: Method) -> Self {
+        match method {
+            Method::Shared => Self::Shared,
+            Method::PerLayer => Self::PerLayer,
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! Models of the zoo, with weights in a checkpoint, as decoders to compress: their tables and
+//! sizes, and the tensors of the result by name.
+
+mod config;
+mod directory;
+mod manifest;
+mod shards;
+mod tensors;
+
+use std::ops::Range;
+
+use burn::tensor::Device;
+use slicegpt_core::TensorSource;
+use slicegpt_models::{DecoderSpec, Model};
+
+pub use self::config::sliced_config;
+pub use self::directory::finish_checkpoint;
+pub use self::manifest::About;
+pub use self::shards::Shards;
+pub use self::tensors::{ByName, TensorSink};
+use crate::{Dimensions, Intermediate, Shape, Table, Tables};
+
+impl<S> Tables for Model<S>
+where
+    S: TensorSource,
+    S::Error: std::error::Error + Send + Sync + 'static,
+{
+    fn device(&self) -> Device {
+        Model::device(self).clone()
+    }
+
+    fn rows(&self, table: Table, rows: Range<usize>) -> Result<Vec<f32>, S::Error> {
+        let (name, shape) = stored(self, table);
+        self.source().rows(&name, shape, rows)
+    }
+
+    fn is_tied(&self) -> bool {
+        self.spec().tied
+    }
+
+    fn positions(&self) -> usize {
+        self.spec().position_entry().map_or(0, |entry| entry.shape[0])
+    }
+
+    fn head_bias(&self) -> Result<Option<Vec<f32>>, S::Error> {
+        Model::head_bias(self)
+    }
+
+    fn name(&self, table: Table) -> String {
+        format!("tensor `{}`", stored(self, table).0)
+    }
+
+    fn dimensions(&self) -> Result<Box<dyn Dimensions + '_>, S::Error> {
+        Ok(Box::new(self.spec().clone()))
+    }
+}
+
+/// The name of a table in the checkpoint, and its shape.
+fn stored<S: TensorSource>(model: &Model<S>, table: Table) -> (String, [usize; 2]) {
+    let spec = model.spec();
+    let entry = match table {
+        Table::Embedding => spec.embedding_entry(),
+        Table::Positions => spec.position_entry().expect("asked for only where there is one"),
+        Table::Head => return model.head_table(),
+    };
+    (model.stored_name(&entry.name), [entry.shape[0], entry.shape[1]])
+}
+
+/// The decoder that `spec` becomes with `shape`.
+pub fn cut_spec(spec: &DecoderSpec, shape: &Shape) -> DecoderSpec {
+    let width = shape.widths.embedding();
+    match &shape.intermediate {
+        _ if shape.shortcuts => spec.in_per_layer_bases(shape.widths.clone()),
+        Intermediate::Each(widths) => {
+            spec.in_shared_basis_with_widths(width, widths.clone(), shape.tied)
+        }
+        Intermediate::Uniform(intermediate) => {
+            spec.in_shared_basis(width, *intermediate, shape.tied)
+        }
+        Intermediate::Dense => spec.in_shared_basis(width, spec.mlp.intermediate_size, shape.tied),
+    }
+}
+
+impl Dimensions for DecoderSpec {
+    fn hidden_size(&self) -> usize {
+        self.hidden_size
+    }
+
+    fn blocks(&self) -> usize {
+        self.layers
+    }
+
+    fn sublayers_per_block(&self) -> usize {
+        self.depth()
+    }
+
+    fn prunable_widths(&self) -> Vec<usize> {
+        (0..self.layers).map(|block| DecoderSpec::intermediate_size(self, block)).collect()
+    }
+
+    fn is_tied(&self) -> bool {
+        self.tied
+    }
+
+    fn is_rms_only(&self) -> bool {
+        DecoderSpec::is_rms_only(self)
+    }
+
+    fn width_multiple(&self) -> usize {
+        // transformers refuses a Llama whose width is no multiple of its heads.
+        if DecoderSpec::is_rms_only(self) { self.attention.heads } else { 1 }
+    }
+
+    fn dense_parameters(&self) -> u64 {
+        DecoderSpec::parameters(self) as u64
+    }
+
+    fn parameters_of(&self, shape: &Shape) -> u64 {
+        DecoderSpec::parameters(&cut_spec(self, shape)) as u64
+    }
+}

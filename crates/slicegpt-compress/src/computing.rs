@@ -1,0 +1,128 @@
+//! [`Computing`]: how a calibration is computed, and how its tokens are cut into batches.
+
+use std::io;
+use std::sync::Arc;
+
+use burn::tensor::{DType, Device};
+use slicegpt_core::precise::has_own_memory;
+use slicegpt_core::{Lanes, Observer, TokenBatch};
+use slicegpt_slice::{Arithmetic, Settings, Shelf};
+
+use crate::error::{CompressError, Result};
+
+/// How a calibration is computed. The default is float32 on the device of the model, where the
+/// signals also wait, in batches of a size that suits it.
+#[derive(Default)]
+pub struct Computing<'a> {
+    /// How many sequences are run at a time. `None`: [`Batching::on`] the device.
+    pub batching: Option<Batching>,
+    /// What covariances are summed in. `None`: as [`Arithmetic::of`] the device.
+    pub arithmetic: Option<Arithmetic>,
+    /// The type the model is run in. `None`: float32. Weights are edited, and covariances summed,
+    /// to double-precision accuracy in any case.
+    pub compute: Option<DType>,
+    /// Makes a place for signals to wait, for each pass over the model, and the type they have
+    /// there. `None`: on the device, as they are.
+    pub shelf: Option<(MakeShelf<'a>, DType)>,
+}
+
+/// Makes a place for signals to wait.
+pub type MakeShelf<'a> = Box<dyn Fn() -> io::Result<Box<dyn Shelf>> + 'a>;
+
+/// How many sequences are run at a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Batching {
+    /// Sequences at a time in all lanes.
+    pub size: usize,
+    /// Batches that run at the same time, at most; no more than there are cores. 1 for an
+    /// accelerator, which runs one at a time.
+    pub lanes: usize,
+}
+
+/// Tokens at a time on each core of a CPU: more are not faster and take more memory.
+const TOKENS_PER_CORE: usize = 1024;
+
+/// Sequences at a time on a CPU, at most.
+const MAX_SEQUENCES: usize = 16;
+
+impl Batching {
+    /// What suits `device` for sequences of `seqlen` tokens: on a CPU up to four short sequences
+    /// per core, on an accelerator one batch of up to 16, whatever memory it has.
+    pub fn on(device: &Device, seqlen: usize) -> Self {
+        if has_own_memory(device) {
+            return Self { size: MAX_SEQUENCES, lanes: 1 };
+        }
+        let per_core = (TOKENS_PER_CORE / seqlen.max(1)).clamp(1, 4);
+        let size = (per_core * rayon::current_num_threads()).min(MAX_SEQUENCES);
+        Self { size, lanes: usize::MAX }
+    }
+
+    /// Cuts sequences into batches. On a CPU a batch is shared out among the lanes.
+    pub fn batches(&self, tokens: &TokenBatch) -> Batches {
+        let [count, seqlen] = tokens.shape();
+        let size = self.size.max(1);
+        let lanes = Lanes::new(size.min(count).min(self.lanes));
+        let rows = size.div_ceil(lanes.count());
+        let batches = (0..count)
+            .step_by(rows)
+            .map(|first| rows_of(tokens, first, count.min(first + rows), seqlen))
+            .collect();
+        Batches { batches, lanes }
+    }
+}
+
+/// Sequences, cut into batches.
+#[derive(Clone, Debug)]
+pub struct Batches {
+    /// What one lane runs at a time.
+    pub batches: Vec<TokenBatch>,
+    /// How many of these run at the same time.
+    pub lanes: Lanes,
+}
+
+/// Sequences `first` up to `end`.
+pub(crate) fn rows_of(tokens: &TokenBatch, first: usize, end: usize, seqlen: usize) -> TokenBatch {
+    let range = first * seqlen..end * seqlen;
+    let mask = tokens.mask().map(|mask| mask[range.clone()].to_vec());
+    TokenBatch::new(tokens.ids()[range].to_vec(), mask, seqlen)
+}
+
+impl Computing<'_> {
+    /// The batches of `tokens`.
+    pub(crate) fn batches(&self, tokens: &TokenBatch, device: &Device) -> Batches {
+        let [_, seqlen] = tokens.shape();
+        self.batching.unwrap_or_else(|| Batching::on(device, seqlen)).batches(tokens)
+    }
+
+    /// The settings of one pass over the model.
+    pub(crate) fn settings(&self, lanes: &Lanes, observer: &Arc<dyn Observer>) -> Result<Settings> {
+        let shelf = self.shelf.as_ref().map(|(make, dtype)| Ok((make()?, *dtype)));
+        Ok(Settings {
+            arithmetic: self.arithmetic,
+            compute: self.compute,
+            shelf: shelf.transpose().map_err(CompressError::Shelf)?,
+            lanes: lanes.clone(),
+            observer: Arc::clone(observer),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_sequence_is_in_one_batch() {
+        let ids: Vec<u32> = (0..35).collect();
+        let mask = (0..35).map(|i| i != 3).collect();
+        let tokens = TokenBatch::new(ids, Some(mask), 5);
+        for (size, lanes) in [(1, 1), (3, 1), (3, 2), (16, usize::MAX), (0, 0)] {
+            let Batches { batches, lanes } = Batching { size, lanes }.batches(&tokens);
+            let ids: Vec<u32> = batches.iter().flat_map(|batch| batch.ids().to_vec()).collect();
+            assert_eq!(ids, tokens.ids());
+            assert!(batches[0].mask().is_some());
+            let full = size.max(1).div_ceil(lanes.count());
+            assert!(batches.iter().all(|batch| batch.shape()[0] <= full));
+        }
+    }
+}

@@ -1,0 +1,51 @@
+//! How far a model that is cut to a frame is from the dense one, without writing it.
+
+use slicegpt_core::{Head, TokenBatch};
+use slicegpt_eval::{Divergence, DivergenceSum};
+use slicegpt_slice::Settings;
+
+use crate::Tables;
+use crate::error::{CompressError, Result};
+use crate::shared::{Frame, Shared};
+
+impl<D: Tables> Shared<'_, D> {
+    /// The divergence from the dense model on `held_out`, which nothing is fitted to, of the model
+    /// cut to `frame` and refitted on `batches`; nothing if its logits are not finite.
+    pub fn measure(
+        &self,
+        frame: &Frame,
+        batches: &[TokenBatch],
+        held_out: &[TokenBatch],
+        settings: Settings,
+    ) -> Result<Option<Divergence>> {
+        let dense = self.dense;
+        let mut walk = self.walk(frame, batches, held_out, settings, |_, _| Ok(()))?;
+        let head = self.head(frame, Some(walk.moments()))?;
+        let mut table = Vec::new();
+        let bias = self.head_rows(&head, |rows| {
+            table.extend(rows);
+            Ok(())
+        })?;
+        if head.table.is_none() {
+            let embedding = self.embedding_edit(frame);
+            dense.rewrite(dense.head_table(), &embedding, |rows, _| {
+                table.extend(rows);
+                Ok(())
+            })?;
+        }
+        let vocab_size = dense.decoder.vocab_size();
+        let size = [vocab_size, frame.split.width];
+        let device = dense.decoder.device();
+        let sliced = Head::from_rows(self.last_norm(&head), table, bias, size, &device);
+        let dense = dense.decoder.head().map_err(CompressError::model)?;
+        let mut sum = DivergenceSum::default();
+        for (number, batch) in held_out.iter().enumerate() {
+            let [x, z] = walk.take(batches.len() + number)?;
+            if !sum.add(batch, [(&dense, x), (&sliced, z)], vocab_size) {
+                return Ok(None);
+            }
+        }
+        let nothing = "no token of the calibration text is held out";
+        sum.finish().map(Some).ok_or(CompressError::NoTokens(nothing))
+    }
+}

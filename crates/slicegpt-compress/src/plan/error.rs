@@ -1,0 +1,157 @@
+//! [`PlanError`]: a plan that contradicts itself or the model.
+
+use crate::Method;
+
+/// The names of the fields of a [`Plan`](crate::Plan) in error messages. A program whose users give
+/// them by other names, such as options of a command line, translates them in
+/// [`PlanError::message`].
+pub mod field {
+    #![allow(missing_docs)] // each is the name of a field
+    pub const METHOD: &str = "method";
+    pub const KEEP_PARAMS: &str = "keep_params";
+    pub const SPARSITY_END: &str = "sparsity_end";
+    pub const PLAN: &str = "plan";
+    pub const HIDDEN_SIZE: &str = "hidden_size";
+    pub const INTERMEDIATE_SIZE: &str = "intermediate_size";
+    pub const ROUND_TO: &str = "round_to";
+    pub const ALIGN: &str = "align";
+    pub const SLICE_HEAD: &str = "slice_head";
+    pub const MLP_WIDTHS: &str = "mlp_widths";
+    pub const HEAD: &str = "head";
+    pub const BASIS: &str = "basis";
+    pub const SPLIT_SEARCH: &str = "split_search";
+    pub const STATS: &str = "stats";
+}
+
+/// Why a plan cannot be carried out.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[error("{}", self.message(&|field| field.into()))]
+pub enum PlanError {
+    /// A field means nothing with the method.
+    Method {
+        /// The field.
+        field: &'static str,
+        /// Its value, where only that one means nothing.
+        value: Option<&'static str>,
+        /// The method that it belongs to.
+        needs: Method,
+    },
+    /// A part to keep that is no fraction.
+    KeepParams(f64),
+    /// More parameters than there are.
+    TooMany {
+        /// The parameters asked for.
+        asked: u64,
+        /// Those of the model.
+        before: u64,
+    },
+    /// A width above that of the model.
+    TooWide {
+        /// The field.
+        field: &'static str,
+        /// The width asked for.
+        asked: usize,
+        /// That of the model.
+        full: usize,
+    },
+    /// A multiple above the widths of the model.
+    Align {
+        /// The multiple.
+        step: usize,
+        /// Width of the stream.
+        width: usize,
+        /// Width of the MLPs.
+        intermediate: usize,
+    },
+    /// A multiple or a width of 0.
+    Zero(&'static str),
+    /// A multiple above the width of the stream.
+    WideStep,
+    /// A head that is not the embedding cannot stay it.
+    NotTied,
+    /// No widths give the size.
+    Unreachable {
+        /// The parameters asked for.
+        asked: u64,
+        /// The nearest number of parameters.
+        nearest: u64,
+        /// Those of the model.
+        before: u64,
+        /// Whether the head of the model is tied.
+        tied: bool,
+        /// The method.
+        method: Method,
+    },
+    /// A schedule of widths that does not fit the model.
+    Schedule(#[from] slicegpt_slice::PlanError),
+    /// Splits cannot be measured on one sequence.
+    OneSequence,
+}
+
+impl PlanError {
+    /// The message, with fields called as `name` says.
+    pub fn message(&self, name: &dyn Fn(&'static str) -> String) -> String {
+        match self {
+            Self::Method { field, value, needs } => {
+                let value = value.map(|value| format!(" {value}")).unwrap_or_default();
+                let method = name(field::METHOD);
+                format!("{}{value} needs {method} {}", name(field), needs.name())
+            }
+            Self::KeepParams(keep) => format!(
+                "{} {keep} is not in (0, 1]: it is the fraction to keep",
+                name(field::KEEP_PARAMS)
+            ),
+            Self::TooMany { asked, before } => format!(
+                "{asked} parameters are asked for, but the model has only {before}; nothing is to \
+                 be cut"
+            ),
+            Self::TooWide { field, asked, full } => {
+                format!("{} {asked}: the model is {full} wide there; give less", name(field))
+            }
+            Self::Align { step, width, intermediate } => format!(
+                "{} {step}: the stream is {width} wide and the MLPs {intermediate}; give less",
+                name(field::ALIGN)
+            ),
+            Self::Zero(field) => format!("{} is 0: it must be at least 1", name(field)),
+            Self::WideStep => format!("{} is larger than the hidden size", name(field::ROUND_TO)),
+            Self::NotTied => {
+                let head = name(field::HEAD);
+                format!("{head} tied: the head of this model is not its embedding; use {head} auto")
+            }
+            Self::Unreachable { .. } => self.unreachable(name),
+            Self::Schedule(error) => error.to_string(),
+            Self::OneSequence => format!(
+                "a split between stream and MLPs is measured on calibration sequences that are \
+                 held out, and there is only one sequence; give {} and {}, more calibration text, \
+                 or {} predicted",
+                name(field::HIDDEN_SIZE),
+                name(field::INTERMEDIATE_SIZE),
+                name(field::SPLIT_SEARCH)
+            ),
+        }
+    }
+
+    fn unreachable(&self, name: &dyn Fn(&'static str) -> String) -> String {
+        let Self::Unreachable { asked, nearest, before, tied, method } = self else {
+            unreachable!("called for this variant only")
+        };
+        let reduction =
+            |count: &u64| format!("{:.1} %", 100.0 * (1.0 - *count as f64 / *before as f64));
+        let untied = if *tied {
+            " (an untied head adds a matrix as large as the embedding, so that small cuts grow \
+             the model)"
+        } else {
+            ""
+        };
+        let steps = match method {
+            Method::Shared => format!("{} or {}", name(field::ROUND_TO), name(field::ALIGN)),
+            Method::PerLayer => name(field::ROUND_TO),
+        };
+        format!(
+            "no widths keep {asked} parameters, a reduction of {}; the nearest possible is \
+             {nearest}, a reduction of {}{untied}; ask for that, or change {steps}",
+            reduction(asked),
+            reduction(nearest)
+        )
+    }
+}

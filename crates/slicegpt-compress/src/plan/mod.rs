@@ -1,0 +1,193 @@
+//! [`Plan`]: what to cut and how, as a user says it; resolved to a [`Cut`] for a decoder.
+
+mod error;
+mod resolve;
+
+pub use error::{PlanError, field};
+pub use resolve::{Cut, SharedCut};
+use slicegpt_slice::{Orientation, Ridge};
+
+/// What to cut and how. The default keeps 75 % of the parameters in one basis, refitted.
+///
+/// Fields that mean nothing with the method must be left at their defaults; [`Plan::resolve`] says
+/// which are not.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Plan {
+    /// How the directions to keep are found.
+    pub method: Method,
+    /// How much to keep. `None`: 75 % of the parameters, or with [`Method::PerLayer`] 75 % of the
+    /// width of the stream.
+    pub size: Option<Size>,
+    /// Keep the stream a multiple of this wide. `None`: 8, and what the family asks for.
+    pub round_to: Option<usize>,
+    /// Keep the stream and the MLPs a multiple of this wide; with one basis only, and instead of
+    /// `round_to`. 256 for the K-quants of llama.cpp.
+    pub align: Option<usize>,
+    /// Cut the stream that the head reads too; with a basis per cut only, one basis always does.
+    pub slice_head: bool,
+    /// Whether all MLPs become equally wide; with one basis only. `None`: uniform for models that
+    /// stay of their family with equal widths, free for the others.
+    pub mlp_widths: Option<MlpWidths>,
+    /// Whether the head is the embedding.
+    pub head: HeadTying,
+    /// The axes inside the kept subspace. A tied head decides them, so there this has no effect.
+    pub orientation: Axes,
+    /// Seed of [`Axes::Random`].
+    pub seed: u64,
+    /// Whether linears are fitted to the dense model after the cut. `None`: with one basis yes,
+    /// with a basis per cut no.
+    pub refit: Option<Refit>,
+    /// Which directions come first; with one basis only.
+    pub ranking: Option<Ranking>,
+    /// How a split of a size between the stream and the MLPs is chosen; with one basis only.
+    pub split_search: Option<SplitSearch>,
+    /// Whether spectra are wanted even at cuts where nothing is cut, at the cost of some time.
+    pub all_spectra: bool,
+}
+
+/// How the directions to keep are found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Method {
+    /// One basis for the whole model, no shortcut matrices: Llama and its relatives stay models of
+    /// their family.
+    #[default]
+    Shared,
+    /// One basis per cut, with shortcut matrices between them: the method of the paper.
+    PerLayer,
+}
+
+impl Method {
+    /// Its name in manifests.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Shared => "shared",
+            Self::PerLayer => "per-layer",
+        }
+    }
+}
+
+/// How much to keep.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Size {
+    /// This fraction of the parameters of the dense model.
+    KeepParams(f64),
+    /// At most this many parameters.
+    TargetParams(u64),
+    /// At most this many bytes of weights.
+    TargetBytes {
+        /// The bytes.
+        bytes: u64,
+        /// Bytes of one parameter.
+        per_parameter: u64,
+    },
+    /// Cut a fraction of the width of the stream and nothing else: the nominal sparsity of the
+    /// paper.
+    Sparsity {
+        /// The fraction to cut at the first block, in `[0, 1)`.
+        start: f64,
+        /// The fraction to cut at the last block; linear in between. `None`: as at the first. With
+        /// a basis per cut only.
+        end: Option<f64>,
+    },
+    /// These widths in one basis; the full width where there is none. With one basis only.
+    Widths {
+        /// Width of the stream.
+        hidden_size: Option<usize>,
+        /// Width of the prunable layers: those of the MLPs.
+        intermediate_size: Option<usize>,
+    },
+    /// A width per cut. With a basis per cut only.
+    PerCut(Vec<usize>),
+}
+
+/// Widths of the MLPs of a model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MlpWidths {
+    /// All equal.
+    Uniform,
+    /// By the importance of their channels.
+    Free,
+}
+
+/// Whether the head is the embedding.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum HeadTying {
+    /// As in the dense model.
+    #[default]
+    Auto,
+    /// It stays the embedding.
+    Tied,
+    /// It gets a matrix of its own.
+    Untied,
+}
+
+/// The axes inside the kept subspace. The function of the model is the same with all of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Axes {
+    /// Along the eigenvectors.
+    #[default]
+    Pca,
+    /// Along random directions: magnitudes are spread, for half precision and quantisation.
+    Random,
+}
+
+/// Whether linears are fitted to the dense model after the cut.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Refit {
+    /// By ridge regression.
+    Ridge(Ridge),
+    /// Not at all.
+    None,
+}
+
+/// Which directions of the stream come first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Ranking {
+    /// Those without which the linears that read the stream lose most.
+    #[default]
+    Read,
+    /// Those with the most energy.
+    Energy,
+}
+
+/// How a split of a size between the stream and the MLPs is chosen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SplitSearch {
+    /// Measured up to 3 B parameters if there are two calibration sequences, predicted otherwise.
+    #[default]
+    Auto,
+    /// Candidates are cut, refitted on some of the calibration sequences and compared with the
+    /// dense model on others.
+    Measured,
+    /// By the statistics of the dense model alone.
+    Predicted,
+}
+
+impl Plan {
+    /// The ridge that linears are refitted with, if they are.
+    pub fn ridge(&self) -> Option<Ridge> {
+        match (self.method, self.refit) {
+            (_, Some(Refit::None)) | (Method::PerLayer, None) => None,
+            (_, Some(Refit::Ridge(ridge))) => Some(ridge),
+            (Method::Shared, None) => Some(Ridge::default()),
+        }
+    }
+
+    /// The fraction of the stream to cut, where the plan names one; the mean of both ends of a
+    /// schedule.
+    pub fn nominal_sparsity(&self) -> Option<f64> {
+        match self.size {
+            Some(Size::Sparsity { start, end: Some(end) }) => Some((start + end) / 2.0),
+            Some(Size::Sparsity { start, end: None }) => Some(start),
+            _ => None,
+        }
+    }
+
+    /// A fresh orientation.
+    pub(crate) fn axes(&self) -> Orientation {
+        match self.orientation {
+            Axes::Pca => Orientation::Pca,
+            Axes::Random => Orientation::random(self.seed),
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! [`Compression`]: a whole model, from a plan to the parts of the cut model.
+
+use std::sync::Arc;
+
+use slicegpt_calibrate::{Directions, Ridge, Spectrum};
+use slicegpt_core::{Observer, TokenBatch, Unobserved};
+use slicegpt_slice::{Profile, Spectra, Stages, Trial};
+
+use crate::computing::{Batches, Computing};
+use crate::dense::Dense;
+use crate::error::{CompressError, Result};
+use crate::per_layer::PerLayer;
+use crate::search::{Choice, choose};
+use crate::shared::{Shared, statistics};
+use crate::{Cut, Plan, Ranking, Shape, SharedCut, Sink, Tables};
+
+/// A model that is to be compressed, how, and who follows the work.
+pub struct Compression<'a, D> {
+    /// The dense model.
+    pub decoder: &'a D,
+    /// What to cut and how.
+    pub plan: Plan,
+    /// How the calibration is computed.
+    pub computing: Computing<'a>,
+    /// Receives progress, and may cancel.
+    pub observer: Arc<dyn Observer>,
+}
+
+/// What a compression has done.
+#[derive(Clone, Debug)]
+pub struct Compressed {
+    /// What the model has become.
+    pub shape: Shape,
+    /// The spectra of the covariances of the stream, one per cut in their order, or a single one
+    /// where the model has one basis.
+    pub spectra: Vec<Spectrum>,
+    /// The splits between stream and MLPs that were measured, the best first.
+    pub tried: Vec<Trial>,
+    /// How linears were refitted, if they were.
+    pub refit: Option<Ridge>,
+    /// Where the time went; the rest is reading, writing, embedding and head.
+    pub stages: Stages,
+}
+
+impl<'a, D: Tables> Compression<'a, D> {
+    /// The default compression of a model, unobserved.
+    pub fn new(decoder: &'a D) -> Self {
+        let (plan, computing) = (Plan::default(), Computing::default());
+        Self { decoder, plan, computing, observer: Arc::new(Unobserved) }
+    }
+
+    /// Compresses the model, calibrating on `tokens` (`[sequences, tokens]`), and hands its parts
+    /// to `sink`.
+    ///
+    /// # Errors
+    ///
+    /// If the plan does not fit the model, a part cannot be read or handed over, a signal is not
+    /// finite, or the observer cancels.
+    pub fn run<S: Sink<D::Block>>(&self, tokens: &TokenBatch, sink: &mut S) -> Result<Compressed> {
+        let cut = {
+            let dimensions = self.decoder.dimensions().map_err(CompressError::model)?;
+            self.plan.resolve(dimensions.as_ref())?
+        };
+        self.cut(&cut, None, tokens, sink)
+    }
+
+    /// [`Compression::run`] with a plan that was resolved before, and, for one basis, with
+    /// statistics of the model that were computed before.
+    ///
+    /// # Errors
+    ///
+    /// As [`Compression::run`].
+    pub fn cut<S: Sink<D::Block>>(
+        &self,
+        cut: &Cut,
+        statistics: Option<Profile>,
+        tokens: &TokenBatch,
+        sink: &mut S,
+    ) -> Result<Compressed> {
+        if tokens.kept() == 0 {
+            return Err(CompressError::NoTokens("there is no token to calibrate on"));
+        }
+        match cut {
+            Cut::PerLayer(widths) => {
+                let dense = Dense::new(self.decoder, &self.observer)?;
+                let spectra =
+                    if self.plan.all_spectra { Spectra::Everywhere } else { Spectra::WhereCut };
+                let ridge = self.plan.ridge();
+                let shape = Shape::per_layer(widths.clone());
+                sink.begin(&shape).map_err(CompressError::sink)?;
+                let pass = PerLayer { dense: &dense, widths, ridge, spectra };
+                let Batches { batches, lanes } =
+                    self.computing.batches(tokens, &self.decoder.device());
+                let settings = self.computing.settings(&lanes, &self.observer)?;
+                let (spectra, stages) =
+                    pass.run(&batches, settings, &mut self.plan.axes(), sink)?;
+                Ok(Compressed { shape, spectra, tried: Vec::new(), refit: ridge, stages })
+            }
+            Cut::Shared(cut) => self.shared(cut, statistics, tokens, sink),
+        }
+    }
+
+    /// The statistics of the dense model on `tokens`: good for every cut to one basis.
+    ///
+    /// # Errors
+    ///
+    /// If a part cannot be read, a signal is not finite, or the observer cancels.
+    pub fn statistics(&self, tokens: &TokenBatch) -> Result<Profile> {
+        let dense = Dense::new(self.decoder, &self.observer)?;
+        let Batches { batches, lanes } = self.computing.batches(tokens, &self.decoder.device());
+        statistics(&dense, &batches, self.computing.settings(&lanes, &self.observer)?)
+    }
+
+    fn shared<S: Sink<D::Block>>(
+        &self,
+        cut: &SharedCut,
+        known: Option<Profile>,
+        tokens: &TokenBatch,
+        sink: &mut S,
+    ) -> Result<Compressed> {
+        let computing = &self.computing;
+        let dense = Dense::new(self.decoder, &self.observer)?;
+        let dimensions = self.decoder.dimensions().map_err(CompressError::model)?;
+        let ridge = self.plan.ridge();
+        let pass = Shared { dense: &dense, dimensions: dimensions.as_ref(), cut, ridge };
+        let Batches { batches, lanes } = computing.batches(tokens, &self.decoder.device());
+        let profile = match known {
+            Some(profile) => profile,
+            None => statistics(&dense, &batches, computing.settings(&lanes, &self.observer)?)?,
+        };
+        let directions = match self.plan.ranking.unwrap_or_default() {
+            Ranking::Read => Directions::as_read(&profile.covariance, &profile.readers)?,
+            Ranking::Energy => Directions::by_energy(&profile.covariance)?,
+        };
+        let judge = self.plan.split_search.unwrap_or_default();
+        let Choice { split, tried } =
+            choose(&pass, (&profile, &directions), tokens, judge, computing)?;
+        let frame = pass.frame(&profile, &directions, split, &mut self.plan.axes())?;
+        sink.begin(&frame.shape).map_err(CompressError::sink)?;
+        let mut stages =
+            pass.write(&frame, &batches, computing.settings(&lanes, &self.observer)?, sink)?;
+        stages += profile.stages;
+        let spectra = vec![directions.spectrum().clone()];
+        Ok(Compressed { shape: frame.shape, spectra, tried, refit: ridge, stages })
+    }
+}
+
+/// Compresses a model as `plan` says, calibrating on `tokens` (`[sequences, tokens]`), and hands
+/// its parts to `sink`. [`Compression`] has more choices.
+///
+/// # Errors
+///
+/// As [`Compression::run`].
+pub fn compress<D: Tables, S: Sink<D::Block>>(
+    decoder: &D,
+    tokens: &TokenBatch,
+    plan: &Plan,
+    sink: &mut S,
+    observer: Arc<dyn Observer>,
+) -> Result<Compressed> {
+    let plan = plan.clone();
+    Compression { plan, observer, ..Compression::new(decoder) }.run(tokens, sink)
+}

@@ -1,0 +1,179 @@
+//! One basis for the whole model: its statistics, what a split means, and the pass that cuts.
+
+use slicegpt_calibrate::{Directions, Orientation, Ridge, align};
+use slicegpt_core::{Basis, Block, SublayerMut, TokenBatch};
+use slicegpt_invariance::TableEdit;
+use slicegpt_slice::{
+    KeptChannels, PairedPass, Profile, Settings, Split, Stages, cut_block, profile,
+};
+
+use crate::dense::{ContextOf, Dense};
+use crate::error::{CompressError, Result};
+use crate::{Dimensions, Intermediate, Shape, SharedCut, Sink, Tables};
+
+/// A model, how it is cut, and how what is cut is refitted.
+pub(crate) struct Shared<'a, D> {
+    pub dense: &'a Dense<'a, D>,
+    pub dimensions: &'a dyn Dimensions,
+    pub cut: &'a SharedCut,
+    pub ridge: Option<Ridge>,
+}
+
+/// Everything that a split decides before anything is rewritten.
+pub(crate) struct Frame {
+    pub split: Split,
+    /// What the model becomes.
+    pub shape: Shape,
+    pub basis: Basis,
+    /// The weight of the last norm in the basis, for a head that is the embedding.
+    pub gain: Vec<f64>,
+    /// The channels that stay.
+    pub kept: KeptChannels,
+    /// Whether norms of the cut model still subtract means: a stream of full width is not rotated.
+    pub centers: bool,
+}
+
+/// Runs the dense model on `batches`, once.
+pub(crate) fn statistics<D: Tables>(
+    dense: &Dense<'_, D>,
+    batches: &[TokenBatch],
+    settings: Settings,
+) -> Result<Profile> {
+    let signals = dense.signals(batches, &[]);
+    dense.observer.begin("surveying", dense.sublayers() * batches.len());
+    let blocks = dense.blocks(batches);
+    let mut found = profile(signals, settings, blocks)?;
+    dense.observer.end();
+    // The head is a reader too.
+    let (gain, _) = dense.norm_vectors();
+    let device = dense.decoder.device();
+    let table = dense.head_table();
+    dense.each_rows(table, |rows| {
+        found.readers.add_rows(scaled(rows, &gain), &device);
+        Ok(())
+    })?;
+    if found.readers.lower().is_err() {
+        return Err(CompressError::HeadOverflow { table: dense.decoder.name(table) });
+    }
+    Ok(found)
+}
+
+impl<D: Tables> Shared<'_, D> {
+    /// What `split` means: the directions and the channels that stay.
+    pub fn frame(
+        &self,
+        profile: &Profile,
+        directions: &Directions,
+        split: Split,
+        orientation: &mut Orientation,
+    ) -> Result<Frame> {
+        let SharedCut { tied, free, .. } = *self.cut;
+        let basis = directions.basis(split.width, orientation);
+        let (basis, gain) =
+            if tied { align(&basis, &self.dense.norm_vectors().0)? } else { (basis, Vec::new()) };
+        let kept = self.channels(profile, split);
+        let intermediate = if free.is_none() {
+            Intermediate::Uniform(split.intermediate)
+        } else {
+            Intermediate::Each(kept.groups().map(<[usize]>::len).collect())
+        };
+        let shape = Shape::shared(self.dimensions, split.width, intermediate, tied);
+        let centers = self.dense.norm.centers && split.width == self.dense.width();
+        Ok(Frame { split, shape, basis, gain, kept, centers })
+    }
+
+    /// The channels that stay.
+    pub fn channels(&self, profile: &Profile, split: Split) -> KeptChannels {
+        match self.cut.free {
+            Some(step) => {
+                profile.allocate_channels(split.intermediate * profile.groups().count(), step)
+            }
+            None => profile.most_important(split.intermediate),
+        }
+    }
+
+    /// Cuts the model to `frame`, refitting it on `batches`, and hands over every part of it.
+    pub fn write<S: Sink<D::Block>>(
+        &self,
+        frame: &Frame,
+        batches: &[TokenBatch],
+        settings: Settings,
+        sink: &mut S,
+    ) -> Result<Stages> {
+        self.dense.rewrite_embeddings(&self.embedding_edit(frame), sink)?;
+        let mut write = |index: usize, mut block: D::Block| {
+            self.finish_norms(&mut block, frame);
+            sink.block(index, block).map_err(CompressError::sink)
+        };
+        // Without a refit nothing has to be run.
+        let walk = if self.ridge.is_some() {
+            Some(self.walk(frame, batches, &[], settings, write)?)
+        } else {
+            self.dense.observer.begin("slicing", self.dense.decoder.blocks());
+            let columns = frame.basis.on(&self.dense.decoder.device());
+            for (index, block) in self.dense.blocks(batches).enumerate() {
+                write(index, cut_block(block?, &columns, frame.kept.block(index)))?;
+                self.dense.step()?;
+            }
+            self.dense.observer.end();
+            None
+        };
+        let head = self.head(frame, walk.as_ref().map(PairedPass::moments))?;
+        self.write_head(frame, &head, sink)?;
+        Ok(walk.map_or_else(Stages::default, |walk| walk.stages()))
+    }
+
+    /// Cuts block after block, with the streams of both models.
+    pub fn walk(
+        &self,
+        frame: &Frame,
+        batches: &[TokenBatch],
+        held_out: &[TokenBatch],
+        settings: Settings,
+        mut sink: impl FnMut(usize, D::Block) -> Result<()>,
+    ) -> Result<PairedPass<ContextOf<D>>> {
+        let dense = self.dense;
+        let passes = if self.ridge.is_some() { 2 } else { 1 };
+        let count = passes * (batches.len() + held_out.len());
+        let signals = dense.signals(batches, held_out);
+        dense.observer.begin("slicing", dense.sublayers() * count);
+        let norm = dense.bare_norm();
+        let basis = frame.basis.clone();
+        let mut walk = PairedPass::begin(signals, settings, basis, &norm, self.ridge)?;
+        for (index, block) in dense.blocks(batches).enumerate() {
+            sink(index, walk.block(block?, index, frame.kept.block(index))?)?;
+        }
+        dense.observer.end();
+        Ok(walk)
+    }
+
+    /// How rows of the embedding are rewritten: centred if norms no longer do it.
+    pub fn embedding_edit(&self, frame: &Frame) -> TableEdit {
+        let centers = self.centers_rows(frame);
+        TableEdit::writer(centers, &frame.basis, &self.dense.decoder.device())
+    }
+
+    /// Whether rows of the embedding are centred, because norms no longer do it.
+    pub fn centers_rows(&self, frame: &Frame) -> bool {
+        self.dense.norm.centers && !frame.centers
+    }
+
+    /// Gives a cut block the norms that the cut model has.
+    fn finish_norms(&self, block: &mut D::Block, frame: &Frame) {
+        for index in 0..block.sublayers() {
+            let SublayerMut { norm, .. } = block.sublayer_mut(index);
+            if frame.shape.rms_norms {
+                *norm = norm.to_rms_norm(frame.split.width, &self.dense.decoder.device());
+            }
+            norm.centers |= frame.centers;
+        }
+    }
+}
+
+/// `rows diag(gain)`.
+pub(crate) fn scaled(mut rows: Vec<f32>, gain: &[f64]) -> Vec<f32> {
+    for row in rows.chunks_exact_mut(gain.len()) {
+        row.iter_mut().zip(gain).for_each(|(x, g)| *x = (f64::from(*x) * g) as f32);
+    }
+    rows
+}

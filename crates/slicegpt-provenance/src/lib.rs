@@ -1,0 +1,28 @@
+//! What a sliced checkpoint says about how it was made.
+//!
+//! [`Manifest`] says what a sliced model is: its method, its widths, its calibration text. A loader
+//! needs it. [`Record`] says what the compression measured: time, memory, spectra, perplexity. No
+//! loader reads it. [`ReferenceSizes`] is the file of widths that the reference implementation of
+//! SliceGPT writes with its weights.
+//!
+//! All of them are JSON. Fields with a fixed vocabulary are enums ([`Method`], [`Orientation`],
+//! [`Refit`], [`Stage`], [`Summation`]); each keeps a word that it does not know as `Other`, so
+//! that a file written by a later version can still be read, shown and written back unchanged.
+//!
+//! This crate refuses to know tensors, files and passes: it takes JSON and gives JSON.
+
+mod error;
+mod manifest;
+mod record;
+mod reference;
+mod refit;
+mod spectrum;
+mod words;
+
+pub use error::{ProvenanceError, SizesError};
+pub use manifest::{CalibrationRecord, Manifest, TriedSplit};
+pub use record::{Dense, Machine, PerplexityRecord, Record};
+pub use reference::ReferenceSizes;
+pub use refit::Refit;
+pub use spectrum::SpectrumRecord;
+pub use words::{Method, Orientation, Stage, Summation};

@@ -1,0 +1,238 @@
+//! [`PairedPass`]: the dense and the sliced stream, carried through a decoder together, so that
+//! sliced weights can be refitted to the dense ones.
+
+mod cut;
+mod per_cut;
+
+pub use cut::cut_block;
+
+use burn::tensor::{DType, Tensor};
+use slicegpt_calibrate::{AnalysisError, Arithmetic, Moments, NotFinite, Ridge};
+use slicegpt_core::precise::PreciseMatrix;
+use slicegpt_core::{Basis, Block, Fused, Norm, SublayerMut, read_in, write_in};
+
+use crate::carried::Carried;
+use crate::channels::inverse_rms;
+use crate::error::{Place, SliceError};
+use crate::kept::BlockChannels;
+use crate::linears::{cast, restore};
+use crate::refit::{ReaderFit, refit_writers};
+use crate::settings::{Batch, Defaults, Settings};
+use crate::stages::{Stages, timed};
+use crate::stream::Projection;
+
+/// The streams of a dense decoder and of the same decoder, sliced, carried from sublayer to
+/// sublayer together. With both at hand, the linears of the sliced decoder are refitted to the
+/// dense one by ridge regression.
+///
+/// [`PairedPass::block`] slices a block to one basis for all cuts, [`PairedPass::block_per_cut`] to
+/// a basis per cut. With a refit the dense decoder runs once and the sliced one twice: the writers
+/// of a sublayer are fitted to their inputs before the output of the sublayer can be computed.
+/// Without a refit both run once.
+pub struct PairedPass<C> {
+    /// The dense signal of every batch, then the sliced one.
+    streams: Carried<C, 2>,
+    arithmetic: Arithmetic,
+    compute: DType,
+    basis: Basis,
+    matrix: PreciseMatrix,
+    projection: Projection,
+    ridge: Option<Ridge>,
+    /// Moments of the normalised sliced stream on the normalised dense one, at the current cut.
+    here: Moments,
+}
+
+/// Whether the dense stream has already been carried through a sublayer.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Dense {
+    Before,
+    After,
+}
+
+impl<C: Sync> PairedPass<C> {
+    /// Begins with `batches` of the embedding output, at full width and, if the norms of the
+    /// decoder centre the stream, centred. `norm` is the bare norm of the decoder. Without a
+    /// `ridge` nothing is refitted.
+    ///
+    /// # Errors
+    ///
+    /// The first error of `batches`; if a signal is not finite or cannot be stored.
+    ///
+    /// # Panics
+    ///
+    /// If there is no batch.
+    pub fn begin<E: From<SliceError>>(
+        batches: impl IntoIterator<Item = Result<Batch<C>, E>>,
+        settings: Settings,
+        basis: Basis,
+        norm: &Norm,
+        ridge: Option<Ridge>,
+    ) -> Result<Self, E> {
+        let mut batches = batches.into_iter().peekable();
+        let defaults = Defaults::of(&mut batches, &settings)?;
+        let Defaults { arithmetic, compute, .. } = defaults;
+        let projection = Projection::new(&basis, &defaults.device, compute);
+        let mut streams = Carried::new(settings, &defaults);
+        let mut here = Moments::new(basis.rank(), basis.hidden_size());
+        for batch in batches {
+            let Batch { signal, context, keep } = batch?;
+            let dense = signal.cast(compute);
+            let sliced = projection.apply(dense.clone());
+            if ridge.is_some() {
+                let [x, y] = [&sliced, &dense].map(|stream| norm.forward(stream.clone()));
+                timed(&mut streams.stages.gram, || here.add(x, y, None, keep.as_deref()));
+            }
+            streams.push([dense, sliced], context, keep)?;
+        }
+        if let Err(NotFinite) = here.sums() {
+            return Err(SliceError::Embedding(AnalysisError::ActivationsNotFinite).into());
+        }
+        let matrix = basis.on(&defaults.device);
+        Ok(Self { streams, arithmetic, compute, basis, matrix, projection, ridge, here })
+    }
+
+    /// Slices and refits `dense`, block `number` of the model, with the channels in `kept`, to the
+    /// basis the pass began with. The observer is called twice per batch and sublayer, without a
+    /// refit once.
+    ///
+    /// # Errors
+    ///
+    /// If a signal is not finite or cannot be stored, a refit has no solution, or the observer
+    /// cancels.
+    pub fn block<B: Block<Context = C> + Clone>(
+        &mut self,
+        dense: Fused<B>,
+        number: usize,
+        kept: &BlockChannels,
+    ) -> Result<B, SliceError> {
+        let mut dense = dense.into_inner();
+        let mut sliced = dense.clone();
+        kept.narrow(&mut sliced);
+        for index in 0..dense.sublayers() {
+            let place = Place { block: number, sublayer: index };
+            self.sublayer(&mut dense, &mut sliced, place)?;
+        }
+        Ok(sliced)
+    }
+
+    fn sublayer<B: Block<Context = C>>(
+        &mut self,
+        dense: &mut B,
+        sliced: &mut B,
+        place: Place,
+    ) -> Result<(), SliceError> {
+        let index = place.sublayer;
+        self.fit_readers(dense, sliced, place)?;
+        let Self { streams, compute, basis, matrix, projection, ridge, .. } = self;
+        let SublayerMut { writers, .. } = sliced.sublayer_mut(index);
+        timed(&mut streams.stages.edit, || {
+            writers.into_iter().for_each(|writer| write_in(writer, matrix));
+        });
+        let Some(ridge) = ridge else {
+            return self.step(dense, sliced, place, Dense::Before);
+        };
+        let originals = cast(sliced, index, *compute);
+        let mut moments = Moments::new(inputs(sliced, index), basis.rank());
+        let feed = |[x, z]: [Tensor<3>; 2], context: &C| {
+            let normed = sliced.normed(index, z.clone());
+            let inputs = sliced.writer_inputs(index, normed, context);
+            let y = dense.step(index, x, context);
+            let target = projection.apply(y.clone()) - z.clone();
+            let weights = inverse_rms(&y);
+            ([y, z], [Tensor::cat(inputs, 2), target, weights])
+        };
+        streams.each(place, feed, |[inputs, targets, weights], keep| {
+            moments.add(inputs, targets, Some(weights), keep);
+        })?;
+        restore(sliced, index, originals);
+        let SublayerMut { writers, .. } = sliced.sublayer_mut(index);
+        timed(&mut streams.stages.edit, || refit_writers(ridge, &moments, writers))
+            .map_err(|error| place.refit(error))?;
+        self.step(dense, sliced, place, Dense::After)
+    }
+
+    /// Refits the readers, or only expresses them in the basis. The linears of the dense sublayer
+    /// are cast for good, because the dense block is dropped afterwards.
+    fn fit_readers<B: Block<Context = C>>(
+        &mut self,
+        dense: &mut B,
+        sliced: &mut B,
+        place: Place,
+    ) -> Result<(), SliceError> {
+        let Self { streams, compute, basis, matrix, ridge, here, .. } = self;
+        cast(dense, place.sublayer, *compute);
+        let SublayerMut { readers, .. } = sliced.sublayer_mut(place.sublayer);
+        let fitted = timed(&mut streams.stages.edit, || match ridge {
+            Some(ridge) => ReaderFit::refit(ridge, here, basis, readers),
+            None => {
+                readers.into_iter().for_each(|reader| read_in(reader, matrix));
+                Ok(())
+            }
+        });
+        fitted.map_err(|error| place.refit(error))
+    }
+
+    /// Carries both streams through a sublayer whose weights are final, and sums the moments that
+    /// the next readers need. The dense stream may be there already.
+    fn step<B: Block<Context = C>>(
+        &mut self,
+        dense: &B,
+        sliced: &mut B,
+        place: Place,
+        stream: Dense,
+    ) -> Result<(), SliceError> {
+        let index = place.sublayer;
+        let Self { streams, compute, basis, ridge, here, .. } = self;
+        let originals = cast(sliced, index, *compute);
+        *here = Moments::new(basis.rank(), basis.hidden_size());
+        let step = |[x, z]: [Tensor<3>; 2], context: &C| {
+            let y = match stream {
+                Dense::Before => dense.step(index, x, context),
+                Dense::After => x,
+            };
+            let z = sliced.step(index, z, context);
+            let seen = ridge.map(|_| [&z, &y].map(|stream| sliced.normed(index, stream.clone())));
+            ([y, z], seen)
+        };
+        streams.each(place, step, |seen, keep| {
+            if let Some([x, y]) = seen {
+                here.add(x, y, None, keep);
+            }
+        })?;
+        restore(sliced, index, originals);
+        if let Err(NotFinite) = here.sums() {
+            return Err(place.not_finite());
+        }
+        Ok(())
+    }
+
+    /// The basis of the sliced stream.
+    pub fn basis(&self) -> &Basis {
+        &self.basis
+    }
+
+    /// Moments of the normalised sliced stream on the normalised dense one, at the current cut.
+    /// After the last block they are what a refit of the head needs.
+    pub fn moments(&self) -> &Moments {
+        &self.here
+    }
+
+    /// Where the time was spent.
+    pub fn stages(&self) -> Stages {
+        self.streams.stages
+    }
+
+    /// Takes the dense and the sliced stream of batch `number`.
+    ///
+    /// # Errors
+    ///
+    /// If they cannot be read from where they are stored.
+    pub fn take(&mut self, number: usize) -> Result<[Tensor<3>; 2], SliceError> {
+        self.streams.take(number)
+    }
+}
+
+/// The number of inputs of all writers of a sublayer.
+fn inputs<B: Block>(block: &B, index: usize) -> usize {
+    block.sublayer(index).writers.iter().map(|writer| writer.weight.dims()[0]).sum()
+}
