@@ -1,6 +1,6 @@
-//! Every kernel at several widths and batch sizes, under criterion, on the device that the
-//! environment variable `SLICEGPT_DEVICE` names (the processor if it is not set). It refuses to
-//! know limits and other devices: `cargo xtask bench backends` compares.
+//! Criterion benchmarks of every kernel at several widths and batch sizes, on the device that the
+//! environment variable `SLICEGPT_DEVICE` names (the CPU if it is not set). It refuses to know
+//! limits and other devices: `cargo xtask bench backends` compares them.
 
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ fn passes(criterion: &mut Criterion) {
 
 fn bench(criterion: &mut Criterion, kernel: &Kernel) {
     let mut group = criterion.benchmark_group(kernel.group);
-    // Operations, or bytes where there are none, to be held against the peak of the machine.
+    // Operations, or bytes if there are none, for the comparison with the peak of the machine.
     group.throughput(match kernel.work.operations() {
         0.0 => Throughput::Bytes(kernel.work.bytes as u64),
         operations => Throughput::Elements(operations as u64),

@@ -1,21 +1,21 @@
 //! [`Checksum`]: two numbers by which the results of two devices are compared. It refuses to know
 //! what the values mean.
 
-/// What many numbers come down to: how large they are, and what they add up to under random signs.
+/// A summary of many numbers: their norm, and their sum under random signs.
 ///
-/// Values that differ by `e` have norms that differ by at most the norm of `e`, and projections that
-/// differ by about that too, so that both are compared relative to the norm. The signs see what a
-/// norm does not: values that moved, or turned around.
+/// If values differ by `e`, their norms differ by at most the norm of `e`, and their projections by
+/// about as much, so both are compared relative to the norm. Unlike the norm, the signed sum
+/// changes when values move or change their sign.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Checksum {
     /// The Euclidean norm.
     pub norm: f64,
-    /// The sum, each value with a sign that depends on its place alone.
+    /// The sum, with a sign for each value that depends only on its position.
     pub projection: f64,
 }
 
 impl Checksum {
-    /// Of all values, in their order.
+    /// The checksum of all values, in their order.
     pub fn of(values: impl IntoIterator<Item = f64>) -> Self {
         let (mut squares, mut projection) = (0.0, 0.0);
         for (place, value) in values.into_iter().enumerate() {
@@ -26,7 +26,7 @@ impl Checksum {
     }
 }
 
-/// One of two signs, as if thrown: the last mixing step of SplitMix64.
+/// A pseudo-random sign: the last mixing step of SplitMix64.
 fn sign(place: u64) -> f64 {
     let mixed = (place ^ (place >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);

@@ -8,45 +8,46 @@ use crate::{Checksum, Work};
 pub struct Kernel {
     /// What kind of work: `gram`, `eigen`, `fuse`, `slice-block`, `prefill` or `decode`.
     pub group: &'static str,
-    /// Which way of doing it; empty where there is one.
+    /// The variant; empty if there is only one.
     pub name: &'static str,
-    /// On what, for a reader.
+    /// The sizes, as text.
     pub shape: String,
-    /// How much there is to do.
+    /// The number of operations and bytes.
     pub work: Work,
-    /// How far results on two devices may lie apart, relative to their norm.
+    /// The tolerance between the results of two devices, relative to their norm.
     pub tolerance: f64,
-    /// Why this device cannot do it, where that is known beforehand.
+    /// Why this device cannot run it, if that is known in advance.
     pub unavailable: Option<String>,
     pub(crate) prepare: Box<dyn Fn() -> Run>,
 }
 
-/// Work that is ready to be done once. It returns when the device has done it.
+/// Work that is ready to be done once. It returns when the device has finished.
 pub type Run = Box<dyn FnOnce() -> Output>;
 
-/// What was computed, still on the device: looking at it is not part of the work.
+/// The result, still on the device. Reading it is not part of the work.
 pub type Output = Box<dyn FnOnce() -> Outcome>;
 
-/// What was computed, looked at.
+/// The result, read from the device.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Outcome {
-    /// To compare with other devices.
+    /// The checksum, for the comparison with other devices.
     pub checksum: Checksum,
-    /// The distance from the same in float64, relative in the Frobenius norm, where that is asked.
+    /// The difference from the result in float64, relative, in the Frobenius norm, if it is
+    /// computed.
     pub error: Option<f64>,
 }
 
 impl Kernel {
-    /// Fresh inputs, and all that must be there before the clock starts.
+    /// Makes fresh inputs, and everything else that must exist before the clock starts.
     ///
     /// # Panics
     ///
-    /// What Burn panics with where the device cannot hold them: see [`slicegpt_device::guard`].
+    /// As Burn, if the device cannot hold them: see [`slicegpt_device::guard`].
     pub fn prepare(&self) -> Run {
         (self.prepare)()
     }
 
-    /// The group, with the way of doing it.
+    /// The group and the variant.
     pub fn title(&self) -> String {
         match self.name {
             "" => self.group.to_string(),
@@ -56,7 +57,7 @@ impl Kernel {
 }
 
 impl Outcome {
-    /// Of which nothing but the checksum is asked.
+    /// A result with a checksum only.
     pub(crate) fn of(values: impl IntoIterator<Item = f64>) -> Self {
         Self { checksum: Checksum::of(values), error: None }
     }
@@ -66,14 +67,15 @@ impl Outcome {
 ///
 /// # Panics
 ///
-/// If it was not: the device failed.
+/// If the device failed.
 pub(crate) fn wait(device: &Device) {
     if let Err(error) = device.sync() {
         panic!("execution error: ExecutionError: {error:?}");
     }
 }
 
-/// Waits until `tensor` is there, one number of it read: a device may put off what nobody reads.
+/// Waits until `tensor` is computed, by reading one number of it: a device may defer work whose
+/// result is not read.
 pub(crate) fn settle<const D: usize>(tensor: &Tensor<D>) {
     wait(&tensor.device());
     let first = tensor.clone().slice(std::array::from_fn::<_, D, _>(|_| 0..1));

@@ -1,12 +1,12 @@
-//! The kernels that the passes and the forward are made of, as data: what each does, how much work
-//! that is, and a closure that does it once.
+//! The kernels of the passes and of the forward, as data: a description of each, the amount of
+//! work, and a closure that does it once.
 //!
-//! [`kernels`] lists them for a device, [`Limits`] measures what the device can do at most,
-//! [`measure`] times one. The criterion bench `passes` and the program `backend-bench` are two ways
-//! to look at the same list.
+//! [`kernels`] lists them for a device, [`Limits`] measures the peak performance of the device, and
+//! [`measure`] times a kernel. The criterion bench `passes` and the program `backend-bench` both
+//! use this list.
 //!
-//! This crate refuses to know checkpoints, text, files and other devices than the one it is given:
-//! comparing devices is `cargo xtask bench backends`.
+//! This crate refuses to know checkpoints, text, files, and any device but the given one.
+//! `cargo xtask bench backends` compares devices.
 
 mod checksum;
 mod kernel;

@@ -1,4 +1,4 @@
-//! [`Limits`]: what a device does at most, measured. It refuses to know the kernels.
+//! [`Limits`]: the measured peak performance of a device. It refuses to know the kernels.
 
 use std::time::Instant;
 
@@ -9,30 +9,30 @@ use slicegpt_device::{OpenDevice, guard};
 use crate::Work;
 use crate::kernel::settle;
 
-/// The fastest of several matrix products and copies on a device, per second.
+/// The best rates of several matrix products and copies on a device, per second.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Limits {
-    /// Operations of float32 products.
+    /// Operations in float32 products.
     pub float32: f64,
-    /// Operations of float64 products, where the device has float64.
+    /// Operations in float64 products, if the device has float64.
     pub float64: Option<f64>,
-    /// Operations of float64 products on the host.
+    /// Operations in float64 products on the host.
     pub host: f64,
     /// Bytes read and written by element-wise operations.
     pub bytes: f64,
 }
 
-/// What a kernel cannot be faster than.
+/// What limits the speed of a kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Bound {
-    /// Matrix products.
+    /// Matrix products: the kernel is compute-bound.
     Products,
-    /// Moving bytes.
+    /// Moving bytes: the kernel is memory-bound.
     Bytes,
 }
 
 impl Bound {
-    /// For a report.
+    /// The name in a report.
     pub fn name(self) -> &'static str {
         match self {
             Self::Products => "products",
@@ -41,26 +41,26 @@ impl Bound {
     }
 }
 
-/// Seconds after which no larger product is tried, and a short one not again.
+/// Products that take this many seconds are not enlarged, and shorter ones are repeated.
 const LONG: f64 = 0.4;
 
 const FEWEST: usize = 4;
 const MOST: usize = 50;
 
-/// Numbers of a copy: more than any cache holds.
+/// The number of elements of a copy: more than any cache holds.
 const LARGE: usize = 1 << 24;
 
 impl Limits {
-    /// Measures them.
+    /// Measures the limits of `device`.
     ///
     /// # Panics
     ///
-    /// What Burn panics with where the device fails: see [`slicegpt_device::guard`].
+    /// As Burn, if the device fails: see [`slicegpt_device::guard`].
     pub fn of(opened: &OpenDevice) -> Self {
         let device = &opened.device;
         let float64 = opened.info.float64.then(|| guard(|| products(device, DType::F64)).ok());
         let float64 = float64.flatten();
-        // The processor is the host: one measurement, or the two would differ by its mood.
+        // The CPU is the host: one measurement serves both, or they would differ by noise.
         let host = float64.filter(|_| !has_own_memory(device));
         Self {
             float32: products(device, DType::F32),
@@ -70,7 +70,7 @@ impl Limits {
         }
     }
 
-    /// The greater of each: what disturbed one measurement may have let the other be.
+    /// The maximum of each rate, because other work may have disturbed either measurement.
     pub fn or(self, other: Self) -> Self {
         Self {
             float32: self.float32.max(other.float32),
@@ -80,7 +80,7 @@ impl Limits {
         }
     }
 
-    /// The least seconds that `work` takes where these are the limits, and which one binds.
+    /// The minimum seconds that `work` takes at these limits, and the limit that binds.
     pub fn least_seconds(&self, work: &Work) -> (f64, Bound) {
         let float64 = self.float64.map_or(0.0, |limit| work.float64 / limit);
         let products = work.float32 / self.float32 + float64 + work.host / self.host;
@@ -92,7 +92,7 @@ impl Limits {
     }
 }
 
-/// The best rate of square products that grow until one takes long.
+/// The best rate of square products of growing size.
 fn products(device: &Device, dtype: DType) -> f64 {
     let mut best = 0f64;
     for size in [256, 512, 1024, 2048, 4096, 8192] {
@@ -110,7 +110,7 @@ fn products(device: &Device, dtype: DType) -> f64 {
     best
 }
 
-/// The best rate of three element-wise operations: into fresh memory, in place, and of two tensors.
+/// The best rate of three element-wise operations: into new memory, in place, and on two tensors.
 fn copies(device: &Device) -> f64 {
     let x = Tensor::<1>::ones([LARGE], (device, DType::F32));
     let y = x.clone().mul_scalar(2.0);
@@ -128,8 +128,8 @@ fn copies(device: &Device) -> f64 {
     (2.0 * number / fresh).max(2.0 * number / place).max(3.0 * number / two)
 }
 
-/// The least seconds of several runs after one that does not count: more of short ones, so that on a
-/// machine with other work to do one of them is undisturbed.
+/// The minimum seconds of several runs after a warm-up. Short work is run more often, so that on a
+/// busy machine one run is undisturbed.
 fn least(mut work: impl FnMut()) -> f64 {
     work();
     let began = Instant::now();

@@ -1,4 +1,4 @@
-//! [`measure`]: the seconds of a kernel. It refuses to know what the kernel does.
+//! [`measure`]: times a kernel. It refuses to know what the kernel does.
 
 use std::time::{Duration, Instant};
 
@@ -6,22 +6,22 @@ use slicegpt_device::{DeviceError, guard};
 
 use crate::{Kernel, Outcome};
 
-/// The seconds of a kernel, run after run, and what the first run gave.
+/// The seconds of each run of a kernel, and the result of the first run.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Measured {
-    /// Ascending, at least three.
+    /// The seconds in ascending order, at least three.
     pub seconds: Vec<f64>,
-    /// What was computed.
+    /// The result.
     pub outcome: Outcome,
 }
 
 impl Measured {
-    /// The fastest run: what other programs on the machine disturbed least.
+    /// The fastest run, which other programs disturbed least.
     pub fn least(&self) -> f64 {
         self.seconds[0]
     }
 
-    /// The run in the middle.
+    /// The median run.
     pub fn median(&self) -> f64 {
         let middle = self.seconds.len() / 2;
         match self.seconds.len() % 2 {
@@ -39,12 +39,12 @@ impl Measured {
 const FEWEST: usize = 3;
 const MOST: usize = 25;
 
-/// Runs `kernel` once to warm up (shaders are compiled then, and tuned), then three times, and on
-/// until `patience` has passed or it has run 25 times.
+/// Runs `kernel` once to warm up (devices compile and tune shaders then), then at least three
+/// times, until `patience` has passed or it has run 25 times.
 ///
 /// # Errors
 ///
-/// If the device cannot do it.
+/// If the device cannot run it.
 pub fn measure(kernel: &Kernel, patience: Duration) -> Result<Measured, DeviceError> {
     guard(|| {
         let outcome = kernel.prepare()()();

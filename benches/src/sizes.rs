@@ -3,31 +3,31 @@
 /// The widths, batches and lengths that are measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sizes {
-    /// Widths of the stream that covariances are summed and decomposed at.
+    /// Stream widths of covariances and eigendecompositions.
     pub analysis: &'static [usize],
-    /// Tokens of a covariance.
+    /// Number of tokens of a covariance.
     pub tokens: usize,
     /// Widths of the blocks whose norms are folded.
     pub fuse: &'static [usize],
     /// Widths of the blocks that are sliced.
     pub slice: &'static [usize],
-    /// Sequences and tokens each that a block is sliced on.
+    /// Number of sequences, and of tokens in each, on which a block is sliced.
     pub calibration: [usize; 2],
     /// Widths of the blocks that are run.
     pub forward: &'static [usize],
-    /// Sequences run at once.
+    /// Batch sizes.
     pub batches: &'static [usize],
-    /// Tokens of a prefill.
+    /// Number of tokens of a prefill.
     pub prompt: usize,
-    /// Tokens seen before the one that is decoded.
+    /// Number of tokens in the KV cache when a token is decoded.
     pub past: usize,
-    /// Blocks a token is decoded through: together larger than the caches of a processor, as those of
-    /// a model are.
+    /// Number of blocks that a token is decoded through: together larger than the caches of a CPU,
+    /// as the blocks of a model are.
     pub blocks: usize,
 }
 
 impl Sizes {
-    /// What a device of any speed does in minutes.
+    /// Sizes that every device runs in minutes.
     pub const QUICK: Self = Self {
         analysis: &[256, 768],
         tokens: 2048,
@@ -41,7 +41,7 @@ impl Sizes {
         blocks: 4,
     };
 
-    /// Up to the width of a model of a billion parameters.
+    /// Sizes up to the width of a model with a billion parameters.
     pub const FULL: Self = Self {
         analysis: &[256, 768, 1536],
         fuse: &[768, 1536],

@@ -1,5 +1,5 @@
-//! [`Subject`]: the decoder whose blocks are measured, of any width. It refuses to know what is done
-//! to it.
+//! [`Subject`]: the decoder, of any width, whose blocks are measured. It refuses to know the
+//! kernels.
 
 use std::convert::Infallible;
 use std::ops::Range;
@@ -17,20 +17,20 @@ const HEAD: usize = 64;
 
 /// A decoder with random weights on a device, in the proportions of its family.
 pub struct Subject {
-    /// It.
+    /// The decoder.
     pub model: Model<Source>,
 }
 
 impl Subject {
-    /// Of `width` and `blocks` blocks, for sequences of up to `tokens` tokens.
+    /// A decoder of this width and number of blocks, for sequences of up to `tokens` tokens.
     ///
     /// # Panics
     ///
-    /// If the width is no multiple of 64.
+    /// If the width is not a multiple of 64.
     pub fn new(width: usize, blocks: usize, tokens: usize, device: &Device) -> Self {
         assert_eq!(width % HEAD, 0, "whole heads");
-        // The first family of the zoo is the one whose shape most others have: two sublayers, a gated
-        // MLP, rotary positions.
+        // The first family of the zoo has the shape of most others: two sublayers, a gated MLP,
+        // rotary positions.
         let mut spec = slicegpt_testkit::spec(SUPPORTED[0]);
         spec.hidden_size = width;
         spec.mlp.intermediate_size = (width * 8 / 3).div_ceil(HEAD) * HEAD;
@@ -47,31 +47,31 @@ impl Subject {
         Self { model: Model::new(spec, source, device.clone()) }
     }
 
-    /// What it is.
+    /// The specification of the decoder.
     pub fn spec(&self) -> &DecoderSpec {
         self.model.spec()
     }
 
-    /// Its blocks, loaded.
+    /// The blocks, loaded.
     pub fn blocks(&self) -> Vec<DecoderBlock> {
         let block = |index| self.model.block(index).unwrap_or_else(|never| match never {});
         (0..self.model.blocks()).map(block).collect()
     }
 
-    /// Columns of what the linears of a block read and write: readers from the stream and writers to
-    /// it, of each sublayer.
+    /// For each sublayer, the total width that its readers write and the total width that its
+    /// writers read.
     pub fn ports(&self) -> [[usize; 2]; 2] {
         let (width, inner) = (self.spec().hidden_size, self.spec().mlp.intermediate_size);
         [[3 * width, width], [2 * inner, inner]]
     }
 
-    /// Numbers of the linears of a block.
+    /// Number of weights in the linears of a block.
     pub fn parameters(&self) -> usize {
         let columns: usize = self.ports().as_flattened().iter().sum();
         self.spec().hidden_size * columns
     }
 
-    /// Attention of `batch` sequences of `tokens` tokens after `past` others.
+    /// The attention of `batch` sequences of `tokens` tokens after `past` cached ones.
     pub fn attention(&self, batch: usize, past: usize, tokens: usize) -> Work {
         let seen = |start: usize| {
             let queries = QUERIES.min(tokens - start);
@@ -81,7 +81,7 @@ impl Subject {
         Work::float32(2.0 * product(batch, pairs, self.spec().hidden_size))
     }
 
-    /// A forward of one block.
+    /// The forward of one block.
     pub fn forward(&self, batch: usize, past: usize, tokens: usize) -> Work {
         let linears = product(batch * tokens, 1, self.parameters());
         let numbers = self.parameters()
@@ -100,8 +100,8 @@ pub(crate) fn signal(batch: usize, tokens: usize, width: usize, device: &Device)
     Tensor::from_data(TensorData::new(values, shape), device)
 }
 
-/// Random weights as large as trained ones: a softmax over larger ones is all but a maximum, which
-/// a rounding error may move.
+/// Random weights of the size of trained ones. With larger ones, a softmax would be almost a
+/// maximum, which a rounding error may move.
 #[derive(Clone, Debug)]
 pub struct Source {
     toy: ToySource,
@@ -152,7 +152,7 @@ impl TensorSource for Source {
 mod tests {
     use super::*;
 
-    /// What is counted is what is there.
+    /// The counted weights are those of the model.
     #[test]
     fn ports_are_those_of_the_blocks() {
         use slicegpt_core::Block;

@@ -7,17 +7,17 @@ use slicegpt_core::precise::{OperandPrecision, has_own_memory};
 
 /// Operations (an addition or a multiplication each) of matrix products, and bytes moved.
 ///
-/// What is counted is what the algorithm asks for: not copies, and not what a softmax or a norm
-/// costs.
+/// Only what the algorithm needs is counted, without copies and without the cost of softmax and
+/// norms.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Work {
-    /// In float32, on the device.
+    /// Operations in float32, on the device.
     pub float32: f64,
-    /// In float64, on the device.
+    /// Operations in float64, on the device.
     pub float64: f64,
-    /// In float64, on the host, wherever the device is.
+    /// Operations in float64, on the host.
     pub host: f64,
-    /// Read and written on the device: inputs and outputs, once each.
+    /// Bytes read and written on the device: inputs and outputs, once each.
     pub bytes: f64,
 }
 
@@ -74,17 +74,17 @@ impl Mul<f64> for Work {
     }
 }
 
-/// What a product of float64 grade is made of on a device.
+/// How a device computes products to double-precision accuracy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Grade {
-    /// The processor: float64 itself.
+    /// On the CPU: in float64.
     Host,
-    /// Another device: float32 products of pieces, more of them where it rounds operands.
+    /// On an accelerator: as float32 products of pieces, more of them if it rounds operands.
     Pieces(OperandPrecision),
 }
 
 impl Grade {
-    /// Of `device`.
+    /// The way of `device`.
     pub fn of(device: &Device) -> Self {
         match has_own_memory(device) {
             false => Self::Host,
@@ -102,7 +102,7 @@ impl Grade {
         }
     }
 
-    /// A covariance in whichever arithmetic the device takes by itself.
+    /// A covariance in the default arithmetic of the device.
     pub fn gram(self, tokens: usize, width: usize) -> Work {
         match self {
             Self::Host => Work::host(product(width, tokens, width) / 2.0),
@@ -126,8 +126,9 @@ pub(crate) fn product(m: usize, k: usize, n: usize) -> f64 {
     2.0 * m as f64 * k as f64 * n as f64
 }
 
-/// Operations of a symmetric eigendecomposition with `vectors` vectors: the reduction to three
-/// diagonals and the way back. What lies between depends on the values, and is not counted.
+/// Operations of a symmetric eigendecomposition with `vectors` vectors: the reduction to
+/// tridiagonal form and the back transformation. The iteration between depends on the values and is
+/// not counted.
 pub(crate) fn eigen(width: usize, vectors: usize) -> f64 {
     let (d, vectors) = (width as f64, vectors as f64);
     4.0 / 3.0 * d.powi(3) + 2.0 * d * d * vectors

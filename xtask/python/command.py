@@ -1,4 +1,4 @@
-"""Runs a program; where that fails, so does the script, with what the program said."""
+"""Runs a program; if it fails, the script ends with the output of the program."""
 
 import subprocess
 import sys

@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
-"""Shows that what `slicegpt compress` writes in a layout of its own runs in Hugging Face transformers with
-the code that comes with it (`trust_remote_code=True`).
+"""Shows that checkpoints which `slicegpt compress` writes in its own layout run in Hugging Face
+transformers with the code beside their weights (`trust_remote_code=True`).
 
     custom.py SLICEGPT MODEL...
 
-Each MODEL is a dense checkpoint directory. It is cut in every way that leaves its family, and then:
-logits of transformers, with its own attention and with eager, are those of `slicegpt logits`; `generate`
-takes the most likely token at every step, with and without cache, and on a padded batch; what
-`save_pretrained` writes loads again, in transformers and in slicegpt, and computes the same. The exit
-code is 1 if anything differs.
+Each MODEL is a dense checkpoint directory. It is cut in every way that leaves its family. Then the
+logits of transformers, with its default and with eager attention, must be those of `slicegpt
+logits`; `generate` must take the most likely token at every step, with and without a cache, and on
+a padded batch; and what `save_pretrained` writes must load again, in transformers and in slicegpt,
+and compute the same. The exit code is 1 if anything differs.
 """
 
 import json
@@ -29,7 +29,7 @@ TOKENS, NEW = 24, 12
 
 
 def shapes(config):
-    """Ways to cut that leave the family: shortcuts for all, one basis only where norms centre."""
+    """Ways to cut that leave the family: shortcuts always, a shared basis only for LayerNorm."""
     centers = config["model_type"] in ("opt", "phi")
     yield "per layer", ["--method", "per-layer", "--sparsity", "0.25", "--round-to", "1"]
     yield "per layer, uncut", ["--method", "per-layer", "--sparsity", "0"]
@@ -40,8 +40,16 @@ def shapes(config):
         yield "shared, full width", ["--hidden-size", str(config["hidden_size"])]
     else:
         narrow, inner = config["hidden_size"] * 3 // 4, config["intermediate_size"] * 3 // 4
-        yield "shared, free MLPs", ["--hidden-size", str(narrow), "--intermediate-size", str(inner), "--mlp-widths",
-                                    "free", "--round-to", "1"]
+        yield "shared, free MLPs", [
+            "--hidden-size",
+            str(narrow),
+            "--intermediate-size",
+            str(inner),
+            "--mlp-widths",
+            "free",
+            "--round-to",
+            "1",
+        ]
 
 
 def load(directory, kind=AutoModelForCausalLM, **options):
@@ -67,8 +75,8 @@ def difference(a, b):
 
 
 def greedy(slicegpt, directory, model, ids, scratch):
-    """How far below the best a token is that `generate` took, at most, by our logits."""
-    # The end of a text is a token like others here.
+    """The largest gap, in our logits, between the best token and the one that `generate` took."""
+    # The end-of-text token is an ordinary token here.
     model.generation_config.eos_token_id = None
     options = dict(max_new_tokens=NEW, do_sample=False, pad_token_id=0)
     mask = torch.ones_like(ids)
@@ -101,14 +109,27 @@ def check(slicegpt, source, scratch):
     worst = 0.0
     for name, options in shapes(config):
         out, again = scratch / "out", scratch / "again"
-        run(slicegpt, "compress", source, "--out", out, "--force", "--device", "cpu", "--calibration",
-            f"{tokens}:calibration", *options)
+        run(
+            slicegpt,
+            "compress",
+            source,
+            "--out",
+            out,
+            "--force",
+            "--device",
+            "cpu",
+            "--calibration",
+            f"{tokens}:calibration",
+            *options,
+        )
         expected = ours(slicegpt, out, prompt, scratch)
         found = []
         with torch.no_grad():
             model = load(out)
             found.append(difference(model(prompt).logits, expected))
-            found.append(difference(load(out, attn_implementation="eager")(prompt).logits, expected))
+            found.append(
+                difference(load(out, attn_implementation="eager")(prompt).logits, expected)
+            )
             base = load(out, AutoModel)
             hidden = base(prompt).last_hidden_state
             found.append(difference(model.get_output_embeddings()(hidden), expected))
@@ -139,8 +160,12 @@ def check(slicegpt, source, scratch):
 
 def main():
     slicegpt, *models = asked(__doc__)
-    print(f"transformers {transformers.__version__}, torch {torch.__version__}, code of the checkpoint")
-    print("largest differences: logits, eager, base model, greedy token below the best, ..., saved, read back")
+    versions = f"transformers {transformers.__version__}, torch {torch.__version__}"
+    print(f"{versions}, code of the checkpoint")
+    print(
+        "largest differences: logits, eager, base model, greedy token below the best, ..., "
+        "saved, read back"
+    )
     with tempfile.TemporaryDirectory() as scratch:
         worst = max(check(slicegpt, Path(model), Path(scratch)) for model in models)
     check_close(worst)

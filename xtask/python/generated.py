@@ -1,12 +1,11 @@
 #!/usr/bin/env python3
-"""Shows that `slicegpt generate` writes the greedy text that Hugging Face transformers writes from the same
-files.
+"""Shows that `slicegpt generate` writes the same greedy text as Hugging Face transformers.
 
     generated.py SLICEGPT MODEL...
 
-Each MODEL is a dense checkpoint directory with a tokenizer. It is taken as it is, cut by the shared method
-and cut per layer; what is no model of its family runs with the code that comes with it. The exit code is
-1 if a text differs.
+Each MODEL is a dense checkpoint directory with a tokenizer. It is run as it is, cut by the shared
+method, and cut per layer. A cut model that left its family runs with the code beside its weights.
+The exit code is 1 if a text differs.
 """
 
 import json
@@ -35,14 +34,26 @@ def check(slicegpt, directory, name):
         directory, trust_remote_code=True, dtype=torch.float32
     ).eval()
     for prompt in PROMPTS:
-        ours = run(slicegpt, "generate", directory, "--prompt", prompt, "-n", NEW, "--temperature", 0,
-                   "--device", "cpu", "--json")
+        ours = run(
+            slicegpt,
+            "generate",
+            directory,
+            "--prompt",
+            prompt,
+            "-n",
+            NEW,
+            "--temperature",
+            0,
+            "--device",
+            "cpu",
+            "--json",
+        )
         ours = json.loads(ours)
         inputs = tokenizer(prompt, return_tensors="pt")
         inputs.pop("token_type_ids", None)
         with torch.no_grad():
             theirs = model.generate(**inputs, max_new_tokens=NEW, do_sample=False)
-        theirs = theirs[0, inputs["input_ids"].shape[1]:].tolist()
+        theirs = theirs[0, inputs["input_ids"].shape[1] :].tolist()
         if ours["token_ids"] != theirs:
             sys.exit(f"{name}: {prompt!r} goes on otherwise:\n{ours}\n{tokenizer.decode(theirs)!r}")
     print(f"{name:28} {type(model).__name__:22} {prompt + ours['text'][:48]!r}", flush=True)
@@ -50,14 +61,28 @@ def check(slicegpt, directory, name):
 
 def main():
     slicegpt, *models = asked(__doc__)
-    print(f"transformers {transformers.__version__}: greedy text, {len(PROMPTS)} prompts, {NEW} tokens")
+    version = transformers.__version__
+    print(f"transformers {version}: greedy text, {len(PROMPTS)} prompts, {NEW} tokens")
     with tempfile.TemporaryDirectory() as scratch:
         for model in map(Path, models):
             check(slicegpt, model, f"{model.name}, dense")
             for cut, options in CUTS.items():
                 out = Path(scratch) / "out"
-                run(slicegpt, "compress", model, "--out", out, "--force", "--device", "cpu",
-                    "--samples", 32, "--seqlen", 128, *options)
+                run(
+                    slicegpt,
+                    "compress",
+                    model,
+                    "--out",
+                    out,
+                    "--force",
+                    "--device",
+                    "cpu",
+                    "--samples",
+                    32,
+                    "--seqlen",
+                    128,
+                    *options,
+                )
                 check(slicegpt, out, f"{model.name}, {cut}")
 
 

@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
-"""Shows that what `slicegpt export gguf` writes is what was in the checkpoint, read back with the `gguf`
-package of llama.cpp.
+"""Shows that `slicegpt export gguf` writes what was in the checkpoint, by reading the file with
+llama.cpp's Python package `gguf`.
 
     gguf_read.py SLICEGPT MODEL...
 
-Each MODEL is a dense checkpoint directory. It is exported in several types as it is, and once more after
-the shared method cut its stream; and so is a random model whose rows fill every block. Names come from the package's own tables, rows are put back where
-Hugging Face has them, and values are compared after the package's own dequantisation. Types that the
-package can quantise itself must agree byte by byte. The exit code is 1 if anything differs.
+Each MODEL is a dense checkpoint directory. It is exported in several types, as it is and with its
+stream cut by the shared method; so is a random model whose rows fill whole blocks. Tensor names
+come from the tables of the package, rows are put back into the order of Hugging Face, and values
+are compared after the package has dequantised them. Types that the package can quantise must agree
+byte by byte. The exit code is 1 if anything differs.
 """
 
 import json
@@ -24,10 +25,22 @@ from safetensors.numpy import save_file
 import aligned
 from command import run
 
-# What a value may differ by, as a fraction of the largest of its block.
-STEPS = {Type.F32: 0.0, Type.F16: 2**-10, Type.BF16: 2**-8, Type.Q8_0: 1 / 127, Type.Q6_K: 1 / 24, Type.Q5_1: 1 / 15,
-         Type.Q5_0: 1 / 12, Type.Q5_K: 1 / 12, Type.Q4_K: 1 / 6, Type.Q4_0: 1 / 6, Type.Q4_1: 1 / 7,
-         Type.Q3_K: 1 / 3, Type.Q2_K: 2 / 3}
+# The tolerance of a value, as a fraction of the largest in its block.
+STEPS = {
+    Type.F32: 0.0,
+    Type.F16: 2**-10,
+    Type.BF16: 2**-8,
+    Type.Q8_0: 1 / 127,
+    Type.Q6_K: 1 / 24,
+    Type.Q5_1: 1 / 15,
+    Type.Q5_0: 1 / 12,
+    Type.Q5_K: 1 / 12,
+    Type.Q4_K: 1 / 6,
+    Type.Q4_0: 1 / 6,
+    Type.Q4_1: 1 / 7,
+    Type.Q3_K: 1 / 3,
+    Type.Q2_K: 2 / 3,
+}
 KINDS = ["f32", "f16", "bf16", "q8_0", "q5_1", "q4_0", "q2_k", "q3_k_m", "q4_k_m", "q5_k_s", "q6_k"]
 BY_PACKAGE = {Type.Q8_0, Type.Q5_1, Type.Q5_0, Type.Q4_0, Type.Q4_1, Type.BF16}
 
@@ -47,18 +60,23 @@ def checkpoint(model):
 
 
 def unpacked(tensors, config, head_dim):
-    """Packed projections taken apart, as llama has them."""
-    queries, keys = config["num_attention_heads"] * head_dim, config["num_key_value_heads"] * head_dim
+    """Packed projections split into separate ones, as in Llama."""
+    queries, keys = (
+        config["num_attention_heads"] * head_dim,
+        config["num_key_value_heads"] * head_dim,
+    )
     for name in [name for name in tensors if "qkv_proj" in name]:
         parts = np.split(tensors.pop(name), [queries, queries + keys])
-        tensors |= {name.replace("qkv_proj", f"{letter}_proj"): part for letter, part in zip("qkv", parts)}
+        tensors |= {
+            name.replace("qkv_proj", f"{letter}_proj"): part for letter, part in zip("qkv", parts)
+        }
     for name in [name for name in tensors if "gate_up_proj" in name]:
         gate, up = np.split(tensors.pop(name), 2)
         tensors |= {name.replace("gate_up", "gate"): gate, name.replace("gate_up", "up"): up}
 
 
 def interleaved(weights, heads, rotated):
-    """The two halves of the rotated part of each head, side by side, as llama.cpp's converter has them."""
+    """The two halves of the rotated part of each head, interleaved as by llama.cpp's converter."""
     shape = weights.shape
     weights = weights.reshape(heads, shape[0] // heads, -1)
     turning, still = weights[:, :rotated], weights[:, rotated:]
@@ -69,7 +87,9 @@ def interleaved(weights, heads, rotated):
 def expected(model, config, architecture):
     """Every tensor of the checkpoint under its name in the file."""
     heads = config["num_attention_heads"]
-    head_dim = config.get("head_dim") or (128 if config["model_type"] == "qwen3" else config["hidden_size"] // heads)
+    head_dim = config.get("head_dim") or (
+        128 if config["model_type"] == "qwen3" else config["hidden_size"] // heads
+    )
     rotated = int(head_dim * config.get("partial_rotary_factor", 1.0))
     tensors = checkpoint(model)
     if config["tie_word_embeddings"]:
@@ -82,7 +102,10 @@ def expected(model, config, architecture):
             if ".q_proj" in name or ".k_proj" in name:
                 count = heads if ".q_proj" in name else config["num_key_value_heads"]
                 tensors[name] = interleaved(values, count, rotated)
-    return {names.get_name(name, try_suffixes=(".weight", ".bias")): values for name, values in tensors.items()}, head_dim
+    return {
+        names.get_name(name, try_suffixes=(".weight", ".bias")): values
+        for name, values in tensors.items()
+    }, head_dim
 
 
 def check_metadata(fields, config, head_dim, architecture):
@@ -99,7 +122,9 @@ def check_metadata(fields, config, head_dim, architecture):
         "attention.key_length": head_dim,
         "attention.value_length": head_dim,
     }
-    wrong = [f"{key} is {value(key)}, not {right}" for key, right in pairs.items() if value(key) != right]
+    wrong = [
+        f"{key} is {value(key)}, not {right}" for key, right in pairs.items() if value(key) != right
+    ]
     eps = value("attention.layer_norm_rms_epsilon")
     if abs(eps / config["rms_norm_eps"] - 1) > 1e-6:
         wrong.append(f"epsilon is {eps}, not {config['rms_norm_eps']}")
@@ -109,7 +134,11 @@ def check_metadata(fields, config, head_dim, architecture):
 def check_tokens(model, fields, config):
     path = model / "tokenizer.json"
     if not path.is_file():
-        return [] if fields["tokenizer.ggml.model"].contents() == "none" else ["a tokenizer out of nowhere"]
+        return (
+            []
+            if fields["tokenizer.ggml.model"].contents() == "none"
+            else ["a tokenizer out of nowhere"]
+        )
     theirs = json.loads(path.read_text())
     tokens, kinds = (fields[f"tokenizer.ggml.{key}"].contents() for key in ("tokens", "token_type"))
     wrong = []
@@ -119,7 +148,10 @@ def check_tokens(model, fields, config):
         if id < len(tokens) and tokens[id] != text:
             wrong.append(f"token {id} is {tokens[id]!r}, not {text!r}")
     for added in theirs["added_tokens"]:
-        if added["special"] and kinds[added["id"]] not in (gguf.TokenType.CONTROL, gguf.TokenType.UNKNOWN):
+        if added["special"] and kinds[added["id"]] not in (
+            gguf.TokenType.CONTROL,
+            gguf.TokenType.UNKNOWN,
+        ):
             wrong.append(f"token {added['content']!r} is of type {kinds[added['id']]}")
     return wrong
 
@@ -128,7 +160,9 @@ def check_values(tensor, right):
     """The largest difference as a fraction of what the type allows."""
     kind = tensor.tensor_type
     values = gguf.dequantize(tensor.data, kind).reshape(right.shape)
-    if kind in BY_PACKAGE and not np.array_equal(gguf.quantize(right, kind).ravel(), tensor.data.view(np.uint8).ravel()):
+    if kind in BY_PACKAGE and not np.array_equal(
+        gguf.quantize(right, kind).ravel(), tensor.data.view(np.uint8).ravel()
+    ):
         return f"{tensor.name}: the package quantises it otherwise"
     if kind == Type.F32:
         return None if np.array_equal(values, right) else f"{tensor.name}: other values"
@@ -138,7 +172,9 @@ def check_values(tensor, right):
     if kind in (Type.F16, Type.BF16):
         allowed = STEPS[kind] * np.abs(blocks) + 1e-7
     worst = (np.abs(values.reshape(blocks.shape) - blocks) - allowed).max()
-    return f"{tensor.name} as {kind.name}: off by {worst:.1e} more than it may" if worst > 0 else None
+    return (
+        f"{tensor.name} as {kind.name}: off by {worst:.1e} more than it may" if worst > 0 else None
+    )
 
 
 def check(slicegpt, model, name, scratch):
@@ -146,7 +182,9 @@ def check(slicegpt, model, name, scratch):
     wrong, seen = [], set()
     for kind in KINDS:
         out = scratch / "model.gguf"
-        result = json.loads(run(slicegpt, "export", "gguf", model, "--out", out, "--type", kind, "--json"))
+        result = json.loads(
+            run(slicegpt, "export", "gguf", model, "--out", out, "--type", kind, "--json")
+        )
         reader = gguf.GGUFReader(out)
         architecture = reader.fields["general.architecture"].contents()
         right, head_dim = expected(model, config, architecture)
@@ -166,7 +204,9 @@ def check(slicegpt, model, name, scratch):
             wrong.append("the summary counts otherwise")
         del reader, tensors
         out.unlink()
-    print(f"{name:28} {architecture:6} {len(right):4} tensors {', '.join(sorted(seen))}: {'alike' if not wrong else wrong[:3]}")
+    verdict = "alike" if not wrong else wrong[:3]
+    types = ", ".join(sorted(seen))
+    print(f"{name:28} {architecture:6} {len(right):4} tensors {types}: {verdict}")
     return wrong
 
 
@@ -182,11 +222,25 @@ def main():
             wrong += check(slicegpt, model, model.name, scratch)
             config = json.loads((model / "config.json").read_text())
             heads = config["num_attention_heads"]
-            ids = np.random.default_rng(1).integers(0, config["vocab_size"], (64, 24), dtype=np.int32)
+            ids = np.random.default_rng(1).integers(
+                0, config["vocab_size"], (64, 24), dtype=np.int32
+            )
             save_file({"input_ids": ids}, scratch / "calibration.safetensors")
-            run(slicegpt, "compress", model, "--out", scratch / "cut", "--device", "cpu", "--refit", "none",
-                "--calibration", scratch / "calibration.safetensors",
-                "--hidden-size", config["hidden_size"] * 3 // 4 // heads * heads)
+            run(
+                slicegpt,
+                "compress",
+                model,
+                "--out",
+                scratch / "cut",
+                "--device",
+                "cpu",
+                "--refit",
+                "none",
+                "--calibration",
+                scratch / "calibration.safetensors",
+                "--hidden-size",
+                config["hidden_size"] * 3 // 4 // heads * heads,
+            )
             wrong += check(slicegpt, scratch / "cut", f"{model.name}, cut", scratch)
     if wrong:
         sys.exit(f"{len(wrong)} things differ: see above")

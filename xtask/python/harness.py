@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
-"""Shows that `slicegpt eval tasks` asks what lm-evaluation-harness asks, and finds the answers as likely.
+"""Shows that `slicegpt eval tasks` uses the prompts of lm-evaluation-harness and gives its scores.
 
     harness.py SLICEGPT --data DIR [--num-fewshot N] [--limit N] [--cut MODEL] MODEL...
 
-Each MODEL is a checkpoint directory that transformers loads; that of --cut is scored without a quarter of its
-parameters. Both programs score the tasks that DIR has
-files for; the harness does so with its own task definitions, only that its data comes from there. Documents
-that are formatted already are given to it as the data sets on the Hub have them. The exit code is 1 if
-prompts differ, or log-likelihoods by more than rounding, or scores.
+Each MODEL is a checkpoint directory that transformers loads; the model of --cut is scored after a
+quarter of its parameters was cut. Both programs score the tasks whose files are in DIR. The harness
+uses its own task definitions with the data of DIR; documents that are already formatted are turned
+back into those of the data sets on the Hub. The exit code is 1 if prompts or scores differ, or
+log-likelihoods differ by more than rounding.
 """
 
 import argparse
@@ -25,7 +25,7 @@ from command import run
 
 TASKS = ["piqa", "hellaswag", "winogrande", "arc_easy", "arc_challenge", "lambada_openai", "mmlu"]
 SPLITS = ["train", "dev", "validation", "test"]
-# Of a log-likelihood: rounding of float32 in another order.
+# The tolerance of a log-likelihood: float32 sums in another order.
 ABSOLUTE, RELATIVE = 1e-3, 1e-4
 
 
@@ -33,11 +33,15 @@ def read(path):
     text = path.read_text()
     if path.suffix == ".json" and not text.lstrip().startswith("["):
         return json.loads(text)["test"]
-    return json.loads(text) if text.lstrip().startswith("[") else [json.loads(x) for x in text.splitlines() if x]
+    return (
+        json.loads(text)
+        if text.lstrip().startswith("[")
+        else [json.loads(x) for x in text.splitlines() if x]
+    )
 
 
 def find(folder, task):
-    """Documents by split; the harness's split of a file that names none is told by its definition."""
+    """Documents by split; for a file that names none, the harness defines the split."""
     found = {}
     for path in sorted(folder.glob(f"{task}*.json*")):
         rest = path.stem.removeprefix(task).removeprefix("_")
@@ -49,7 +53,7 @@ def find(folder, task):
 
 
 def plain(task, row):
-    """A document as the data set on the Hub has it."""
+    """A document as in the data set on the Hub."""
     question = str(row.get("query", "")).rstrip().removeprefix("Question: ")
     if task == "piqa" and "query" in row:
         first, second = row["choices"]
@@ -64,14 +68,25 @@ def plain(task, row):
         while same < min(len(one), len(other)) and one[same] == other[same]:
             same += 1
         sentence = f"{one[:same]}_ {row['continuation']}"
-        return {"sentence": sentence, "option1": one[same:], "option2": other[same:], "answer": str(row["gold"] + 1)}
+        return {
+            "sentence": sentence,
+            "option1": one[same:],
+            "option2": other[same:],
+            "answer": str(row["gold"] + 1),
+        }
     if task == "lambada_openai" and "context" in row:
         return {"text": f"{row['context']} {row['continuation']}"}
     if task == "hellaswag" and "question" in row:
-        # The activity is not told there; any will do, if both programs are told the same.
+        # The activity is not in these files. Any text will do, if both programs get the same.
         label = str(list(row["choices"]).index(row["answer"]))
         endings = list(row["choices"].values())
-        return {"activity_label": "Text", "ctx_a": row["question"], "ctx_b": "", "endings": endings, "label": label}
+        return {
+            "activity_label": "Text",
+            "ctx_a": row["question"],
+            "ctx_b": "",
+            "endings": endings,
+            "label": label,
+        }
     return row
 
 
@@ -98,30 +113,52 @@ class Data:
             for split, rows in found.items():
                 rows = [plain(task, row) for row in rows] if task == "hellaswag" else rows
                 write(self.ours / f"{task}{'_' * bool(split)}{split}.jsonl", rows)
-            subjects = sorted({row["subject"] for rows in found.values() for row in rows}) if task == "mmlu" else [""]
+            subjects = (
+                sorted({row["subject"] for rows in found.values() for row in rows})
+                if task == "mmlu"
+                else [""]
+            )
             for subject in subjects:
                 name = f"mmlu_{subject}" if subject else task
                 config = load_yaml(manager.task_index[name].yaml_path, resolve_func=True)
                 scored = config.get("test_split") or config["validation_split"]
                 files = {}
                 for split, rows in found.items():
-                    rows = [plain(task, row) for row in rows if not subject or row["subject"] == subject]
+                    rows = [
+                        plain(task, row) for row in rows if not subject or row["subject"] == subject
+                    ]
                     split = split or scored
                     files[split] = write(self.theirs / f"{name}_{split}.jsonl", rows)
                 if not shots:
                     files = {scored: files[scored]}
                     config |= {"training_split": None, "fewshot_split": None}
-                    config |= {"validation_split": scored} if "validation" in scored else {"validation_split": None}
+                    config |= (
+                        {"validation_split": scored}
+                        if "validation" in scored
+                        else {"validation_split": None}
+                    )
                 config |= {"task": name, "dataset_path": "json", "dataset_name": None}
                 config["dataset_kwargs"] = {"data_files": files}
                 self.definitions.append((manager, config))
 
     def load(self):
-        return [manager.load([dict(config)])["tasks"][config["task"]] for manager, config in self.definitions]
+        return [
+            manager.load([dict(config)])["tasks"][config["task"]]
+            for manager, config in self.definitions
+        ]
 
 
 def ours(slicegpt, model, data, shots, limit, log):
-    command = [slicegpt, "eval", "tasks", model, "--tasks", ",".join(data.tasks), "--data", data.ours]
+    command = [
+        slicegpt,
+        "eval",
+        "tasks",
+        model,
+        "--tasks",
+        ",".join(data.tasks),
+        "--data",
+        data.ours,
+    ]
     command += ["--num-fewshot", shots, "--device", "cpu", "--json", "--log-samples", log]
     command += ["--limit", limit] if limit else []
     begin = time.time()
@@ -153,7 +190,7 @@ def close(one, other):
 
 
 def compare(name, mine, harness, complaints):
-    """Compares answers one by one; how many there are, and the largest difference."""
+    """Compares answers one by one; returns their number and the largest difference."""
     harness = sorted(harness, key=lambda sample: sample["doc_id"])
     if len(mine) != len(harness):
         complaints.append(f"{name}: {len(mine)} documents, and {len(harness)} in the harness")
@@ -162,11 +199,18 @@ def compare(name, mine, harness, complaints):
         place = f"{name}, document {one['doc_id']}"
         arguments = [list(pair) for pair in other["arguments"]]
         if one["arguments"] != arguments:
-            complaints.append(f"{place}: {one['arguments']!r} is asked, and {arguments!r} by the harness")
+            complaints.append(
+                f"{place}: {one['arguments']!r} is asked, and {arguments!r} by the harness"
+            )
             continue
-        likelihoods = [tuple(answer[0]) if isinstance(answer[0], (list, tuple)) else tuple(answer) for answer in other["resps"]]
+        likelihoods = [
+            tuple(answer[0]) if isinstance(answer[0], (list, tuple)) else tuple(answer)
+            for answer in other["resps"]
+        ]
         if len(likelihoods) != len(one["resps"]):
-            complaints.append(f"{place}: {len(one['resps'])} answers, and {len(likelihoods)} in the harness")
+            complaints.append(
+                f"{place}: {len(one['resps'])} answers, and {len(likelihoods)} in the harness"
+            )
         for (log, greedy), (want, want_greedy) in zip(one["resps"], likelihoods):
             answers += 1
             worst = max(worst, abs(log - want))
@@ -176,7 +220,9 @@ def compare(name, mine, harness, complaints):
                 complaints.append(f"{place}: greedy {greedy}, and {want_greedy} by the harness")
         for metric in ("acc", "acc_norm", "perplexity"):
             if metric in other and not close(one[metric], float(other[metric])):
-                complaints.append(f"{place}: {metric} {one[metric]}, and {other[metric]} by the harness")
+                complaints.append(
+                    f"{place}: {metric} {one[metric]}, and {other[metric]} by the harness"
+                )
     return answers, worst
 
 
@@ -196,15 +242,31 @@ def main():
         models = args.models
         if args.cut:
             models.append(scratch / f"{args.cut.name}-25")
-            run(args.slicegpt, "compress", args.cut, "--keep-params", "0.75", "--samples", "16", "--out", models[-1])
+            run(
+                args.slicegpt,
+                "compress",
+                args.cut,
+                "--keep-params",
+                "0.75",
+                "--samples",
+                "16",
+                "--out",
+                models[-1],
+            )
         for model in models:
             found, samples, seconds = ours(
                 args.slicegpt, model, data, args.num_fewshot, args.limit, scratch / "log.jsonl"
             )
             harness, their_seconds = theirs(model, data, args.num_fewshot, args.limit)
             for name, of_task in harness["samples"].items():
-                count, difference = compare(f"{model.name}: {name}", samples[name], of_task, complaints)
-                documents, answers, worst = documents + len(of_task), answers + count, max(worst, difference)
+                count, difference = compare(
+                    f"{model.name}: {name}", samples[name], of_task, complaints
+                )
+                documents, answers, worst = (
+                    documents + len(of_task),
+                    answers + count,
+                    max(worst, difference),
+                )
                 row = []
                 for key, want in harness["results"][name].items():
                     mine = found["results"][name].get(key)
@@ -212,15 +274,26 @@ def main():
                         continue
                     row.append(f"{key.split(',')[0]} {mine:.4f}")
                     if not close(mine, want):
-                        complaints.append(f"{model.name}: {name}: {key} is {mine}, and {want} in the harness")
-                print(f"{model.name:16} {name:28} {len(of_task):5} documents, largest difference {difference:.1e}: "
-                      + ", ".join(row), flush=True)
-            print(f"{model.name:16} slicegpt {seconds:.1f} s, harness {their_seconds:.1f} s", flush=True)
+                        complaints.append(
+                            f"{model.name}: {name}: {key} is {mine}, and {want} in the harness"
+                        )
+                documents_of_task = f"{model.name:16} {name:28} {len(of_task):5} documents"
+                print(
+                    f"{documents_of_task}, largest difference {difference:.1e}: " + ", ".join(row),
+                    flush=True,
+                )
+            print(
+                f"{model.name:16} slicegpt {seconds:.1f} s, harness {their_seconds:.1f} s",
+                flush=True,
+            )
     for complaint in complaints[:20]:
         print(complaint, file=sys.stderr)
     if complaints:
         sys.exit(f"{len(complaints)} differences from lm-evaluation-harness")
-    print(f"{documents} documents, {answers} answers, largest difference of a log-likelihood {worst:.1e}")
+    print(
+        f"{documents} documents, {answers} answers, "
+        f"largest difference of a log-likelihood {worst:.1e}"
+    )
 
 
 if __name__ == "__main__":

@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
-"""Shows that `slicegpt import` reads what the reference implementation of SliceGPT writes, for every family.
+"""Shows that `slicegpt import` reads the files of the reference implementation of SliceGPT.
 
     imported.py SLICEGPT MODEL...
 
-Each MODEL is a dense checkpoint directory. It is sliced per layer and loaded in Hugging Face transformers;
-`torch.save` writes its state as the reference implementation does (`NAME_SPARSITY.pt`: views of matrices as
-they were before the cut, float16 or as they are; `NAME_SPARSITY.json`: the widths). That is imported, and must
-compute what transformers does with the 1e-5 that the reference adds in norms. The exit code is 1 if not.
+Each MODEL is a dense checkpoint directory. It is sliced per layer and loaded in Hugging Face
+transformers. `torch.save` writes its state as the reference implementation does: `NAME_SPARSITY.pt`
+with views of the matrices before the cut, in float16 or unchanged, and `NAME_SPARSITY.json` with
+the widths. The imported model must compute what transformers computes with the norm epsilon of the
+reference, 1e-5. The exit code is 1 if it does not.
 """
 
 import json
@@ -27,7 +28,7 @@ EPS = 1e-5
 
 
 def views(state):
-    """As if every matrix had been cut out of a larger one, whose numbers are still there."""
+    """Views, as if every matrix had been cut out of a larger one that is still in memory."""
     out = {}
     for name, value in state.items():
         if value.ndim == 2:
@@ -63,8 +64,24 @@ def check(slicegpt, source, scratch, dtype):
     ids = np.random.default_rng(1).integers(0, config["vocab_size"], (64, TOKENS), dtype=np.int32)
     tokens, sliced, out = scratch / "tokens.safetensors", scratch / "sliced", scratch / "out"
     save_file({"calibration": ids, "prompt": ids[:2]}, tokens)
-    run(slicegpt, "compress", source, "--out", sliced, "--force", "--device", "cpu", "--method", "per-layer",
-        "--sparsity", "0.25", "--round-to", "1", "--calibration", f"{tokens}:calibration")
+    run(
+        slicegpt,
+        "compress",
+        source,
+        "--out",
+        sliced,
+        "--force",
+        "--device",
+        "cpu",
+        "--method",
+        "per-layer",
+        "--sparsity",
+        "0.25",
+        "--round-to",
+        "1",
+        "--calibration",
+        f"{tokens}:calibration",
+    )
     described = json.loads((sliced / "config.json").read_text())
     described["slicegpt"]["decoder"]["norm"]["eps"] = EPS
     (sliced / "config.json").write_text(json.dumps(described))
@@ -91,7 +108,9 @@ def main():
     kinds = [torch.float32, torch.float16]
     with tempfile.TemporaryDirectory() as scratch:
         scratch = Path(scratch)
-        worst = max(check(slicegpt, Path(model), scratch, kind) for model in models for kind in kinds)
+        worst = max(
+            check(slicegpt, Path(model), scratch, kind) for model in models for kind in kinds
+        )
     check_close(worst)
 
 

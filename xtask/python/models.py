@@ -1,4 +1,4 @@
-"""What the scripts have in common that compare models: which ones, and how far apart logits may be."""
+"""Shared by scripts that compare models: their arguments, and the tolerance of logits."""
 
 import sys
 
@@ -8,7 +8,7 @@ TOLERANCE = 1e-3
 
 
 def asked(usage):
-    """The program and the models on the command line; without models the script ends with its usage."""
+    """The program and the models on the command line; without models, prints the usage and ends."""
     if len(sys.argv) < 3:
         sys.exit(usage)
     transformers.utils.logging.disable_progress_bar()
@@ -17,6 +17,6 @@ def asked(usage):
 
 
 def check_close(worst):
-    """Ends the script if the largest difference of logits is too large, or is none."""
+    """Ends the script if the largest difference of logits is too large or NaN."""
     if not worst <= TOLERANCE:
         sys.exit(f"logits differ by {worst:.1e}, more than {TOLERANCE:.0e}")

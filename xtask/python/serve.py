@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Shows that clients others wrote get along with `slicegpt serve`: the OpenAI Python client, and
+"""Shows that `slicegpt serve` works with existing clients: the OpenAI Python client and
 lm-evaluation-harness's `local-completions`.
 
     serve.py SLICEGPT MODEL TEXT
 
-MODEL is a checkpoint directory with a tokenizer, TEXT a file of stories. What clients are told is compared
+MODEL is a checkpoint directory with a tokenizer, TEXT a file of stories. The responses are compared
 with `slicegpt generate` and `slicegpt logits`. The exit code is 1 at the first difference.
 """
 
@@ -33,7 +33,7 @@ TOLERANCE = 1e-3
 
 
 class Server:
-    """`slicegpt serve` as a process, ended as a person would end it."""
+    """A process of `slicegpt serve`, which ends as after Ctrl-C."""
 
     def __init__(self, slicegpt, model, *options):
         command = [slicegpt, "serve", model, "--port", "0", *options]
@@ -45,7 +45,7 @@ class Server:
         return openai.OpenAI(base_url=self.url, api_key="none", **more)
 
     def peak(self):
-        """The largest resident set so far in bytes, where the system says (Linux)."""
+        """The peak resident set size in bytes; only Linux reports it."""
         status = Path(f"/proc/{self.process.pid}/status")
         if not status.exists():
             return None
@@ -96,13 +96,16 @@ def check_completions(server, slicegpt, model):
 def check_chat(server):
     client = server.client()
     asked = {"model": server.name, "max_tokens": 40, "temperature": 0}
-    messages = [{"role": "system", "content": "Once upon a time"},
-                {"role": "user", "content": ", there was a little"}]
+    messages = [
+        {"role": "system", "content": "Once upon a time"},
+        {"role": "user", "content": ", there was a little"},
+    ]
     # The template adds no special tokens.
     extra = {"add_special_tokens": False}
     want = client.completions.create(prompt=PROMPTS[0], extra_body=extra, **asked).choices[0].text
     found = client.chat.completions.create(
-        messages=messages, logprobs=True, top_logprobs=2, **asked)
+        messages=messages, logprobs=True, top_logprobs=2, **asked
+    )
     assert found.choices[0].message.content == want
     assert found.choices[0].message.role == "assistant"
     content = found.choices[0].logprobs.content
@@ -150,8 +153,11 @@ async def check_concurrent(server):
 
     async def ask(index):
         found = await client.completions.create(
-            model=server.name, prompt=PROMPTS[index % len(PROMPTS)], temperature=0,
-            max_tokens=40 + 20 * (index % 3))
+            model=server.name,
+            prompt=PROMPTS[index % len(PROMPTS)],
+            temperature=0,
+            max_tokens=40 + 20 * (index % 3),
+        )
         return found.choices[0].text
 
     kinds = 3 * len(PROMPTS)
@@ -166,7 +172,7 @@ async def check_concurrent(server):
 
 
 def documents(text):
-    """Beginnings of stories, with how they go on and how others do."""
+    """Beginnings of stories, each with its own continuation and those of other stories."""
     stories = [re.findall(r"[^.!?]+[.!?]\"?\s*", line) for line in text.splitlines()]
     stories = [story for story in stories if len(story) >= 3][:60]
     assert len(stories) >= 20, f"{len(stories)} stories"
@@ -179,8 +185,8 @@ def documents(text):
 
 
 def likelihoods(slicegpt, model, lm, pairs):
-    """What `slicegpt logits` says of continuations: the sum of log probabilities, and whether each token was
-    the most likely one."""
+    """For each continuation, from `slicegpt logits`: the sum of its logprobs, and whether every
+    token was the most likely one."""
     for context, continuation in pairs:
         whole = lm.tok_encode(context + continuation)
         start = len(lm.tok_encode(context))
@@ -193,48 +199,78 @@ def likelihoods(slicegpt, model, lm, pairs):
         logits -= logits.max(axis=1, keepdims=True)
         logits -= np.log(np.exp(logits).sum(axis=1, keepdims=True))
         rows = range(start, len(whole))
-        yield (sum(logits[row - 1][whole[row]] for row in rows),
-               all(logits[row - 1].argmax() == whole[row] for row in rows))
+        yield (
+            sum(logits[row - 1][whole[row]] for row in rows),
+            all(logits[row - 1].argmax() == whole[row] for row in rows),
+        )
 
 
 def check_harness(server, slicegpt, model, text, scratch):
     docs = list(documents(text))
     data = Path(scratch, "stories.jsonl")
     data.write_text("".join(json.dumps(doc) + "\n" for doc in docs))
-    task = {"dataset_path": "json", "dataset_kwargs": {"data_files": {"test": str(data)}},
-            "test_split": "test", "doc_to_text": "{{context}}", "doc_to_choice": "{{choices}}",
-            "doc_to_target": "gold", "target_delimiter": " "}
+    task = {
+        "dataset_path": "json",
+        "dataset_kwargs": {"data_files": {"test": str(data)}},
+        "test_split": "test",
+        "doc_to_text": "{{context}}",
+        "doc_to_choice": "{{choices}}",
+        "doc_to_target": "gold",
+        "target_delimiter": " ",
+    }
     metrics = [{"metric": metric} for metric in ("acc", "acc_norm")]
-    chosen = {**task, "task": "stories_choice", "output_type": "multiple_choice",
-              "metric_list": metrics}
-    written = {**task, "task": "stories_text", "output_type": "generate_until",
-               "doc_to_target": "{{choices[gold]}}", "metric_list": [{"metric": "exact_match"}],
-               "generation_kwargs": {"until": ["."], "max_gen_toks": 24, "do_sample": False}}
+    chosen = {
+        **task,
+        "task": "stories_choice",
+        "output_type": "multiple_choice",
+        "metric_list": metrics,
+    }
+    written = {
+        **task,
+        "task": "stories_text",
+        "output_type": "generate_until",
+        "doc_to_target": "{{choices[gold]}}",
+        "metric_list": [{"metric": "exact_match"}],
+        "generation_kwargs": {"until": ["."], "max_gen_toks": 24, "do_sample": False},
+    }
     del written["doc_to_choice"]
     results = {}
     for tokenised in (True, False):
         for concurrent in (1, 16):
             lm = LocalCompletionsAPI(
-                base_url=server.url + "/completions", model=server.name, tokenizer=model,
-                tokenizer_backend="huggingface", tokenized_requests=tokenised,
-                add_bos_token=True, max_length=256, num_concurrent=concurrent, batch_size=4,
-                max_retries=1)
+                base_url=server.url + "/completions",
+                model=server.name,
+                tokenizer=model,
+                tokenizer_backend="huggingface",
+                tokenized_requests=tokenised,
+                add_bos_token=True,
+                max_length=256,
+                num_concurrent=concurrent,
+                batch_size=4,
+                max_retries=1,
+            )
             pairs = [(doc["context"], " " + doc["choices"][doc["gold"]]) for doc in docs[:8]]
-            asked = [Instance(request_type="loglikelihood", doc={}, arguments=pair, idx=0)
-                     for pair in pairs]
+            asked = [
+                Instance(request_type="loglikelihood", doc={}, arguments=pair, idx=0)
+                for pair in pairs
+            ]
             found = lm.loglikelihood(asked, disable_tqdm=True)
             want = list(likelihoods(slicegpt, model, lm, pairs))
             for (likely, greedy), (expected, most) in zip(found, want):
                 assert abs(likely - expected) < TOLERANCE * (1 + abs(expected)), (likely, expected)
                 assert greedy == most
             evaluated = simple_evaluate(
-                lm, tasks=[chosen, written], task_manager=TaskManager(include_defaults=False),
-                bootstrap_iters=0, log_samples=True)
+                lm,
+                tasks=[chosen, written],
+                task_manager=TaskManager(include_defaults=False),
+                bootstrap_iters=0,
+                log_samples=True,
+            )
             scores = evaluated["results"]["stories_choice"]
             texts = [sample["resps"] for sample in evaluated["samples"]["stories_text"]]
             results[tokenised, concurrent] = (scores["acc,none"], scores["acc_norm,none"], texts)
     first = results[True, 1]
-    # Text may be decoded otherwise than it was encoded, tokens may not.
+    # Encoding and decoding a text may change it; token ids stay the same.
     assert all(result == first for result in results.values()), results
     right = 0
     for doc in docs:
@@ -242,9 +278,12 @@ def check_harness(server, slicegpt, model, text, scratch):
         sums = [likely for likely, _ in likelihoods(slicegpt, model, lm, pairs)]
         right += sums.index(max(sums)) == doc["gold"]
     assert abs(first[0] - right / len(docs)) < 1e-9, (first[0], right / len(docs))
-    print(f"lm-evaluation-harness: {len(docs)} documents of three choices, accuracy {first[0]:.3f} "
-          f"(normalised {first[1]:.3f}), as of `slicegpt logits`; the same with tokens and with text, one "
-          f"request at a time and 16", flush=True)
+    print(
+        f"lm-evaluation-harness: {len(docs)} documents of three choices, accuracy {first[0]:.3f} "
+        f"(normalised {first[1]:.3f}), as of `slicegpt logits`; the same with tokens and with "
+        f"text, one request at a time and 16",
+        flush=True,
+    )
 
 
 def main():

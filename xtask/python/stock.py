@@ -1,7 +1,6 @@
 #!/usr/bin/env python3
-"""Shows that what `slicegpt compress` writes for the RMSNorm families is a checkpoint like any other:
-Hugging Face transformers loads it with no custom code and computes the logits that `slicegpt logits`
-does.
+"""Shows that `slicegpt compress` writes ordinary checkpoints for the RMSNorm families: Hugging Face
+transformers loads them without custom code and computes the logits of `slicegpt logits`.
 
     stock.py SLICEGPT MODEL...
 
@@ -27,7 +26,7 @@ TOKENS = 24
 
 
 def shapes(config):
-    """Options to cut with: by sparsity, by size with both widths chosen, and nothing cut."""
+    """Options to cut with: a sparsity, both widths, and no cut at all."""
     hidden, heads = config["hidden_size"], config["num_attention_heads"]
     narrow = (hidden * 3 // 4) // heads * heads
     inner = config["intermediate_size"] * 4 // 5
@@ -46,8 +45,19 @@ def check(slicegpt, model, scratch):
     worst = 0.0
     for name, options in shapes(config):
         out, ours = scratch / "out", scratch / "logits.safetensors"
-        run(slicegpt, "compress", model, "--out", out, "--force", "--device", "cpu", "--calibration",
-            f"{tokens}:calibration", *options)
+        run(
+            slicegpt,
+            "compress",
+            model,
+            "--out",
+            out,
+            "--force",
+            "--device",
+            "cpu",
+            "--calibration",
+            f"{tokens}:calibration",
+            *options,
+        )
         run(slicegpt, "logits", out, "--tokens", f"{tokens}:prompt", "--out", ours)
         ours = torch.from_numpy(load_file(ours)["logits"])
         theirs, info = AutoModelForCausalLM.from_pretrained(
@@ -59,7 +69,7 @@ def check(slicegpt, model, scratch):
         with torch.no_grad():
             logits = theirs(torch.from_numpy(ids[:2].astype(np.int64))).logits
         difference = (logits - ours).abs().max().item()
-        worst = np.maximum(worst, difference)  # keeps a NaN, which max would drop
+        worst = np.maximum(worst, difference)  # keeps a NaN, which `max` would drop
         kind = type(theirs).__name__
         tied = "tied" if config.get("tie_word_embeddings") else "untied"
         print(f"{model.name:24} {kind:20} {tied:7} {name:16} largest difference {difference:.1e}")

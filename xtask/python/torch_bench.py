@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""PyTorch's side of `slicegpt bench`: a model in Hugging Face transformers, told what to do on stdin as
-slicegpt's own processes are, one JSON object a line.
+"""PyTorch's side of `slicegpt bench`: a model in Hugging Face transformers. It reads requests from
+standard input as slicegpt's own worker processes do, one JSON object per line.
 
     slicegpt bench MODEL --beside "torch=python torch_bench.py MODEL [float32|bfloat16|float16]"
 """
@@ -15,7 +15,7 @@ import transformers
 from transformers import AutoModelForCausalLM
 from transformers.modeling_outputs import CausalLMOutputWithPast
 
-# What the cache is called: another name in later versions.
+# The name of the cache argument, which later versions changed.
 CACHE = "cache" if "cache" in CausalLMOutputWithPast.__dataclass_fields__ else "past_key_values"
 
 
@@ -48,7 +48,9 @@ def main():
     directory, dtype = sys.argv[1], (sys.argv + ["float32"])[2]
     transformers.utils.logging.disable_progress_bar()
     transformers.utils.logging.set_verbosity_error()
-    model = AutoModelForCausalLM.from_pretrained(directory, dtype=getattr(torch, dtype), trust_remote_code=True)
+    model = AutoModelForCausalLM.from_pretrained(
+        directory, dtype=getattr(torch, dtype), trust_remote_code=True
+    )
     model.eval()
     about = f"PyTorch {torch.__version__}, {torch.get_num_threads()} threads"
     tell("ready", {"device": "cpu", "device_model": about, "weights": dtype})

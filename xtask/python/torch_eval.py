@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""PyTorch's side of `cargo xtask bench eval`: the loss of a model in Hugging Face transformers on a file
-of token ids, one sequence at a time.
+"""PyTorch's side of `cargo xtask bench eval`: the loss of a model in Hugging Face transformers on a
+file of token ids, one sequence at a time.
 
     python torch_eval.py MODEL TOKENS.safetensors
 
-Prints one JSON object: the seconds of the forwards and losses, without imports and loading, and the mean
-negative log-likelihood.
+Prints one JSON object: the seconds of the forwards and losses, without imports and loading, and the
+mean negative log-likelihood.
 """
 
 import json
@@ -28,7 +28,9 @@ def main():
     directory, tokens = sys.argv[1:3]
     transformers.utils.logging.disable_progress_bar()
     transformers.utils.logging.set_verbosity_error()
-    model = AutoModelForCausalLM.from_pretrained(directory, dtype=torch.float32, trust_remote_code=True)
+    model = AutoModelForCausalLM.from_pretrained(
+        directory, dtype=torch.float32, trust_remote_code=True
+    )
     model.eval()
     sequences = load_file(tokens)["input_ids"].long().split(1)
     with torch.inference_mode():
@@ -39,7 +41,8 @@ def main():
         seconds = time.perf_counter() - began
     version = f"PyTorch {torch.__version__}, transformers {transformers.__version__}"
     nll = sum(losses) / len(losses)
-    print(json.dumps({"seconds": seconds, "nll": nll, "version": version, "threads": torch.get_num_threads()}))
+    threads = torch.get_num_threads()
+    print(json.dumps({"seconds": seconds, "nll": nll, "version": version, "threads": threads}))
 
 
 if __name__ == "__main__":

@@ -1,5 +1,5 @@
-//! `cargo xtask bench`: whole runs of the binary, its evaluation beside PyTorch, and the kernels on
-//! every device, measured from outside.
+//! `cargo xtask bench`: benchmarks of whole runs of the binary, of its evaluation next to PyTorch,
+//! and of the kernels on every device.
 
 mod backends;
 mod compress;

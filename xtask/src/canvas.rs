@@ -1,4 +1,4 @@
-//! What all charts share: where they are drawn, their colours, and text.
+//! Shared by all charts: the canvas, the colours, and text.
 
 use std::error::Error;
 
@@ -9,7 +9,7 @@ use plotters::style::text_anchor::{HPos, Pos, VPos};
 pub type Canvas<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 pub type Drawn = std::result::Result<(), Box<dyn Error>>;
 
-/// One colour for each of what is compared, told apart by the colour-blind too (Okabe and Ito).
+/// The colours of what is compared, safe for colour-blind readers (Okabe and Ito).
 pub const COLOURS: [RGBColor; 5] = [
     RGBColor(0x00, 0x72, 0xb2),
     RGBColor(0xe6, 0x9f, 0x00),
@@ -21,7 +21,7 @@ pub const INK: RGBColor = RGBColor(0x22, 0x22, 0x22);
 pub const FAINT: RGBColor = RGBColor(0x70, 0x70, 0x70);
 pub const GRID: RGBColor = RGBColor(0xe2, 0xe2, 0xe2);
 
-/// Text that begins at a point, the point being half up its height.
+/// Writes text that begins at a point and is vertically centred on it.
 pub fn write(
     canvas: &Canvas<'_>,
     text: &str,
@@ -32,7 +32,7 @@ pub fn write(
     place(canvas, text, at, size, colour, HPos::Left)
 }
 
-/// [`write()`], with the point at the chosen side of the text.
+/// As [`write()`], with the point at the given side of the text.
 pub fn place(
     canvas: &Canvas<'_>,
     text: &str,

@@ -1,4 +1,5 @@
-//! `cargo xtask compress`: the binary, built and run; without arguments, on a bundled model.
+//! `cargo xtask compress`: builds and runs `slicegpt compress`; without arguments, on a bundled
+//! model.
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -9,8 +10,8 @@ use crate::workspace::{Workspace, become_program};
 
 /// Builds `slicegpt` and runs `slicegpt compress`; without arguments, on a bundled model.
 ///
-/// Every argument is passed on, `--help` included. Without any, the model is a small one in
-/// `fixtures/`, calibrated and scored on the text beside it.
+/// All arguments are passed on, `--help` too. Without arguments, it compresses a small model of
+/// `fixtures/`, with the text there for calibration and scoring.
 #[derive(clap::Args)]
 #[command(disable_help_flag = true)]
 pub struct Args {
@@ -22,7 +23,7 @@ pub struct Args {
 pub fn run(workspace: &Workspace, args: Args) -> Result<ExitCode> {
     let binary = workspace.build("slicegpt")?;
     let args = if args.args.is_empty() {
-        // The fixtures are named as a reader at the root would name them.
+        // Paths are relative to the root, as a user in that directory would type them.
         std::env::set_current_dir(&workspace.root)
             .with_context(|| format!("cannot enter {}", workspace.root.display()))?;
         demo(workspace)

@@ -1,4 +1,4 @@
-//! `cargo xtask fixtures`: makes `fixtures/` again from the reference models.
+//! `cargo xtask fixtures`: rebuilds `fixtures/` from the reference models.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -8,13 +8,13 @@ use anyhow::{Context, Result, ensure};
 
 use crate::workspace::{Workspace, become_program};
 
-/// Makes `fixtures/` again from the reference models.
+/// Rebuilds `fixtures/` from the reference models.
 #[derive(clap::Args)]
 pub struct Args {
     /// The folder that holds `models/` [default: $SLICEGPT_REFERENCE].
     #[arg(long, value_name = "DIR")]
     reference: Option<PathBuf>,
-    /// Passed to the testkit's `fixtures` as they are.
+    /// Arguments for the program `fixtures` of the test kit.
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     args: Vec<OsString>,
 }
@@ -27,7 +27,7 @@ pub fn run(workspace: &Workspace, args: Args) -> Result<ExitCode> {
     let models = reference.join("models");
     ensure!(
         models.is_dir(),
-        "{} is no folder: name the folder that holds models/",
+        "{} is not a directory: name the directory that holds models/",
         models.display()
     );
     let binary = workspace.build("fixtures")?;

@@ -1,4 +1,4 @@
-//! `cargo xtask harness`: `slicegpt eval tasks` asks and finds what lm-evaluation-harness does.
+//! `cargo xtask harness`: compares `slicegpt eval tasks` with lm-evaluation-harness.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -9,26 +9,26 @@ use anyhow::Result;
 use crate::interop::python;
 use crate::workspace::Workspace;
 
-/// Trained models, as fixtures in float16 and among the reference models in float32.
+/// Trained models: float16 in the fixtures, float32 in the reference models.
 const MODELS: &[&str] = &["ts-llama3-gqa", "ts-opt", "ts-phi", "ts-phi3"];
 
-/// The one that is also scored with a part cut off: what comes out is a stock checkpoint.
+/// The model that is also scored after compression: the output is a stock checkpoint.
 const CUT: &str = MODELS[0];
 
-/// Scores fixture models on fixture documents, without examples and with two, in both programs, and compares
-/// prompts, log-likelihoods and scores; with --reference also the reference models, and one that was cut,
-/// on its zero-shot data.
+/// Scores fixture models on fixture documents in both programs, with no and with two few-shot
+/// examples, and compares prompts, log-likelihoods and scores. With --reference, also scores the
+/// reference models, and one of them compressed, on the zero-shot data there.
 ///
-/// Makes a Python environment with what xtask/python/harness.txt names in the target directory, once.
+/// The first run makes a Python environment from xtask/python/harness.txt in the target directory.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Python to make the environment with, where there is none yet.
+    /// The Python that makes the environment, if there is none yet.
     #[arg(long, value_name = "PROGRAM", default_value = "python3")]
     python: String,
-    /// Folder with reference models and zero-shot data.
+    /// The folder with the reference models and zero-shot data.
     #[arg(long, value_name = "DIR", env = "SLICEGPT_REFERENCE")]
     reference: Option<PathBuf>,
-    /// Documents of each task of the reference data.
+    /// The number of documents of each task in the reference data.
     #[arg(long, value_name = "N", default_value_t = 200)]
     limit: usize,
 }
@@ -49,7 +49,7 @@ pub fn run(workspace: &Workspace, args: &Args) -> Result<ExitCode> {
             .arg(data)
             .args(options)
             .args(MODELS.iter().map(|name| models.join(name)))
-            // Everything is in files here, and its copies of them are nobody's.
+            // All data is in local files, and the cached copies are thrown away.
             .env("HF_HUB_OFFLINE", "1")
             .env("HF_DATASETS_CACHE", folder.join("datasets"))
             .env("DISABLE_MULTIPROC", "1");

@@ -1,5 +1,5 @@
-//! `cargo xtask interop`: what this project writes runs where people already work, and what others wrote is
-//! read.
+//! `cargo xtask interop`: checks the checkpoints and GGUF files written here in transformers and
+//! llama.cpp's Python package, and the import of files of the reference implementation.
 
 pub mod python;
 
@@ -10,7 +10,7 @@ use anyhow::Result;
 
 use crate::workspace::Workspace;
 
-/// Fixture models of the families whose compressed models need no code of their own.
+/// Fixture models of the families whose compressed models are stock checkpoints.
 const STOCK: &[&str] = &[
     "llama2",
     "llama31",
@@ -23,8 +23,8 @@ const STOCK: &[&str] = &[
     "phi4-mini",
 ];
 
-/// Fixture models that are cut in the ways that leave their family: one of each kind of norm, positions,
-/// topology and packing; with `--all`, of every family and scaling.
+/// Fixture models that are cut in ways that leave their family: one for each kind of norm, position
+/// encoding, topology and packing; with `--all`, one for every family and scaling.
 const CUSTOM: &[&str] = &["opt", "phi", "phi3-window", "qwen3"];
 const CUSTOM_ALL: &[&str] = &[
     "llama2",
@@ -43,24 +43,24 @@ const CUSTOM_ALL: &[&str] = &[
     "qwen3-v5",
 ];
 
-/// Trained models, with tokenizers.
+/// Trained models with tokenizers.
 const TRAINED: &[&str] = &["ts-opt", "ts-phi"];
 const TRAINED_ALL: &[&str] = &["ts-llama3-gqa", "ts-phi3"];
 
-/// Fixture models that are exported and read back with llama.cpp's own package.
+/// Fixture models that are exported and read back with llama.cpp's Python package.
 const GGUF: &[&str] = &["llama31"];
 const GGUF_ALL: &[&str] = &["llama2", "llama-yarn", "mistral", "qwen2", "qwen3", "phi3"];
 
-/// Compares what is written here with what others make of it: logits and greedy text of Hugging Face
-/// transformers, of its last version and of the last 4.x, for every family, dense and cut, as a model of its
-/// family and with the code that comes with a checkpoint; what the reference implementation
-/// writes, imported; GGUF files read back with llama.cpp's package.
+/// Compares logits and greedy text with Hugging Face transformers, in its latest version and the
+/// latest 4.x, for every family: dense and compressed, as a stock model and with the code beside
+/// its weights. Also imports files of the reference implementation, and reads exported GGUF files
+/// with llama.cpp's Python package.
 ///
-/// Makes a Python environment with what xtask/python/requirements.txt names in the target directory,
-/// once.
+/// The first run makes a Python environment from xtask/python/requirements.txt in the target
+/// directory.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Python to make the environment with, where there is none yet.
+    /// The Python that makes the environment, if there is none yet.
     #[arg(long, value_name = "PROGRAM", default_value = "python3")]
     python: String,
     /// Check every fixture model, on every version, instead of one of each kind.
@@ -68,7 +68,7 @@ pub struct Args {
     all: bool,
 }
 
-/// What runs the scripts.
+/// Runs the scripts.
 struct Interop {
     python: PathBuf,
     scripts: PathBuf,
@@ -99,14 +99,14 @@ pub fn run(workspace: &Workspace, args: &Args) -> Result<ExitCode> {
     interop.script("custom.py", "families", &chosen(&CUSTOM[..2], CUSTOM_ALL), earlier)?;
     interop.script("generated.py", "models", &chosen(&[], TRAINED_ALL), earlier)?;
     println!(
-        "interop: transformers computes the same logits and writes the same text, before and after saving; \
-         imports compute what they did; GGUF files hold what was in the checkpoint"
+        "interop: transformers computes the same logits and writes the same text, before and after \
+         saving; imported models compute the same; GGUF files hold what was in the checkpoint"
     );
     Ok(ExitCode::SUCCESS)
 }
 
 impl Interop {
-    /// Runs a script on some of the fixture models, with packages of `overlay` before the others.
+    /// Runs a script on fixture models. The packages of `overlay` come before the others.
     fn script(
         &self,
         name: &str,
@@ -122,7 +122,7 @@ impl Interop {
             .arg(self.scripts.join(name))
             .arg(&self.slicegpt)
             .args(models.iter().map(|model| self.fixtures.join(folder).join(model)))
-            // Everything is in files here.
+            // All data is in local files.
             .env("HF_HUB_OFFLINE", "1");
         if let Some(overlay) = overlay {
             command.env("PYTHONPATH", overlay);

@@ -1,4 +1,4 @@
-//! `cargo xtask llama-cpp`: what `slicegpt export gguf` writes runs in llama.cpp as it does here.
+//! `cargo xtask llama-cpp`: runs the files of `slicegpt export gguf` in llama.cpp and compares.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
@@ -8,7 +8,7 @@ use anyhow::Result;
 use crate::interop::python;
 use crate::workspace::Workspace;
 
-/// Fixtures with weights of every family that can be exported, and of every kind of positions.
+/// Fixtures of every family that can be exported, and of every kind of position encoding.
 const MODELS: &[&str] = &[
     "models/ts-llama3-gqa",
     "models/ts-phi3",
@@ -29,20 +29,20 @@ const MODELS: &[&str] = &[
     "families/phi4-mini",
 ];
 
-/// Models that others made and trained, with tokenizers of their own.
+/// Models that others trained, with their own tokenizers.
 const REFERENCE: &[&str] = &["stories260K", "babyllama-1m-tok105", "ts-llama3-gqa", "ts-phi3"];
 
-/// Exports fixture models, dense and cut, as GGUF files of every type, and compares with llama.cpp: the
-/// logits, greedy text, token ids, and what its own quantiser makes of the float32 file.
+/// Exports fixture models, dense and compressed, as GGUF files of every type, and compares logits,
+/// greedy text and token ids with llama.cpp, and quantised files with those of its own quantiser.
 ///
-/// Compiles llama.cpp, as llama-cpp-python from PyPI, in the target directory, once: that takes a C++
-/// compiler and a quarter of an hour.
+/// The first run compiles llama.cpp (as llama-cpp-python from PyPI) in the target directory, which
+/// needs a C++ compiler and takes a quarter of an hour.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Python to make the environment with, where there is none yet.
+    /// The Python that makes the environment, if there is none yet.
     #[arg(long, value_name = "PROGRAM", default_value = "python3")]
     python: String,
-    /// Folder with reference models, to check these too.
+    /// The folder with the reference models, to check these too.
     #[arg(long, value_name = "DIR", env = "SLICEGPT_REFERENCE")]
     reference: Option<PathBuf>,
 }

@@ -1,4 +1,4 @@
-//! What a measurement was taken on: the machine, the day, the commit and the compiler.
+//! Where and when a measurement was made: machine, date, commit and compiler.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -18,7 +18,7 @@ pub struct Machine {
 
 #[cfg(test)]
 impl Machine {
-    /// One that reports are tested with.
+    /// An example for the tests of reports.
     pub fn example() -> Self {
         Self {
             cpu: "CPU".to_owned(),
@@ -48,7 +48,7 @@ impl Machine {
         }
     }
 
-    /// For a reader, on one line.
+    /// A description on one line.
     pub fn summary(&self) -> String {
         let memory = self.memory_gib.map_or(String::new(), |gib| format!(", {gib:.0} GiB"));
         format!("{}, {} cores{memory}, {}", self.cpu, self.cores, self.system)
@@ -90,16 +90,16 @@ fn field(text: &str, key: &str) -> Option<String> {
         .map(|(_, value)| value.trim().to_owned())
 }
 
-/// The commit, marked where the tree differs from it.
+/// The commit, with a mark if the working tree differs from it.
 fn commit(root: &Path) -> Option<String> {
     let commit = output(root, "git", &["rev-parse", "--short=12", "HEAD"])?;
-    // Reports are about to change, or have changed since the last one.
+    // Reports do not count: this run will change them, or an earlier one has.
     let status = ["status", "--porcelain", "--", ".", ":!docs/bench", ":!docs/study"];
     let is_clean = output(root, "git", &status).is_none();
     Some(if is_clean { commit } else { format!("{commit} with changes") })
 }
 
-/// What a program prints, trimmed; `None` where it fails or prints nothing.
+/// The trimmed output of a program; `None` if it fails or prints nothing.
 fn output(folder: &Path, program: &str, args: &[&str]) -> Option<String> {
     let output =
         Command::new(program).args(args).current_dir(folder).stderr(Stdio::null()).output().ok()?;
@@ -109,7 +109,7 @@ fn output(folder: &Path, program: &str, args: &[&str]) -> Option<String> {
 
 /// The UTC day of a Unix time, as year-month-day.
 fn date(seconds: u64) -> String {
-    // Count in 400-year cycles of years that begin in March: leap days then fall at the end.
+    // Years begin in March here, so that leap days come last; 400 such years are one cycle.
     let days = seconds / 86_400 + 719_468;
     let (cycle, day) = (days / 146_097, days % 146_097);
     let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;

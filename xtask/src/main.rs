@@ -1,8 +1,8 @@
 //! `cargo xtask`: the commands of this workspace, one file each.
 //!
-//! It starts cargo and the binaries that cargo builds, and links neither Burn nor any crate of
-//! the workspace: on a new machine it is there in seconds. Everything it builds is built in
-//! release mode, so that one target directory serves every command.
+//! It starts cargo and the binaries that cargo builds, and links neither Burn nor any crate of the
+//! workspace, so that it builds in seconds on a new machine. Everything is built in release mode,
+//! so that all commands share one target directory.
 
 mod bench;
 mod canvas;
@@ -38,7 +38,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     Test(test::Args),
-    /// The invariants of ARCHITECTURE.md, executed; each violation is one line.
+    /// Checks the rules of the source, and the invariants of ARCHITECTURE.md; a line per violation.
     Tidy,
     Compress(compress::Args),
     Fixtures(fixtures::Args),

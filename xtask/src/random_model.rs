@@ -1,4 +1,4 @@
-//! `cargo xtask random-model`: a checkpoint of any shape with seeded random weights.
+//! `cargo xtask random-model`: writes a checkpoint of any shape with seeded random weights.
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -9,11 +9,11 @@ use crate::workspace::{Workspace, become_program};
 
 /// Writes a checkpoint of any shape with seeded random weights.
 ///
-/// Every argument is passed on: `cargo xtask random-model --help` lists them.
+/// All arguments are passed on: `cargo xtask random-model --help` lists them.
 #[derive(clap::Args)]
 #[command(disable_help_flag = true)]
 pub struct Args {
-    /// Passed to the testkit's `random-model` as they are.
+    /// Arguments for the program `random-model` of the test kit.
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     args: Vec<OsString>,
 }

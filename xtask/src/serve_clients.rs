@@ -1,4 +1,4 @@
-//! `cargo xtask serve-clients`: clients that others wrote get along with `slicegpt serve`.
+//! `cargo xtask serve-clients`: tests `slicegpt serve` with existing clients.
 
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
@@ -8,20 +8,20 @@ use anyhow::Result;
 use crate::interop::python;
 use crate::workspace::Workspace;
 
-/// Starts `slicegpt serve` with a model and asks it with the OpenAI Python client (completions, chat, streams,
-/// errors, 200 requests at once) and lm-evaluation-harness's `local-completions`; what they are told is that
-/// of `slicegpt generate` and `slicegpt logits`.
+/// Starts `slicegpt serve` with a model and sends requests with the OpenAI Python client
+/// (completions, chat, streams, errors, 200 requests at once) and with lm-evaluation-harness's
+/// `local-completions`. Compares the responses with `slicegpt generate` and `slicegpt logits`.
 ///
-/// Makes a Python environment with what xtask/python/serve.txt names in the target directory, once.
+/// The first run makes a Python environment from xtask/python/serve.txt in the target directory.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Python to make the environment with, where there is none yet.
+    /// The Python that makes the environment, if there is none yet.
     #[arg(long, value_name = "PROGRAM", default_value = "python3")]
     python: String,
-    /// Checkpoint directory, in place of a fixture model.
+    /// A checkpoint directory, instead of a fixture model.
     #[arg(long, value_name = "DIR")]
     model: Option<PathBuf>,
-    /// Text whose lines the model can continue, in place of a fixture's.
+    /// A text whose lines the model can continue, instead of that of the fixtures.
     #[arg(long, value_name = "FILE")]
     text: Option<PathBuf>,
 }
@@ -40,7 +40,7 @@ pub fn run(workspace: &Workspace, args: Args) -> Result<ExitCode> {
         .arg(slicegpt)
         .arg(args.model.unwrap_or_else(|| fixtures.join("models/ts-llama3-gqa")))
         .arg(args.text.unwrap_or_else(|| fixtures.join("text/valid.txt")))
-        // Everything is in files here.
+        // All data is in local files.
         .env("HF_HUB_OFFLINE", "1");
     python::run(&mut command, &script.display().to_string())?;
     Ok(ExitCode::SUCCESS)

@@ -1,4 +1,4 @@
-//! `cargo xtask study`: the methods of compression, compared at the size they really give.
+//! `cargo xtask study`: compares the compression methods at equal real size.
 
 mod aggregate;
 mod chart;
@@ -8,6 +8,7 @@ mod options;
 mod plan;
 mod results;
 mod run;
+mod setting;
 mod table;
 
 use std::fs;
@@ -20,17 +21,12 @@ use crate::versions::Versions;
 use crate::whole;
 use crate::workspace::Workspace;
 pub use options::Args;
-
-/// Where and with what a study was made.
-pub struct Setting {
-    pub machine: Machine,
-    pub versions: Versions,
-}
+use setting::Setting;
 
 pub fn run(workspace: &Workspace, args: &Args) -> Result<ExitCode> {
     let plan = args.plan()?;
     let folder = args.out.clone().unwrap_or_else(|| workspace.root.join("docs/study"));
-    // Now rather than after hours.
+    // An error now, not after hours of work.
     fs::create_dir_all(&folder)
         .with_context(|| format!("cannot make --out {}", folder.display()))?;
     let binary = workspace.build("slicegpt")?;
@@ -69,15 +65,4 @@ pub fn run(workspace: &Workspace, args: &Args) -> Result<ExitCode> {
         eprintln!("{count} of {} runs failed; study.md says why", study.runs.len());
     }
     Ok(ExitCode::SUCCESS)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// One that reports are tested with.
-    pub fn setting() -> Setting {
-        let versions = Versions { slicegpt: "0.1.0".to_owned(), burn: "0.22.1".to_owned() };
-        Setting { machine: Machine::example(), versions }
-    }
 }

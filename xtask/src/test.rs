@@ -1,6 +1,7 @@
 //! `cargo xtask test`: everything a commit must pass, the cheapest check first.
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 use std::time::Instant;
 
@@ -11,19 +12,25 @@ use crate::workspace::{DEVICE_FEATURES, Workspace, cargo};
 
 /// Everything a commit must pass, the cheapest check first: format, tidy, clippy, tests, docs.
 ///
-/// With `--device`, the tests that are about devices, on that one: built with its cargo feature, in
-/// a target directory of its own.
+/// With `--device`, only the tests of devices, on that device: built with its cargo feature, in a
+/// separate target directory.
+///
+/// With `--reference`, also the tests that compare with the reference implementation.
 #[derive(clap::Args)]
 pub struct Args {
     /// Test this device instead: wgpu, vulkan, metal or cuda, with `:i` for number i.
     #[arg(long)]
     device: Option<String>,
+    /// Also run the tests that need the models and results of the reference implementation, which
+    /// this folder holds.
+    #[arg(long, value_name = "DIR", env = "SLICEGPT_REFERENCE")]
+    reference: Option<PathBuf>,
     /// Passed to `cargo test` as they are, such as a test's name.
     #[arg(last = true)]
     args: Vec<OsString>,
 }
 
-/// A check: its name, and the cargo command it is; `None` is tidy, which runs in this process.
+/// A check and the cargo command that runs it; `None` is tidy, which runs in this process.
 struct Step {
     name: &'static str,
     command: Option<Command>,
@@ -66,7 +73,7 @@ fn steps(workspace: &Workspace, args: &Args) -> Vec<Step> {
     let clippy = cargo("clippy --release --workspace --all-targets -- -D warnings");
     // Documentation examples are among the tests: plain `cargo test` runs every kind.
     let mut tests = cargo("test --release --workspace");
-    tests.args(&args.args);
+    pass_on(&mut tests, args);
     let mut docs = cargo("doc --release --workspace --no-deps");
     docs.env("RUSTDOCFLAGS", "-D warnings");
     vec![
@@ -78,7 +85,19 @@ fn steps(workspace: &Workspace, args: &Args) -> Vec<Step> {
     ]
 }
 
-/// Test targets that ask the environment variable `SLICEGPT_DEVICE` what to test.
+/// Adds what the user passes to `cargo test`, and the tests that need the reference models.
+fn pass_on(tests: &mut Command, args: &Args) {
+    tests.args(&args.args);
+    if let Some(folder) = &args.reference {
+        tests.env("SLICEGPT_REFERENCE", folder);
+        if !args.args.iter().any(|arg| arg == "--") {
+            tests.arg("--");
+        }
+        tests.arg("--include-ignored");
+    }
+}
+
+/// Test targets that read the environment variable `SLICEGPT_DEVICE`.
 const DEVICE_TESTS: &[&str] =
     &["bench", "covariance", "device", "device_serve", "generate", "moments", "precise", "tasks"];
 
@@ -93,14 +112,14 @@ fn device_steps(workspace: &Workspace, args: &Args, device: &str) -> Result<Vec<
     DEVICE_TESTS.iter().for_each(|test| {
         tests.args(["--test", test]);
     });
-    tests.args(&args.args);
+    pass_on(&mut tests, args);
     // Another set of features would rebuild Burn where the default one was built.
     tests.env("CARGO_TARGET_DIR", workspace.target_dir_with(&[feature.to_owned()]));
     tests.env("SLICEGPT_DEVICE", device);
     Ok(vec![Step { name: "device tests", command: Some(tests) }])
 }
 
-/// The command as one types it.
+/// The command as it is typed in a shell.
 fn spelled(command: &Command) -> String {
     let variables = command.get_envs().filter_map(|(name, value)| {
         Some(format!("{}=\"{}\" ", name.to_string_lossy(), value?.to_string_lossy()))
@@ -116,13 +135,35 @@ mod tests {
     #[test]
     fn a_device_is_tested_with_its_feature() {
         let workspace = Workspace::load().unwrap();
-        let args = Args { device: None, args: Vec::new() };
+        let args = args(None, &[]);
         let steps = device_steps(&workspace, &args, "wgpu:1").unwrap();
         let line = spelled(steps[0].command.as_ref().unwrap());
         for words in ["--features wgpu", "SLICEGPT_DEVICE=\"wgpu:1\"", "-wgpu\"", "--test device"] {
             assert!(line.contains(words), "{line}");
         }
         assert!(device_steps(&workspace, &args, "cpu").is_err());
+    }
+
+    fn args(reference: Option<&str>, args: &[&str]) -> Args {
+        let reference = reference.map(PathBuf::from);
+        Args { device: None, reference, args: args.iter().map(OsString::from).collect() }
+    }
+
+    #[test]
+    fn reference_models_add_the_ignored_tests() {
+        for (given, expected) in [
+            (&[][..], "-- --include-ignored"),
+            (&["golden"], "golden -- --include-ignored"),
+            (&["--", "--nocapture"], "-- --nocapture --include-ignored"),
+        ] {
+            let mut tests = cargo();
+            pass_on(&mut tests, &args(Some("models"), given));
+            let line = spelled(&tests);
+            assert_eq!(line, format!("SLICEGPT_REFERENCE=\"models\" cargo {expected}"));
+            let mut tests = cargo();
+            pass_on(&mut tests, &args(None, given));
+            assert!(!spelled(&tests).contains("--include-ignored"));
+        }
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! What was measured: the versions in Cargo.lock that numbers depend on.
+//! The versions in Cargo.lock that measurements depend on.
 
 use std::fs;
 use std::path::Path;
@@ -27,7 +27,7 @@ impl Versions {
     }
 }
 
-/// The version of the first package of that name: cargo writes it below the name.
+/// The version of the first package of that name, which cargo writes on the line below the name.
 fn version(lock: &str, name: &str) -> Option<String> {
     let name = format!("name = \"{name}\"");
     let mut lines = lock.lines().skip_while(|line| *line != name);

@@ -1,14 +1,14 @@
-//! Files that appear whole: written beside their place, then renamed into it.
+//! Files that appear whole: written to a temporary file, then renamed.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-/// Writes the files, by name, into `folder`. None appears before all are written.
+/// Writes the files, by name, into `folder`. None appears before all of them are written.
 pub fn write(folder: &Path, files: &[(String, String)]) -> Result<Vec<PathBuf>> {
     fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
-    // In the same folder, so that a rename suffices; gone when this returns.
+    // In the same folder, so that a rename is enough. It is removed when this returns.
     let aside = tempfile::Builder::new()
         .prefix("files.partial-")
         .tempdir_in(folder)

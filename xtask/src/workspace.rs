@@ -7,11 +7,10 @@ use std::process::{Command, ExitCode, Stdio};
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
-/// The cargo features that let tensors live elsewhere than on the processor; each is the name of a
-/// kind of device.
+/// The cargo features that add accelerators. Each is the name of a kind of device.
 pub const DEVICE_FEATURES: &[&str] = &["wgpu", "vulkan", "metal", "cuda"];
 
-/// What `cargo metadata` says about the workspace; no dependency is resolved for it.
+/// The workspace as `cargo metadata` describes it; dependencies are not resolved.
 pub struct Workspace {
     pub root: PathBuf,
     pub target_dir: PathBuf,
@@ -20,7 +19,10 @@ pub struct Workspace {
 
 pub struct Package {
     pub name: String,
-    pub has_description: bool,
+    /// Whether the manifest is without `publish = false`.
+    pub is_published: bool,
+    /// The fields of the `[package]` table that hold something, such as `description`.
+    pub fields: Vec<String>,
     /// Relative to the root, with forward slashes.
     pub manifest: String,
     pub dependencies: Vec<Dependency>,
@@ -32,6 +34,8 @@ pub struct Dependency {
     pub name: String,
     pub kind: DependencyKind,
     pub features: Vec<String>,
+    /// Whether the manifest asks for a version, and not only for a path.
+    pub has_version: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -43,8 +47,8 @@ pub enum DependencyKind {
 
 impl Workspace {
     pub fn load() -> Result<Self> {
-        // From cargo, at run time: `cargo xtask` runs from any directory, and two checkouts may share
-        // one target directory and with it this binary.
+        // Read at run time: `cargo xtask` runs from any directory, and two checkouts may share one
+        // target directory, and this binary in it.
         let manifest = std::env::var_os("CARGO_MANIFEST_DIR");
         let manifest = manifest.unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
         let root =
@@ -67,8 +71,8 @@ impl Workspace {
         Ok(Self { root, target_dir, packages })
     }
 
-    /// Where a build with these cargo features goes: each set of features has a directory of its own,
-    /// since another set rebuilds most of the tree.
+    /// The target directory for these cargo features. Each set has its own, because changing the
+    /// features rebuilds most dependencies.
     pub fn target_dir_with(&self, features: &[String]) -> PathBuf {
         if features.is_empty() {
             return self.target_dir.clone();
@@ -78,11 +82,11 @@ impl Workspace {
         name.into()
     }
 
-    /// Builds one binary of the workspace, with the cargo features that xtask itself was built with,
-    /// and returns its path. Progress goes to stderr.
+    /// Builds one binary of the workspace, with the cargo features that xtask was built with, and
+    /// returns its path. Progress goes to stderr.
     ///
-    /// The package is not named: cargo would then choose the dependencies' features for that
-    /// package alone, and compile Burn once more for each package that is.
+    /// It builds in the whole workspace: if a package were named, cargo would choose the features
+    /// of dependencies for that package alone, and compile Burn again for each package.
     pub fn build(&self, binary: &str) -> Result<PathBuf> {
         self.build_with(binary, &features())
     }
@@ -110,8 +114,8 @@ impl Workspace {
     }
 }
 
-/// The features of xtask that lead to those of the binaries: `cargo run --release -p xtask --features
-/// wgpu -- compress`.
+/// The features xtask was built with, which the binaries are built with too:
+/// `cargo run --release -p xtask --features wgpu -- compress`.
 fn features() -> Vec<String> {
     let enabled = [
         cfg!(feature = "wgpu"),
@@ -128,7 +132,14 @@ impl Package {
         let manifest = PathBuf::from(string(package, "manifest_path")?);
         Ok(Self {
             name: string(package, "name")?.to_owned(),
-            has_description: package["description"].is_string(),
+            is_published: package["publish"].is_null(),
+            fields: package
+                .as_object()
+                .into_iter()
+                .flatten()
+                .filter(|(_, value)| value.is_string() || value.get(0).is_some())
+                .map(|(key, _)| key.clone())
+                .collect(),
             manifest: relative(root, &manifest),
             dependencies: array(package, "dependencies")?
                 .iter()
@@ -141,6 +152,19 @@ impl Package {
                 .flat_map(strings)
                 .collect(),
         })
+    }
+
+    /// A package for tests of the rules.
+    #[cfg(test)]
+    pub fn named(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            is_published: false,
+            fields: vec!["description".to_owned()],
+            manifest: format!("crates/{name}/Cargo.toml"),
+            dependencies: Vec::new(),
+            feature_values: Vec::new(),
+        }
     }
 
     /// The folder of the package, relative to the root.
@@ -160,6 +184,7 @@ impl Dependency {
                 Some(other) => bail!("cargo metadata knows a dependency kind `{other}`"),
             },
             features: strings(&dependency["features"]).collect(),
+            has_version: dependency["req"] != "*",
         })
     }
 }
@@ -169,7 +194,7 @@ pub fn cargo() -> Command {
     Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
 }
 
-/// Hands this process over to `program`: same streams, same exit code.
+/// Replaces this process by `program`, with the same streams and its exit code.
 pub fn become_program(program: &Path, args: &[OsString]) -> Result<ExitCode> {
     let mut command = Command::new(program);
     command.args(args);
@@ -219,9 +244,9 @@ mod tests {
     #[test]
     fn the_binary_is_found_among_cargos_messages() {
         let messages = concat!(
-            r#"{"reason":"compiler-artifact","target":{"name":"build-script-build"},"executable":null}"#,
+            r#"{"reason":"compiler-artifact","target":{"name":"build-script"},"executable":null}"#,
             "\nnot json\n",
-            r#"{"reason":"compiler-artifact","target":{"name":"slicegpt"},"executable":"/t/slicegpt"}"#,
+            r#"{"reason":"artifact","target":{"name":"slicegpt"},"executable":"/t/slicegpt"}"#,
             "\n",
         );
         assert_eq!(executable(messages, "slicegpt"), Some(PathBuf::from("/t/slicegpt")));

@@ -1,5 +1,5 @@
-//! `backend-bench`: every kernel on one device, as one JSON object on stdout; progress on stderr. It
-//! refuses to know other devices and what becomes of the numbers.
+//! `backend-bench`: measures every kernel on one device and prints one JSON object on stdout, and
+//! progress on stderr. It refuses to know other devices and what the numbers are used for.
 
 use std::io::{self, Write as _};
 use std::process::ExitCode;
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use slicegpt_benches::{Kernel, Limits, Measured, Sizes, kernels, measure};
 use slicegpt_device::{DeviceName, OpenDevice, guard};
 
-// What the binary that users run allocates with: fresh pages cost as much here as there.
+// The allocator of the `slicegpt` binary, so that new pages cost the same here.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
@@ -19,7 +19,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 #[derive(Parser)]
 #[command(name = "backend-bench")]
 struct Args {
-    /// As `slicegpt devices` names it
+    /// The name of the device in `slicegpt devices`
     #[arg(long, default_value = "cpu")]
     device: DeviceName,
     /// Smaller kernels, fewer runs
@@ -28,7 +28,7 @@ struct Args {
 }
 
 fn main() -> ExitCode {
-    // SAFETY: nothing has run yet.
+    // SAFETY: no other thread has been started yet.
     unsafe { slicegpt_device::quiet_without_screen() };
     match run(&Args::parse()) {
         Ok(()) => ExitCode::SUCCESS,
@@ -93,7 +93,7 @@ fn device_json(opened: &OpenDevice) -> Value {
     })
 }
 
-/// What is known before the limits are.
+/// The part of the report that is known before the limits are measured.
 fn kernel_json(kernel: &Kernel, result: Result<Measured, String>) -> Value {
     let work = &kernel.work;
     let mut found = json!({
@@ -127,7 +127,7 @@ fn kernel_json(kernel: &Kernel, result: Result<Measured, String>) -> Value {
     found
 }
 
-/// Progress: where it cannot be told, nothing is lost.
+/// Prints progress; a failure to print is ignored.
 fn say(text: &str) {
     let _ = writeln!(io::stderr().lock(), "{text}");
 }

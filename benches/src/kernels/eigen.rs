@@ -1,4 +1,4 @@
-//! Principal directions of a covariance: on the host, whatever device summed it. It refuses to know
+//! Principal directions of a covariance, which are always computed on the host. It refuses to know
 //! blocks.
 
 use std::cell::OnceCell;
@@ -10,7 +10,7 @@ use slicegpt_calibrate::{Arithmetic, Covariance, Orientation, principal};
 use crate::subject::signal;
 use crate::{Kernel, Outcome, Work, work};
 
-/// Three quarters of the directions, as at a sparsity of 25 %.
+/// Three quarters of the directions are kept, as at a sparsity of 25 %.
 pub fn kernel(device: &Device, tokens: usize, width: usize) -> Kernel {
     let rank = width * 3 / 4;
     let device = device.clone();
@@ -20,7 +20,7 @@ pub fn kernel(device: &Device, tokens: usize, width: usize) -> Kernel {
         name: "",
         shape: format!("{width}, {rank} kept"),
         work: Work::host(work::eigen(width, width)),
-        // Signs of vectors are anybody's: the values are compared.
+        // The signs of eigenvectors are arbitrary, so eigenvalues are compared.
         tolerance: 1e-9,
         unavailable: None,
         prepare: Box::new(move || {

@@ -1,5 +1,4 @@
-//! Running blocks: many tokens at once, and one token after others. It refuses to know embeddings and
-//! heads.
+//! Prefill and decode of blocks. It refuses to know embeddings and heads.
 
 use std::cell::OnceCell;
 
@@ -11,10 +10,10 @@ use crate::kernel::{settle, values};
 use crate::subject::signal;
 use crate::{Kernel, Outcome, Run, Subject};
 
-/// Products in float32, which a device may round to fewer bits, one after the other.
+/// The tolerance of float32 products in sequence, whose operands a device may round.
 const TOLERANCE: f64 = 1e-2;
 
-/// One block over `batch` sequences.
+/// Prefill: one block on `batch` sequences.
 pub fn prefill(device: &Device, width: usize, batch: usize, tokens: usize) -> Kernel {
     let work = Subject::new(width, 1, tokens, device).forward(batch, 0, tokens);
     let device = device.clone();
@@ -39,7 +38,7 @@ pub fn prefill(device: &Device, width: usize, batch: usize, tokens: usize) -> Ke
     }
 }
 
-/// One more token of each of `batch` sequences, through several blocks.
+/// Decode: one token of each of `batch` sequences, through several blocks.
 pub fn decode(device: &Device, width: usize, batch: usize, past: usize, blocks: usize) -> Kernel {
     let work = Subject::new(width, blocks, past + 1, device).forward(batch, past, 1);
     let device = device.clone();
@@ -57,7 +56,7 @@ pub fn decode(device: &Device, width: usize, batch: usize, past: usize, blocks: 
                 let loaded = subject.blocks();
                 (subject, loaded, signal(batch, past + 1, width, &device))
             });
-            // A cache grows where it is used: each run has one of its own.
+            // Running grows the KV cache, so each run has its own copy.
             let cache = Cache::default();
             let spec = subject.spec();
             let before = Context::cached(spec, batch, 0, past, &cache, &device);

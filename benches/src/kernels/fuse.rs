@@ -1,5 +1,5 @@
-//! Folding the norms of a block into its readers: as many multiplications as numbers, so that moving
-//! these is the work. It refuses to know what is cut.
+//! Folding the norms of a block into its readers: one multiplication per weight, so it is
+//! memory-bound. It refuses to know what is cut.
 
 use std::cell::OnceCell;
 
@@ -11,7 +11,7 @@ use slicegpt_models::DecoderBlock;
 use crate::kernel::{values, wait};
 use crate::{Kernel, Outcome, Subject, Work};
 
-/// One block.
+/// Fusing one block.
 pub fn kernel(device: &Device, width: usize) -> Kernel {
     let read: usize = Subject::new(width, 1, 1, device).ports().iter().map(|[read, _]| read).sum();
     let device = device.clone();
@@ -20,7 +20,7 @@ pub fn kernel(device: &Device, width: usize) -> Kernel {
         group: "fuse",
         name: "",
         shape: format!("block of {width}"),
-        // Every number is read once and written once.
+        // Every weight is read once and written once.
         work: Work::bytes(2.0 * 4.0 * (read * width) as f64),
         tolerance: 1e-6,
         unavailable: None,

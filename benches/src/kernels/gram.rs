@@ -1,4 +1,4 @@
-//! Covariances, as one would write them in Burn and as this project does. It refuses to know what
+//! Covariances, computed with a plain product in Burn and by this project. It refuses to know what
 //! they are for.
 
 use std::cell::OnceCell;
@@ -16,14 +16,14 @@ use crate::{Checksum, Grade, Kernel, Outcome, Output, Work};
 /// How a covariance is computed.
 #[derive(Clone, Copy)]
 enum Way {
-    /// The full product, in a type.
+    /// The full product in Burn, in this type.
     Plain(DType),
-    /// Ours.
+    /// `Covariance` of this project.
     Ours(Arithmetic),
 }
 
-/// The four ways, on one signal. Each tells its distance from the full product in float64 on the
-/// host.
+/// The four ways, on one signal. Each reports its difference from the full product in float64 on
+/// the host.
 pub fn kernels(opened: &OpenDevice, tokens: usize, width: usize) -> Vec<Kernel> {
     let device = &opened.device;
     let input = Rc::new(OnceCell::new());
@@ -89,7 +89,7 @@ fn run(way: Way, input: Tensor<3>, truth: Rc<OnceCell<Vec<f64>>>) -> Output {
     }
 }
 
-/// What one writes without us.
+/// The plain product in Burn.
 fn plain(rows: Tensor<3>, dtype: DType) -> Tensor<2> {
     let [_, tokens, width] = rows.dims();
     let rows = rows.reshape([tokens, width]).cast(dtype);

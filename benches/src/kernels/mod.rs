@@ -1,4 +1,4 @@
-//! The list of kernels, a file per group. It refuses to know clocks and limits.
+//! The list of kernels, with a file for each group. It refuses to know clocks and limits.
 
 mod eigen;
 mod forward;
@@ -10,7 +10,7 @@ use slicegpt_device::OpenDevice;
 
 use crate::{Kernel, Sizes};
 
-/// Every kernel at `sizes` on a device. Inputs are made when a kernel is first prepared.
+/// All kernels at `sizes` on a device. Inputs are made when a kernel is first prepared.
 pub fn kernels(opened: &OpenDevice, sizes: &Sizes) -> Vec<Kernel> {
     let device = &opened.device;
     let mut kernels = Vec::new();

@@ -1,5 +1,5 @@
-//! The whole recipe of the paper on one block: edits, forward, covariance, eigenvectors. It refuses
-//! to know how these are done.
+//! The method of the paper on one block: edits, forward, covariance, eigenvectors. It refuses to
+//! know how these are computed.
 
 use std::cell::OnceCell;
 
@@ -14,7 +14,7 @@ use crate::subject::signal;
 use crate::work::product;
 use crate::{Grade, Kernel, Outcome, Subject, Work, work};
 
-/// A quarter of the width is cut, before and after every sublayer.
+/// A quarter of the width is cut, before and after each sublayer.
 pub fn kernel(device: &Device, [batch, tokens]: [usize; 2], width: usize) -> Kernel {
     let rank = width * 3 / 4;
     let work = cost(&Subject::new(width, 1, tokens, device), [batch, tokens], rank);
@@ -25,7 +25,7 @@ pub fn kernel(device: &Device, [batch, tokens]: [usize; 2], width: usize) -> Ker
         name: "",
         shape: format!("{batch} x {tokens} x {width}"),
         work,
-        // The forward between the covariances is in float32.
+        // The forward between the covariances runs in float32.
         tolerance: 1e-3,
         unavailable: None,
         prepare: Box::new(move || {
@@ -44,7 +44,7 @@ pub fn kernel(device: &Device, [batch, tokens]: [usize; 2], width: usize) -> Ker
                 let sliced = slice_block(block, 0, stream, &widths, &mut Orientation::Pca);
                 let sliced = sliced.expect("a finite signal");
                 wait(&device);
-                // Bases are compared by their eigenvalues: their signs are anybody's.
+                // The signs of eigenvectors are arbitrary, so eigenvalues are compared.
                 Box::new(move || {
                     Outcome::of(sliced.spectra.into_iter().flat_map(|it| it.eigenvalues))
                 })
@@ -53,14 +53,14 @@ pub fn kernel(device: &Device, [batch, tokens]: [usize; 2], width: usize) -> Ker
     }
 }
 
-/// What [`slice_block`] asks for, sublayer by sublayer.
+/// The work of [`slice_block`], sublayer by sublayer.
 fn cost(subject: &Subject, [batch, length]: [usize; 2], rank: usize) -> Work {
     let width = subject.spec().hidden_size;
     let grade = Grade::of(subject.model.device());
     let tokens = batch * length;
     let mut work = subject.attention(batch, 0, length);
     for [read, write] in subject.ports() {
-        // The signal into the basis, through the readers, the writers, and back past them.
+        // The signal is projected, goes through readers and writers, and along the shortcut.
         let forward = product(tokens, width, rank)
             + product(tokens, rank, read)
             + product(tokens, write, width)

@@ -1,22 +1,9 @@
-//! `slicegpt bench`: what it measures, how it shows it, and what it refuses. Nothing is said here about how
-//! fast anything is.
+//! `slicegpt bench`: the cases it measures, its output, and its errors. No speed is tested here.
 
 use std::path::{Path, PathBuf};
-use std::process::Output;
 
-use assert_cmd::Command;
 use serde_json::Value;
-use slicegpt_testkit::fixtures;
-
-fn slicegpt(args: &[&str]) -> Output {
-    let output = Command::cargo_bin("slicegpt").unwrap().args(args).output().unwrap();
-    assert!(!errors(&output).contains("panicked"), "{}", errors(&output));
-    output
-}
-
-fn errors(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stderr).into_owned()
-}
+use slicegpt_testkit::{Cli, device_name, fixtures};
 
 fn model(name: &str) -> PathBuf {
     fixtures().join("families").join(name)
@@ -26,34 +13,20 @@ fn text(path: &Path) -> &str {
     path.to_str().unwrap()
 }
 
-/// The device under test.
-fn device() -> String {
-    std::env::var("SLICEGPT_DEVICE").unwrap_or_else(|_| "cpu".into())
-}
-
-/// Measures quickly.
-fn bench(models: &[&Path], options: &[&str]) -> Output {
-    let device = device();
-    let mut args = vec!["bench", "--repeat", "2"];
-    if !options.contains(&"--device") {
-        args.extend(["--device", &device]);
-    }
-    args.extend(models.iter().map(|model| text(model)));
-    args.extend(options);
-    let output = slicegpt(&args);
-    assert!(output.status.success(), "{}", errors(&output));
-    output
+/// A short measurement of `models`, on the device under test unless `options` name one.
+fn bench(models: &[&Path], options: &[&str]) -> Cli {
+    let command = Cli::new("bench --repeat 2").args(models).args(options);
+    if options.contains(&"--device") { command } else { command.args(["--device", &device_name()]) }
 }
 
 #[test]
 fn every_case_is_measured_on_every_model() {
     let (dense, other) = (model("llama2"), model("opt"));
     // Not every device computes in half precision.
-    let (option, dtype) = if device() == "cpu" { ("f16", "float16") } else { ("f32", "float32") };
-    let options =
-        ["--prefill", "8,24", "--decode", "4", "--batch", "1,3", "--weights", option, "--json"];
-    let output = bench(&[&dense, &other], &options);
-    let json: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let (option, dtype) =
+        if device_name() == "cpu" { ("f16", "float16") } else { ("f32", "float32") };
+    let options = ["--prefill", "8,24", "--decode", "4", "--batch", "1,3", "--weights", option];
+    let json = bench(&[&dense, &other], &options).json();
     let rows = json["benchmarks"].as_array().unwrap();
     let mut found: Vec<String> = Vec::new();
     for row in rows {
@@ -87,16 +60,14 @@ fn every_case_is_measured_on_every_model() {
 }
 
 #[test]
-fn csv_has_a_line_for_each_and_the_table_names_models_shortly() {
+fn csv_has_a_line_per_case_and_the_table_has_short_names() {
     let dense = model("llama2");
     let options = ["--prefill", "8", "--decode", "0", "--batch", "1,2"];
-    let csv = bench(&[&dense], &[&options[..], &["--format", "csv"]].concat());
-    let csv = String::from_utf8(csv.stdout).unwrap();
+    let csv = bench(&[&dense], &options).words("--format csv").succeed().stdout;
     let lines: Vec<&str> = csv.lines().collect();
     assert_eq!(lines.len(), 3, "{csv}");
     assert!(lines.iter().all(|line| line.split(',').count() == 16), "{csv}");
-    let table = bench(&[&dense], &[&options[..], &["--memory", "1GB"]].concat());
-    let table = String::from_utf8(table.stdout).unwrap();
+    let table = bench(&[&dense], &options).words("--memory 1GB").succeed().stdout;
     assert!(table.contains(" llama2 ") && !table.contains(text(&dense)), "{table}");
     assert!(table.contains("1 of 1.00 GB"), "{table}");
 }
@@ -104,15 +75,14 @@ fn csv_has_a_line_for_each_and_the_table_names_models_shortly() {
 /// Each model on each device, compared with the first on that device.
 #[test]
 fn several_devices_are_measured_in_one_run() {
-    let device = device();
+    let device = device_name();
     if device == "cpu" {
-        return; // There is one device: `bad_input_is_one_line` has what is said of naming it twice.
+        return; // There is only one device, and `bad_input_is_one_line` names it twice.
     }
     let (dense, other) = (model("llama2"), model("opt"));
     let both = format!("cpu,{device}");
     let options = ["--prefill", "8", "--decode", "2", "--batch", "1", "--device", &both];
-    let json = bench(&[&dense, &other], &[&options[..], &["--json"]].concat());
-    let json: Value = serde_json::from_slice(&json.stdout).unwrap();
+    let json = bench(&[&dense, &other], &options).json();
     let rows = json["benchmarks"].as_array().unwrap();
     assert_eq!(rows.len(), 2 * 2 * 2);
     for row in rows.iter().filter(|row| row["model"] == text(&dense)) {
@@ -124,21 +94,20 @@ fn several_devices_are_measured_in_one_run() {
     };
     assert_eq!([on("cpu"), on(&device)], [4, 4]);
     assert_eq!(json["capacity"].as_array().unwrap().len(), 4);
-    let table = bench(&[&dense, &other], &options);
-    let table = String::from_utf8(table.stdout).unwrap();
+    let table = bench(&[&dense, &other], &options).succeed().stdout;
     assert!(
         table.contains(" llama2 on cpu ") && table.contains(&format!(" opt on {device}")),
         "{table}"
     );
 }
 
-/// Without an option, lengths that the context has no room for are left out.
+/// Default lengths that do not fit the context are left out.
 #[test]
-fn lengths_are_those_the_context_allows() {
-    let output = bench(&[&model("llama2")], &["--decode", "0", "--batch", "1", "--format", "csv"]);
-    let csv = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(csv.contains(",prefill,0,64,1,"), "{csv}");
-    assert!(errors(&output).contains("left out"), "{}", errors(&output));
+fn default_lengths_fit_the_context() {
+    let options = ["--decode", "0", "--batch", "1", "--format", "csv"];
+    let run = bench(&[&model("llama2")], &options).succeed();
+    assert!(run.stdout.contains(",prefill,0,64,1,"), "{}", run.stdout);
+    assert!(run.stderr.contains("left out"), "{}", run.stderr);
 }
 
 #[test]
@@ -154,14 +123,13 @@ fn bad_input_is_one_line() {
         (&["bench", dense, "--prefill", "0", "--decode", "0"], "nothing is left"),
         (&["bench", dense, "--device", "cpu:7"], "cpu:7"),
         (&["bench", dense, "--device", "cpu,cpu"], "--device: cpu is named twice"),
-        // What only the process of the model finds out.
+        // Found by the worker process, which loads the model.
         (&["bench", text(broken.path())], "no weights found"),
     ] {
-        let output = slicegpt(args);
-        assert_eq!(output.status.code(), Some(2), "{args:?}");
-        let errors = errors(&output);
-        let lines: Vec<&str> = errors.lines().filter(|line| line.contains("error")).collect();
-        assert!(lines.len() == 1 && lines[0].contains(says), "{args:?}: {errors}");
-        assert!(output.stdout.is_empty(), "{args:?}");
+        let run = Cli::new("").args(args).run();
+        assert_eq!(run.code, Some(2), "{args:?}");
+        let lines: Vec<&str> = run.stderr.lines().filter(|line| line.contains("error")).collect();
+        assert!(lines.len() == 1 && lines[0].contains(says), "{args:?}: {}", run.stderr);
+        assert!(run.stdout.is_empty(), "{args:?}");
     }
 }

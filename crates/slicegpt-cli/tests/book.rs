@@ -1,11 +1,10 @@
-//! The examples of the documents that can be run here do what their pages say.
+//! Runs the examples of the documents and compares their output with the pages.
 
 use std::path::Path;
 
-use assert_cmd::Command;
-use slicegpt_testkit::{Example, commands, examples, fixtures, is_printed, pages};
+use slicegpt_testkit::{Cli, Example, commands, examples, fixtures, is_printed, pages};
 
-/// What pages take from `fixtures/`.
+/// The folders of `fixtures/` that pages use.
 const FOLDERS: &[&str] = &["families", "models", "shapes", "tasks", "text"];
 
 #[test]
@@ -17,7 +16,7 @@ fn examples_print_what_their_pages_say() {
         if examples.iter().all(|example| example.run.is_none()) {
             continue;
         }
-        // One folder for a page: an example may use what those before it wrote.
+        // One folder for each page, because an example may use the output of earlier ones.
         let scratch = tempfile::tempdir().unwrap();
         for folder in FOLDERS {
             copy(&fixtures().join(folder), &scratch.path().join("fixtures").join(folder));
@@ -46,10 +45,7 @@ fn the_table_of_reductions_is_what_plan_says() {
         let name = shape.file_name().unwrap().to_str().unwrap().to_owned();
         let mut row = format!("| {name} ");
         for (index, way) in WAYS.iter().enumerate() {
-            let mut slicegpt = Command::cargo_bin("slicegpt").unwrap();
-            slicegpt.arg("plan").arg(&shape).args(["--sparsity", "0.25", "--json"]).args(*way);
-            let output = slicegpt.output().unwrap();
-            let plan: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+            let plan = Cli::new("plan --sparsity 0.25").arg(&shape).args(*way).json();
             if index == 0 {
                 let params = plan["params_before"].as_f64().unwrap();
                 row += &match params {
@@ -65,7 +61,7 @@ fn the_table_of_reductions_is_what_plan_says() {
     assert!(rows >= 9, "{rows} shapes");
 }
 
-/// Runs the commands of an example one after the other.
+/// Runs the commands of an example in order.
 fn run(example: &Example, folder: &Path) -> Result<(), String> {
     let code = example.run.expect("only what runs");
     let lines = commands(&example.code, "slicegpt");
@@ -74,22 +70,16 @@ fn run(example: &Example, folder: &Path) -> Result<(), String> {
         return Err("an example that runs has no command".into());
     }
     for words in lines {
-        let mut slicegpt = Command::cargo_bin("slicegpt").unwrap();
-        slicegpt.args(&words[1..]).current_dir(folder);
-        slicegpt.env("SLICEGPT_DEVICE", "cpu").env("HF_HUB_OFFLINE", "1");
-        let output = slicegpt.output().unwrap();
-        let error = String::from_utf8_lossy(&output.stderr).into_owned();
-        if output.status.code() != Some(code) {
-            return Err(format!(
-                "{} ends with {}, not {code}: {error}",
-                words.join(" "),
-                output.status
-            ));
+        let slicegpt = Cli::new("").args(&words[1..]).current_dir(folder);
+        let run = slicegpt.env("SLICEGPT_DEVICE", "cpu").env("HF_HUB_OFFLINE", "1").run();
+        if run.code != Some(code) {
+            let (line, found) = (words.join(" "), run.code);
+            return Err(format!("{line}: exit code {found:?}, not {code}: {}", run.stderr));
         }
         last = match code {
-            0 => String::from_utf8_lossy(&output.stdout).into_owned(),
+            0 => run.stdout,
             // Paths are printed as the system writes them.
-            _ => error.replace('\\', "/"),
+            _ => run.stderr.replace('\\', "/"),
         };
         printed.push_str(&last);
     }

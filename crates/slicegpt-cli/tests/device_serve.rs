@@ -1,22 +1,14 @@
-//! A server on the device that `SLICEGPT_DEVICE` names: what it answers is what `generate` writes there, for
-//! texts that are run together. Limits and protocol are tested on the processor (`serve/`).
+//! A server on the device that `SLICEGPT_DEVICE` names: texts of one batch are those of `generate`
+//! on that device. `serve/` tests limits and the protocol on the CPU.
 
 #![cfg(unix)]
 
-#[allow(dead_code)] // what other tests of the server need
-#[path = "serve/client.rs"]
-mod client;
-#[allow(dead_code)]
-#[path = "serve/server.rs"]
-mod server;
-
-use assert_cmd::Command;
 use serde_json::json;
-
-use crate::server::{MODEL, PROMPT, Server, directory};
+use slicegpt_testkit::Cli;
+use slicegpt_testkit::server::{MODEL, PROMPT, Server, directory};
 
 #[test]
-fn texts_that_are_run_together_are_those_of_generate() {
+fn batched_texts_are_those_of_generate() {
     let prompts = [PROMPT, "One day, Tim and Lily went to the"];
     let server = Server::start(&[]);
     let asked = json!({
@@ -24,11 +16,8 @@ fn texts_that_are_run_together_are_those_of_generate() {
     });
     let answer = server.complete(asked).ok();
     for (choice, prompt) in answer["choices"].as_array().unwrap().iter().zip(prompts) {
-        let mut generate = Command::cargo_bin("slicegpt").unwrap();
-        generate.arg("generate").arg(directory(MODEL));
-        generate.args(["--prompt", prompt, "--max-tokens", "24", "--temperature", "0", "--json"]);
-        let output = generate.assert().success().get_output().stdout.clone();
-        let alone: serde_json::Value = serde_json::from_slice(&output).unwrap();
+        let generate = Cli::new("generate --max-tokens 24 --temperature 0").arg(directory(MODEL));
+        let alone = generate.args(["--prompt", prompt]).json();
         assert_eq!(choice["text"], alone["text"], "{prompt}");
         let likely = choice["logprobs"]["token_logprobs"].as_array().unwrap();
         assert_eq!(likely.len(), 24);

@@ -1,16 +1,15 @@
-//! Every family against logits of Hugging Face transformers, and the identities that define the
-//! method. The checkpoints under `fixtures/families` are random and tiny; `make.py` beside them
-//! made them.
+//! Compares every family with logits of Hugging Face transformers, and tests the identities that
+//! define the method. The checkpoints under `fixtures/families` are random and tiny; `make.py`
+//! there made them.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use assert_cmd::Command;
 use serde_json::Value;
-use slicegpt_testkit::{Tensors, fixtures, largest_difference};
+use slicegpt_testkit::{Cli, Tensors, fixtures, largest_difference};
 use tempfile::TempDir;
 
-/// Every folder under `fixtures/families` that holds weights.
+/// Every folder under `fixtures/families` with weights.
 fn cases() -> Vec<PathBuf> {
     let mut cases: Vec<PathBuf> = std::fs::read_dir(fixtures().join("families"))
         .unwrap()
@@ -22,24 +21,13 @@ fn cases() -> Vec<PathBuf> {
     cases
 }
 
-fn run(args: &[&str]) -> std::process::Output {
-    Command::cargo_bin("slicegpt").unwrap().args(args).assert().success().get_output().clone()
-}
-
-fn json(args: &[&str]) -> Value {
-    serde_json::from_slice(&run(args).stdout).expect("one JSON object on stdout")
-}
-
-fn text(path: &Path) -> &str {
-    path.to_str().unwrap()
-}
-
-/// The logits of `model` for tensor `tokens` of its expected file, or of `other`'s.
+/// The logits of `model` for tensor `tokens` in the expected file of `case`.
 fn logits(model: &Path, case: &Path, tokens: &str) -> Vec<f64> {
     let scratch = tempfile::tempdir().unwrap();
     let out = scratch.path().join("logits.safetensors");
-    let tokens = format!("{}:{tokens}", text(&case.join("expected.safetensors")));
-    run(&["logits", text(model), "--tokens", &tokens, "--out", text(&out)]);
+    let tokens = format!("{}:{tokens}", case.join("expected.safetensors").display());
+    let command = Cli::new("logits").arg(model).arg("--tokens").arg(tokens);
+    command.arg("--out").arg(&out).succeed();
     Tensors::read(&out).values("logits").to_vec()
 }
 
@@ -47,11 +35,9 @@ fn logits(model: &Path, case: &Path, tokens: &str) -> Vec<f64> {
 fn compress(case: &Path, options: &[&str]) -> (TempDir, PathBuf, Value) {
     let scratch = tempfile::tempdir().unwrap();
     let out = scratch.path().join("out");
-    let tokens = text(&case.join("expected.safetensors")).to_string();
-    let mut args = vec!["compress", text(case), "--out", text(&out), "--calibration", &tokens];
-    args.extend(["--json", "--method", "per-layer"]);
-    args.extend(options);
-    let result = json(&args);
+    let command = Cli::new("compress --method per-layer").arg(case).arg("--out").arg(&out);
+    let tokens = case.join("expected.safetensors");
+    let result = command.arg("--calibration").arg(tokens).args(options).json();
     (scratch, out, result)
 }
 
@@ -86,7 +72,7 @@ fn logits_are_those_of_transformers() {
 #[test]
 fn fusing_and_rotating_change_nothing() {
     for case in cases() {
-        let result = json(&["verify", text(&case), "--json"]);
+        let result = Cli::new("verify").arg(&case).json();
         let difference = result["max_rel_logit_diff"].as_f64().unwrap();
         assert!(difference < 1e-5, "{}: {difference}", case.display());
     }
@@ -108,7 +94,7 @@ fn full_width_cuts_nothing() {
 
 /// A centred stream spans one direction less than it is wide; an RMSNorm stream does not.
 #[test]
-fn the_last_direction_is_free_where_the_norm_centres() {
+fn the_last_direction_is_free_with_layer_norm() {
     for case in cases() {
         let config: Value =
             serde_json::from_slice(&std::fs::read(case.join("config.json")).unwrap()).unwrap();
@@ -131,11 +117,9 @@ fn the_last_direction_is_free_where_the_norm_centres() {
 fn the_plan_is_what_is_written() {
     for case in cases() {
         for options in [&["--sparsity", "0.25"][..], &["--sparsity", "0.4", "--slice-head"][..]] {
-            let mut args = vec!["plan", text(&case), "--json", "--method", "per-layer"];
-            args.extend(options);
-            let plan = json(&args);
+            let plan = Cli::new("plan --method per-layer").arg(&case).args(options).json();
             let (_scratch, out, result) = compress(&case, options);
-            let inspected = json(&["inspect", text(&out), "--json"]);
+            let inspected = Cli::new("inspect").arg(&out).json();
             for (key, other) in [
                 ("params_before", "params_before"),
                 ("params_after", "params_after"),
@@ -146,13 +130,13 @@ fn the_plan_is_what_is_written() {
             assert_eq!(plan["params_after"], inspected["params"]);
             assert_eq!(result["bytes_after"], inspected["bytes"]);
             assert_eq!(plan["real_reduction"], inspected["slicegpt"]["real_reduction"]);
-            // Nothing has to be told twice: the output is a model by itself.
+            // The output is a model by itself: no option has to be repeated.
             assert!(scale(&logits(&out, &case, "input_ids")).is_finite());
         }
     }
 }
 
-/// All files of a checkpoint, but for those that say how long it took.
+/// All files of a checkpoint, except those that contain measurements.
 fn contents(directory: &Path) -> BTreeMap<String, Vec<u8>> {
     let measured = ["README.md", "slicegpt-report.json"];
     std::fs::read_dir(directory)
@@ -184,8 +168,5 @@ fn the_same_seed_gives_the_same_bytes() {
 #[test]
 fn opt_350m_is_refused_with_the_reason() {
     let case = fixtures().join("families/opt-350m-shape");
-    let mut command = Command::cargo_bin("slicegpt").unwrap();
-    let output = command.args(["plan", text(&case)]).assert().code(2).get_output().clone();
-    let message = String::from_utf8(output.stderr).unwrap();
-    assert!(message.contains("normalises after the residual sum"), "{message}");
+    Cli::new("plan").arg(case).refuse(&["normalises after the residual sum"]);
 }

@@ -1,31 +1,24 @@
-//! `generate` and `chat`: the text that Hugging Face transformers gives, cut where it was asked for.
+//! `generate` and `chat`: the text of Hugging Face transformers, stop strings, sampling, and
+//! errors.
 
-use assert_cmd::Command;
 use serde_json::Value;
-use slicegpt_testkit::fixtures;
+use slicegpt_testkit::{Cli, fixtures};
 
 const PROMPT: &str = "Once upon a time, there was a little";
-
-fn slicegpt(args: &[&str]) -> Command {
-    let mut command = Command::cargo_bin("slicegpt").unwrap();
-    command.args(args);
-    command
-}
 
 fn model(name: &str) -> String {
     fixtures().join("models").join(name).to_str().unwrap().to_string()
 }
 
 fn stdout(args: &[&str]) -> String {
-    let output = slicegpt(args).assert().success().get_output().clone();
-    String::from_utf8(output.stdout).unwrap()
+    Cli::new("").args(args).succeed().stdout
 }
 
 fn json(args: &[&str]) -> Value {
-    serde_json::from_str(&stdout(args)).expect("one JSON object on stdout")
+    Cli::new("").args(args).json()
 }
 
-/// What transformers gave, by model; `greedy.py` beside it made it.
+/// The text of transformers for each model, made by `fixtures/models/greedy.py`.
 fn expected() -> Vec<(String, Value)> {
     let text = std::fs::read_to_string(fixtures().join("models/greedy.json")).unwrap();
     let Value::Object(all) = serde_json::from_str(&text).unwrap() else { panic!("no object") };
@@ -37,12 +30,12 @@ fn expected() -> Vec<(String, Value)> {
 fn greedy_text_is_that_of_transformers() {
     for (name, want) in expected() {
         let model = model(&name);
-        let found = json(&["generate", &model, "--prompt", PROMPT, "-n", "48", "--json"]);
+        let found = json(&["generate", &model, "--prompt", PROMPT, "-n", "48"]);
         for key in ["token_ids", "text", "prompt_tokens"] {
             assert_eq!(found[key], want[key], "{name}: {key}");
         }
         assert_eq!(found["finish_reason"], "length", "{name}");
-        // Streamed, with the prompt before it.
+        // As a stream, after the prompt.
         let shown = stdout(&["generate", &model, "--prompt", PROMPT, "-n", "48", "--echo"]);
         let text = want["text"].as_str().unwrap();
         assert_eq!(shown.replacen(PROMPT, "", 1).trim(), text.trim(), "{name}");
@@ -50,11 +43,11 @@ fn greedy_text_is_that_of_transformers() {
 }
 
 #[test]
-fn half_precision_weights_give_the_same_beginning() {
-    // The fixtures are stored in float16: nothing is lost where weights are held so.
+fn half_precision_weights_give_the_same_first_tokens() {
+    // The fixtures are stored in float16, so float16 weights lose nothing.
     for (name, want) in expected() {
         for (weights, named) in [("f32", "float32"), ("f16", "float16")] {
-            let options = ["--weights", weights, "--json", "-n", "12"];
+            let options = ["--weights", weights, "-n", "12"];
             let model = model(&name);
             let mut args = vec!["generate", &model, "--prompt", PROMPT];
             args.extend(options);
@@ -67,9 +60,9 @@ fn half_precision_weights_give_the_same_beginning() {
 }
 
 #[test]
-fn text_ends_before_a_stop_string_and_drawing_hangs_on_the_seed() {
+fn text_ends_before_a_stop_string_and_sampling_depends_on_the_seed() {
     let model = model("ts-llama3-gqa");
-    let base = ["generate", &model, "--prompt", PROMPT, "--json"];
+    let base = ["generate", &model, "--prompt", PROMPT];
     let with = |more: &[&str]| json(&[&base[..], more].concat());
     let stopped = with(&["-n", "48", "--stop", "toys and"]);
     assert_eq!(stopped["finish_reason"], "stop");
@@ -88,12 +81,12 @@ fn a_prompt_comes_from_a_file_or_from_stdin() {
     std::fs::write(&file, PROMPT).unwrap();
     let given = stdout(&["generate", &model, "-p", PROMPT, "-n", "8"]);
     assert_eq!(stdout(&["generate", &model, "-f", file.to_str().unwrap(), "-n", "8"]), given);
-    let piped = slicegpt(&["generate", &model, "-p", "-", "-n", "8"]).write_stdin(PROMPT).output();
-    assert_eq!(String::from_utf8(piped.unwrap().stdout).unwrap(), given);
+    let piped = Cli::new("generate").arg(&model).words("-p - -n 8").stdin(PROMPT).succeed();
+    assert_eq!(piped.stdout, given);
 }
 
 #[test]
-fn what_was_cut_makes_text_too_and_a_cut_of_nothing_the_same() {
+fn cut_models_generate_and_a_cut_of_nothing_changes_nothing() {
     let scratch = tempfile::tempdir().unwrap();
     for (name, want) in expected() {
         let model = model(&name);
@@ -106,10 +99,11 @@ fn what_was_cut_makes_text_too_and_a_cut_of_nothing_the_same() {
                 args.extend(["--refit", "none"]);
             }
             stdout(&args);
-            let found = json(&["generate", out, "--prompt", PROMPT, "-n", "48", "--json"]);
+            let found = json(&["generate", out, "--prompt", PROMPT, "-n", "48"]);
             assert!(found["generated_tokens"].as_u64().unwrap() > 0);
             if cut == "0" {
-                // Weights are float16 and were rotated: near ties may fall the other way later.
+                // The rotated weights were rounded to float16, so near ties may change later
+                // tokens.
                 let (found, want) = (&found["token_ids"], &want["token_ids"]);
                 let first = |ids: &Value| ids.as_array().unwrap()[..12].to_vec();
                 assert_eq!(first(found), first(want), "{name}");
@@ -118,21 +112,13 @@ fn what_was_cut_makes_text_too_and_a_cut_of_nothing_the_same() {
     }
 }
 
-/// Runs what cannot work: exit code 2, one line that says `words`, nothing on stdout.
-fn refused(args: &[&str], input: &str, words: &[&str]) {
-    let output = slicegpt(args).write_stdin(input).output().unwrap();
-    let said = String::from_utf8(output.stderr).unwrap();
-    let error: Vec<&str> = said.lines().filter(|line| line.starts_with("error: ")).collect();
-    assert_eq!(output.status.code(), Some(2), "{args:?}: {said}");
-    assert!(output.stdout.is_empty(), "{args:?}");
-    for word in words {
-        assert!(said.contains(word), "{args:?}: `{word}` is not in: {said}");
-    }
-    assert_eq!(error.len(), 1, "{said}");
+/// Checks that the command is refused with an error that contains all of `expected`.
+fn refused(args: &[&str], input: &str, expected: &[&str]) {
+    Cli::new("").args(args).stdin(input).refuse(expected);
 }
 
 #[test]
-fn what_cannot_be_continued_is_refused() {
+fn invalid_prompts_and_options_are_refused() {
     let (llama, phi) = (model("ts-llama3-gqa"), model("ts-phi"));
     let long = "once upon a time ".repeat(2000);
     refused(&["generate", &llama, "-p", "-"], &long, &["prompt has", "tokens", "shorten"]);
@@ -154,13 +140,10 @@ fn a_conversation_goes_through_the_template() {
     let source = "{% for message in messages %}{{ message['content'] }}{% endfor %}";
     std::fs::write(&template, source).unwrap();
     let template = template.to_str().unwrap();
-    let answer = |args: &[&str]| {
-        slicegpt(args).write_stdin(format!("{PROMPT}\n")).assert().success().get_output().clone()
-    };
     let base = ["generate", &model, "-p", PROMPT, "-n", "8", "--chat", "--chat-template", template];
     let templated = stdout(&base);
     assert!(!templated.trim().is_empty());
-    let said = answer(&["chat", &model, "--chat-template", template, "-n", "8"]);
-    let said = String::from_utf8(said.stdout).unwrap();
+    let chat = Cli::new("chat -n 8").args([&model, "--chat-template", template]);
+    let said = chat.stdin(format!("{PROMPT}\n")).succeed().stdout;
     assert!(said.contains(templated.trim()), "{said:?} has not {templated:?}");
 }

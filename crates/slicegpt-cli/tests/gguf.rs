@@ -1,43 +1,13 @@
-//! `export gguf`: what was in the checkpoint is in the file, and the summary says what is there.
+//! `export gguf`: the file holds the tensors of the checkpoint, and the summary describes the file.
 
 use std::path::Path;
 
-use assert_cmd::Command;
 use serde_json::Value;
-use slicegpt_testkit::{Gguf, Tensors, fixtures};
-use tempfile::TempDir;
+use slicegpt_testkit::{Gguf, Tensors, Workshop};
 
-/// A folder to write to, and the arguments that name a fixture.
-struct Case {
-    scratch: TempDir,
-    model: String,
-}
-
-impl Case {
-    fn new(name: &str) -> Self {
-        let model = fixtures().join(name).to_str().unwrap().to_string();
-        Self { scratch: tempfile::tempdir().unwrap(), model }
-    }
-
-    fn run(&self, command: &str) -> std::process::Output {
-        let words = command.split(' ').map(|word| word.replace("MODEL", &self.model));
-        let mut slicegpt = Command::cargo_bin("slicegpt").unwrap();
-        slicegpt
-            .args(words)
-            .current_dir(self.scratch.path())
-            .assert()
-            .success()
-            .get_output()
-            .clone()
-    }
-
-    fn json(&self, command: &str) -> Value {
-        serde_json::from_slice(&self.run(command).stdout).unwrap()
-    }
-
-    fn read(&self, name: &str) -> Gguf {
-        Gguf::read(&self.scratch.path().join(name))
-    }
+/// Reads a GGUF file of the workshop.
+fn read(workshop: &Workshop, name: &str) -> Gguf {
+    Gguf::read(&workshop.path(name))
 }
 
 const CUT: &str =
@@ -51,12 +21,11 @@ fn values(directory: &Path, name: &str) -> Vec<f32> {
 #[test]
 fn dense_and_cut_models_are_written_as_they_are() {
     for (family, cut_as) in [("llama2", "llama"), ("qwen2", "llama"), ("qwen3", "qwen3")] {
-        let case = Case::new(&format!("families/{family}"));
-        case.run(CUT);
-        let dense = Path::new(&case.model).to_path_buf();
-        for (model, directory) in [("MODEL", dense), ("cut", case.scratch.path().join("cut"))] {
-            let json = case.json(&format!("export gguf {model} --out out.gguf --force --json"));
-            let file = case.read("out.gguf");
+        let workshop = Workshop::new(&format!("families/{family}"));
+        workshop.succeed(CUT);
+        for (model, directory) in [("MODEL", workshop.model("")), ("cut", workshop.path("cut"))] {
+            let json = workshop.json(&format!("export gguf {model} --out out.gguf --force"));
+            let file = read(&workshop, "out.gguf");
             if model == "cut" {
                 assert_eq!(json["architecture"], cut_as, "{family}");
             }
@@ -75,7 +44,7 @@ fn dense_and_cut_models_are_written_as_they_are() {
 
 #[test]
 fn the_summary_says_what_is_in_the_file() {
-    let case = Case::new("models/ts-llama3-gqa");
+    let workshop = Workshop::new("models/ts-llama3-gqa");
     for (options, mostly, bits) in [
         // As in the checkpoint.
         ("", "F16", 16.0..16.1),
@@ -83,9 +52,9 @@ fn the_summary_says_what_is_in_the_file() {
         ("--type q8_0", "Q8_0", 8.5..9.6),
         ("--type q4_k_m", "Q5_0", 6.0..8.0),
     ] {
-        let command = format!("export gguf MODEL --out model.gguf --force --json {options}");
-        let json = case.json(command.trim());
-        let path = case.scratch.path().join("model.gguf");
+        let command = format!("export gguf MODEL --out model.gguf --force {options}");
+        let json = workshop.json(&command);
+        let path = workshop.path("model.gguf");
         assert_eq!(json["bytes"], std::fs::metadata(&path).unwrap().len(), "{options}");
         let file = Gguf::read(&path);
         assert_eq!(json["tensors"], file.tensors.len(), "{options}");
@@ -98,15 +67,16 @@ fn the_summary_says_what_is_in_the_file() {
         assert_eq!(most.0, mostly, "{options}");
         assert!(bits.contains(&json["bits_per_weight"].as_f64().unwrap()), "{options}: {json}");
     }
-    // Rows of 128 and 341 values fill no block of 256: another type, or none, stands in for each.
-    let json = case.json("export gguf MODEL --out model.gguf --force --json --type q4_k_m");
+    // Rows of 128 and 341 values do not fill blocks of 256, so each matrix falls back to another
+    // type.
+    let json = workshop.json("export gguf MODEL --out model.gguf --force --type q4_k_m");
     let fallbacks = json["fallbacks"].as_array().unwrap();
     assert_eq!(fallbacks.len(), 30);
     let down = fallbacks.iter().find(|fallback| fallback["tensor"] == "blk.2.ffn_down.weight");
     let down = down.unwrap();
     assert_eq!((&down["row"], &down["type"]), (&Value::from(341), &Value::from("F16")));
-    let table = case.run("export gguf MODEL --out model.gguf --force --type q4_k_m");
-    let table = String::from_utf8(table.stdout).unwrap();
+    let table = workshop.succeed("export gguf MODEL --out model.gguf --force --type q4_k_m");
+    let table = table.stdout;
     for words in [
         "30 of 30 matrices fell back",
         "rows of 128, 341 values",
@@ -118,28 +88,28 @@ fn the_summary_says_what_is_in_the_file() {
 }
 
 #[test]
-fn the_tokenizer_goes_along() {
+fn the_tokenizer_is_exported() {
     for (name, model, pre) in
         [("ts-llama3-gqa", "gpt2", "smaug-bpe"), ("ts-phi3", "llama", "default")]
     {
-        let case = Case::new(&format!("models/{name}"));
-        case.run("export gguf MODEL --out model.gguf");
-        let metadata = case.read("model.gguf").metadata;
+        let workshop = Workshop::new(&format!("models/{name}"));
+        workshop.succeed("export gguf MODEL --out model.gguf");
+        let metadata = read(&workshop, "model.gguf").metadata;
         assert_eq!(metadata["tokenizer.ggml.model"], model);
         assert_eq!(metadata["tokenizer.ggml.pre"], pre);
         assert_eq!(metadata["tokenizer.ggml.add_bos_token"], true);
         assert_eq!(metadata["tokenizer.ggml.tokens"].as_array().unwrap().len(), 2048);
-        // llama.cpp loads no model called phi3 without its tokens.
+        // llama.cpp refuses a model named phi3 that lacks the special tokens of Phi-3.
         assert_eq!(metadata["general.name"], name.replace("phi3", "phi 3"));
     }
 }
 
 #[test]
 fn the_same_model_gives_the_same_bytes() {
-    let case = Case::new("models/ts-llama3-gqa");
+    let workshop = Workshop::new("models/ts-llama3-gqa");
     let [first, second] = ["first", "second"].map(|name| {
-        case.run(&format!("export gguf MODEL --out {name} --type q4_0"));
-        std::fs::read(case.scratch.path().join(name)).unwrap()
+        workshop.succeed(&format!("export gguf MODEL --out {name} --type q4_0"));
+        std::fs::read(workshop.path(name)).unwrap()
     });
     assert!(first == second);
 }

@@ -1,12 +1,11 @@
-//! Models of the Hub on the command line: any MODEL may be one.
+//! Models of the Hub on the command line, where every MODEL may be one.
 
 use std::path::Path;
 
-use assert_cmd::Command;
 use serde_json::Value;
-use slicegpt_testkit::{Access, HubServer, fixtures};
+use slicegpt_testkit::{Access, Cli, HubServer, Run, fixtures};
 
-/// A home with an empty cache, and a Hub with models of the fixtures.
+/// A home directory with an empty cache, and a Hub with models of the fixtures.
 struct Fixture {
     hub: HubServer,
     home: tempfile::TempDir,
@@ -26,38 +25,22 @@ impl Fixture {
         self.home.path().join(name).to_str().unwrap().to_string()
     }
 
-    fn slicegpt(&self, line: &str) -> Command {
-        let mut command = Command::cargo_bin("slicegpt").unwrap();
-        let inherited = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
-        let others = inherited
-            .filter(|name| name.starts_with("HF_") || name.to_lowercase().ends_with("_proxy"));
-        others.for_each(|name| {
-            command.env_remove(name);
-        });
-        command.env("HF_ENDPOINT", self.hub.endpoint()).env("HF_HOME", self.home.path());
-        command.current_dir(self.home.path()).args(shlex::split(line).unwrap());
-        command
+    /// `slicegpt` with the arguments in `line`, which are quoted as in a shell.
+    fn cli(&self, line: &str) -> Cli {
+        let command = Cli::new("").args(shlex::split(line).unwrap()).current_dir(self.home.path());
+        let command = command
+            .without_env(|name| name.starts_with("HF_") || name.to_lowercase().ends_with("_proxy"));
+        command.env("HF_ENDPOINT", self.hub.endpoint()).env("HF_HOME", self.home.path())
     }
 
-    fn stdout(&self, line: &str) -> String {
-        let output = self.slicegpt(line).assert().success().get_output().clone();
-        let stderr = String::from_utf8(output.stderr).unwrap();
-        assert!(!stderr.contains("cache"), "{line}: {stderr}");
-        String::from_utf8(output.stdout).unwrap()
+    fn succeed(&self, line: &str) -> Run {
+        let run = self.cli(line).succeed();
+        assert!(!run.stderr.contains("cache"), "{line}: {}", run.stderr);
+        run
     }
 
     fn json(&self, line: &str) -> Value {
-        serde_json::from_str(&self.stdout(line)).expect("one JSON object on stdout")
-    }
-
-    /// The command ends with 2 and one line that says all of `says`.
-    fn refused(&self, mut command: Command, says: &[&str]) {
-        let output = command.assert().code(2).get_output().clone();
-        let stderr = String::from_utf8(output.stderr).unwrap();
-        assert!(output.stdout.is_empty());
-        assert_eq!(stderr.lines().count(), 1, "{stderr}");
-        assert!(stderr.starts_with("error: "), "{stderr}");
-        says.iter().for_each(|text| assert!(stderr.contains(text), "`{text}` is not in: {stderr}"));
+        self.succeed(&format!("{line} --json")).json()
     }
 
     fn tokens(&self) -> String {
@@ -66,31 +49,27 @@ impl Fixture {
 }
 
 #[test]
-fn a_model_of_the_hub_is_as_good_as_its_directory() {
+fn a_model_of_the_hub_is_used_like_a_directory() {
     let fixture = Fixture::new();
     for name in ["llama2", "llama-sharded", "opt-bin"] {
         let here = fixtures().join("families").join(name);
         let [here, there] = [here.to_str().unwrap(), &format!("org/{name}")]
-            .map(|model| fixture.json(&format!("inspect '{model}' --json")));
+            .map(|model| fixture.json(&format!("inspect '{model}'")));
         assert_eq!(here, there, "{name}");
-        // Again, and without asking.
+        // Again, from the cache, without a request.
         fixture.hub.state().requests.clear();
-        let mut offline = fixture.slicegpt(&format!("inspect org/{name} --json"));
-        let output = offline.env("HF_HUB_OFFLINE", "1").assert().success().get_output().clone();
-        assert_eq!(serde_json::from_slice::<Value>(&output.stdout).unwrap(), there);
+        let offline = fixture.cli(&format!("inspect org/{name}")).env("HF_HUB_OFFLINE", "1");
+        assert_eq!(offline.json(), there);
         assert!(fixture.hub.state().requests.is_empty());
     }
 }
 
 #[test]
-fn what_is_inspected_is_not_downloaded() {
+fn inspect_downloads_no_weights() {
     let fixture = Fixture::new();
-    let temporary = || {
-        let mut command = fixture.slicegpt("inspect org/llama-sharded --json");
-        command.env("TMPDIR", fixture.home.path());
-        command
-    };
-    let first = temporary().assert().success().get_output().stdout.clone();
+    let inspect =
+        || fixture.cli("inspect org/llama-sharded").env("TMPDIR", fixture.home.path()).json();
+    let first = inspect();
     let commit = fixture.hub.state().models["org/llama-sharded"].commit.clone();
     let model = fixture.home.path().join("hub/models--org--llama-sharded");
     let names = |directory: &Path| {
@@ -102,69 +81,68 @@ fn what_is_inspected_is_not_downloaded() {
     let snapshot = model.join("snapshots").join(&commit);
     assert_eq!(names(&snapshot), ["config.json", "model.safetensors.index.json"]);
     assert_eq!(names(fixture.home.path()), ["hub"], "nothing temporary is left");
-    // Headers are kept, and are not asked for again.
+    // Headers are cached and not requested again.
     fixture.hub.downloaded();
-    assert_eq!(temporary().assert().success().get_output().stdout, first);
+    assert_eq!(inspect(), first);
     assert!(fixture.hub.downloaded().is_empty());
-    // With a part of the weights, and with all of them, it is the same.
+    // The result is the same with some of the weights in the cache, and with all of them.
     let tokens = fixture.tokens();
-    fixture.stdout(&format!("eval ppl org/llama-sharded --tokens '{tokens}'"));
+    fixture.succeed(&format!("eval ppl org/llama-sharded --tokens '{tokens}'"));
     assert_eq!(names(&snapshot).len(), 5);
     std::fs::remove_dir_all(model.join(".slicegpt")).unwrap();
     std::fs::remove_file(snapshot.join("model-00002-of-00003.safetensors")).unwrap();
     for _ in 0..2 {
-        assert_eq!(temporary().assert().success().get_output().stdout, first);
+        assert_eq!(inspect(), first);
     }
-    // What reads weights says what is missing where nobody may be asked.
-    let mut offline = fixture.slicegpt("verify org/llama-sharded");
-    offline.env("HF_HUB_OFFLINE", "1");
-    fixture.refused(offline, &["model-00002-of-00003.safetensors", "HF_HUB_OFFLINE"]);
+    // Offline, a command that reads weights names the missing file.
+    let offline = fixture.cli("verify org/llama-sharded").env("HF_HUB_OFFLINE", "1");
+    offline.refuse(&["model-00002-of-00003.safetensors", "HF_HUB_OFFLINE"]);
 }
 
 #[test]
-fn what_reads_no_weights_loads_none() {
+fn plan_downloads_the_config_only() {
     let fixture = Fixture::new();
-    fixture.stdout("plan org/llama-sharded --method per-layer --sparsity 0.25 --json");
+    fixture.succeed("plan org/llama-sharded --method per-layer --sparsity 0.25 --json");
     assert_eq!(fixture.hub.downloaded(), ["config.json"]);
-    // One that was asked for is asked for once.
-    fixture.stdout("plan org/llama-sharded@main --method per-layer --sparsity 0.25 --json");
+    // A file in the cache is not requested again.
+    fixture.succeed("plan org/llama-sharded@main --method per-layer --sparsity 0.25 --json");
     assert!(fixture.hub.downloaded().is_empty());
 }
 
 #[test]
-fn every_command_takes_one() {
+fn every_command_takes_a_model_of_the_hub() {
     let fixture = Fixture::new();
     let tokens = fixture.tokens();
     let model = "org/llama2";
-    let inspected = fixture.json(&format!("inspect {model} --json"));
-    fixture.json(&format!("verify {model} --json"));
-    fixture.json(&format!("eval ppl {model} --tokens '{tokens}' --json"));
-    let same = fixture.json(&format!("eval kl {model} {model}@main --tokens '{tokens}' --json"));
+    let inspected = fixture.json(&format!("inspect {model}"));
+    fixture.json(&format!("verify {model}"));
+    fixture.json(&format!("eval ppl {model} --tokens '{tokens}'"));
+    let same = fixture.json(&format!("eval kl {model} {model}@main --tokens '{tokens}'"));
     assert_eq!(same["kl"].as_f64(), Some(0.0));
-    fixture.stdout(&format!("logits {model} --tokens '{tokens}' --out logits.safetensors"));
+    fixture.succeed(&format!("logits {model} --tokens '{tokens}' --out logits.safetensors"));
     let cut = "--keep-params 0.8 --calibration";
-    fixture.stdout(&format!("compress {model} --out small {cut} '{tokens}' --json"));
-    fixture.stdout(&format!("calibrate {model} --out stats --calibration '{tokens}' --json"));
-    let small = fixture.json("inspect small --json");
+    fixture.succeed(&format!("compress {model} --out small {cut} '{tokens}' --json"));
+    fixture.succeed(&format!("calibrate {model} --out stats --calibration '{tokens}' --json"));
+    let small = fixture.json("inspect small");
     assert!(small["params"].as_u64() < inspected["params"].as_u64());
     let card = std::fs::read_to_string(fixture.home.path().join("small/README.md")).unwrap();
     assert!(card.contains("# org/llama2, sliced"), "{card}");
-    // What lies beside the weights comes too.
+    // The files beside the weights are downloaded too.
     let chat = "org/chat";
     let ids = |model: &str| {
-        let line = format!("generate '{model}' -p 'Once upon a time' -n 4 --json");
+        let line = format!("generate '{model}' -p 'Once upon a time' -n 4");
         fixture.json(&line)["token_ids"].clone()
     };
     let here = fixtures().join("models/ts-llama3-gqa");
     assert_eq!(ids(chat), ids(here.to_str().unwrap()));
-    fixture.stdout(&format!("export gguf {chat} --out chat.gguf --json"));
+    fixture.succeed(&format!("export gguf {chat} --out chat.gguf --json"));
     let file = std::fs::read(fixture.path("chat.gguf")).unwrap();
     let name = [&4_u64.to_le_bytes()[..], b"chat"].concat();
     assert!(file.windows(name.len()).any(|bytes| bytes == name), "its name is that of the model");
 }
 
 #[test]
-fn what_exists_here_is_not_asked_for() {
+fn local_paths_are_not_requested() {
     let fixture = Fixture::new();
     let copy = |from: &Path, to: &Path| {
         std::fs::create_dir_all(to).unwrap();
@@ -173,12 +151,12 @@ fn what_exists_here_is_not_asked_for() {
         }
     };
     copy(&fixtures().join("families/qwen2"), &fixture.home.path().join("org/llama2"));
-    assert_eq!(fixture.json("inspect org/llama2 --json")["model_type"], "qwen2");
+    assert_eq!(fixture.json("inspect org/llama2")["model_type"], "qwen2");
     assert!(fixture.hub.state().requests.is_empty());
-    // Nor is what looks like a path.
+    // Paths are not requested either.
     for path in ["nowhere", "./org/llama9", "a/b/c"] {
         let says = [path, "no such directory", "org/name"];
-        fixture.refused(fixture.slicegpt(&format!("inspect {path}")), &says);
+        fixture.cli(&format!("inspect {path}")).refuse(&says);
     }
     assert!(fixture.hub.state().requests.is_empty());
 }
@@ -195,41 +173,36 @@ fn refusals_are_one_line() {
         ("inspect org/llama2", ["org/llama2", "gated"]),
         ("generate org/llama2 -p x", ["org/llama2", "HF_TOKEN"]),
     ] {
-        fixture.refused(fixture.slicegpt(line), &says);
+        fixture.cli(line).refuse(&says);
     }
-    let with = |line: &str, name: &str, value: &str| {
-        let mut command = fixture.slicegpt(line);
-        command.env(name, value);
-        command
-    };
+    let with = |line: &str, name: &str, value: &str| fixture.cli(line).env(name, value);
     let says = ["HF_TOKEN", "does not know the token"];
-    fixture.refused(with("inspect org/opt-bin", "HF_TOKEN", "hf_wrong"), &says);
+    with("inspect org/opt-bin", "HF_TOKEN", "hf_wrong").refuse(&says);
     let says = ["HF_HUB_OFFLINE", "org/opt-bin"];
-    fixture.refused(with("inspect org/opt-bin", "HF_HUB_OFFLINE", "1"), &says);
+    with("inspect org/opt-bin", "HF_HUB_OFFLINE", "1").refuse(&says);
     let says = ["cannot be reached", "org/opt-bin", "http://127.0.0.1:1"];
-    fixture.refused(with("inspect org/opt-bin", "HF_ENDPOINT", "http://127.0.0.1:1"), &says);
-    fixture
-        .refused(with("inspect org/opt-bin", "HF_ENDPOINT", "mirror"), &["HF_ENDPOINT", "mirror"]);
-    // The token opens the door, from the variable or from its file.
-    with("inspect org/llama2", "HF_TOKEN", "hf_right").assert().success();
+    with("inspect org/opt-bin", "HF_ENDPOINT", "http://127.0.0.1:1").refuse(&says);
+    with("inspect org/opt-bin", "HF_ENDPOINT", "mirror").refuse(&["HF_ENDPOINT", "mirror"]);
+    // The token gives access, from the variable or from its file.
+    with("inspect org/llama2", "HF_TOKEN", "hf_right").succeed();
     std::fs::write(fixture.home.path().join("token"), "hf_right\n").unwrap();
-    fixture.stdout("generate org/chat -p Once -n 1");
+    fixture.succeed("generate org/chat -p Once -n 1");
     assert!(fixture.hub.state().requests.iter().any(|r| r.authorization.is_some()));
 }
 
 #[test]
-fn a_cut_download_leaves_no_output_and_goes_on_later() {
+fn an_interrupted_download_leaves_no_output_and_resumes() {
     let fixture = Fixture::new();
     let tokens = fixture.tokens();
     fixture.hub.state().faults.cut = Some((5000, usize::MAX));
     let line =
         format!("compress org/llama2 --out small --keep-params 0.8 --calibration '{tokens}'");
-    fixture.refused(fixture.slicegpt(&line), &["model.safetensors", "interrupted", "5000"]);
+    fixture.cli(&line).refuse(&["model.safetensors", "interrupted", "5000"]);
     let visible = std::fs::read_dir(fixture.home.path()).unwrap().flatten();
     let names: Vec<_> = visible.map(|e| e.file_name().into_string().unwrap()).collect();
     assert_eq!(names, ["hub"], "nothing but the cache");
     fixture.hub.state().faults.cut = None;
     fixture.hub.state().requests.clear();
-    fixture.slicegpt(&line).assert().success();
+    fixture.cli(&line).succeed();
     assert!(fixture.hub.state().requests.iter().any(|r| r.from == Some(5000)));
 }

@@ -1,35 +1,20 @@
-//! `slicegpt import`: what the reference implementation wrote computes here what it computed there.
+//! `slicegpt import`: files of the reference implementation compute the same here.
 //!
-//! The files under `fixtures/imports` were made in a way that leaves the logits those of the dense model:
-//! `make.py` beside them says how.
+//! The files under `fixtures/imports` were made so that their logits are those of the dense model,
+//! as `make.py` there explains.
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Output;
 
-use assert_cmd::Command;
-use serde_json::{Value, json};
-use slicegpt_testkit::{Tensors, fixtures, largest_difference};
+use serde_json::json;
+use slicegpt_testkit::{Cli, Tensors, fixtures, largest_difference, read_json};
 use tempfile::TempDir;
 
 const CASES: &[(&str, &str, usize)] =
     &[("opt", "opt_0.031", 31), ("phi", "phi_0.031", 31), ("phi3", "phi3_0.000", 32)];
 
-fn slicegpt(args: &[&str]) -> Output {
-    let output = Command::cargo_bin("slicegpt").unwrap().args(args).output().unwrap();
-    assert!(!errors(&output).contains("panicked"), "{}", errors(&output));
-    output
-}
-
-fn errors(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stderr).into_owned()
-}
-
-fn text(path: &Path) -> &str {
-    path.to_str().unwrap()
-}
-
-/// A copy of what is imported, which may be damaged; the model it belongs to; where to write.
+/// A copy of the files to import, which may be damaged; the model they belong to; and a folder to
+/// write to.
 struct Case {
     scratch: TempDir,
     stem: &'static str,
@@ -56,23 +41,17 @@ impl Case {
         self.path("sliced").join(format!("{}.{extension}", self.stem))
     }
 
-    fn import(&self, from: &Path, options: &[&str]) -> Output {
-        let out = self.path("out");
-        let mut args = vec!["import", text(from), "--base", text(&self.base), "--out", text(&out)];
-        args.extend(options);
-        slicegpt(&args)
+    /// `slicegpt import` of `from` to the folder `out`.
+    fn import(&self, from: &Path) -> Cli {
+        let command = Cli::new("import").arg(from).arg("--base").arg(&self.base);
+        command.arg("--out").arg(self.path("out"))
     }
 
-    /// Importing fails, says all of `says` in one line, and leaves nothing behind.
+    /// Checks that importing is refused with an error that contains all of `says`, and leaves
+    /// nothing behind.
     fn refuses(&self, from: &Path, says: &[&str]) {
         let before = self.entries();
-        let output = self.import(from, &[]);
-        let error = errors(&output);
-        assert_eq!(output.status.code(), Some(2), "{error}");
-        for words in says {
-            assert!(error.contains(words), "{words}: {error}");
-        }
-        assert_eq!(error.trim().lines().count(), 1, "{error}");
+        self.import(from).refuse(says);
         assert_eq!(self.entries(), before, "nothing is left");
     }
 
@@ -85,13 +64,11 @@ impl Case {
 }
 
 #[test]
-fn logits_are_those_the_reference_computes() {
+fn logits_are_those_of_the_reference() {
     for row in CASES {
         let (name, _, width) = row;
         let case = Case::new(row);
-        let output = case.import(&case.path("sliced"), &["--json"]);
-        assert!(output.status.success(), "{name}: {}", errors(&output));
-        let result: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let result = case.import(&case.path("sliced")).json();
         let widths = result["widths"].as_array().unwrap();
         let (last, cut) = widths.split_last().unwrap();
         assert!(cut.iter().all(|found| *found == json!(width)), "{name}: {widths:?}");
@@ -99,10 +76,9 @@ fn logits_are_those_the_reference_computes() {
 
         let expected = case.base.join("expected.safetensors");
         let logits = case.path("logits.safetensors");
-        let tokens = format!("{}:input_ids", text(&expected));
-        let out = case.path("out");
-        let run = slicegpt(&["logits", text(&out), "--tokens", &tokens, "--out", text(&logits)]);
-        assert!(run.status.success(), "{name}: {}", errors(&run));
+        let tokens = format!("{}:input_ids", expected.display());
+        let command = Cli::new("logits").arg(case.path("out")).arg("--tokens").arg(tokens);
+        command.arg("--out").arg(&logits).succeed();
         let expected = Tensors::read(&expected);
         let difference =
             largest_difference(Tensors::read(&logits).values("logits"), expected.values("logits"));
@@ -113,45 +89,38 @@ fn logits_are_those_the_reference_computes() {
 #[test]
 fn the_output_says_where_it_came_from() {
     let case = Case::new(&CASES[0]);
-    let output = case.import(&case.file("pt"), &["--dtype", "f16"]);
-    assert!(output.status.success(), "{}", errors(&output));
-    let read = |name: &str| fs::read_to_string(case.path("out").join(name)).unwrap();
-    let config: Value = serde_json::from_str(&read("config.json")).unwrap();
+    case.import(&case.file("pt")).words("--dtype f16").succeed();
+    let config = read_json(&case.path("out/config.json"));
     assert_eq!(config["slicegpt"]["imported"], "opt_0.031.pt");
     assert_eq!(config["slicegpt"]["nominal_sparsity"], 0.031);
     assert_eq!(config["slicegpt"]["orientation"], "unknown");
-    let card = read("README.md");
+    let card = fs::read_to_string(case.path("out/README.md")).unwrap();
     assert!(card.contains("opt_0.031.pt, of the reference implementation"), "{card}");
     assert!(!card.contains("sequences of 0 tokens"), "{card}");
-    let inspected = slicegpt(&["inspect", text(&case.path("out")), "--json"]);
-    let inspected: Value = serde_json::from_slice(&inspected.stdout).unwrap();
+    let inspected = Cli::new("inspect").arg(case.path("out")).json();
     assert_eq!(inspected["dtype"], "float16");
-    // There is one already.
-    let again = case.import(&case.file("pt"), &[]);
-    assert_eq!(again.status.code(), Some(2));
-    assert!(errors(&again).contains("--force"), "{}", errors(&again));
-    assert!(case.import(&case.file("pt"), &["--force"]).status.success());
+    // The output exists now.
+    case.import(&case.file("pt")).refuse(&["--force"]);
+    case.import(&case.file("pt")).arg("--force").succeed();
 }
 
-/// The `zip` crate, at 9.8.1, did not find the directory of this one.
+/// Version 9.8.1 of the crate `zip` does not find the central directory of this archive.
 #[test]
-fn an_archive_of_some_length_is_found_to_be_one() {
+fn a_longer_archive_is_read() {
     let case = Case::new(&("mistral-head-dim", "mistral-head-dim_0.25", 27));
-    let output = case.import(&case.path("sliced"), &[]);
-    assert!(output.status.success(), "{}", errors(&output));
+    case.import(&case.path("sliced")).succeed();
 }
 
-/// Early versions wrote the weights alone.
+/// Early versions of the reference wrote only the weights.
 #[test]
-fn widths_come_from_the_tensors_where_no_json_says_them() {
+fn widths_come_from_the_tensors_without_a_json_file() {
     let case = Case::new(&CASES[1]);
     fs::remove_file(case.file("json")).unwrap();
-    let output = case.import(&case.path("sliced"), &[]);
-    assert!(output.status.success(), "{}", errors(&output));
+    case.import(&case.path("sliced")).succeed();
 }
 
 #[test]
-fn what_does_not_belong_together_is_refused() {
+fn mismatched_files_are_refused() {
     let case = Case::new(&CASES[0]);
     let edit = |from: &str, to: &str| {
         let json = fs::read_to_string(case.file("json")).unwrap();
@@ -171,20 +140,20 @@ fn what_does_not_belong_together_is_refused() {
         case.refuses(&case.path("sliced"), &["opt_0.031.json", says]);
     }
 
-    // The base of another model.
+    // A base that is another model.
     let other = Case { base: fixtures().join("families/phi"), ..Case::new(&CASES[0]) };
     other.refuses(
         &other.path("sliced"),
         &["opt_0.031.pt", "model.embed_tokens.weight", "is missing"],
     );
     let sliced = Case::new(&CASES[2]);
-    assert!(sliced.import(&sliced.path("sliced"), &[]).status.success());
+    sliced.import(&sliced.path("sliced")).succeed();
     let twice = Case { base: sliced.path("out"), ..Case::new(&CASES[2]) };
     twice.refuses(&twice.path("sliced"), &["sliced"]);
 }
 
 #[test]
-fn a_file_that_is_not_what_it_claims_is_refused() {
+fn invalid_files_are_refused() {
     let case = Case::new(&CASES[0]);
     let good = fs::read(case.file("pt")).unwrap();
     let says = |bytes: &[u8], says: &[&str]| {

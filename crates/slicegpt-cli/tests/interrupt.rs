@@ -1,4 +1,4 @@
-//! Ctrl-C, and the signal that asks a process to end: nothing is left of the work that was stopped.
+//! SIGINT and SIGTERM: an interrupted run leaves nothing behind.
 
 #![cfg(unix)]
 
@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use safetensors::Dtype;
 use safetensors::tensor::TensorView;
-use slicegpt_testkit::fixtures;
+use slicegpt_testkit::{Cli, fixtures};
 
 /// Names of everything in `directory`.
 fn names(directory: &Path) -> BTreeSet<String> {
@@ -18,7 +18,7 @@ fn names(directory: &Path) -> BTreeSet<String> {
     entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
 }
 
-/// A word of a command, in which `MODEL` is a trained model.
+/// A word of a command, with `MODEL` replaced by the path of a trained model.
 fn model(word: &str) -> String {
     let model = fixtures().join("models/ts-llama3-gqa").canonicalize().unwrap();
     word.replace("MODEL", model.to_str().unwrap())
@@ -29,7 +29,7 @@ fn interrupt(child: &Child, signal: &str) {
     assert!(Command::new("kill").args(["-s", signal, &id]).status().unwrap().success());
 }
 
-/// Waits until `done`, but not for ever.
+/// Waits until `done`, at most a minute.
 fn wait(child: &mut Child, done: impl Fn() -> bool) {
     let start = Instant::now();
     while !done() {
@@ -39,13 +39,13 @@ fn wait(child: &mut Child, done: impl Fn() -> bool) {
     }
 }
 
-/// Starts `command`, which takes seconds, sends it `signal` when it is at work, and checks what it
-/// says and leaves.
+/// Starts `command`, which takes seconds, sends `signal` while it works, and checks its output and
+/// what it leaves behind.
 fn check(signal: &str, command: &str) {
     let scratch = tempfile::tempdir().unwrap();
     write_tokens(&scratch.path().join("tokens.safetensors"));
     let before = names(scratch.path());
-    let mut child = Command::new(assert_cmd::cargo::cargo_bin("slicegpt"))
+    let mut child = Command::new(Cli::program())
         .args(command.split(' ').map(model))
         .current_dir(scratch.path())
         .stdout(Stdio::piped())
@@ -53,7 +53,7 @@ fn check(signal: &str, command: &str) {
         .spawn()
         .unwrap();
     if command.contains("--out") {
-        // There is something to be left behind.
+        // So that there is something to clean up.
         wait(&mut child, || names(scratch.path()) != before);
     }
     sleep(Duration::from_millis(300));
@@ -108,15 +108,15 @@ fn commands_that_read_can_be_interrupted() {
     check("INT", "verify MODEL --max-samples 2000");
 }
 
-/// An older output stays as it is.
+/// An older output stays unchanged.
 #[test]
-fn what_was_to_be_replaced_is_still_there() {
+fn an_output_to_be_replaced_is_kept() {
     let scratch = tempfile::tempdir().unwrap();
     let out = scratch.path().join("out");
     std::fs::create_dir(&out).unwrap();
     std::fs::write(out.join("config.json"), "{}").unwrap();
     write_tokens(&scratch.path().join("tokens.safetensors"));
-    let mut child = Command::new(assert_cmd::cargo::cargo_bin("slicegpt"))
+    let mut child = Command::new(Cli::program())
         .args(COMPRESS.split(' ').map(model))
         .arg("--force")
         .current_dir(scratch.path())
@@ -131,14 +131,14 @@ fn what_was_to_be_replaced_is_still_there() {
     assert_eq!(names(scratch.path()).len(), 2);
 }
 
-/// Scoring comes after the output is complete: whoever stops that has a sliced model, and is not
-/// told otherwise.
+/// Scoring comes after the output is complete. If scoring is interrupted, the sliced model stays,
+/// and the message does not deny it.
 #[test]
-fn an_interruption_after_the_work_does_not_deny_it() {
+fn an_interruption_after_the_output_keeps_it() {
     let scratch = tempfile::tempdir().unwrap();
     write_tokens(&scratch.path().join("tokens.safetensors"));
     let options = "--samples 2 --eval-text tokens.safetensors --eval-max-samples 60";
-    let mut child = Command::new(assert_cmd::cargo::cargo_bin("slicegpt"))
+    let mut child = Command::new(Cli::program())
         .args("compress MODEL --out out --calibration tokens.safetensors".split(' ').map(model))
         .args(options.split(' '))
         .current_dir(scratch.path())

@@ -1,10 +1,9 @@
-//! `completions` and `man`: what is generated is whole, and says what the commands say.
+//! `completions` and `man`: the output is complete and agrees with the help texts.
 
-use assert_cmd::Command;
+use slicegpt_testkit::Cli;
 
 fn stdout(args: &[&str]) -> String {
-    let output = Command::cargo_bin("slicegpt").unwrap().args(args).assert().success();
-    String::from_utf8(output.get_output().stdout.clone()).unwrap()
+    Cli::new("").args(args).succeed().stdout
 }
 
 #[test]
@@ -12,17 +11,16 @@ fn every_shell_gets_its_completions() {
     for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
         let script = stdout(&["completions", shell]);
         for word in ["compress", "keep-params", "per-layer"] {
-            // Bash and its like complete values where the shell has a way to.
+            // Not every shell can complete the values of options.
             assert!(script.contains(word) || shell != "bash", "{shell}: {word}");
         }
         assert!(script.contains("compress"), "{shell}");
     }
-    let wrong = Command::cargo_bin("slicegpt").unwrap().args(["completions", "tcsh"]).assert();
-    wrong.failure().code(2).stderr(predicates::str::contains("possible values: bash"));
+    Cli::new("completions tcsh").refuse(&["possible values: bash"]);
 }
 
 #[test]
-fn bash_takes_the_script() {
+fn bash_accepts_the_script() {
     let scratch = tempfile::tempdir().unwrap();
     let file = scratch.path().join("slicegpt.bash");
     std::fs::write(&file, stdout(&["completions", "bash"])).unwrap();
@@ -33,13 +31,12 @@ fn bash_takes_the_script() {
 }
 
 #[test]
-fn a_page_says_what_the_help_says() {
+fn a_page_has_the_text_of_the_help() {
     let page = stdout(&["man", "eval", "ppl"]);
     assert!(page.contains(".TH") && page.contains("SYNOPSIS"), "{page}");
     assert!(page.contains("Perplexity, with its protocol"), "{page}");
     assert!(stdout(&["man", "compress"]).contains(".SH EXAMPLES\n.nf\n  slicegpt compress"));
-    let wrong = Command::cargo_bin("slicegpt").unwrap().args(["man", "slice"]).assert();
-    wrong.failure().code(2).stderr(predicates::str::contains("no command `slice`"));
+    Cli::new("man slice").refuse(&["no command `slice`"]);
 }
 
 #[test]
@@ -50,7 +47,7 @@ fn all_pages_are_written() {
     for page in ["slicegpt.1", "slicegpt-compress.1", "slicegpt-eval-ppl.1"] {
         assert!(out.join(page).is_file(), "{page}");
     }
-    // Nothing else is left there.
+    // Nothing else is written there.
     let others = std::fs::read_dir(&out)
         .unwrap()
         .filter(|entry| !entry.as_ref().unwrap().file_name().to_str().unwrap().ends_with(".1"));

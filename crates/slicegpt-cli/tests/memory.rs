@@ -1,15 +1,15 @@
-//! Memory: one block at a time, however many there are.
+//! Memory: only one block is in memory at a time, whatever the number of blocks.
 
 #![cfg(target_os = "linux")]
 
 use std::path::Path;
 
-use assert_cmd::Command;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use safetensors::tensor::TensorView;
-use serde_json::{Value, json};
+use serde_json::json;
 use slicegpt_checkpoint::{Dtype, Writer};
+use slicegpt_testkit::Cli;
 
 const HIDDEN: usize = 256;
 const INNER: usize = 1024;
@@ -72,21 +72,14 @@ fn peak(layers: usize, command: &str) -> i64 {
     let view = TensorView::new(safetensors::Dtype::I64, vec![4, 64], &ids).unwrap();
     let tokens = scratch.path().join("tokens.safetensors");
     safetensors::serialize_to_file([("input_ids", view)], None, &tokens).unwrap();
-    let output = Command::cargo_bin("slicegpt")
-        .unwrap()
-        .args(command.split(' '))
-        .args(["--out", "out", "--json"])
-        .current_dir(scratch.path())
-        .assert()
-        .success();
-    let result: Value = serde_json::from_slice(&output.get_output().stdout).unwrap();
+    let result = Cli::new(command).words("--out out").current_dir(scratch.path()).json();
     result["peak_rss_bytes"].as_i64().unwrap()
 }
 
 const FEW: usize = 4;
 const MANY: usize = 32;
 
-/// How many blocks the room is worth that `MANY` blocks take more than `FEW` do.
+/// How much more memory `MANY` blocks need than `FEW` blocks, in multiples of one block.
 fn growth(command: &str) -> i64 {
     let [few, many] = [FEW, MANY].map(|layers| peak(layers, command));
     println!("{command}: {few} bytes with {FEW} blocks, {many} with {MANY}, {BLOCK} each");
@@ -95,10 +88,10 @@ fn growth(command: &str) -> i64 {
 
 const SAMPLES: &str = "--calibration tokens.safetensors --samples 4 --seqlen 64";
 
-/// What the allocator keeps of earlier blocks differs from run to run by up to six blocks, and does
-/// not grow with their number.
+/// The memory that the allocator keeps of earlier blocks differs from run to run by up to six
+/// blocks and does not grow with their number.
 #[test]
-fn the_number_of_blocks_does_not_matter() {
+fn memory_does_not_grow_with_the_number_of_blocks() {
     for command in [
         "compress model --sparsity 0.25 --method per-layer",
         "compress model --sparsity 0.25 --method shared",
@@ -112,9 +105,9 @@ fn the_number_of_blocks_does_not_matter() {
     }
 }
 
-/// Sampling text from the model holds all of it. If that were not seen here, the test above would
-/// see nothing either.
+/// Sampling text from the model holds all blocks in memory. This control shows that the measurement
+/// would notice it.
 #[test]
-fn blocks_that_are_held_are_seen() {
+fn blocks_that_are_held_in_memory_are_noticed() {
     assert!(growth("calibrate model --calibration self --samples 4 --seqlen 64") > 20);
 }

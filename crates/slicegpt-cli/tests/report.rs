@@ -1,34 +1,24 @@
-//! `slicegpt report`: a page of what is really there, and what is refused.
-
-#[path = "contract/workshop.rs"]
-mod workshop;
+//! `slicegpt report`: the numbers on the page, and the errors.
 
 use serde_json::Value;
-
-use workshop::{TRAINED, Workshop, errors};
+use slicegpt_testkit::{TRAINED, Workshop};
 
 const TEXT: &str = "--eval-text FIXTURES/text/valid.txt --eval-max-samples 2";
 const SOME: &str = "--samples 4 --seqlen 64";
 
-impl Workshop {
-    fn page(&self) -> String {
-        std::fs::read_to_string(self.path("report.html")).unwrap()
-    }
-
-    /// The command fails, says all of `says` in one line, and leaves no page.
-    fn refuses(&self, command: &str, says: &[&str]) {
-        let output = self.run(command);
-        let error = errors(&output);
-        assert_eq!(output.status.code(), Some(2), "{command}: {error}");
-        assert_eq!(error.trim().lines().count(), 1, "{command}: {error}");
-        for words in says {
-            assert!(error.contains(words), "{command}: {words}: {error}");
-        }
-        assert!(!self.path("report.html").exists(), "{command}");
-    }
+/// The report in `report.html`.
+fn read_page(workshop: &Workshop) -> String {
+    std::fs::read_to_string(workshop.path("report.html")).unwrap()
 }
 
-/// The cells of the row that `name` heads.
+/// Checks that the command is refused with an error that contains all of `says`, and writes no
+/// page.
+fn refuses(workshop: &Workshop, command: &str, says: &[&str]) {
+    workshop.cli(command).refuse(says);
+    assert!(!workshop.path("report.html").exists(), "{command}");
+}
+
+/// The cells of the row with the heading `name`.
 fn cells(page: &str, name: &str) -> Vec<String> {
     let heading = format!("<th scope=\"row\">{name}");
     let line = page.lines().find(|line| line.contains(&heading));
@@ -54,7 +44,7 @@ fn a_record_is_written_beside_the_weights() {
     assert_eq!(record["command"].as_array().unwrap().last().unwrap(), "--json");
     assert_eq!(record["spectra"].as_array().unwrap().len(), 1);
     assert_eq!(record["spectra"][0]["kept"], printed["widths"][0]);
-    // The card says the same, with its protocol.
+    // The model card has the same numbers, with the protocol.
     let card = std::fs::read_to_string(workshop.path("out/README.md")).unwrap();
     let after = printed["perplexity_after"].as_f64().unwrap();
     for words in [
@@ -66,7 +56,7 @@ fn a_record_is_written_beside_the_weights() {
     ] {
         assert!(card.contains(words), "{words}: {card}");
     }
-    // Nothing unfinished is left.
+    // No temporary file is left.
     let entries = std::fs::read_dir(workshop.path("out")).unwrap();
     let hidden = |name: &String| name.starts_with('.');
     let names: Vec<_> = entries.map(|it| it.unwrap().file_name().into_string().unwrap()).collect();
@@ -106,7 +96,7 @@ fn one_output_has_a_page() {
     let printed =
         workshop.json(&format!("compress MODEL --keep-params 0.75 --out out {SOME} {TEXT}"));
     workshop.succeed("report out --out report.html");
-    let page = workshop.page();
+    let page = read_page(&workshop);
     let number = |key: &str| format!("{:.3}", printed[key].as_f64().unwrap());
     let expected = [number("perplexity_before"), number("perplexity_after")];
     assert_eq!(cells(&page, "perplexity on valid.txt"), expected);
@@ -117,19 +107,19 @@ fn one_output_has_a_page() {
         "{page}"
     );
     assert!(!page.contains("Over sizes"), "{page}");
-    // An older page is replaced if one says so, and nothing else ever is.
+    // `--force` replaces an older page, and nothing else.
     let again = workshop.run("report out --out report.html");
-    assert_eq!(again.status.code(), Some(2));
-    assert!(errors(&again).contains("--force"), "{}", errors(&again));
+    assert_eq!(again.code, Some(2));
+    assert!(again.stderr.contains("--force"), "{}", again.stderr);
     workshop.succeed("report out --out report.html --force");
-    assert_eq!(workshop.page(), page, "the same input gives the same page");
+    assert_eq!(read_page(&workshop), page, "the same input gives the same page");
     workshop.write("report.html", "mine");
     assert_eq!(workshop.run("report out --out report.html --force").status.code(), Some(2));
-    assert_eq!(workshop.page(), "mine");
+    assert_eq!(read_page(&workshop), "mine");
 }
 
 #[test]
-fn several_outputs_have_curves_and_results_find_their_models() {
+fn several_outputs_have_curves_and_results_belong_to_their_models() {
     let workshop = Workshop::new(TRAINED);
     for keep in ["0.8", "0.6"] {
         workshop.json(&format!("compress MODEL --keep-params {keep} --out k{keep} {SOME} {TEXT}"));
@@ -154,7 +144,7 @@ fn several_outputs_have_curves_and_results_find_their_models() {
         "report k0.8 k0.6 paper --base MODEL --out report.html \
          --results kl0.8.json kl0.6.json dense.json tasks.json speeds.json",
     );
-    let page = workshop.page();
+    let page = read_page(&workshop);
     let kl = |keep: &str| {
         let found: Value = workshop.read_json(&format!("kl{keep}.json"));
         format!("{:.4}", found["kl"].as_f64().unwrap())
@@ -172,45 +162,55 @@ fn several_outputs_have_curves_and_results_find_their_models() {
 }
 
 #[test]
-fn what_has_no_record_says_so() {
+fn an_output_without_a_record_is_reported_with_a_note() {
     let workshop = Workshop::new("families/llama2");
     let tokens = "--calibration MODEL/expected.safetensors --samples 2";
     workshop.json(&format!("compress MODEL --keep-params 0.8 --out old {tokens}"));
     std::fs::remove_file(workshop.path("old/slicegpt-report.json")).unwrap();
     workshop.succeed("report old --out report.html");
-    assert!(workshop.page().contains("There is no slicegpt-report.json"), "{}", workshop.page());
+    assert!(
+        read_page(&workshop).contains("There is no slicegpt-report.json"),
+        "{}",
+        read_page(&workshop)
+    );
     workshop.succeed("import FIXTURES/imports/opt --base FIXTURES/families/opt --out brought");
     workshop.succeed("report brought --out report.html --force");
-    let page = workshop.page();
+    let page = read_page(&workshop);
     assert!(page.contains("an imported model has none"), "{page}");
     assert!(page.contains("opt_0.031.pt"), "{page}");
 }
 
 #[test]
-fn what_is_no_output_is_refused() {
+fn invalid_inputs_are_refused() {
     let workshop = Workshop::new("families/llama2");
     let tokens = "--calibration MODEL/expected.safetensors --samples 2";
     workshop.json(&format!("compress MODEL --keep-params 0.8 --out out {tokens}"));
     let page = "--out report.html";
-    workshop.refuses(&format!("report nowhere {page}"), &["nowhere", "no such directory"]);
+    refuses(&workshop, &format!("report nowhere {page}"), &["nowhere", "no such directory"]);
     std::fs::create_dir(workshop.path("empty")).unwrap();
-    workshop.refuses(&format!("report out empty {page}"), &["empty", "config.json is missing"]);
-    workshop.refuses(&format!("report MODEL {page}"), &["llama2", "not made by", "--base"]);
-    workshop.refuses("report out --out out/report.html", &["out"]);
-    workshop.refuses("report out --out empty", &["empty"]);
-    workshop.refuses(&format!("report out --base out {page}"), &["--base out"]);
+    refuses(&workshop, &format!("report out empty {page}"), &["empty", "config.json is missing"]);
+    refuses(&workshop, &format!("report MODEL {page}"), &["llama2", "not made by", "--base"]);
+    refuses(&workshop, "report out --out out/report.html", &["out"]);
+    refuses(&workshop, "report out --out empty", &["empty"]);
+    refuses(&workshop, &format!("report out --base out {page}"), &["--base out"]);
     let other = "FIXTURES/families/qwen3";
-    workshop
-        .refuses(&format!("report out --base {other} {page}"), &["out", "--base", "parameters"]);
+    refuses(
+        &workshop,
+        &format!("report out --base {other} {page}"),
+        &["out", "--base", "parameters"],
+    );
     workshop.write("a.json", "[]");
-    workshop.refuses(&format!("report out --results a.json {page}"), &["a.json", "no results"]);
+    refuses(&workshop, &format!("report out --results a.json {page}"), &["a.json", "no results"]);
     workshop.write("a.json", "{");
-    workshop.refuses(&format!("report out --results a.json {page}"), &["a.json", "line 1"]);
-    workshop.refuses(&format!("report out --results b.json {page}"), &["b.json"]);
+    refuses(&workshop, &format!("report out --results a.json {page}"), &["a.json", "line 1"]);
+    refuses(&workshop, &format!("report out --results b.json {page}"), &["b.json"]);
     let score = workshop.json("eval ppl MODEL --tokens MODEL/expected.safetensors");
     workshop.write("a.json", score.to_string());
-    workshop
-        .refuses(&format!("report out --results a.json {page}"), &["a.json", "llama2", "--base"]);
+    refuses(
+        &workshop,
+        &format!("report out --results a.json {page}"),
+        &["a.json", "llama2", "--base"],
+    );
     workshop.write("out/slicegpt-report.json", "{\"format\": 9}");
-    workshop.refuses(&format!("report out {page}"), &["slicegpt-report.json", "update slicegpt"]);
+    refuses(&workshop, &format!("report out {page}"), &["slicegpt-report.json", "update slicegpt"]);
 }

@@ -1,22 +1,18 @@
-//! `eval tasks`: what it prints and writes, and that it says how it was run.
+//! `eval tasks`: its output, and the record of how it was run.
 
 use std::path::Path;
 
-use assert_cmd::Command;
 use serde_json::Value;
-use slicegpt_testkit::fixtures;
+use slicegpt_testkit::{Cli, fixtures};
 
-fn slicegpt(model: &Path, options: &str) -> (String, String) {
-    let mut command = Command::cargo_bin("slicegpt").unwrap();
-    command.args(["eval", "tasks"]).arg(model).arg("--data").arg(fixtures().join("tasks"));
-    let output = command.args(options.split_whitespace()).assert().success().get_output().clone();
-    let text = |bytes| String::from_utf8(bytes).unwrap();
-    (text(output.stdout), text(output.stderr))
+/// `eval tasks` on the documents of the fixtures.
+fn eval(model: &Path, options: &str) -> Cli {
+    let command = Cli::new("eval tasks").arg(model).arg("--data").arg(fixtures().join("tasks"));
+    command.words(options)
 }
 
 fn json(model: &Path, options: &str) -> Value {
-    let (stdout, _) = slicegpt(model, &format!("{options} --json"));
-    serde_json::from_str(&stdout).expect("one JSON object on stdout")
+    eval(model, options).json()
 }
 
 fn models() -> [std::path::PathBuf; 4] {
@@ -60,7 +56,7 @@ fn batches_change_nothing_in_any_model() {
 }
 
 #[test]
-fn json_has_the_names_of_the_harness_and_says_how_it_was_made() {
+fn json_has_the_names_of_the_harness_and_the_settings() {
     let found = json(&models()[0], &format!("{ALL} --limit 2"));
     assert_eq!(found["harness"], "lm-evaluation-harness 0.4.13");
     assert_eq!(found["n-shot"]["piqa"], 2);
@@ -85,7 +81,7 @@ fn json_has_the_names_of_the_harness_and_says_how_it_was_made() {
         assert!(piqa[name].is_number(), "{name}: {piqa}");
     }
     assert!(found["results"]["winogrande"].get("acc_norm,none").is_none());
-    // Of one document there is no error.
+    // One document has no standard error.
     assert_eq!(found["results"]["mmlu_world_religions"]["acc_stderr,none"], "N/A");
     assert_eq!(
         json(&models()[0], &format!("{ALL} --limit 0.3"))["n-samples"]["piqa"]["effective"],
@@ -94,7 +90,7 @@ fn json_has_the_names_of_the_harness_and_says_how_it_was_made() {
 }
 
 #[test]
-fn documents_that_name_no_subject_are_said_to_be_asked_otherwise() {
+fn documents_without_a_subject_give_a_warning() {
     let data = tempfile::tempdir().unwrap();
     let text = std::fs::read_to_string(fixtures().join("tasks/mmlu_test.jsonl")).unwrap();
     let mut lines = String::new();
@@ -105,16 +101,13 @@ fn documents_that_name_no_subject_are_said_to_be_asked_otherwise() {
     }
     std::fs::write(data.path().join("mmlu_test.jsonl"), lines).unwrap();
     let options = format!("--tasks mmlu --device cpu --data {}", data.path().display());
-    let mut command = Command::cargo_bin("slicegpt").unwrap();
-    command.args(["eval", "tasks"]).arg(&models()[0]).args(options.split_whitespace());
-    let said = command.assert().success().get_output().stderr.clone();
-    let said = String::from_utf8(said).unwrap();
-    assert!(said.contains("warning: mmlu: ") && said.contains("says no `subject`"), "{said}");
+    let said = Cli::new("eval tasks").arg(&models()[0]).words(&options).succeed().stderr;
+    assert!(said.contains("warning: mmlu: ") && said.contains("has no field `subject`"), "{said}");
 }
 
 #[test]
-fn the_table_says_what_was_counted() {
-    let (table, _) = slicegpt(&models()[3], "--tasks arc_easy,lambada_openai");
+fn the_table_names_the_metrics() {
+    let table = eval(&models()[3], "--tasks arc_easy,lambada_openai").succeed().stdout;
     for word in
         ["task", "stderr", "n-shot", "acc_norm", "perplexity", "lm-evaluation-harness 0.4.13"]
     {
@@ -123,12 +116,12 @@ fn the_table_says_what_was_counted() {
 }
 
 #[test]
-fn what_is_longer_than_the_model_sees_loses_its_beginning_and_is_counted() {
+fn prompts_longer_than_the_context_are_truncated_and_counted() {
     let scratch = tempfile::tempdir().unwrap();
     let log = scratch.path().join("log.jsonl");
-    // Thirty tokens and more before each question, 20 times.
+    // 20 few-shot examples of thirty and more tokens before each question.
     let options = format!("--tasks arc_easy --num-fewshot 20 --log-samples {}", log.display());
-    let (_, said) = slicegpt(&models()[1], &options);
+    let said = eval(&models()[1], &options).succeed().stderr;
     assert!(said.contains("warning: arc_easy: 3 of 3 documents are longer than the 512"), "{said}");
     let found = json(&models()[1], &options);
     assert_eq!(found["truncated"]["arc_easy"], 3);
@@ -138,27 +131,21 @@ fn what_is_longer_than_the_model_sees_loses_its_beginning_and_is_counted() {
 }
 
 #[test]
-fn an_answer_longer_than_the_model_sees_is_an_error_or_left_out() {
+fn answers_longer_than_the_context_are_refused_or_skipped() {
     let data = tempfile::tempdir().unwrap();
     let text = std::fs::read_to_string(fixtures().join("tasks/piqa_validation.jsonl")).unwrap();
     let long =
         format!(r#"{{"goal": "g", "sol1": "{}", "sol2": "b", "label": 0}}"#, "a b ".repeat(600));
     std::fs::write(data.path().join("piqa.jsonl"), format!("{long}\n{text}")).unwrap();
     let log = data.path().with_extension("log");
-    let run = |options: &[&str]| {
-        let mut command = Command::cargo_bin("slicegpt").unwrap();
-        command.args(["eval", "tasks"]).arg(&models()[0]).args(["--tasks", "piqa", "--data"]);
-        command.arg(data.path()).arg("--log-samples").arg(&log).args(options);
-        let output = command.output().unwrap();
-        (output.status.code(), output.stdout, String::from_utf8(output.stderr).unwrap())
+    let command = || {
+        let command = Cli::new("eval tasks --tasks piqa").arg(&models()[0]);
+        command.arg("--data").arg(data.path()).arg("--log-samples").arg(&log)
     };
-    let (code, _, said) = run(&[]);
-    assert_eq!(code, Some(2));
-    assert!(said.contains("line 1: answer 0 has") && said.contains("--skip-too-long"), "{said}");
-    let (code, out, said) = run(&["--skip-too-long", "--json"]);
-    assert_eq!(code, Some(0), "{said}");
-    assert!(said.contains("warning: piqa: 1 documents are left out"), "{said}");
-    let found: Value = serde_json::from_slice(&out).unwrap();
+    command().refuse(&["line 1: answer 0 has", "--skip-too-long"]);
+    let run = command().words("--skip-too-long --json").succeed();
+    assert!(run.stderr.contains("warning: piqa: 1 documents are left out"), "{}", run.stderr);
+    let found = run.json();
     let documents = text.lines().count();
     assert_eq!(found["skipped"]["piqa"], 1);
     assert_eq!(found["n-samples"]["piqa"]["original"], documents + 1);
@@ -169,23 +156,12 @@ fn an_answer_longer_than_the_model_sees_is_an_error_or_left_out() {
 }
 
 #[test]
-fn what_was_cut_is_scored_too() {
+fn cut_models_are_scored_too() {
     let scratch = tempfile::tempdir().unwrap();
     for method in ["per-layer", "shared"] {
         let out = scratch.path().join(method);
-        let mut compress = Command::cargo_bin("slicegpt").unwrap();
-        compress.arg("compress").arg(&models()[2]).arg("--out").arg(&out);
-        compress.args([
-            "--method",
-            method,
-            "--sparsity",
-            "0.25",
-            "--samples",
-            "4",
-            "--seqlen",
-            "64",
-        ]);
-        compress.assert().success();
+        let compress = Cli::new("compress --sparsity 0.25 --samples 4 --seqlen 64");
+        compress.arg(&models()[2]).args(["--method", method, "--out"]).arg(&out).succeed();
         let found = json(&out, "--tasks piqa,lambada_openai");
         assert!(found["results"]["lambada_openai"]["perplexity,none"].as_f64().unwrap() > 1.0);
     }

@@ -1,6 +1,6 @@
-//! Against tokens of the reference implementation, if `SLICEGPT_REFERENCE` names a folder that has
-//! them (`golden/`), the models they were made with (`models/`) and the texts (`corpora/`). Without
-//! it nothing is tested here.
+//! Tokens of the reference implementation. `cargo xtask test --reference DIR` runs these tests: DIR
+//! holds the tokens (`golden/`), the models they were made with (`models/`) and the texts
+//! (`corpora/`).
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -11,12 +11,13 @@ use slicegpt_corpus::{
 };
 
 /// Byte-level BPE, SentencePiece with and without byte fallback; with and without a
-/// beginning-of-text token.
+/// beginning-of-sequence token.
 const MODELS: [&str; 6] =
     ["ts-llama3-gqa", "ts-opt", "ts-phi", "ts-phi3", "stories260K", "babyllama-1m-tok105"];
 
-fn reference() -> Option<PathBuf> {
-    std::env::var_os("SLICEGPT_REFERENCE").map(PathBuf::from)
+fn reference() -> PathBuf {
+    let folder = std::env::var_os("SLICEGPT_REFERENCE");
+    folder.map(PathBuf::from).expect("run this test with: cargo xtask test --reference DIR")
 }
 
 fn vocabulary(folder: &Path, model: &str) -> Vocabulary {
@@ -29,8 +30,9 @@ fn golden(folder: &Path, model: &str, tensor: &str) -> Samples {
 }
 
 #[test]
+#[ignore = "needs the reference models: cargo xtask test --reference DIR"]
 fn evaluation_tokens_are_those_of_the_reference() {
-    let Some(folder) = reference() else { return };
+    let folder = reference();
     let text = Text::read(&folder.join("corpora/tinystories/valid.txt"), None).unwrap();
     for model in MODELS {
         let golden_samples = golden(&folder, model, "eval_input_ids");
@@ -46,8 +48,9 @@ fn evaluation_tokens_are_those_of_the_reference() {
 }
 
 #[test]
-fn calibration_samples_begin_like_those_of_the_reference() {
-    let Some(folder) = reference() else { return };
+#[ignore = "needs the reference models: cargo xtask test --reference DIR"]
+fn calibration_samples_begin_as_in_the_reference() {
+    let folder = reference();
     let text = Text::read(&folder.join("corpora/tinystories/train.plain.txt"), None).unwrap();
     for model in MODELS {
         let golden = golden(&folder, model, "cal_input_ids");
@@ -56,18 +59,21 @@ fn calibration_samples_begin_like_those_of_the_reference() {
         assert_eq!(ours.count(), 128);
         let first =
             |samples: &Samples| -> Vec<u32> { samples.batches(1).map(|(ids, _)| ids[0]).collect() };
-        // With the beginning-of-text token where the tokenizer adds one; any word where not.
+        // Each sample begins with the beginning-of-sequence token if the tokenizer adds one, else with
+        // any token.
         let (golden, ours) = (first(&golden), first(&ours));
-        match golden.iter().all(|id| *id == golden[0]) {
-            true => assert_eq!(ours, golden, "{model}"),
-            false => assert!(ours.iter().any(|id| *id != ours[0]), "{model}"),
+        if golden.iter().all(|id| *id == golden[0]) {
+            assert_eq!(ours, golden, "{model}");
+        } else {
+            assert!(ours.iter().any(|id| *id != ours[0]), "{model}");
         }
     }
 }
 
 #[test]
-fn a_long_document_is_tokenised_in_seconds_and_comes_back() {
-    let Some(folder) = reference() else { return };
+#[ignore = "needs the reference models: cargo xtask test --reference DIR"]
+fn a_long_document_is_tokenised_in_seconds_and_decodes_to_itself() {
+    let folder = reference();
     let text = Text::read(&folder.join("corpora/wikitext2/wiki.test.raw"), None).unwrap();
     let document = text.rows().join("\n\n");
     assert!(document.len() > 1_200_000);
@@ -78,7 +84,7 @@ fn a_long_document_is_tokenised_in_seconds_and_comes_back() {
         let elapsed = start.elapsed();
         eprintln!("{model}: {} tokens in {elapsed:.1?}", ids.len());
         assert!(elapsed < Duration::from_secs(20), "{model}: {elapsed:?}");
-        // A vocabulary of 105 characters does not have all of Wikipedia's.
+        // This vocabulary of 105 characters does not cover Wikipedia.
         if model != "babyllama-1m-tok105" {
             assert!(vocabulary.decode(&ids).unwrap() == document, "{model}");
         }

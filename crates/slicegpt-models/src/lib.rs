@@ -24,7 +24,6 @@ mod mlp;
 mod model;
 pub mod portable;
 mod rope;
-mod sample;
 mod spec;
 mod work;
 
@@ -38,5 +37,4 @@ pub use layout::{Entry, Kind, Names, Part};
 pub use mlp::{Activation, Mlp};
 pub use model::Model;
 pub use rope::{Rope, Scaling};
-pub use sample::sample;
 pub use spec::{AttentionSpec, DecoderSpec, MlpSpec, NormSpec, Positions, Slicing, Topology};

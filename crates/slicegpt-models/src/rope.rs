@@ -52,6 +52,11 @@ pub enum Scaling {
     },
 }
 
+/// YaRN's factor for cosine and sine.
+fn grow(scale: f64, mscale: f64) -> f64 {
+    if scale <= 1.0 { 1.0 } else { 0.1 * mscale * scale.ln() + 1.0 }
+}
+
 impl Rope {
     /// The `dim / 2` angular frequencies for a sequence of `length` tokens, and the factor that
     /// cosine and sine are multiplied by.
@@ -111,9 +116,6 @@ impl Rope {
                     .enumerate()
                     .map(|(i, f)| f / factor * (1.0 - keep(i)) + f * keep(i))
                     .collect();
-                let grow = |scale: f64, mscale: f64| {
-                    if scale <= 1.0 { 1.0 } else { 0.1 * mscale * scale.ln() + 1.0 }
-                };
                 let attention = attention_factor.unwrap_or_else(|| match mscale {
                     Some((m, all)) if *m != 0.0 && *all != 0.0 => {
                         grow(*factor, *m) / grow(*factor, *all)

@@ -231,7 +231,8 @@ fn different_measurements_are_not_merged() {
     };
     let kl = json!({
         "model": "small", "base": "other", "text": "a/web.txt", "kl": 0.25,
-        "kl_standard_error": 0.01, "top1_agreement": 0.875, "samples": 3, "seqlen": 64, "protocol": "KL it is",
+        "kl_standard_error": 0.01, "top1_agreement": 0.875, "samples": 3, "seqlen": 64,
+        "protocol": "KL it is",
     });
     let speed = |weights: &str, speed: f64| {
         json!({ "benchmarks": [{

@@ -47,7 +47,7 @@ impl Block for Scaled {
     }
 
     fn normed(&self, _: usize, stream: Tensor<3>) -> Tensor<3> {
-        self.norm.forward(stream) * self.scale
+        self.norm.forward(stream).mul_scalar(self.scale)
     }
 
     fn sublayer(&self, _: usize) -> Sublayer<'_> {

@@ -3,14 +3,18 @@
 use burn::tensor::Device;
 use slicegpt_device::DeviceName;
 
-/// The device that the environment variable `SLICEGPT_DEVICE` names; the processor if it is not set.
-/// One suite of tests runs on every device.
+/// The name of the device under test: the environment variable `SLICEGPT_DEVICE`, or `cpu` if it is
+/// not set. The same tests run on every device.
+pub fn device_name() -> String {
+    std::env::var("SLICEGPT_DEVICE").unwrap_or_else(|_| "cpu".into())
+}
+
+/// The device that [`device_name`] names.
 ///
 /// # Panics
 ///
-/// If there is no such device: a suite that was asked for must not pass by running elsewhere.
+/// If there is no such device. A run that asks for a device must not pass on another one.
 pub fn device() -> Device {
-    let name = std::env::var("SLICEGPT_DEVICE").unwrap_or_else(|_| "cpu".into());
-    let opened = name.parse::<DeviceName>().and_then(slicegpt_device::open);
+    let opened = device_name().parse::<DeviceName>().and_then(slicegpt_device::open);
     opened.unwrap_or_else(|error| panic!("SLICEGPT_DEVICE: {error}")).device
 }

@@ -1,4 +1,4 @@
-//! Fixtures, and tensors out of safetensors files.
+//! The folder of the fixtures, and the tensors of safetensors files.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -8,16 +8,22 @@ use safetensors::{Dtype, SafeTensors};
 
 /// `fixtures/` of the repository.
 pub fn fixtures() -> PathBuf {
-    // From cargo, at run time: checkouts may share a target directory.
+    // Read at run time, because checkouts may share a target directory.
     let manifest = std::env::var_os("CARGO_MANIFEST_DIR");
     let manifest = manifest.unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
     Path::new(&manifest).join("../../fixtures")
 }
 
-/// The folder with models and results of the reference implementation, where
-/// `SLICEGPT_REFERENCE` names one.
-pub fn reference() -> Option<PathBuf> {
-    std::env::var_os("SLICEGPT_REFERENCE").map(PathBuf::from)
+/// The folder with the models and the results of the reference implementation, which the
+/// environment variable `SLICEGPT_REFERENCE` names.
+///
+/// # Panics
+///
+/// If the variable is not set. Tests that need the folder are ignored unless
+/// `cargo xtask test --reference DIR` runs them.
+pub fn reference() -> PathBuf {
+    let folder = std::env::var_os("SLICEGPT_REFERENCE");
+    folder.map(PathBuf::from).expect("run this test with: cargo xtask test --reference DIR")
 }
 
 /// All tensors of a safetensors file, as float64 (which holds float32 and token ids exactly).

@@ -1,4 +1,5 @@
-//! A GGUF file, read back by another hand than wrote it: from the format's description alone.
+//! A reader of GGUF files, written from the description of the format and independent of the
+//! writer.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -15,15 +16,15 @@ pub struct Gguf {
 
 /// A tensor of a GGUF file.
 pub struct GgufTensor {
-    /// Rows first.
+    /// The shape, with the number of rows first.
     pub shape: Vec<usize>,
-    /// The number of its type.
+    /// The number of its type in the format.
     pub ty: u32,
-    /// Its bytes.
+    /// The stored bytes.
     pub data: Vec<u8>,
 }
 
-/// Numbers of types: values in a block, and its bytes.
+/// For each type: its number, the values in a block, and the bytes of a block.
 const BLOCKS: &[(u32, usize, usize)] = &[
     (0, 1, 4),
     (1, 1, 2),
@@ -45,7 +46,8 @@ impl Gguf {
     ///
     /// # Panics
     ///
-    /// If it is no whole GGUF file: a tensor not aligned, overlapping or missing, bytes left over.
+    /// If it is not a complete GGUF file: if a tensor is not aligned, overlaps another or is
+    /// missing, or if bytes are left over.
     pub fn read(path: &Path) -> Self {
         let bytes = std::fs::read(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
         let mut at = Cursor { bytes: &bytes, at: 0 };
@@ -56,7 +58,7 @@ impl Gguf {
             let key = at.text();
             let ty = at.u32();
             let value = at.value(ty);
-            assert!(metadata.insert(key.clone(), value).is_none(), "{key} stands twice");
+            assert!(metadata.insert(key.clone(), value).is_none(), "{key} occurs twice");
         }
         let infos: Vec<(String, Vec<usize>, u32, usize)> = (0..tensors)
             .map(|_| {
@@ -90,10 +92,10 @@ impl Gguf {
     ///
     /// # Panics
     ///
-    /// If there is none of that name.
+    /// If there is no such tensor.
     pub fn f32s(&self, name: &str) -> Vec<f32> {
         let tensor = self.tensors.get(name).unwrap_or_else(|| panic!("no tensor {name}"));
-        assert_eq!(tensor.ty, 0, "{name} is no float32");
+        assert_eq!(tensor.ty, 0, "{name} is not float32");
         let values = tensor.data.chunks_exact(4);
         values.map(|bytes| f32::from_le_bytes(bytes.try_into().expect("four bytes"))).collect()
     }

@@ -1,20 +1,29 @@
-//! What the tests of SliceGPT share: where fixtures are, tensors out of files, error metrics, toy
-//! decoders, a Hub on this machine, examples in the documents.
+//! What the tests of SliceGPT share: fixtures, toy decoders, error metrics, a runner of the binary,
+//! a local server that answers like the Hugging Face Hub, and the examples in the documents.
 //!
-//! A development dependency only. It refuses to know the command line.
+//! The libraries and the binary use it in their tests only. The benches use its toy decoders. It
+//! knows how to start `slicegpt`, not what its options mean.
 
+mod cli;
 mod device;
 mod files;
 mod gguf;
+pub mod http;
 mod hub;
 mod metrics;
 mod pages;
+pub mod server;
+mod stored;
 mod toy;
+mod workshop;
 
-pub use device::device;
+pub use cli::{Cli, Run};
+pub use device::{device, device_name};
 pub use files::{Tensors, fixtures, reference};
 pub use gguf::{Gguf, GgufTensor};
 pub use hub::{Access, Faults, HubServer, Model, Request, State};
-pub use metrics::{largest_difference, relative};
+pub use metrics::{is_close, largest_difference};
 pub use pages::{Example, commands, examples, is_printed, pages};
+pub use stored::{header, stored_bytes, stored_elements, stored_tensors};
 pub use toy::{ToySource, spec};
+pub use workshop::{TRAINED, Workshop, read_json};

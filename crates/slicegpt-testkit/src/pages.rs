@@ -1,8 +1,9 @@
-//! Examples in the documents: what a page tells a reader to type, and what it says is printed.
+//! Examples in the documents: commands, and their expected output.
 //!
-//! A fenced `sh` block is an example. With the comment `<!-- run -->` before it, it is run from a folder
-//! that has `fixtures/`, and the `text` block behind it, if there is one, is what its commands print, or the last of them; with
-//! `<!-- run: exit 2 -->` it ends with that code, and the block is its error.
+//! A fenced `sh` block is an example. With the comment `<!-- run -->` before it, it is run from a
+//! folder that contains `fixtures/`. A `text` block directly after it is the output of its
+//! commands, or of the last one. With `<!-- run: exit 2 -->`, the last command must end with that
+//! exit code, and the block is its error message.
 
 use std::path::{Path, PathBuf};
 
@@ -13,17 +14,17 @@ use crate::fixtures;
 /// A fenced `sh` block.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Example {
-    /// Of its first line of code, counted from one.
+    /// The number of its first line of code, counted from one.
     pub line: usize,
-    /// The exit code it has when it is run; nothing where it is only read.
+    /// The expected exit code; `None` if the example is not run.
     pub run: Option<i32>,
-    /// What is typed.
+    /// The commands.
     pub code: String,
-    /// What is printed then, as far as the page shows it.
+    /// The expected output, if the page shows it.
     pub printed: Option<String>,
 }
 
-/// README.md and every page under `docs`, as paths from the root of the repository, with their text.
+/// README.md and every page under `docs`: paths from the root of the repository, and texts.
 ///
 /// # Panics
 ///
@@ -57,7 +58,7 @@ fn collect(folder: &Path, paths: &mut Vec<PathBuf>) {
 ///
 /// # Panics
 ///
-/// If a `run` comment has no example behind it, or says an exit code that is none.
+/// If there is no example after a `run` comment, or its exit code is not a number.
 pub fn examples(page: &str) -> Vec<Example> {
     let mut examples: Vec<Example> = Vec::new();
     let mut run = None;
@@ -96,16 +97,16 @@ pub fn examples(page: &str) -> Vec<Example> {
                 }
             }
             _ => {
-                assert!(run.is_none(), "a `run` comment stands before no example:\n{page}");
+                assert!(run.is_none(), "no example after a `run` comment:\n{page}");
                 follows_example = false;
             }
         }
     }
-    assert!(run.is_none(), "a `run` comment stands before no example:\n{page}");
+    assert!(run.is_none(), "no example after a `run` comment:\n{page}");
     examples
 }
 
-/// The exit code that a comment wants.
+/// The exit code in a `run` comment.
 fn mark(html: &str) -> Option<i32> {
     let words = html.trim().strip_prefix("<!--")?.strip_suffix("-->")?.trim();
     match words.strip_prefix("run")?.strip_prefix(": exit ") {
@@ -115,12 +116,12 @@ fn mark(html: &str) -> Option<i32> {
     }
 }
 
-/// The command lines of `program` in the code of an example, each as its words; without comments, what
-/// is piped in, and where the output goes.
+/// The command lines of `program` in an example, each as a list of words, without comments, pipes
+/// and redirections.
 ///
 /// # Panics
 ///
-/// If a shell would not understand them.
+/// If the quoting is invalid.
 pub fn commands(code: &str, program: &str) -> Vec<Vec<String>> {
     let whole = code.replace("\\\n", " ");
     let mut commands = Vec::new();
@@ -137,8 +138,8 @@ pub fn commands(code: &str, program: &str) -> Vec<Vec<String>> {
     commands
 }
 
-/// Whether `output` is what a page says is printed. Only words count, not how they are set; `...` stands
-/// for any number of words, and at the end of a word for the rest of it.
+/// Whether `output` matches the output on a page. White space does not matter. `...` stands for any
+/// number of words, and at the end of a word for the rest of that word.
 pub fn is_printed(printed: &str, output: &str) -> bool {
     let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
     matches(&words(printed), &words(output))
@@ -165,9 +166,12 @@ fn matches(printed: &[String], output: &[String]) -> bool {
 mod tests {
     use super::*;
 
-    const PAGE: &str = "# Try\n\n<!-- run -->\n```sh\nslicegpt a b\n```\n\n```text\nthree words here\n```\n\n\
-                        <!-- run: exit 2 -->\n```sh\nslicegpt c\n```\n\nText.\n\n```text\nno output\n```\n\n\
-                        ```sh\necho 'x | y' | slicegpt d - \\\n    --e 'f g' > h   # i\nother; slicegpt\n```\n";
+    const PAGE: &str = concat!(
+        "# Try\n\n<!-- run -->\n```sh\nslicegpt a b\n```\n\n```text\nthree words here\n```\n",
+        "\n<!-- run: exit 2 -->\n```sh\nslicegpt c\n```\n\nText.\n\n```text\nno output\n```\n",
+        "\n```sh\necho 'x | y' | slicegpt d - \\\n    --e 'f g' > h   # i\nother; slicegpt\n",
+        "```\n",
+    );
 
     #[test]
     fn a_page_has_examples() {

@@ -1,4 +1,4 @@
-//! Decoders with random weights, made up as they are read.
+//! Small decoders with random weights, which are generated when they are read.
 
 use std::convert::Infallible;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -11,18 +11,19 @@ use serde_json::json;
 use slicegpt_core::TensorSource;
 use slicegpt_models::DecoderSpec;
 
-/// A small decoder of family `model_type`, of hidden size 16, 3 blocks and 40 token ids.
+/// A small decoder of family `model_type`, with hidden size 16, 3 blocks and 40 token ids.
 ///
 /// # Panics
 ///
 /// If there is no such family.
 pub fn spec(model_type: &str) -> DecoderSpec {
+    let shares_keys = !model_type.starts_with("phi") && model_type != "opt";
     let config = json!({
         "model_type": model_type,
         "hidden_size": 16,
         "num_hidden_layers": 3,
         "num_attention_heads": 4,
-        "num_key_value_heads": if model_type.starts_with("phi") || model_type == "opt" { 4 } else { 2 },
+        "num_key_value_heads": if shares_keys { 2 } else { 4 },
         "head_dim": 4,
         "intermediate_size": 24,
         "ffn_dim": 24,
@@ -32,11 +33,11 @@ pub fn spec(model_type: &str) -> DecoderSpec {
     slicegpt_models::parse(&config).expect("a family of the zoo")
 }
 
-/// Any tensor that is asked for, random but the same every time: norm weights around one, the rest
-/// around zero.
+/// A source that has every tensor: random values that depend on the seed and the name, norm weights
+/// around one, all others around zero.
 #[derive(Clone, Debug)]
 pub struct ToySource {
-    /// Another seed, other weights.
+    /// The seed of all weights.
     pub seed: u64,
 }
 

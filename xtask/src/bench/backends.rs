@@ -1,4 +1,4 @@
-//! `cargo xtask bench backends`: every kernel on every device this machine has, compared.
+//! `cargo xtask bench backends`: compares every kernel on every device of this machine.
 
 mod agreement;
 mod chart;
@@ -21,11 +21,11 @@ use results::DeviceResults;
 /// docs/bench/backends.{json,md,svg}.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Cargo features to build with: wgpu, vulkan, metal, cuda. Without any, the processor alone is
+    /// Cargo features to build with: wgpu, vulkan, metal, cuda. Without any, only the CPU is
     /// measured.
     #[arg(long, value_delimiter = ',', value_name = "FEATURE")]
     features: Vec<String>,
-    /// Devices to measure, as `slicegpt devices` names them, instead of all it lists.
+    /// Devices to measure, by their names in `slicegpt devices`, instead of all of them.
     #[arg(long, value_delimiter = ',', value_name = "DEVICE")]
     devices: Vec<String>,
     /// Smaller kernels, fewer runs.

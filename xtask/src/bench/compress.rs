@@ -1,4 +1,4 @@
-//! `cargo xtask bench compress`: what compressing costs, from a fresh process to its end.
+//! `cargo xtask bench compress`: the time and memory of whole runs of `slicegpt compress`.
 
 use std::fs;
 use std::process::{Command, ExitCode, Stdio};

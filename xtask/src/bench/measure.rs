@@ -1,4 +1,4 @@
-//! The cost of one child process: wall time, CPU time and peak memory of that child alone.
+//! The cost of one child process: its wall time, CPU time and peak memory.
 
 use std::process::{Child, Command, ExitStatus};
 use std::time::Instant;
@@ -8,13 +8,13 @@ use anyhow::{Context, Result, ensure};
 #[derive(Clone, Copy, Debug)]
 pub struct Cost {
     pub wall_seconds: f64,
-    /// User and system time of every thread. `None` on systems that do not say.
+    /// User and system time of all threads. `None` on systems that do not report it.
     pub cpu_seconds: Option<f64>,
-    /// The largest resident set. `None` on systems that do not say.
+    /// The peak resident set size. `None` on systems that do not report it.
     pub peak_mib: Option<f64>,
 }
 
-/// Runs `command` to its end. Its streams are the caller's to choose.
+/// Runs `command` to its end. The caller chooses its streams.
 pub fn measure(command: &mut Command) -> Result<Cost> {
     let program = command.get_program().to_string_lossy().into_owned();
     let began = Instant::now();
@@ -25,22 +25,22 @@ pub fn measure(command: &mut Command) -> Result<Cost> {
     Ok(Cost { wall_seconds, cpu_seconds, peak_mib })
 }
 
-/// `wait4` reports on the one child it waits for, where `getrusage(RUSAGE_CHILDREN)` keeps the
-/// largest of all children so far.
+/// `wait4` reports on the child it waits for, whereas `getrusage(RUSAGE_CHILDREN)` keeps the
+/// maximum over all children so far.
 ///
-/// Linux starts a child's peak at what its parent had resident when it was started. That is why
-/// this program must stay small: its few MiB are below anything worth measuring.
+/// On Linux, the peak of a child starts at the resident set of its parent. That is why this program
+/// must stay small: its few MiB are below anything it measures.
 #[cfg(unix)]
 fn wait(child: Child) -> Result<(ExitStatus, Option<f64>, Option<f64>)> {
     use std::os::unix::process::ExitStatusExt;
 
     let pid = libc::pid_t::try_from(child.id()).context("a process id beyond pid_t")?;
     let mut status = 0;
-    // SAFETY: rusage is plain numbers, for which zero is a value.
+    // SAFETY: rusage consists of integers, for which all-zero bytes are valid.
     let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
     loop {
-        // SAFETY: both pointers are to locals that outlive the call, and nobody else waits for
-        // this child: `Child` reaps nothing when dropped.
+        // SAFETY: both pointers are to locals that outlive the call. Nothing else waits for this
+        // child: dropping a `Child` does not reap it.
         let waited = unsafe { libc::wait4(pid, &mut status, 0, &mut usage) };
         if waited == pid {
             break;
@@ -52,7 +52,7 @@ fn wait(child: Child) -> Result<(ExitStatus, Option<f64>, Option<f64>)> {
     }
     let seconds = |time: libc::timeval| time.tv_sec as f64 + time.tv_usec as f64 * 1e-6;
     let cpu_seconds = seconds(usage.ru_utime) + seconds(usage.ru_stime);
-    // Apple counts bytes, everyone else KiB.
+    // Apple systems count bytes, all others KiB.
     let unit = if cfg!(target_vendor = "apple") { 1.0 } else { 1024.0 };
     let peak_mib = usage.ru_maxrss as f64 * unit / (1024.0 * 1024.0);
     Ok((ExitStatus::from_raw(status), Some(cpu_seconds), Some(peak_mib)))
@@ -87,7 +87,7 @@ mod tests {
         assert!(measure(&mut command).is_err());
     }
 
-    /// A large child must not be counted against the small one after it.
+    /// A large child must not count for the small child after it.
     #[test]
     #[cfg(target_os = "linux")]
     fn a_childs_peak_is_its_own() {

@@ -1,4 +1,4 @@
-//! The report of a benchmark, for machines (JSON) and for readers (Markdown).
+//! The report of a benchmark, as JSON and as Markdown.
 
 use std::fmt::Write as _;
 
@@ -8,13 +8,13 @@ use super::measure::Cost;
 use super::workload::{SPARSITY, Workload};
 use crate::machine::Machine;
 
-/// One workload and the cost of each of its runs.
+/// A workload and the cost of each of its runs.
 pub struct Measured {
     pub workload: &'static Workload,
     pub runs: Vec<Cost>,
 }
 
-/// The least, the middle and the greatest of several runs.
+/// The minimum, the median and the maximum of several runs.
 #[derive(Clone, Copy, PartialEq, Debug)]
 struct Spread {
     min: f64,
@@ -23,7 +23,7 @@ struct Spread {
 }
 
 impl Spread {
-    /// `None` where any run lacks the value.
+    /// `None` if any run lacks the value.
     fn of(values: impl Iterator<Item = Option<f64>>) -> Option<Self> {
         let mut values: Vec<f64> = values.collect::<Option<_>>()?;
         values.sort_by(f64::total_cmp);
@@ -55,7 +55,7 @@ impl Measured {
         Spread::of(self.runs.iter().map(|run| run.peak_mib))
     }
 
-    /// What was measured, on one line.
+    /// A description of the workload, on one line.
     pub fn line(&self) -> String {
         format!(
             "{}: wall {} s, CPU {} s, peak {} MiB (min / median / max of {})",

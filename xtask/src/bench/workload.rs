@@ -1,7 +1,7 @@
-//! What is measured: random models of two well-known shapes, and how much text calibrates them.
+//! The workloads: random models of two well-known shapes, and the amount of calibration text.
 //!
-//! Time and memory depend on shapes and dtype, not on what the weights say, so random weights
-//! measure what a download of gigabytes would.
+//! Time and memory depend on shapes and dtype and not on the values of the weights, so random
+//! weights replace a download of gigabytes.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,11 +12,11 @@ use anyhow::{Context, Result, ensure};
 pub struct Workload {
     pub name: &'static str,
     pub title: &'static str,
-    /// What `random-model` is asked for.
+    /// The shape, as options of `random-model`.
     pub shape: &'static [(&'static str, &'static str)],
     pub samples: usize,
     pub seqlen: usize,
-    /// The reference implementation on the same work, where it was measured.
+    /// The cost of the reference implementation for the same work, where it was measured.
     pub reference: &'static [Reference],
 }
 
@@ -82,17 +82,18 @@ pub const WORKLOADS: &[Workload] = &[
 ];
 
 impl Workload {
-    /// The arguments of `random-model`, except for where to write.
+    /// The arguments of `random-model`, except for the output directory.
     fn recipe(&self) -> Vec<String> {
         let shape = self.shape.iter().flat_map(|(key, value)| [*key, *value]).map(str::to_owned);
         let tokens = ["--tokens".to_owned(), format!("{}x{}", self.samples, self.seqlen)];
         shape.chain(tokens).collect()
     }
 
-    /// The folder of the model below `folder`, made by `random_model` unless it is there already.
+    /// The model directory below `folder`, which `random_model` writes if it is not there yet.
     pub fn model(&self, random_model: &Path, folder: &Path) -> Result<PathBuf> {
         let model = folder.join(self.name);
-        // Beside the model rather than in it, and written last: half a model is made again.
+        // Written last, next to the model: a model without this file is incomplete and is written
+        // again.
         let receipt = folder.join(format!("{}.recipe", self.name));
         let recipe = self.recipe().join(" ");
         if fs::read_to_string(&receipt).is_ok_and(|made| made == recipe) && model.is_dir() {

@@ -1,4 +1,4 @@
-//! A Python environment of our own, made once for each list of requirements.
+//! Python environments, made once for each list of requirements.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
 
-/// The environment's Python. The environment is in `folder`, made by `python` unless exactly these
+/// The Python of the environment in `folder`. `python` makes the environment unless exactly these
 /// requirements are installed there already.
 pub fn environment(python: &str, folder: &Path, requirements: &Path) -> Result<PathBuf> {
     let wanted = fs::read_to_string(requirements)
@@ -17,8 +17,9 @@ pub fn environment(python: &str, folder: &Path, requirements: &Path) -> Result<P
     }
     ensure!(
         has_venv(python),
-        "`{python}` cannot make virtual environments: install Python 3.10 or later with its modules venv and \
-         ensurepip (Debian and Ubuntu: apt-get install python3-venv), or name another with --python"
+        "`{python}` cannot make virtual environments: install Python 3.10 or later with its \
+         modules venv and ensurepip (Debian and Ubuntu: apt-get install python3-venv), or name \
+         another Python with --python"
     );
     eprintln!("making a Python environment in {}", folder.display());
     if folder.exists() {
@@ -34,8 +35,8 @@ pub fn environment(python: &str, folder: &Path, requirements: &Path) -> Result<P
     Ok(ours)
 }
 
-/// A folder in which packages stand before those of the environment of `python`, for programs started with
-/// it as PYTHONPATH: other versions of a few, without all they depend on a second time.
+/// A folder with other versions of a few packages. In PYTHONPATH, it takes precedence over the
+/// environment of `python`, whose other packages stay in use.
 pub fn overlay(python: &Path, folder: &Path, requirements: &Path) -> Result<()> {
     let wanted = fs::read_to_string(requirements)
         .with_context(|| format!("cannot read {}", requirements.display()))?;
@@ -55,7 +56,7 @@ pub fn overlay(python: &Path, folder: &Path, requirements: &Path) -> Result<()> 
     fs::write(&stamp, wanted).with_context(|| format!("cannot write {}", stamp.display()))
 }
 
-/// Runs `command`, a Python of ours that runs `script`, to its end.
+/// Runs `command`, which runs `script` in one of these environments, to its end.
 pub fn run(command: &mut Command, script: &str) -> Result<()> {
     let python = command.get_program().to_string_lossy().into_owned();
     let status = command.status().with_context(|| format!("cannot start {python}"))?;
@@ -63,7 +64,8 @@ pub fn run(command: &mut Command, script: &str) -> Result<()> {
     Ok(())
 }
 
-/// Written last, with what was installed: half an environment is made again.
+/// Written last, with the requirements: an environment without this file is incomplete and is made
+/// again.
 fn stamp(folder: &Path) -> PathBuf {
     folder.join("installed.txt")
 }
@@ -79,7 +81,7 @@ fn interpreter(folder: &Path) -> PathBuf {
     }
 }
 
-/// Debian leaves ensurepip out of its Python, without which an environment has no pip.
+/// Debian packages ensurepip separately; without it, an environment has no pip.
 fn has_venv(python: &str) -> bool {
     let status = Command::new(python)
         .args(["-c", "import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 10))"])
@@ -128,7 +130,7 @@ mod tests {
         fs::create_dir_all(python.parent().unwrap()).unwrap();
         fs::write(&python, "").unwrap();
         fs::write(stamp(&out), "numpy==2\n").unwrap();
-        // No Python is asked for.
+        // No Python is started.
         assert_eq!(environment("no-such-python", &out, &requirements).unwrap(), python);
         fs::write(&requirements, "numpy==3\n").unwrap();
         assert!(environment("no-such-python", &out, &requirements).is_err());

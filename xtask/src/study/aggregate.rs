@@ -1,14 +1,13 @@
-//! Runs that differ by the seed alone, taken together.
+//! Statistics over runs that differ only in the seed.
 
 use super::plan::{Cut, Plan};
 use super::results::RunResult;
 
-/// The mean of several values and how far they spread.
+/// The mean and the spread of several values.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Spread {
     pub mean: f64,
-    /// The standard deviation, of the population that the values are a sample of; one value has
-    /// none.
+    /// The sample standard deviation; `None` for a single value.
     pub deviation: Option<f64>,
     pub count: usize,
 }
@@ -19,7 +18,7 @@ pub struct Point<'a> {
     pub cut: Cut,
     pub text: &'a str,
     pub is_calibration: bool,
-    /// Of the parameters.
+    /// The real reduction of the number of parameters.
     pub reduction: Spread,
     pub perplexity: Spread,
     pub kl: Spread,
@@ -27,7 +26,7 @@ pub struct Point<'a> {
 }
 
 impl Spread {
-    /// `None` where there are no values.
+    /// `None` if there are no values.
     pub fn of(values: impl IntoIterator<Item = f64>) -> Option<Self> {
         let values: Vec<f64> = values.into_iter().collect();
         let count = values.len();
@@ -40,7 +39,7 @@ impl Spread {
         Some(Self { mean, deviation, count })
     }
 
-    /// In another unit.
+    /// The same in another unit.
     pub fn over(&self, unit: f64) -> Self {
         let deviation = self.deviation.map(|deviation| deviation / unit);
         Self { mean: self.mean / unit, deviation, count: self.count }
@@ -53,8 +52,8 @@ impl Spread {
     }
 }
 
-/// The points of one model, by calibration text and scored text in the plan's order, then by their
-/// real reduction. Where no seed succeeded there is none.
+/// The points of one model, by calibration text and scored text in the order of the plan, then by
+/// real reduction. There is no point where no seed succeeded.
 pub fn points<'a>(plan: &'a Plan, runs: &[RunResult], model: &str) -> Vec<Point<'a>> {
     let mut points = Vec::new();
     for calibration in &plan.calibrations {
@@ -138,7 +137,7 @@ mod tests {
         assert_eq!(shared.kl.mean, 0.02);
         assert!(!shared.is_calibration && points[3].is_calibration);
         assert_eq!(points[3].perplexity.mean, 22.0);
-        // A run that failed, and a score that did: one seed is left.
+        // One run and one score failed: one seed is left.
         assert_eq!((points[0].perplexity.mean, points[0].perplexity.count), (22.0, 1));
         assert_eq!((points[5].perplexity.mean, points[5].perplexity.count), (24.0, 1));
         assert!(super::points(&plan, &study.runs, "other").is_empty());

@@ -1,7 +1,7 @@
-//! A study as a picture: what each method loses at each real reduction.
+//! A study as a chart: the loss of each method at each real reduction.
 //!
-//! A row for each calibration text and other text, with two panels: perplexity, and divergence from
-//! the dense model.
+//! There is a row for each pair of a calibration text and another text, with two panels:
+//! perplexity, and KL divergence from the dense model.
 
 mod axis;
 mod panel;
@@ -18,19 +18,19 @@ use panel::{Curve, Panel, dashed_line, solid_line};
 
 // Pixels.
 const WIDTH: i32 = 1080;
-/// Title, explanation and legend.
+/// The height of title, explanation and legend.
 const HEADER: i32 = 112;
-/// The line above the panels that names the texts, the panels, and what stands below them.
+/// The heights of the line that names the texts, of the panels, and of the space below them.
 const ROW_TITLE: i32 = 52;
 const PANEL: (i32, i32) = (430, 300);
 const BELOW: i32 = 62;
 const ROW: i32 = ROW_TITLE + PANEL.1 + BELOW;
-/// About the width of a letter of the line that names the texts.
+/// The approximate width of a letter in the line that names the texts.
 const LETTER: i32 = 8;
-/// Where the two panels begin.
+/// The left ends of the two panels.
 const COLUMNS: [i32; 2] = [76, 616];
 
-/// A calibration text and another text, and the points on either.
+/// A calibration text and another text, and the points on both.
 struct Row<'a> {
     calibration: &'a str,
     text: &'a str,
@@ -66,7 +66,7 @@ pub fn svg(plan: &Plan, study: &Study, model: &str) -> Result<String> {
 
 fn draw(canvas: &Canvas<'_>, plan: &Plan, study: &Study, model: &str, rows: &[Row<'_>]) -> Drawn {
     canvas.fill(&WHITE)?;
-    let title = format!("{model}: what each method loses at the size it really gives");
+    let title = format!("{model}: the loss of each method at its real size");
     write(canvas, &title, (24, 28), 22, INK)?;
     let seeds = match plan.seeds.len() {
         1 => "one seed".to_owned(),
@@ -95,7 +95,7 @@ fn draw(canvas: &Canvas<'_>, plan: &Plan, study: &Study, model: &str, rows: &[Ro
     Ok(())
 }
 
-/// Which line is which text.
+/// The legend of line styles: one style for each text.
 fn texts(canvas: &Canvas<'_>, row: &Row<'_>, y: i32) -> Drawn {
     let left = COLUMNS[0];
     solid_line(canvas, &[(left, y), (left + 34, y)], INK, 2)?;
@@ -107,8 +107,8 @@ fn texts(canvas: &Canvas<'_>, row: &Row<'_>, y: i32) -> Drawn {
     write(canvas, &calibration, (left + 42, y), 14, INK)
 }
 
-/// Texts whose perplexities are far apart share no axis; then both are shown as a multiple of the
-/// dense model's.
+/// If the perplexities of the two texts are too far apart for one axis, both are shown as multiples
+/// of the dense model's.
 fn perplexity(plan: &Plan, study: &Study, model: &str, row: &Row<'_>) -> Panel {
     let dense = |text: &str| study.dense(model, text).map(|found| found.perplexity);
     if let (Some(other), Some(own)) = (dense(row.text), dense(row.calibration))
@@ -162,7 +162,7 @@ fn methods(plan: &Plan) -> impl Iterator<Item = Method> + '_ {
     Method::ALL.into_iter().filter(|method| plan.cuts.iter().any(|cut| cut.method == *method))
 }
 
-/// The same in every chart.
+/// The colour of a method, the same in every chart.
 fn colour(method: Method) -> RGBColor {
     match method {
         Method::Shared => COLOURS[0],
@@ -181,7 +181,7 @@ mod tests {
         let text = svg(&plan(), &example(), "model").unwrap();
         assert!(text.starts_with("<svg") && text.trim_end().ends_with("</svg>"), "{text}");
         let count = |words: &str| text.matches(words).count();
-        for words in ["model: what each method loses", "\nshared\n", "\nper-layer\n", "2 seeds"] {
+        for words in ["model: the loss of each method", "\nshared\n", "\nper-layer\n", "2 seeds"] {
             assert_eq!(count(words), 1, "{words}\nin\n{text}");
         }
         assert_eq!(count("\nperplexity\n"), 2, "{text}");

@@ -1,15 +1,15 @@
-//! A study for spreadsheets: a row per run and text.
+//! A study as CSV: a row for each run and text.
 
 use anyhow::{Context, Result};
 use serde::Serialize;
 
 use super::results::{Compressed, Dense, RunResult, Score, Study};
 
-/// A column each; what a row does not have stays empty.
+/// The columns; a value that a row does not have stays empty.
 #[derive(Default, Serialize)]
 struct Row<'a> {
     model: &'a str,
-    /// `dense` for the model as it was.
+    /// `dense` for the uncompressed model.
     method: &'a str,
     calibration: Option<&'a str>,
     seed: Option<u64>,
@@ -18,7 +18,7 @@ struct Row<'a> {
     real_reduction: Option<f64>,
     params_before: Option<u64>,
     params_after: Option<u64>,
-    /// With spaces between.
+    /// The widths, separated by spaces.
     widths: String,
     intermediate_size: Option<usize>,
     tied: Option<bool>,
@@ -76,7 +76,7 @@ fn of_dense(dense: &Dense) -> Row<'_> {
     }
 }
 
-/// What is known of a run before it began.
+/// The columns that the plan determines.
 fn of_run(run: &RunResult) -> Row<'_> {
     Row {
         model: &run.model,
@@ -131,7 +131,7 @@ mod tests {
     use super::super::results::tests::example;
     use super::*;
 
-    /// The rows of the text, by column name.
+    /// The rows of the file, by column name.
     fn rows(text: &str) -> Vec<std::collections::HashMap<String, String>> {
         ::csv::Reader::from_reader(text.as_bytes()).deserialize().map(Result::unwrap).collect()
     }

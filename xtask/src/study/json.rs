@@ -1,11 +1,11 @@
-//! A study for programs: everything, with how it was made.
+//! A study as JSON: all results, and how they were made.
 
 use anyhow::Result;
 use serde_json::{Value, json};
 
-use super::Setting;
 use super::plan::{Plan, Source};
 use super::results::{Dense, RunResult, Score, Study};
+use super::setting::Setting;
 
 pub fn value(setting: &Setting, plan: &Plan, study: &Study) -> Result<Value> {
     let names = |sources: &[Source]| -> Vec<String> {
@@ -76,12 +76,11 @@ fn score(score: &Score) -> Result<Value> {
 mod tests {
     use super::super::plan::tests::plan;
     use super::super::results::tests::example;
-    use super::super::tests::setting;
     use super::*;
 
     #[test]
     fn everything_is_kept() {
-        let value = value(&setting(), &plan(), &example()).unwrap();
+        let value = value(&Setting::example(), &plan(), &example()).unwrap();
         assert_eq!(value["machine"]["commit"], "abc");
         assert_eq!(value["versions"]["burn"], "0.22.1");
         assert_eq!(value["options"]["cuts"][1]["options"][4], "--slice-head");

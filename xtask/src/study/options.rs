@@ -9,8 +9,8 @@ use super::plan::{Cut, Method, Plan, Source};
 const KEEP: &[f64] = &[0.9, 0.8, 0.75, 0.7];
 const SPARSITY: &[f64] = &[0.1, 0.2, 0.3, 0.4];
 
-/// Compares the methods of `slicegpt compress`: perplexity, divergence from the dense model, and the
-/// size they really give, over models, calibration texts and seeds.
+/// Compares the methods of `slicegpt compress` over models, calibration texts and seeds:
+/// perplexity, KL divergence from the dense model, and real size.
 ///
 /// Writes study.csv, study.json, study.md and a chart per model.
 #[derive(clap::Args)]
@@ -18,10 +18,10 @@ pub struct Args {
     /// Hugging Face checkpoint directories.
     #[arg(long = "model", value_name = "DIR", required = true, num_args = 1..)]
     models: Vec<PathBuf>,
-    /// Texts to calibrate on, each alone; each is scored too, for over-fitting to be seen.
+    /// Texts to calibrate on, one at a time. Each is scored too, which shows over-fitting.
     #[arg(long, value_name = "FILE", required = true, num_args = 1..)]
     calibration: Vec<PathBuf>,
-    /// Other texts to score on.
+    /// More texts to score on.
     #[arg(long = "eval-text", value_name = "FILE", required = true, num_args = 1..)]
     texts: Vec<PathBuf>,
     /// Methods to compare.
@@ -33,35 +33,35 @@ pub struct Args {
         default_value = "shared,per-layer"
     )]
     methods: Vec<Method>,
-    /// Fractions of the parameters to keep, for the method shared [default: 0.9,0.8,0.75,0.7]
+    /// Fractions of the parameters to keep, for method `shared` [default: 0.9,0.8,0.75,0.7]
     #[arg(long, value_name = "FRACTION", value_delimiter = ',', allow_negative_numbers = true)]
     keep: Vec<f64>,
-    /// Fractions of the stream's width to cut, the head's too, for the method per-layer [default:
+    /// Fractions of the stream width to cut, also in the head, for method `per-layer` [default:
     /// 0.1,0.2,0.3,0.4]
     #[arg(long, value_name = "FRACTION", value_delimiter = ',', allow_negative_numbers = true)]
     sparsity: Vec<f64>,
-    /// Seeds of the choice of calibration sequences.
+    /// Seeds that choose the calibration sequences.
     #[arg(long, value_name = "N", value_delimiter = ',', default_value = "1,2,3")]
     seeds: Vec<u64>,
-    /// Sequences to calibrate on.
+    /// Number of sequences to calibrate on.
     #[arg(long, value_name = "N", default_value_t = 128)]
     samples: usize,
     /// Tokens per sequence, in calibration and evaluation.
     #[arg(long, value_name = "N", default_value_t = 256)]
     seqlen: usize,
-    /// Score the first N sequences of each text only.
+    /// Score only the first N sequences of each text.
     #[arg(long, value_name = "N")]
     max_eval_samples: Option<usize>,
-    /// Where to compute, as `slicegpt` takes it.
+    /// The device, as in `slicegpt --device`.
     #[arg(long, value_name = "NAME")]
     device: Option<String>,
-    /// Folder to write [default: docs/study of the workspace]
+    /// The output folder [default: docs/study of the workspace]
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
 }
 
 impl Args {
-    /// What to run, or what is wrong with the options.
+    /// The plan, or what is wrong with the options.
     pub fn plan(&self) -> Result<Plan> {
         distinct("--method", &self.methods)?;
         distinct("--seeds", &self.seeds)?;
@@ -114,7 +114,7 @@ impl Args {
             if !self.methods.contains(&method) {
                 ensure!(
                     given.is_empty(),
-                    "{option} is of the method {method}, which --method leaves out"
+                    "{option} is for method {method}, which --method leaves out"
                 );
                 continue;
             }
@@ -136,7 +136,7 @@ fn sources(option: &str, paths: &[PathBuf]) -> Result<Vec<Source>> {
         let name = name(path).with_context(|| format!("{option} {}", path.display()))?;
         if let Some(other) = sources.iter().find(|other| other.name == name) {
             bail!(
-                "{option}: {} and {} are both named `{name}`, which results would not tell apart",
+                "{option}: {} and {} are both named `{name}`; results could not be told apart",
                 other.path.display(),
                 path.display()
             );
@@ -146,7 +146,7 @@ fn sources(option: &str, paths: &[PathBuf]) -> Result<Vec<Source>> {
     Ok(sources)
 }
 
-/// The last part of the real path: `.` has none of its own.
+/// The last part of the canonical path, because `.` has no name.
 fn name(path: &Path) -> Result<String> {
     let real = path.canonicalize().context("cannot be read")?;
     Ok(real.file_name().context("has no name")?.to_string_lossy().into_owned())
@@ -186,7 +186,7 @@ mod tests {
         folder
     }
 
-    /// `line` with `@` for the folder, after the options that are always needed.
+    /// The required options, then `line`, in which `@` stands for the folder.
     fn plan(folder: &TempDir, line: &str) -> Result<Plan> {
         let line = line.replace('@', &format!("{}/", folder.path().display()));
         let words = std::iter::once("study").chain(line.split_whitespace());
@@ -244,7 +244,7 @@ mod tests {
             ("--seeds 1,1", "--seeds lists 1 twice"),
             ("--keep 0.9,0.90", "--keep lists 0.9 twice"),
             ("--method shared,shared", "--method lists shared twice"),
-            ("--method shared --sparsity 0.1", "--sparsity is of the method per-layer"),
+            ("--method shared --sparsity 0.1", "--sparsity is for method per-layer"),
             ("--samples 0", "--samples 0"),
             ("--max-eval-samples 0", "--max-eval-samples 0"),
         ];

@@ -1,4 +1,4 @@
-//! What a study runs: every model, calibration text, seed, method and size.
+//! The runs of a study: every model, calibration text, seed, method and size.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -8,7 +8,7 @@ use serde::{Serialize, Serializer};
 pub struct Plan {
     pub models: Vec<Source>,
     pub calibrations: Vec<Source>,
-    /// Scored beside the calibration text.
+    /// Texts that are scored in addition to the calibration text.
     pub texts: Vec<Source>,
     pub cuts: Vec<Cut>,
     pub seeds: Vec<u64>,
@@ -18,7 +18,7 @@ pub struct Plan {
     pub device: Option<String>,
 }
 
-/// A model or a text, and what results call it.
+/// A model or a text, and its name in results.
 pub struct Source {
     pub name: String,
     pub path: PathBuf,
@@ -32,14 +32,14 @@ pub enum Method {
     PerLayer,
 }
 
-/// A method and the size it is asked for.
+/// A method and its nominal size.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Cut {
     pub method: Method,
     pub fraction: f64,
 }
 
-/// One compression, to be scored on several texts.
+/// One compression, which is scored on several texts.
 pub struct Run<'a> {
     pub model: &'a Source,
     pub calibration: &'a Source,
@@ -47,7 +47,7 @@ pub struct Run<'a> {
     pub cut: Cut,
 }
 
-/// From 0 to 1, with one of the ends.
+/// The range from 0 to 1 with one of its ends.
 #[derive(Clone, Copy)]
 pub enum Fractions {
     WithoutZero,
@@ -68,12 +68,12 @@ impl Plan {
         runs
     }
 
-    /// What a run with this calibration text is scored on; the text itself comes last.
+    /// The texts on which a run with this calibration text is scored; the text itself comes last.
     pub fn scored<'a>(&'a self, calibration: &'a Source) -> impl Iterator<Item = &'a Source> {
         self.texts.iter().chain(std::iter::once(calibration))
     }
 
-    /// What any run is scored on.
+    /// All texts on which any run is scored.
     pub fn all_texts(&self) -> impl Iterator<Item = &Source> {
         self.texts.iter().chain(&self.calibrations)
     }
@@ -89,7 +89,7 @@ impl Method {
         }
     }
 
-    /// The option of `slicegpt compress` that says the size, without its dashes.
+    /// The option of `slicegpt compress` that sets the size, without its dashes.
     pub fn size_option(self) -> &'static str {
         match self {
             Self::Shared => "keep-params",
@@ -97,7 +97,7 @@ impl Method {
         }
     }
 
-    /// What that option takes.
+    /// The values of that option.
     pub fn fractions(self) -> Fractions {
         match self {
             Self::Shared => Fractions::WithoutZero,
@@ -107,18 +107,18 @@ impl Method {
 }
 
 impl Cut {
-    /// The size asked for, as one asks for it.
+    /// The nominal size, as text.
     pub fn asked(&self) -> String {
         format!("{} {}", self.method.size_option(), self.fraction)
     }
 
-    /// The options of `slicegpt compress` that ask for it.
+    /// The options of `slicegpt compress` for this cut.
     pub fn options(&self) -> Vec<String> {
         let size = format!("--{}", self.method.size_option());
         let mut options = vec!["--method".to_owned(), self.method.to_string()];
         options.extend([size, self.fraction.to_string()]);
         if self.method == Method::PerLayer {
-            // The other method always cuts what the head reads.
+            // The other method always cuts the width that the head reads.
             options.push("--slice-head".to_owned());
         }
         options

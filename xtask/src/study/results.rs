@@ -1,17 +1,17 @@
-//! What a study found, as `slicegpt` printed it, and what failed.
+//! The results of a study, as `slicegpt` printed them, and the failures.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::plan::Cut;
 
-/// Everything that was measured; a message stands where something failed.
+/// All results; a failure is an error message.
 pub struct Study {
     pub dense: Vec<Dense>,
     pub runs: Vec<RunResult>,
 }
 
-/// A model as it was, on one text.
+/// An uncompressed model on one text.
 pub struct Dense {
     pub model: String,
     pub text: String,
@@ -29,7 +29,7 @@ pub struct RunResult {
 
 pub struct Compressed {
     pub summary: Summary,
-    /// As it was printed.
+    /// The JSON as it was printed.
     pub report: Value,
     pub scores: Vec<Score>,
 }
@@ -37,12 +37,12 @@ pub struct Compressed {
 /// A compressed model on one text.
 pub struct Score {
     pub text: String,
-    /// Whether it is the text that the run calibrated on.
+    /// Whether the run was calibrated on this text.
     pub is_calibration: bool,
     pub found: Result<(Perplexity, Divergence), String>,
 }
 
-/// Of what `slicegpt compress --json` prints.
+/// Part of the output of `slicegpt compress --json`.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Summary {
     pub real_reduction: f64,
@@ -61,7 +61,7 @@ pub struct Calibration {
     pub digest: String,
 }
 
-/// Of what `slicegpt eval ppl --json` prints.
+/// Part of the output of `slicegpt eval ppl --json`.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct Perplexity {
     pub perplexity: f64,
@@ -74,7 +74,7 @@ pub struct Perplexity {
     pub protocol: String,
 }
 
-/// Of what `slicegpt eval kl --json` prints.
+/// Part of the output of `slicegpt eval kl --json`.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct Divergence {
     pub kl: f64,
@@ -92,14 +92,14 @@ impl Study {
         dense.found.as_ref().ok()
     }
 
-    /// Every score that did not fail.
+    /// All scores that did not fail.
     pub fn scores(&self) -> impl Iterator<Item = &(Perplexity, Divergence)> {
         let compressed = self.runs.iter().filter_map(|run| run.found.as_ref().ok());
         let scores = compressed.flat_map(|compressed| &compressed.scores);
         scores.filter_map(|score| score.found.as_ref().ok())
     }
 
-    /// What the numbers mean, in the words of `slicegpt`: of perplexity and of divergence.
+    /// The protocols of perplexity and of KL divergence, as `slicegpt` describes them.
     pub fn protocols(&self) -> Vec<&str> {
         let mut protocols = Vec::new();
         for (perplexity, divergence) in self.scores() {
@@ -112,7 +112,7 @@ impl Study {
         protocols
     }
 
-    /// What failed and why, a line each.
+    /// One line for each failure, with its reason.
     pub fn failures(&self) -> Vec<String> {
         let dense = self.dense.iter().filter_map(|dense| {
             let error = dense.found.as_ref().err()?;
@@ -149,7 +149,7 @@ pub mod tests {
     use super::super::run::{study, tests::fake};
     use super::*;
 
-    /// What [`plan`] gives when one run and one score fail.
+    /// The results of [`plan`] if one run and one score fail.
     pub fn example() -> Study {
         study(&plan(), "out".as_ref(), &fake, &|_| {})
     }

@@ -1,4 +1,4 @@
-//! Runs `slicegpt` for everything a study asks for, one process at a time.
+//! Runs `slicegpt` for a study, one process at a time.
 
 use std::ffi::OsString;
 use std::fmt::Write as _;
@@ -12,11 +12,11 @@ use serde_json::Value;
 use super::plan::{Plan, Run, Source};
 use super::results::{Compressed, Dense, Divergence, Perplexity, RunResult, Score, Study};
 
-/// `slicegpt` with these arguments: the JSON it prints, or its message.
+/// Runs `slicegpt` with these arguments and returns its JSON or its error message.
 pub type Slicegpt<'a> = &'a dyn Fn(&[OsString]) -> Result<Value, String>;
 
-/// Everything of the plan. Compressed models are written to `out`, each over the last; `say` is
-/// told a line after each run.
+/// Runs the whole plan. Compressed models are written to `out`, each in place of the last. `say`
+/// gets a line after each run.
 pub fn study(plan: &Plan, out: &Path, slicegpt: Slicegpt<'_>, say: &dyn Fn(String)) -> Study {
     let mut study = Study { dense: Vec::new(), runs: Vec::new() };
     for model in &plan.models {
@@ -66,7 +66,7 @@ pub fn program(path: &Path) -> impl Fn(&[OsString]) -> Result<Value, String> {
     }
 }
 
-/// The error among what a program wrote, or else its last words.
+/// The error message in the output of a program, or its last line.
 fn message(stderr: &str) -> Option<String> {
     let lines = || stderr.lines().map(str::trim).filter(|line| !line.is_empty());
     let error = lines().rev().find_map(|line| line.strip_prefix("error: "));
@@ -89,7 +89,7 @@ fn compress(
     args.extend(device(plan));
     let mut report = slicegpt(&args)?;
     let summary = read("compress", report.clone())?;
-    // A temporary place says nothing.
+    // A temporary path tells a reader nothing.
     report.as_object_mut().and_then(|report| report.shift_remove("out"));
     let score = |text: &Source| Score {
         text: text.name.clone(),
@@ -145,14 +145,13 @@ fn device(plan: &Plan) -> impl Iterator<Item = OsString> + '_ {
     plan.device.iter().flat_map(|device| ["--device".into(), device.into()])
 }
 
-/// A number that is none, such as the perplexity of a model that overflows, is `null` in JSON, and
-/// an error here.
+/// A NaN, such as the perplexity of a model that overflows, is `null` in JSON, and an error here.
 fn read<T: DeserializeOwned>(command: &str, report: Value) -> Result<T, String> {
     serde_json::from_value(report)
         .map_err(|error| format!("`slicegpt {command}` printed something else: {error}"))
 }
 
-/// A run and what it gave.
+/// A run and its result.
 fn line(run: &RunResult) -> String {
     let mut line = run.title();
     match &run.found {
@@ -189,14 +188,14 @@ pub mod tests {
     }
 
     thread_local! {
-        /// What the last `compress` of [`fake`] was asked for.
+        /// The arguments of the last `compress` of [`fake`].
         static LAST: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
     }
 
-    /// A `slicegpt` whose numbers follow from what it is asked for: seed 2 is worse by 2 than seed
-    /// 1, the calibration text better by 1 than others, per-layer ten times as far from the dense
-    /// model. It fails for per-layer with seed 2 on train.txt, and to compare the shared one with
-    /// seed 1 on web.txt with the dense model on valid.txt.
+    /// A fake `slicegpt` whose numbers follow from its arguments: seed 2 is worse by 2 than seed 1,
+    /// the calibration text is better by 1 than other texts, and per-layer is ten times as far from
+    /// the dense model. It fails to compress per-layer with seed 2 on train.txt, and to compute the
+    /// KL divergence on valid.txt of the shared model with seed 1 on web.txt.
     pub fn fake(args: &[OsString]) -> Result<Value, String> {
         let args: Vec<String> = args.iter().map(|arg| arg.to_str().unwrap().to_owned()).collect();
         assert_eq!(after(&args, "--device"), "cpu");
@@ -270,12 +269,13 @@ pub mod tests {
             compressed.scores.iter().map(|it| (it.text.as_str(), it.is_calibration)).collect();
         assert_eq!(scored, [("valid.txt", false), ("web.txt", true)]);
 
-        // One line for each dense text and each run.
+        // One line for each text of the dense model and for each run.
         let lines = lines.into_inner();
         assert_eq!(lines.len(), 11);
         assert_eq!(lines[0], "model, dense, on valid.txt: perplexity 10.000");
-        let start = "[1/8] model, calibrated on train.txt, seed 1, shared, keep-params 0.8: 20.0 % \
-                     smaller; valid.txt: perplexity 22.000, KL 0.0200; train.txt: perplexity 21.000";
+        let start = "[1/8] model, calibrated on train.txt, seed 1, shared, keep-params 0.8: \
+                     20.0 % smaller; valid.txt: perplexity 22.000, KL 0.0200; train.txt: \
+                     perplexity 21.000";
         assert!(lines[3].starts_with(start), "{}", lines[3]);
         assert!(lines[6].contains("failed: no such size"), "{}", lines[6]);
     }

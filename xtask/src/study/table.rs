@@ -1,12 +1,12 @@
-//! A study for readers, in Markdown.
+//! A study as Markdown.
 
 use std::fmt::Write as _;
 
-use super::Setting;
 use super::aggregate::{Point, Spread, points};
 use super::chart;
 use super::plan::{Plan, Source};
 use super::results::Study;
+use super::setting::Setting;
 
 pub fn markdown(setting: &Setting, plan: &Plan, study: &Study) -> String {
     let Setting { machine, versions } = setting;
@@ -55,12 +55,13 @@ fn protocol(text: &mut String, plan: &Plan, study: &Study) {
     let seeds = plan.seeds.len();
     _ = writeln!(
         text,
-        "Each run calibrates on {} sequences of {} tokens, which the seed chooses, and is scored on \
-         {most} of {} tokens of each text. Numbers are means over the seeds ({seeds}) +- the \
-         standard deviation over them; calibration texts stay apart. The reduction is the real one: \
-         the part of the parameters of the checkpoint as given that is gone, shortcut matrices and \
-         an untied head counted. KL and top-1 agreement are with the dense model; the calibration \
-         text is scored as a file, of which a run has seen only the sequences it calibrated on.\n",
+        "Each run calibrates on {} sequences of {} tokens, which the seed chooses, and is scored \
+         on {most} of {} tokens of each text. Numbers are means over the seeds ({seeds}) +- the \
+         standard deviation; each calibration text has its own rows. The reduction is the real \
+         one: the fraction of the parameters of the given checkpoint that is removed, where \
+         shortcut matrices and an untied head count as parameters. KL and top-1 agreement compare \
+         with the dense model. The whole calibration text is scored, of which a run has seen only \
+         the sequences it calibrated on.\n",
         plan.samples, plan.seqlen, plan.seqlen
     );
     for protocol in study.protocols() {
@@ -68,7 +69,7 @@ fn protocol(text: &mut String, plan: &Plan, study: &Study) {
     }
 }
 
-/// The dense model on the texts, then the points.
+/// The rows of the dense model, then those of the points.
 fn table(
     text: &mut String,
     study: &Study,
@@ -87,7 +88,7 @@ fn table(
     for scored in texts {
         let perplexity = study.dense(&model.name, &scored.name);
         let perplexity = perplexity.map_or("failed".to_owned(), |it| digits(it.perplexity, 4));
-        // Where several texts share a table, the text is the one that others calibrate on.
+        // In a table of several texts, the text is another run's calibration text.
         let on = if texts.len() > 1 { scored.name.as_str() } else { "" };
         _ = writeln!(text, "| {on} | dense | | 0 | {perplexity} | 0 | 100 | |");
     }
@@ -118,8 +119,8 @@ fn failures(text: &mut String, study: &Study) {
     }
 }
 
-/// The mean with so many significant digits, and the deviation with as many decimals as it, or more
-/// where it would vanish.
+/// The mean with this many significant digits, and the deviation with the same number of decimals,
+/// or more if it would be shown as zero.
 fn shown(spread: Spread, significant: i32) -> String {
     let mean = digits(spread.mean, significant);
     match spread.deviation {
@@ -138,7 +139,7 @@ fn digits(value: f64, significant: i32) -> String {
 }
 
 fn decimals(value: f64, significant: i32) -> usize {
-    // Nothing here is known to less than a millionth.
+    // No value here is known better than to a millionth.
     let magnitude = value.abs().max(1e-6).log10().floor() as i32;
     (significant - 1 - magnitude).clamp(0, 6) as usize
 }
@@ -147,12 +148,11 @@ fn decimals(value: f64, significant: i32) -> usize {
 mod tests {
     use super::super::plan::tests::plan;
     use super::super::results::tests::example;
-    use super::super::tests::setting;
     use super::*;
 
     #[test]
     fn methods_stand_beside_each_other_on_every_text() {
-        let text = markdown(&setting(), &plan(), &example());
+        let text = markdown(&Setting::example(), &plan(), &example());
         for row in [
             "- Machine: CPU, 2 cores, 16 GiB, Linux",
             "- Date: 2026-01-01, commit abc",
@@ -169,8 +169,8 @@ mod tests {
             "### On the calibration text itself",
             "| web.txt | dense | | 0 | 10.00 |",
             "| web.txt | shared | keep-params 0.8 | 20.0 +- 0 | 22.00 +- 1.41 |",
-            "## What failed\n\n- model, calibrated on train.txt, seed 2, per-layer, sparsity 0.2: no \
-             such size\n",
+            "## What failed\n\n- model, calibrated on train.txt, seed 2, per-layer, \
+             sparsity 0.2: no such size\n",
         ] {
             assert!(text.contains(row), "{row}\nin\n{text}");
         }
@@ -185,7 +185,7 @@ mod tests {
             let found = run.found.as_ref();
             found.is_ok_and(|found| found.scores.iter().all(|score| score.found.is_ok()))
         });
-        let text = markdown(&setting(), &plan(), &study);
+        let text = markdown(&Setting::example(), &plan(), &study);
         assert!(!text.contains("failed"), "{text}");
     }
 

@@ -1,5 +1,5 @@
-//! The documents as a book: every page under `docs` is in its SUMMARY.md, and every link in a document
-//! leads somewhere, in a checkout as in the book.
+//! The documents as a book: every page under `docs` is in SUMMARY.md, and every link works, in a
+//! checkout and in the book.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -51,7 +51,7 @@ fn collect(root: &Path, folder: &Path, documents: &mut Documents) -> Result<()> 
     Ok(())
 }
 
-/// Pages that the book does not have, or has twice.
+/// Pages that are missing in the book, or in it twice.
 fn orphans(documents: &Documents) -> Vec<Violation> {
     let Some(summary) = documents.get(SUMMARY) else {
         return vec![Violation::new(SUMMARY, 1, "is missing: list the pages of the book")];
@@ -75,7 +75,7 @@ fn orphans(documents: &Documents) -> Vec<Violation> {
     violations
 }
 
-/// Links of the document `name` that lead nowhere.
+/// Dead links of the document `name`.
 fn dead_links(
     documents: &Documents,
     name: &str,
@@ -133,7 +133,7 @@ fn links(text: &str) -> Vec<Link> {
     parser(text).into_offset_iter().filter_map(link).collect()
 }
 
-/// What a link may name after `#`, as GitHub and mdBook both make it of headings.
+/// The anchors of the headings, as GitHub and mdBook make them.
 fn anchors(text: &str) -> BTreeSet<String> {
     let mut anchors = BTreeSet::new();
     let mut heading: Option<String> = None;
@@ -164,7 +164,7 @@ fn slug(heading: &str) -> String {
     heading.trim().to_lowercase().chars().filter_map(character).collect()
 }
 
-/// `path` as the document `from` means it, from the root; nothing where it leads above that.
+/// `path`, relative to the document `from`, as a path from the root; `None` if it leaves the root.
 fn resolve(from: &str, path: &str) -> Option<String> {
     let mut parts: Vec<&str> = from.split('/').collect();
     parts.pop();

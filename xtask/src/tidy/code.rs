@@ -1,9 +1,9 @@
-//! Rust text reduced to what the compiler sees outside of tests.
+//! Rust source without comments and tests.
 //!
-//! Comments and items under `#[cfg(test)]` become spaces, so that every offset and every line
-//! stays where it was.
+//! Comments and items under `#[cfg(test)]` become spaces, so that all offsets and lines stay the
+//! same.
 
-/// The same file twice, byte for byte as long as the original.
+/// Two versions of a file, both as long as the original.
 pub struct Code {
     /// Without comments and tests.
     pub with_strings: String,
@@ -60,8 +60,8 @@ fn token(text: &[u8], at: usize) -> Token {
         b'r' if !continues_word(text, at) => {
             raw_string_end(text, at).map_or(Token::Code, Token::Literal)
         }
-        // `'a'` and `'\n'` are characters, `'a` is a lifetime. Outside ASCII a character is up to
-        // four bytes long, so look for the closing quote that near.
+        // `'a'` and `'\n'` are characters, `'a` is a lifetime. Outside ASCII, a character has up to
+        // four bytes, so the closing quote must be that near.
         b'\'' if rest.get(1) == Some(&b'\\') => Token::Literal(quoted_end(text, at + 1, b'\'')),
         b'\'' => match rest.iter().skip(2).take(4).position(|&byte| byte == b'\'') {
             Some(0) => Token::Literal(at + 3),
@@ -97,7 +97,7 @@ fn quoted_end(text: &[u8], mut at: usize, quote: u8) -> usize {
     (at + 1).min(text.len())
 }
 
-/// The end of `r"..."` or `r#"..."#` at `start`; `None` where this is another word with r.
+/// The end of `r"..."` or `r#"..."#` at `start`; `None` if this is another word with r.
 fn raw_string_end(text: &[u8], start: usize) -> Option<usize> {
     let hashes = text[start + 1..].iter().take_while(|&&byte| byte == b'#').count();
     let open = start + 1 + hashes;
@@ -117,7 +117,7 @@ fn continues_word(text: &[u8], at: usize) -> bool {
     }
 }
 
-/// Where each item under `#[cfg(test)]` begins and ends, its attribute included.
+/// The byte range of each item under `#[cfg(test)]`, with its attribute.
 fn test_items(bare: &[u8]) -> Vec<std::ops::Range<usize>> {
     const ATTRIBUTE: &[u8] = b"#[cfg(test)]";
     let mut items = Vec::new();

@@ -1,4 +1,4 @@
-//! Who may depend on whom, and who may choose a backend.
+//! Which crates may depend on which, and which may choose a backend.
 
 use super::rules::{BACKEND_CRATES, BACKENDS, CRATES};
 use super::violation::Violation;
@@ -17,7 +17,7 @@ pub fn check(package: &Package, siblings: &[&str], manifest: &str) -> Vec<Violat
     let may_choose_backend = BACKEND_CRATES.contains(&name);
 
     for dependency in &package.dependencies {
-        // Tests may use what they like.
+        // Tests may use any crate.
         if dependency.kind == DependencyKind::Dev {
             continue;
         }
@@ -63,7 +63,7 @@ fn list_or_nothing(names: &[&str]) -> String {
     if names.is_empty() { "crates from outside".to_owned() } else { names.join(", ") }
 }
 
-/// The first line that starts with `key` as a whole word; 1 where none does.
+/// The first line that starts with `key` as a whole word, or 1.
 fn line_of(manifest: &str, key: &str) -> usize {
     let starts = |line: &str| {
         let rest = line.trim_start_matches('[').strip_prefix(key);
@@ -83,16 +83,14 @@ mod tests {
 
     fn dependency(name: &str, kind: DependencyKind, features: &[&str]) -> Dependency {
         let features = features.iter().map(|&feature| feature.to_owned()).collect();
-        Dependency { name: name.to_owned(), kind, features }
+        Dependency { name: name.to_owned(), kind, features, has_version: true }
     }
 
     fn messages(name: &str, dependencies: Vec<Dependency>, feature_values: &[&str]) -> Vec<String> {
         let package = Package {
-            name: name.to_owned(),
-            has_description: true,
-            manifest: format!("crates/{name}/Cargo.toml"),
             dependencies,
             feature_values: feature_values.iter().map(|&value| value.to_owned()).collect(),
+            ..Package::named(name)
         };
         check(&package, SIBLINGS, "").into_iter().map(|violation| violation.message).collect()
     }

@@ -1,9 +1,9 @@
-//! What every `Cargo.toml` of the workspace says, and what it inherits.
+//! What every `Cargo.toml` of the workspace must say, and what it must inherit.
 
 use super::violation::Violation;
 use crate::workspace::Package;
 
-/// Keys every crate takes from the workspace: the table they stand in, the key, and why.
+/// Keys that every crate inherits from the workspace: their table, their name, and why.
 const INHERITED: &[(&str, &str, &str)] = &[
     ("package", "edition", "one edition for all"),
     ("package", "license", "one licence for all"),
@@ -13,7 +13,7 @@ const INHERITED: &[(&str, &str, &str)] = &[
 pub fn check(package: &Package, manifest: &str) -> Vec<Violation> {
     let mut violations = Vec::new();
     let mut violation = |message| violations.push(Violation::new(&package.manifest, 1, message));
-    if !package.has_description && package.name != "xtask" {
+    if !package.fields.iter().any(|field| field == "description") && package.name != "xtask" {
         violation("no description: say in one line what the crate is".to_owned());
     }
     for &(table, key, why) in INHERITED {
@@ -24,7 +24,7 @@ pub fn check(package: &Package, manifest: &str) -> Vec<Violation> {
     violations
 }
 
-/// Whether `key` of `table` is taken from the workspace, in any of the ways TOML can say so.
+/// Whether `key` of `table` is inherited from the workspace, in any of the notations of TOML.
 fn inherits(manifest: &str, table: &str, key: &str) -> bool {
     let own_table = if table.is_empty() { key.to_owned() } else { format!("{table}.{key}") };
     let mut current = String::new();

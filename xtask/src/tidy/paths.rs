@@ -1,9 +1,12 @@
 //! The paths a piece of code names, whether written out or imported.
 
-/// Where `path` is written out or imported; `path` may end in `*` for the glob import.
+use std::ops::Range;
+
+/// The offsets at which `path` is written out or imported. `path` may end in `*` for the glob
+/// import.
 ///
-/// `code` is bare code: no comments, no literals. An import of anything inside `path` counts, as
-/// does one hidden in braces: `use std::{fs, io}` names `std::fs`.
+/// `code` is bare code: no comments, no literals. An import of anything inside `path` counts, also
+/// in braces: `use std::{fs, io}` names `std::fs`.
 pub fn mentions(code: &str, path: &str) -> Vec<usize> {
     let written = code.match_indices(path).map(|(at, _)| at).filter(|&at| {
         let before = code[..at].chars().next_back();
@@ -13,10 +16,11 @@ pub fn mentions(code: &str, path: &str) -> Vec<usize> {
     });
     let imported = imports(code)
         .into_iter()
-        .filter(|(_, import)| {
-            import.strip_prefix(path).is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
+        .filter(|import| {
+            let rest = import.path.strip_prefix(path);
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
         })
-        .map(|(at, _)| at);
+        .map(|import| import.at);
     let mut found: Vec<usize> = written.chain(imported).collect();
     found.sort_unstable();
     found.dedup();
@@ -34,31 +38,64 @@ pub fn words(code: &str) -> impl Iterator<Item = (usize, &str)> {
     })
 }
 
-/// Every path that a `use` declaration brings in, and where its last part stands.
-fn imports(code: &str) -> Vec<(usize, String)> {
+/// One path that a `use` declaration brings in.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Import {
+    /// The offset of its last part.
+    pub at: usize,
+    /// The whole path; it ends in `*` for a glob import.
+    pub path: String,
+    /// The name under which it is known here.
+    pub name: String,
+    /// Whether the declaration has a visibility, which makes it a re-export.
+    pub is_public: bool,
+}
+
+/// Every path that a `use` declaration of `code` brings in.
+pub fn imports(code: &str) -> Vec<Import> {
     let mut found = Vec::new();
-    for (at, _) in words(code).filter(|(_, word)| *word == "use") {
-        let start = at + "use".len();
-        let end = code[start..].find(';').map_or(code.len(), |length| start + length);
-        expand(code, start..end, "", &mut found);
+    for range in use_declarations(code) {
+        let is_public = is_public(code[..range.start].trim_end());
+        expand(code, range.start + "use".len()..range.end, "", is_public, &mut found);
     }
     found
+}
+
+/// The byte ranges of the `use` declarations of `code`, from `use` to the semicolon.
+pub fn use_declarations(code: &str) -> Vec<Range<usize>> {
+    let starts = words(code).filter(|(_, word)| *word == "use").map(|(at, _)| at);
+    // `impl Trait + use<'a>` captures lifetimes and imports nothing.
+    let starts = starts.filter(|at| !code[at + "use".len()..].starts_with('<'));
+    let end = |at| code[at..].find(';').map_or(code.len(), |length| at + length);
+    starts.map(|at| at..end(at)).collect()
+}
+
+/// Whether the code before a `use` ends with `pub`, `pub(crate)` or the like.
+fn is_public(before: &str) -> bool {
+    let before = match before.strip_suffix(')') {
+        Some(inside) => inside.rsplit_once('(').map_or("", |(before, _)| before),
+        None => before,
+    };
+    before.strip_suffix("pub").is_some_and(|rest| !rest.ends_with(is_word))
 }
 
 /// One branch of a use tree: `a::b`, `a::*`, `a::{..}` or `a as b`, below `prefix`.
 fn expand(
     code: &str,
-    branch: std::ops::Range<usize>,
+    branch: Range<usize>,
     prefix: &str,
-    found: &mut Vec<(usize, String)>,
+    is_public: bool,
+    found: &mut Vec<Import>,
 ) {
     let text = &code[branch.clone()];
     let Some(open) = text.find('{') else {
-        let name = text.split(" as ").next().unwrap_or(text);
-        let at = branch.start + name.len() - name.trim_start().len();
-        let path = format!("{prefix}{}", name.trim().trim_start_matches("::"));
+        let (path, alias) = text.split_once(" as ").map_or((text, None), |(a, b)| (a, Some(b)));
+        let at = branch.start + path.len() - path.trim_start().len();
+        let path = format!("{prefix}{}", path.trim().trim_start_matches("::"));
         // `use a::{self}` brings in `a`.
-        found.push((at, path.strip_suffix("::self").unwrap_or(&path).to_owned()));
+        let path = path.strip_suffix("::self").unwrap_or(&path).to_owned();
+        let name = alias.map_or_else(|| path.rsplit("::").next().unwrap_or(&path), str::trim);
+        found.push(Import { at, name: name.to_owned(), path, is_public });
         return;
     };
     let prefix = format!("{prefix}{}", text[..open].trim().trim_start_matches("::"));
@@ -69,7 +106,7 @@ fn expand(
             '{' => depth += 1,
             ',' | '}' if depth == 0 => {
                 if !code[start..at].trim().is_empty() {
-                    expand(code, start..at, &prefix, found);
+                    expand(code, start..at, &prefix, is_public, found);
                 }
                 start = at + 1;
             }
@@ -79,7 +116,33 @@ fn expand(
     }
 }
 
-fn is_word(c: char) -> bool {
+/// The paths of at least two parts that are written out in `code`, outside of `use` declarations.
+pub fn written_paths(code: &str) -> Vec<(usize, &str)> {
+    let uses = use_declarations(code);
+    let mut found = Vec::new();
+    let mut end = 0;
+    for (at, _) in words(code) {
+        if at < end || uses.iter().any(|range| range.contains(&at)) {
+            continue;
+        }
+        end = at;
+        loop {
+            end += code[end..].find(|c| !is_word(c)).unwrap_or(code.len() - end);
+            let rest = code[end..].strip_prefix("::");
+            if !rest.is_some_and(|rest| rest.starts_with(is_word)) {
+                break;
+            }
+            end += "::".len();
+        }
+        let is_tail = code[..at].ends_with("::") || code[..at].ends_with('.');
+        if !is_tail && code[at..end].contains("::") {
+            found.push((at, &code[at..end]));
+        }
+    }
+    found
+}
+
+pub fn is_word(c: char) -> bool {
     c.is_alphanumeric() || c == '_'
 }
 
@@ -90,10 +153,26 @@ mod tests {
     #[test]
     fn a_use_tree_is_written_out() {
         let code = "use std::{io, fs::{self, File as F}, net::*};\npub use ::burn::tensor::Tensor;";
-        let found: Vec<String> = imports(code).into_iter().map(|(_, path)| path).collect();
+        let found: Vec<String> = imports(code).into_iter().map(|import| import.path).collect();
         let expected =
             ["std::io", "std::fs", "std::fs::File", "std::net::*", "burn::tensor::Tensor"];
         assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn an_import_has_a_name_and_may_be_a_reexport() {
+        let code =
+            "use a::B as C;\npub(crate) use d::E;\npub use f::*;\nfn g() -> impl H + use<> {}";
+        let found: Vec<_> =
+            imports(code).into_iter().map(|import| (import.name, import.is_public)).collect();
+        assert_eq!(found, [("C".into(), false), ("E".into(), true), ("*".into(), true)]);
+    }
+
+    #[test]
+    fn written_paths_are_found_outside_of_imports() {
+        let code = "use a::b;\nfn f(x: crate::c::D) -> e::F { x.g::<h::I>().j; super::K::l() }";
+        let found: Vec<&str> = written_paths(code).into_iter().map(|(_, path)| path).collect();
+        assert_eq!(found, ["crate::c::D", "e::F", "h::I", "super::K::l"]);
     }
 
     #[test]

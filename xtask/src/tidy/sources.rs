@@ -1,15 +1,15 @@
-//! What must not stand in the code of a crate.
+//! What the code of a crate must not contain.
 
 use super::code::Code;
 use super::paths::{mentions, words};
 use super::rules::{
-    FAMILIES, FAMILIES_IN_HELP, FAMILY_CRATES, Forbidden, SOURCES, SourceRule, Spelling,
+    FAMILIES_IN_STRINGS, FAMILY_CRATES, Forbidden, SOURCES, SPELLINGS, SourceRule, Spelling,
 };
 use super::violation::{Violation, line_at};
 use crate::workspace::Package;
 
 /// Checks one file of `package`; its tests, benches and examples are free.
-pub fn check(package: &Package, path: &str, text: &str) -> Vec<Violation> {
+pub fn check(package: &Package, families: &[String], path: &str, text: &str) -> Vec<Violation> {
     let inside = path.strip_prefix(package.folder()).unwrap_or(path);
     if !inside.starts_with("/src/") || is_test_module(inside) {
         return Vec::new();
@@ -17,15 +17,15 @@ pub fn check(package: &Package, path: &str, text: &str) -> Vec<Violation> {
     let code = Code::parse(text);
     let mut violations = Vec::new();
     for rule in SOURCES.iter().filter(|rule| rule.scope.contains(&package.name)) {
-        for (at, name) in forbidden(rule, &code.bare) {
+        for (at, name) in forbidden(rule, &code) {
             let message = format!("`{name}`: {}", rule.advice);
             violations.push(Violation::new(path, line_at(&code.bare, at), message));
         }
     }
     if !FAMILY_CRATES.contains(&package.name.as_str()) {
-        let is_help = FAMILIES_IN_HELP.iter().any(|(file, _)| *file == path);
-        let seen = if is_help { &code.bare } else { &code.with_strings };
-        for (at, word) in family_names(seen) {
+        let is_allowed = FAMILIES_IN_STRINGS.iter().any(|(file, _)| *file == path);
+        let seen = if is_allowed { &code.bare } else { &code.with_strings };
+        for (at, word) in family_names(seen, families) {
             let message = format!("`{word}` names a model family: only the zoo knows families");
             violations.push(Violation::new(path, line_at(seen, at), message));
         }
@@ -37,7 +37,8 @@ fn is_test_module(inside: &str) -> bool {
     inside.split('/').any(|part| part == "tests" || part == "tests.rs")
 }
 
-fn forbidden(rule: &SourceRule, bare: &str) -> Vec<(usize, String)> {
+fn forbidden(rule: &SourceRule, code: &Code) -> Vec<(usize, String)> {
+    let bare = code.bare.as_str();
     match rule.forbidden {
         Forbidden::Paths(paths) => paths
             .iter()
@@ -50,13 +51,34 @@ fn forbidden(rule: &SourceRule, bare: &str) -> Vec<(usize, String)> {
             })
             .map(|(at, word)| (at, format!("{word}!")))
             .collect(),
+        Forbidden::Flags => flags(code),
     }
 }
 
-fn family_names(code: &str) -> Vec<(usize, &str)> {
-    words(code)
-        .filter(|(_, word)| FAMILIES.iter().any(|&(name, spelling)| names(word, name, spelling)))
-        .collect()
+/// The options of a command line in the literals of `code`: two dashes, and a letter behind them.
+fn flags(code: &Code) -> Vec<(usize, String)> {
+    let text = code.with_strings.as_str();
+    let starts = text.match_indices("--").map(|(at, _)| at).filter(|&at| {
+        // In a literal, which bare code leaves blank.
+        code.bare[at..].starts_with("  ")
+            && text[at + 2..].starts_with(|c: char| c.is_ascii_lowercase())
+            && !text[..at].ends_with(|c: char| c == '-' || c.is_alphanumeric())
+    });
+    let end = |c: char| !c.is_ascii_alphanumeric() && c != '-';
+    let flag = |at: usize| text[at..].split(end).next().unwrap_or_default().to_owned();
+    starts.map(|at| (at, flag(at))).collect()
+}
+
+fn family_names<'a>(code: &'a str, families: &[String]) -> Vec<(usize, &'a str)> {
+    let named = |word: &str| families.iter().any(|family| names_family(word, family));
+    words(code).filter(|(_, word)| named(word)).collect()
+}
+
+/// Whether `word` names the family of the file `{family}.rs`. A digit at its end is a version.
+fn names_family(word: &str, family: &str) -> bool {
+    let family = family.trim_end_matches(|c: char| c.is_ascii_digit());
+    let spelling = SPELLINGS.iter().find(|(name, _)| *name == family);
+    names(word, family, spelling.map_or(Spelling::Anywhere, |(_, spelling)| *spelling))
 }
 
 fn names(word: &str, family: &str, spelling: Spelling) -> bool {
@@ -89,14 +111,9 @@ mod tests {
 
     #[track_caller]
     fn check_lines(name: &str, file: &str, text: &str, lines: &[usize]) {
-        let package = Package {
-            name: name.to_owned(),
-            has_description: true,
-            manifest: format!("crates/{name}/Cargo.toml"),
-            dependencies: Vec::new(),
-            feature_values: Vec::new(),
-        };
-        let found = check(&package, &format!("crates/{name}/{file}"), text);
+        let families = ["llama", "phi3", "opt"].map(str::to_owned);
+        let path = format!("crates/{name}/{file}");
+        let found = check(&Package::named(name), &families, &path, text);
         let mut at: Vec<usize> = found.iter().map(|violation| violation.line).collect();
         at.sort_unstable();
         at.dedup();
@@ -118,6 +135,18 @@ mod tests {
         check_lines("slicegpt-cli", "src/main.rs", text, &[]);
         check_lines("slicegpt-slice", "src/run.rs", "use std::process;\nprocess::exit(1)", &[2]);
         check_lines("slicegpt-slice", "src/run.rs", "f(\"println!()\")", &[]);
+    }
+
+    #[test]
+    fn libraries_know_no_command_line() {
+        for (text, lines) in [
+            ("let a = \"use --force\";", &[1][..]),
+            ("//! Like --force.\nlet a = b --c;\nlet d = r#\"(--out x)\"#;", &[3]),
+            ("let a = \"a--b\"; let rule = \"-----\"; let html = \"<!-- a --> --1\";", &[]),
+        ] {
+            check_lines("slicegpt-slice", "src/run.rs", text, lines);
+            check_lines("slicegpt-cli", "src/run.rs", text, &[]);
+        }
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! One broken rule, at one place.
+//! A violation of a rule, and its place.
 
 use std::fmt;
 

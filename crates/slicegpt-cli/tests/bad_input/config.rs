@@ -1,4 +1,4 @@
-//! `config.json`: missing, not JSON, or describing no decoder there is.
+//! `config.json`: missing, not JSON, or not the config of a supported decoder.
 
 use serde_json::{Value, json};
 
@@ -8,7 +8,7 @@ use crate::sandbox::{ALL, Sandbox, check_commands, check_damages, none};
 fn a_directory_without_a_config_is_refused() {
     let sandbox = Sandbox::new("families/llama2");
     sandbox.remove("dense/config.json");
-    // A model that is nowhere, or a file, is no directory.
+    // Neither a missing path nor a file is a directory.
     for (model, says) in [
         ("dense", &["dense", "config.json"][..]),
         ("nowhere", &["nowhere", "directory"]),
@@ -20,7 +20,7 @@ fn a_directory_without_a_config_is_refused() {
 }
 
 #[test]
-fn a_config_that_is_no_object_is_refused() {
+fn a_config_that_is_not_an_object_is_refused() {
     let write =
         |text: &'static str| move |sandbox: &Sandbox| sandbox.write("dense/config.json", text);
     let nested = "[".repeat(100_000);
@@ -47,7 +47,8 @@ fn a_config_that_is_no_object_is_refused() {
     );
 }
 
-/// Sets `fields` (`null` removes one) in the config of `case`; every error names it and `says`.
+/// Sets fields (`null` removes one) in the config of `case`. Every error must name the field and
+/// contain `says`.
 fn check_fields(case: &str, commands: &[&str], rows: &[(&str, Value, &str)]) {
     let mut complaints = Vec::new();
     for (field, value, says) in rows {
@@ -70,7 +71,7 @@ fn check_fields(case: &str, commands: &[&str], rows: &[(&str, Value, &str)]) {
 }
 
 #[test]
-fn sizes_are_whole_numbers_of_a_sane_size() {
+fn sizes_are_whole_numbers_within_limits() {
     let bad = [
         json!("32"),
         json!(-32),
@@ -102,7 +103,7 @@ fn sizes_are_whole_numbers_of_a_sane_size() {
     );
     check_fields("families/opt", plan, &fields(&shared));
     check_fields("families/opt", plan, &fields(&["ffn_dim", "word_embed_proj_dim"]));
-    // A window wider than any context is none, and does no harm.
+    // A window wider than any context has no effect.
     let mut windows = fields(&["sliding_window"]);
     windows.retain(|(_, bad, _)| bad.as_u64() != Some(1 << 40));
     check_fields("families/mistral", plan, &windows);
@@ -165,9 +166,10 @@ fn fields_that_are_missing_or_wrong_are_named() {
     check_damages("families/opt-350m-shape", ALL, &[(&|_| (), &["dense/config.json", "opt-350m"])]);
 }
 
-/// What makes every angle or every norm a NaN must not run: attention gives finite nonsense then.
+/// Numbers that make every angle or every norm a NaN are refused: attention would turn them into
+/// finite nonsense.
 #[test]
-fn numbers_that_no_formula_survives_are_named() {
+fn numbers_that_lead_to_nan_are_named() {
     let rope = |kind: &str, factor: f64| json!({ "rope_type": kind, "factor": factor });
     let rows = [
         ("rms_norm_eps", json!(-1), "rms_norm_eps"),

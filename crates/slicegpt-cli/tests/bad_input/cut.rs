@@ -1,8 +1,8 @@
-//! What to cut: sparsities, multiples and plan files that leave nothing, or do not fit the model.
+//! What to cut: sparsities, multiples and plan files that keep nothing or do not fit the model.
 
 use crate::sandbox::{COMPRESS, Sandbox, check_commands, none};
 
-/// Checks that `compress` and `plan` refuse each of the options with the method of the paper.
+/// Checks that `compress` and `plan` refuse each of the options with `--method per-layer`.
 fn check(sandbox: &Sandbox, rows: &[(&str, &[&str])]) {
     check_method(sandbox, "per-layer", rows);
 }
@@ -90,7 +90,7 @@ fn a_plan_file_fits_the_model() {
             ("--plan wide.json", &["wide.json", "width 33 at cut 4"]),
         ],
     );
-    // A plan file says everything; a second opinion would be ignored.
+    // A plan file sets all widths; other options for them would be ignored.
     check(
         &sandbox,
         &[
@@ -103,7 +103,7 @@ fn a_plan_file_fits_the_model() {
 }
 
 #[test]
-fn numbers_of_things_are_above_zero() {
+fn counts_are_above_zero() {
     let sandbox = Sandbox::new("families/llama2");
     let mut complaints = Vec::new();
     for (command, options) in [
@@ -126,14 +126,14 @@ fn numbers_of_things_are_above_zero() {
     none(&complaints);
 }
 
-/// More tokens than any memory holds are refused before memory is asked for.
+/// More tokens than fit into any memory are refused before anything is allocated.
 #[test]
-fn numbers_of_things_are_within_reason() {
+fn counts_are_within_limits() {
     let sandbox = Sandbox::new("families/llama2");
     let rows = [
         ("compress dense --out out --calibration self --samples 1000000000000000000", "--samples"),
         ("verify dense --max-samples 1000000000000000", "--max-samples"),
-        // Times 64 tokens this is 2^66, or none at all to who counts in 64 bits.
+        // Times 64 tokens this is 2^66, which overflows 64 bits to zero.
         ("verify dense --max-samples 1152921504606846976", "--max-samples"),
     ];
     let complaint = |(command, option): &(&str, &str)| {
@@ -143,7 +143,7 @@ fn numbers_of_things_are_within_reason() {
 }
 
 #[test]
-fn options_that_are_no_sizes_types_or_names_are_named() {
+fn invalid_sizes_types_and_names_are_named() {
     let sandbox = Sandbox::new("families/llama2");
     let compress = |options: &str| format!("{COMPRESS} {options}");
     let rows = [

@@ -1,8 +1,8 @@
-//! Devices that are not there, and options about them that mean nothing.
+//! Missing devices, and invalid options about devices.
 
 use crate::sandbox::{ALL, COMPRESS, LOGITS, READERS, Sandbox, VERIFY};
 
-/// Every command that computes, with `options`, says `says`.
+/// Checks that every command that computes refuses `options` with an error that contains `says`.
 fn check(options: &str, says: &[&str]) {
     let sandbox = Sandbox::new("families/llama2");
     let computing: Vec<_> = READERS.iter().filter(|command| !command.contains("inspect")).collect();
@@ -22,7 +22,7 @@ fn a_device_that_does_not_exist_is_named() {
         check(&format!("--device {device}"), &[device, known]);
     }
     check("--device cpu:1", &["cpu:1", "slicegpt devices"]);
-    // No machine has a thousand.
+    // No machine has a thousand of them.
     for (compiled, kind) in [(cfg!(feature = "wgpu"), "wgpu"), (cfg!(feature = "cuda"), "cuda")] {
         match compiled {
             true => check(&format!("--device {kind}:999"), &[kind, ":999", "slicegpt devices"]),
@@ -50,20 +50,20 @@ fn where_the_signal_waits_must_be_a_folder() {
 }
 
 #[test]
-fn types_that_are_none() {
+fn types_that_do_not_exist_are_refused() {
     let sandbox = Sandbox::new("families/llama2");
     for option in ["--compute-dtype", "--stream-dtype", "--covariance"] {
         let command = sandbox.slicegpt(".", &format!("{COMPRESS} {option} f8"));
         assert_eq!(sandbox.complaint(command, &[option, "f8"]), None);
     }
-    // The others calibrate nothing.
+    // The other commands have no such option.
     for command in [VERIFY, LOGITS] {
         let command = sandbox.slicegpt(".", &format!("{command} --covariance f64"));
         assert_eq!(sandbox.complaint(command, &["--covariance"]), None);
     }
 }
 
-/// Activations that half precision cannot hold: which block, and what to do.
+/// Activations that overflow in half precision: the error names the block and a remedy.
 #[test]
 fn an_overflow_in_half_precision_names_the_type() {
     let sandbox = Sandbox::new("families/llama2");

@@ -1,5 +1,5 @@
-//! `export gguf`: what llama.cpp cannot express, tokenizers that are none, values that do not fit, and
-//! files that are someone's.
+//! `export gguf`: models that llama.cpp cannot run, invalid tokenizers, values that do not fit a
+//! type, and files that must not be replaced.
 
 use serde_json::json;
 
@@ -10,7 +10,7 @@ const F16: &str = "export gguf dense --out model.gguf --type f16";
 const Q4: &str = "export gguf dense --out model.gguf --type q4_0";
 
 #[test]
-fn what_llama_cpp_cannot_express_is_refused_with_what_would_work() {
+fn models_that_llama_cpp_cannot_run_are_refused_with_advice() {
     let sandbox = Sandbox::new("families/llama2");
     let cut = "--calibration tokens.safetensors --hidden-size 24";
     let tokens = "--calibration tokens.safetensors --method per-layer";
@@ -39,7 +39,7 @@ fn what_llama_cpp_cannot_express_is_refused_with_what_would_work() {
 }
 
 #[test]
-fn a_file_that_is_there_is_not_lost() {
+fn an_existing_file_is_kept() {
     let sandbox = Sandbox::new("families/llama2");
     sandbox.slicegpt(".", EXPORT).assert().success();
     sandbox.write("thesis.tex", "mine");
@@ -62,7 +62,7 @@ fn a_file_that_is_there_is_not_lost() {
 }
 
 #[test]
-fn a_tokenizer_that_is_none_is_named() {
+fn an_invalid_tokenizer_is_named() {
     let config = |name: &'static str, text: &'static str| {
         move |sandbox: &Sandbox| sandbox.write(&format!("dense/{name}"), text)
     };

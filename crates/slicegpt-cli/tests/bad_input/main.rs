@@ -1,7 +1,7 @@
-//! Whatever a user gives that cannot be worked with, the answer is one line that names it, exit
-//! code 2, and a disk on which nothing has changed.
+//! Bad input: every refusal is one line that names the problem, with exit code 2, and nothing on
+//! the disk has changed.
 //!
-//! Every module is a table of such things; [`sandbox`] makes them and holds the one check.
+//! Every module is a table of bad input. [`sandbox`] holds the checks.
 
 mod config;
 mod cut;

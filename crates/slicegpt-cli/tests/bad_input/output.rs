@@ -1,9 +1,11 @@
-//! Where to write: never over what is not ours, never over the input, and nothing where nothing
-//! came out.
+//! Output paths: files of the user and the input are never replaced, and a failed run leaves
+//! nothing behind.
+
+use slicegpt_testkit::Cli;
 
 use crate::sandbox::{COMPRESS, LOGITS, Sandbox, check_commands, none};
 
-/// Checks that `compress` to each of the places is refused, with and without `--force`.
+/// Checks that `compress` refuses each of these output paths, with and without `--force`.
 fn check_places(sandbox: &Sandbox, model: &str, places: &[&str]) {
     let command = |place: &&str| {
         let command = format!("compress {model} --calibration tokens.safetensors --out {place}");
@@ -12,8 +14,8 @@ fn check_places(sandbox: &Sandbox, model: &str, places: &[&str]) {
     check_commands(sandbox, &places.iter().flat_map(command).collect::<Vec<_>>());
 }
 
-/// Checks that each command, run in folder `from`, is refused. Every one has a sandbox of its own,
-/// because it would destroy it.
+/// Checks that each command, run in folder `from`, is refused. Each command gets its own sandbox,
+/// because it would destroy it if it were not refused.
 fn check_destructive(from: &str, rows: &[(String, &[&str])]) {
     let complaint = |(command, says): &(String, &[&str])| {
         let sandbox = Sandbox::new("families/llama2");
@@ -36,9 +38,9 @@ fn the_output_is_not_the_input() {
     check_places(&sandbox, "dense", &[absolute.to_str().unwrap()]);
 }
 
-/// A folder that does not exist yet does not hide where `..` leads.
+/// `..` is resolved even after a folder that does not exist yet.
 #[test]
-fn the_output_is_not_the_input_by_way_of_nowhere() {
+fn the_output_is_not_the_input_through_a_missing_folder() {
     let places = ["nowhere/../dense", "nowhere/../dense/sliced", "nowhere/..", "dense/nowhere/.."];
     let row = |place: &str| {
         let command = COMPRESS.replace("--out out", &format!("--out {place}"));
@@ -49,7 +51,7 @@ fn the_output_is_not_the_input_by_way_of_nowhere() {
 
 #[cfg(unix)]
 #[test]
-fn the_output_is_not_the_input_by_way_of_a_link() {
+fn the_output_is_not_the_input_through_a_link() {
     let sandbox = Sandbox::new("families/llama2");
     sandbox.create_dir("other");
     std::os::unix::fs::symlink(sandbox.path("dense"), sandbox.path("link")).unwrap();
@@ -60,7 +62,7 @@ fn the_output_is_not_the_input_by_way_of_a_link() {
 }
 
 #[test]
-fn what_is_there_stays_there() {
+fn existing_files_are_kept() {
     let sandbox = Sandbox::new("families/llama2");
     for (name, contents) in [("notes/thesis.tex", "x"), ("old/config.json", "{}"), ("file", "x")] {
         if let Some((folder, _)) = name.split_once('/') {
@@ -86,9 +88,10 @@ fn what_is_there_stays_there() {
     check_commands(&sandbox, &commands);
 }
 
-/// Files that are none of ours are not replaced, whichever option names them; those that are read least of all.
+/// Files that `slicegpt` did not write are not replaced, whichever option names them; input files
+/// least of all.
 #[test]
-fn a_file_of_the_users_stays_there() {
+fn files_of_the_user_are_kept() {
     let sandbox = Sandbox::new("models/ts-llama3-gqa");
     sandbox.create_dir("data");
     let piqa = r#"{"goal": "g", "sol1": "a", "sol2": "b", "label": 0}"#;
@@ -115,18 +118,17 @@ fn a_file_of_the_users_stays_there() {
     );
 }
 
-/// A name that is no UTF-8 is a name.
+/// Paths need not be UTF-8.
 #[cfg(target_os = "linux")]
 #[test]
-fn a_name_in_another_encoding_is_a_name() {
+fn a_path_need_not_be_utf8() {
     use std::os::unix::ffi::OsStrExt;
 
     let sandbox = Sandbox::new("families/llama2");
     let name = std::ffi::OsStr::from_bytes(b"mod\xe8le");
     std::fs::rename(sandbox.path("dense"), sandbox.path(".").join(name)).unwrap();
-    let mut command = assert_cmd::Command::cargo_bin("slicegpt").unwrap();
-    command.current_dir(sandbox.path(".")).args(["eval", "ppl"]).arg(name);
-    command.args(["--tokens", "tokens.safetensors", "--json"]).assert().success();
+    let command = Cli::new("eval ppl --tokens tokens.safetensors").arg(name);
+    command.current_dir(sandbox.path(".")).json();
 }
 
 #[cfg(unix)]
@@ -139,7 +141,7 @@ fn a_link_is_not_replaced() {
     check_places(&sandbox, "dense", &["link", "dangling"]);
 }
 
-/// Folders made on the way to an output that does not come are not left behind.
+/// Parent folders that were made for the output are removed if the run fails.
 #[test]
 fn a_failed_run_leaves_no_folders() {
     let rows = [
@@ -153,7 +155,7 @@ fn a_failed_run_leaves_no_folders() {
     ];
     let complaint = |(command, says): &(&str, &str)| {
         let sandbox = Sandbox::new("families/llama2");
-        // Found late, when everything else is done.
+        // The error occurs late, when everything else is done.
         sandbox.tensor("dense/model.safetensors", "lm_head.weight", |bytes| bytes.fill(0xff));
         sandbox.complaint(sandbox.slicegpt(".", command), &[says])
     };
@@ -193,9 +195,9 @@ fn logits_do_not_go_into_the_model() {
     );
 }
 
-/// A bare file name has no parent to compare with the model's folder, but it does lie there.
+/// A bare file name has no parent folder, but it may be a file of the model's folder.
 #[test]
-fn logits_do_not_go_into_the_model_we_stand_in() {
+fn logits_do_not_go_into_the_model_in_the_current_folder() {
     let row = |out: &'static str| {
         let command = format!("logits . --tokens ../tokens.safetensors --out {out}");
         (command, &["--out"][..])

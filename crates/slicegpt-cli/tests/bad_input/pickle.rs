@@ -1,20 +1,21 @@
-//! Weights as a PyTorch pickle: corrupt, or an attempt to run code.
+//! Weights in a PyTorch pickle that is corrupt or tries to run code.
 
 use crate::sandbox::{READERS, Sandbox, check_damages};
 
 const FILE: &str = "dense/pytorch_model.bin";
 
-/// Runs `touch pwned` when Python loads it.
+/// A pickle that runs `touch pwned` when Python loads it.
 const PROGRAM: &[u8] = b"cposix\nsystem\n(S'touch pwned'\ntR.";
 
 /// The same in the protocol of `torch.save`, as the value of a dictionary.
 const PROGRAM_2: &[u8] =
-    b"\x80\x02}q\x00X\x01\x00\x00\x00aq\x01cposix\nsystem\nq\x02X\x0b\x00\x00\x00touch pwned\x85Rs.";
+    b"\x80\x02}q\x00X\x01\x00\x00\x00aq\x01cposix\nsystem\nq\x02X\x0b\x00\x00\x00\
+      touch pwned\x85Rs.";
 
 #[test]
-fn a_pickle_that_is_none_is_refused() {
+fn a_corrupt_pickle_is_refused() {
     let write = |bytes: Vec<u8>| move |sandbox: &Sandbox| sandbox.write(FILE, &bytes);
-    // xorshift: the same noise in every run.
+    // xorshift, so that the noise is the same in every run.
     let mut state = 0x9E37_79B9_u32;
     let noise: Vec<u8> = std::iter::repeat_with(|| {
         state ^= state << 13;
@@ -52,7 +53,7 @@ fn a_pickle_that_is_none_is_refused() {
     );
 }
 
-/// The check sees every new file: `pwned` would be one.
+/// The check would notice the new file `pwned`.
 #[test]
 fn a_pickle_runs_no_code() {
     let write = |bytes: Vec<u8>| move |sandbox: &Sandbox| sandbox.write(FILE, &bytes);
@@ -74,7 +75,7 @@ fn zip(name: &str, contents: &[u8]) -> Vec<u8> {
     let size = (contents.len() as u32).to_le_bytes();
     let crc = crc32(contents).to_le_bytes();
     let name_length = (name.len() as u16).to_le_bytes();
-    // Version, flags, method, time and date; then checksum and sizes.
+    // Version, flags, method, time and date, then the checksum and the sizes.
     let shared =
         [&[10, 0, 0, 0, 0, 0, 0, 0, 0x21, 0][..], &crc, &size, &size, &name_length].concat();
     let mut bytes = [b"PK\x03\x04", &shared[..], &[0, 0], name.as_bytes(), contents].concat();

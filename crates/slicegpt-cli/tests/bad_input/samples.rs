@@ -1,17 +1,18 @@
-//! Text and tokens to calibrate on and to score: files that hold none, or none of this model.
+//! Texts and token files that are empty, invalid, or not for this model.
 
 use safetensors::Dtype;
 
 use crate::sandbox::{Sandbox, check_commands, none};
 
-/// Checks that each file is refused wherever a text or a token file can be given.
+/// Checks that each file is refused by every option that takes a text or a token file.
 fn check(sandbox: &Sandbox, rows: &[(&str, &[&str])]) {
     let mut complaints = Vec::new();
     for (file, says) in rows {
         for command in [
             format!("compress dense --out out --seqlen 32 --calibration {file}"),
             format!(
-                "compress dense --out out --seqlen 32 --calibration good.safetensors --eval-text {file}"
+                "compress dense --out out --seqlen 32 --calibration good.safetensors \
+                 --eval-text {file}"
             ),
             format!("eval ppl dense --seqlen 32 --text {file}"),
             format!("verify dense --seqlen 32 --text {file}"),
@@ -29,7 +30,7 @@ fn sandbox() -> Sandbox {
 }
 
 #[test]
-fn text_that_is_none_is_refused() {
+fn files_without_text_are_refused() {
     let sandbox = sandbox();
     for (name, contents) in [
         ("empty.txt", &b""[..]),
@@ -142,7 +143,7 @@ fn a_sequence_of_one_token_has_nothing_to_score() {
     check_commands(&sandbox(), rows);
 }
 
-/// Sequences padded on the left may begin with nothing else.
+/// With padding on the left, the first tokens of all sequences may be padding.
 #[test]
 fn samples_of_padding_alone_are_refused() {
     let sandbox = sandbox();
@@ -187,7 +188,7 @@ fn text_needs_a_tokenizer() {
     }
 }
 
-/// The library that reads it panics at this one. That is no reason to print anything but the error.
+/// The library that reads tokenizers panics at this one. Still, only the error may be printed.
 #[test]
 fn a_tokenizer_that_contradicts_itself_is_refused() {
     let sandbox = sandbox();

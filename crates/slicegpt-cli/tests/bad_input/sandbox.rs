@@ -1,16 +1,13 @@
-//! [`Sandbox`]: a folder with a checkpoint in it that may be damaged, and what every refusal must
-//! look like.
+//! [`Sandbox`]: a folder with a checkpoint that tests may damage, and the checks of refusals.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use assert_cmd::Command;
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 use serde_json::Value;
-use slicegpt_testkit::fixtures;
+use slicegpt_testkit::{Cli, fixtures};
 use tempfile::TempDir;
 
 /// The commands that read weights.
@@ -19,15 +16,15 @@ pub const READERS: &[&str] =
 pub const COMPRESS: &str = "compress dense --out out --calibration tokens.safetensors";
 pub const LOGITS: &str = "logits dense --tokens tokens.safetensors --out logits.safetensors";
 pub const VERIFY: &str = "verify dense";
-/// All commands.
+/// Commands that read a checkpoint or only its config.
 pub const ALL: &[&str] =
     &[READERS[0], READERS[1], READERS[2], READERS[3], READERS[4], "plan dense"];
 
-/// A temporary folder: the checkpoint `dense`, and `tokens.safetensors` with ids for it.
+/// A temporary folder with the checkpoint `dense`, and `tokens.safetensors` with token ids for it.
 pub struct Sandbox(TempDir);
 
 impl Sandbox {
-    /// With a copy of `fixtures/{case}`.
+    /// A sandbox with a copy of `fixtures/{case}`.
     pub fn new(case: &str) -> Self {
         let sandbox = Self(tempfile::tempdir().unwrap());
         fs::create_dir(sandbox.path("dense")).unwrap();
@@ -70,7 +67,7 @@ impl Sandbox {
         self.write(name, json.to_string());
     }
 
-    /// Edits the header and the data of a safetensors file; the length of the header stays true.
+    /// Edits the header and the data of a safetensors file, and corrects the length of the header.
     pub fn parts(&self, name: &str, edit: impl FnOnce(&mut Value, &mut Vec<u8>)) {
         let mut bytes = self.read(name);
         let length = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
@@ -80,7 +77,7 @@ impl Sandbox {
         self.write_parts(name, header.to_string().as_bytes(), &data);
     }
 
-    /// Writes a safetensors file whose header may be anything.
+    /// Writes a safetensors file with any header.
     pub fn write_parts(&self, name: &str, header: &[u8], data: &[u8]) {
         let length = (header.len() as u64).to_le_bytes();
         self.write(name, [&length, header, data].concat());
@@ -95,7 +92,7 @@ impl Sandbox {
         });
     }
 
-    /// Replaces a tensor by zeros of another type or shape, or adds it.
+    /// Replaces a tensor by zeros of this type and shape, or adds it.
     pub fn replace(&self, file: &str, tensor: &str, dtype: Dtype, shape: &[usize]) {
         let bytes = self.read(file);
         let zeros = vec![0; shape.iter().product::<usize>() * dtype.bitsize() / 8];
@@ -106,7 +103,7 @@ impl Sandbox {
         self.write(file, safetensors::serialize(all, None).unwrap());
     }
 
-    /// Writes a file of one integer tensor, and more of the same shape.
+    /// Writes a file of integer tensors of one shape.
     pub fn tokens(&self, file: &str, shape: [usize; 2], tensors: &[(&str, &[i64])]) {
         let bytes: Vec<(&str, Vec<u8>)> = tensors
             .iter()
@@ -119,58 +116,32 @@ impl Sandbox {
     }
 
     /// `slicegpt` with the arguments in `command`, in folder `from` of the sandbox.
-    pub fn slicegpt(&self, from: &str, command: &str) -> Command {
-        let mut slicegpt = Command::cargo_bin("slicegpt").unwrap();
-        slicegpt.args(command.split_whitespace());
-        self.prepare(slicegpt, from)
+    pub fn slicegpt(&self, from: &str, command: &str) -> Cli {
+        self.prepare(Cli::new(command), from)
     }
 
     /// `slicegpt` started by a shell after `before`, which may lower limits.
     #[cfg(unix)]
-    pub fn after(&self, before: &str, command: &str) -> Command {
-        let mut shell = Command::new("sh");
-        let slicegpt = assert_cmd::cargo::cargo_bin("slicegpt");
-        shell.arg("-c").arg(format!("{before}; exec \"$0\" {command}")).arg(slicegpt);
-        self.prepare(shell, ".")
+    pub fn after(&self, before: &str, command: &str) -> Cli {
+        let mut shell = std::process::Command::new("sh");
+        let script = format!("{before}; exec \"$0\" {command}");
+        shell.arg("-c").arg(script).arg(Cli::program());
+        self.prepare(Cli::from_command(shell), ".")
     }
 
-    fn prepare(&self, mut command: Command, from: &str) -> Command {
-        // Whoever asks for backtraces of panics gets none with an error that is not ours.
-        command.env("RUST_BACKTRACE", "1").current_dir(self.path(from));
-        // Long before this, something hangs.
-        command.timeout(Duration::from_secs(60));
-        command
+    fn prepare(&self, command: Cli, from: &str) -> Cli {
+        // With this variable, an error must still be one line without a backtrace.
+        command.env("RUST_BACKTRACE", "1").current_dir(self.path(from))
     }
 
-    /// What is wrong with the way `command` refuses to work, if anything is.
-    pub fn complaint(&self, mut command: Command, says: &[&str]) -> Option<String> {
+    /// What is wrong with the way `command` is refused, or `None`. The error must contain all of
+    /// `says`, and nothing in the sandbox may change.
+    pub fn complaint(&self, command: Cli, says: &[&str]) -> Option<String> {
         let before = self.contents();
-        let output = command.output().unwrap();
-        let stderr = String::from_utf8_lossy(&output.stderr);
-        // Warnings may come first.
-        let text: Vec<&str> =
-            stderr.lines().skip_while(|line| line.starts_with("warning: ")).collect();
-        // A wrong use of options is told by more lines, the last of them a hint.
-        let usage = text.last() == Some(&"For more information, try '--help'.");
-        let text = text.join("\n");
-        let missing: Vec<_> = says.iter().filter(|word| !text.contains(*word)).collect();
+        let run = command.run();
         let changed = changes(&before, &self.contents());
-        let complaint = if output.status.code() != Some(2) {
-            format!("{}, not code 2", output.status)
-        } else if !text.starts_with("error: ") || (text.contains('\n') && !usage) {
-            "not one line".into()
-        } else if text.contains("panicked") || text.contains("internal error") {
-            "a panic".into()
-        } else if !missing.is_empty() {
-            format!("{missing:?} not said")
-        } else if !changed.is_empty() {
-            format!("changed on disk: {changed:?}")
-        } else if !output.stdout.is_empty() {
-            "something on stdout".into()
-        } else {
-            return None;
-        };
-        Some(format!("{command:?}: {complaint}\n{stderr}"))
+        let fault = (!changed.is_empty()).then(|| format!("changed on disk: {changed:?}"));
+        run.refusal_fault(says).or(fault)
     }
 
     /// Everything in the sandbox: files with their bytes, links with their targets, folders.
@@ -206,10 +177,10 @@ fn changes<V: PartialEq>(
     paths.filter(|path| before.get(*path) != after.get(*path)).cloned().collect()
 }
 
-/// A way to damage a sandbox, and what the error then says.
+/// A way to damage a sandbox, and words that the error must contain.
 pub type Damage<'a> = (&'a dyn Fn(&Sandbox), &'a [&'a str]);
 
-/// Checks that every one of `commands` refuses `fixtures/{case}` after each damage.
+/// Checks that all `commands` refuse `fixtures/{case}` after each damage.
 pub fn check_damages(case: &str, commands: &[&str], damages: &[Damage<'_>]) {
     let mut complaints = Vec::new();
     for (damage, says) in damages {
@@ -222,7 +193,8 @@ pub fn check_damages(case: &str, commands: &[&str], damages: &[Damage<'_>]) {
     none(&complaints);
 }
 
-/// Checks that each command is refused in `sandbox`, saying what stands beside it.
+/// Checks that each command is refused in `sandbox` with an error that contains the words next to
+/// it.
 pub fn check_commands<C: AsRef<str>>(sandbox: &Sandbox, rows: &[(C, &[&str])]) {
     let complaint = |(command, says): &(C, &[&str])| {
         sandbox.complaint(sandbox.slicegpt(".", command.as_ref()), says)
@@ -230,7 +202,7 @@ pub fn check_commands<C: AsRef<str>>(sandbox: &Sandbox, rows: &[(C, &[&str])]) {
     none(&rows.iter().filter_map(complaint).collect::<Vec<_>>());
 }
 
-/// All complaints at once: a table with one wrong row is not hidden by another.
+/// Fails with all complaints at once, so that one wrong row of a table does not hide another.
 pub fn none(complaints: &[String]) {
     assert!(complaints.is_empty(), "{} complaints:\n\n{}", complaints.len(), complaints.join("\n"));
 }

@@ -1,10 +1,10 @@
-//! Sliced checkpoints: not to be sliced again, and what they say of themselves must be true.
+//! Sliced checkpoints: they are not sliced again, and their section in the config must be true.
 
 use serde_json::{Value, json};
 
 use crate::sandbox::{Sandbox, check_commands, none};
 
-/// With the sliced checkpoint `sliced`.
+/// A sandbox with the sliced checkpoint `sliced`.
 fn sandbox() -> Sandbox {
     let sandbox = Sandbox::new("families/llama2");
     let compress =
@@ -75,7 +75,7 @@ fn the_section_of_a_sliced_model_is_checked() {
     ] {
         check(&all, "widths", widths, &[section, says]);
     }
-    // Good widths, but not of these tensors.
+    // Valid widths, but not those of these tensors.
     let says = ["sliced/model.safetensors", "`model.layers.0.", "config.json says"];
     check(&readers, "widths", json!([24, 16, 24, 24, 32]), &says);
     none(&complaints);

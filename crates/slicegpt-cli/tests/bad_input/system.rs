@@ -1,4 +1,4 @@
-//! What the system refuses: full disks, files that may not be read, memory there is none of.
+//! Errors of the system: full disks, missing permissions, not enough memory.
 
 #![cfg(unix)]
 
@@ -6,25 +6,25 @@ use std::os::unix::fs::PermissionsExt;
 use std::process::Stdio;
 
 use serde_json::json;
-use slicegpt_testkit::fixtures;
+use slicegpt_testkit::{Cli, fixtures};
 
 use crate::sandbox::{COMPRESS, LOGITS, READERS, Sandbox, check_commands, none};
 
-/// Checks that `command`, started after `before` by a shell, is refused.
+/// Checks that each command is refused if a shell runs `before` first.
 fn check(sandbox: &Sandbox, before: &str, rows: &[(&str, &[&str])]) {
     let complaint =
         |(command, says): &(&str, &[&str])| sandbox.complaint(sandbox.after(before, command), says);
     none(&rows.iter().filter_map(complaint).collect::<Vec<_>>());
 }
 
-/// Makes writes of more than `kib` KiB to a file fail, as they do on a full disk, instead of ending
+/// Makes writes beyond `kib` KiB of a file fail, as on a full disk, without a signal that would end
 /// the process.
 fn full_after(kib: u64) -> String {
     format!("trap '' XFSZ; ulimit -f {}", kib * 2)
 }
 
 #[test]
-fn a_full_disk_is_said_with_the_file() {
+fn a_full_disk_is_an_error_with_the_file() {
     let sandbox = Sandbox::new("families/llama2");
     let shards = format!("{COMPRESS} --max-shard-size 1");
     check(
@@ -36,14 +36,14 @@ fn a_full_disk_is_said_with_the_file() {
             (LOGITS, &["safetensors", "File too large"]),
         ],
     );
-    // The weights fit, a file copied after them does not.
+    // The weights fit, but a file that is copied after them does not.
     sandbox.write("dense/LICENSE", vec![b'x'; 300 << 10]);
     check(&sandbox, &full_after(200), &[(COMPRESS, &["LICENSE", "File too large"])]);
 }
 
-/// A file of another user. The superuser reads everything, and is shown nothing here.
+/// A file without read permission. The superuser can read everything, so nothing is tested for it.
 #[test]
-fn what_may_not_be_read_is_named() {
+fn an_unreadable_file_is_named() {
     let forbid = |sandbox: &Sandbox, name: &str| {
         std::fs::set_permissions(sandbox.path(name), PermissionsExt::from_mode(0o000)).unwrap();
         std::fs::read(sandbox.path(name)).is_err()
@@ -63,7 +63,7 @@ fn what_may_not_be_read_is_named() {
 }
 
 #[test]
-fn where_may_not_be_written_is_named() {
+fn an_unwritable_folder_is_named() {
     let sandbox = Sandbox::new("families/llama2");
     sandbox.create_dir("locked");
     let mode = |mode| {
@@ -80,9 +80,10 @@ fn where_may_not_be_written_is_named() {
     mode(0o755);
 }
 
-/// Two thousand million layers are no reason to take all memory, or to end without a word.
+/// A config with two billion layers must not exhaust the memory, nor end the process without an
+/// error.
 #[test]
-fn a_config_does_not_decide_how_much_memory_is_taken() {
+fn a_huge_config_does_not_exhaust_memory() {
     let sandbox = Sandbox::new("families/llama2");
     sandbox
         .json("dense/config.json", |config| config["num_hidden_layers"] = json!((1_u64 << 31) - 1));
@@ -90,22 +91,22 @@ fn a_config_does_not_decide_how_much_memory_is_taken() {
     check(&sandbox, "ulimit -v 8000000", &[("inspect dense", says), ("plan dense", says)]);
 }
 
-/// Results that cannot be printed are an error like any other, not a bug.
+/// If results cannot be printed, that is an ordinary error, not a panic.
 #[cfg(target_os = "linux")]
 #[test]
-fn a_stdout_that_takes_nothing_is_an_error() {
+fn a_full_stdout_is_an_error() {
     let sandbox = Sandbox::new("families/llama2");
     let rows = ["inspect dense", "inspect dense --json", "plan dense", "verify dense"];
     let rows: Vec<_> = rows.iter().map(|command| (*command, &["stdout"][..])).collect();
     check(&sandbox, "exec > /dev/full", &rows);
 }
 
-/// `slicegpt inspect MODEL | head -1` ends when `head` has seen enough.
+/// `slicegpt inspect MODEL | head -1` ends when `head` closes the pipe.
 #[test]
-fn a_reader_that_leaves_is_no_bug() {
+fn a_closed_pipe_is_no_panic() {
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
-    let mut inspect = std::process::Command::new(assert_cmd::cargo::cargo_bin("slicegpt"));
+    let mut inspect = std::process::Command::new(Cli::program());
     inspect.arg("inspect").arg(fixtures().join("families/llama2")).stdout(writer);
     let output = inspect.stderr(Stdio::piped()).spawn().unwrap().wait_with_output().unwrap();
     let stderr = String::from_utf8_lossy(&output.stderr);
@@ -113,9 +114,9 @@ fn a_reader_that_leaves_is_no_bug() {
     assert_ne!(output.status.code(), Some(101));
 }
 
-/// The cause of an error is part of its message, and is not to be appended once more.
+/// The cause of an error is part of its message and must not be appended again.
 #[test]
-fn nothing_is_said_twice() {
+fn no_cause_is_printed_twice() {
     let sandbox = Sandbox::new("families/llama2");
     sandbox.write("few.json", "[1]");
     sandbox.write("file", "x");
@@ -126,8 +127,7 @@ fn nothing_is_said_twice() {
         "plan dense --plan few.json",
         "plan dense --plan nowhere.json",
     ] {
-        let output = sandbox.slicegpt(".", command).output().unwrap();
-        let stderr = String::from_utf8_lossy(&output.stderr);
+        let stderr = sandbox.slicegpt(".", command).run().stderr;
         let clauses: Vec<&str> = stderr.trim_end().split(": ").collect();
         let twice = clauses.windows(2).find(|pair| pair[0] == pair[1]);
         assert_eq!(twice, None, "{command}\n{stderr}");

@@ -1,5 +1,5 @@
-//! Numbers inside tensors: not finite, too large for what is computed with them, or for the type
-//! they are written as.
+//! Values inside tensors that are not finite, overflow in the forward, or do not fit the output
+//! type.
 
 use half::{bf16, f16};
 
@@ -35,7 +35,7 @@ fn scale<const N: usize>(tensors: [&'static str; N], factor: f32) -> impl Fn(&Sa
 
 #[test]
 fn a_weight_that_is_not_finite_is_named() {
-    // Inspecting reads no weights.
+    // `inspect` reads no weights.
     let readers = &READERS[1..];
     let damaged = "the checkpoint is damaged";
     let names = [
@@ -51,7 +51,7 @@ fn a_weight_that_is_not_finite_is_named() {
             check_damages("families/llama2", readers, &[(&set(name, 31, value), says)]);
         }
     }
-    // The last row, of a token that does not occur.
+    // The last row belongs to a token that does not occur.
     let embedding = "model.embed_tokens.weight";
     let last = set(embedding, 64 * 32 - 1, f32::NAN);
     check_damages("families/llama2", &[COMPRESS], &[(&last, &[FILE, embedding, damaged])]);
@@ -76,7 +76,7 @@ fn activations_that_overflow_name_the_block() {
     check_damages("families/llama2", &[COMPRESS], rows);
 }
 
-/// The model is run as a whole: it is all that can be named.
+/// `logits` runs the model as a whole, so the error can only name the model.
 #[test]
 fn logits_that_overflow_name_the_model() {
     let mlp = ["model.layers.1.mlp.gate_proj.weight", "model.layers.1.mlp.up_proj.weight"];
@@ -85,8 +85,8 @@ fn logits_that_overflow_name_the_model() {
     check_damages("families/llama2", &commands, &[(&scale(mlp, 1e30), says)]);
 }
 
-/// Queries that are NaN everywhere give scores that are NaN everywhere, of which attention makes
-/// zeros: what comes out is finite, and wrong.
+/// If all queries are NaN, all attention scores are NaN, which a masked softmax can turn into
+/// zeros: the output would be finite and wrong.
 #[test]
 fn a_nan_does_not_vanish_in_attention() {
     let name = "model.layers.1.self_attn.q_proj.weight";
@@ -100,7 +100,7 @@ fn a_nan_does_not_vanish_in_attention() {
 }
 
 #[test]
-fn what_the_written_type_cannot_hold_is_named() {
+fn values_that_overflow_the_output_type_are_named() {
     let compress = |options: &str| format!("{COMPRESS} {options}");
     for (tensor, command) in [
         ("model.layers.0.mlp.gate_proj.weight", compress("--dtype f16")),
@@ -112,16 +112,16 @@ fn what_the_written_type_cannot_hold_is_named() {
     }
 }
 
-/// float32 has the range of bfloat16: neither is advice to who uses the other.
+/// float32 and bfloat16 have the same range, so neither is suggested in place of the other.
 #[test]
-fn no_type_is_advised_that_holds_no_more() {
+fn no_type_of_the_same_range_is_suggested() {
     let sandbox = Sandbox::new("families/llama2");
     set("lm_head.weight", 5, 3e38)(&sandbox);
     for options in ["", "--dtype f32", "--dtype bf16"] {
         let command = sandbox.slicegpt(".", &format!("{COMPRESS} {options}"));
         assert_eq!(sandbox.complaint(command, &["lm_head.weight"]), None);
-        let mut command = sandbox.slicegpt(".", &format!("{COMPRESS} {options}"));
-        let stderr = String::from_utf8(command.output().unwrap().stderr).unwrap();
+        let command = sandbox.slicegpt(".", &format!("{COMPRESS} {options}"));
+        let stderr = command.run().stderr;
         assert!(!stderr.contains("use --dtype"), "{stderr}");
     }
 }

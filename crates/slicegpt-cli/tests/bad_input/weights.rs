@@ -1,5 +1,4 @@
-//! Weights as safetensors: files and indices that lie, and tensors that are not what the config
-//! says.
+//! Weights in safetensors files: wrong headers and indices, and tensors that contradict the config.
 
 use safetensors::Dtype;
 use serde_json::json;
@@ -20,7 +19,7 @@ fn a_file_that_does_not_match_its_header_is_refused() {
             sandbox.write(FILE, &bytes[..keep(bytes.len())]);
         }
     };
-    // Says that the header is this much longer than it is.
+    // Increases the declared length of the header by this much.
     let lie = |length: fn(u64) -> u64| {
         move |sandbox: &Sandbox| {
             let mut bytes = sandbox.read(FILE);
@@ -57,13 +56,13 @@ fn a_file_that_does_not_match_its_header_is_refused() {
 }
 
 #[test]
-fn a_header_that_is_no_header_is_refused() {
+fn an_invalid_header_is_refused() {
     let header = |text: &'static str| {
         move |sandbox: &Sandbox| sandbox.write_parts(FILE, text.as_bytes(), &[0; 64])
     };
     let deep = "[".repeat(100_000);
     let nested = |sandbox: &Sandbox| sandbox.write_parts(FILE, deep.as_bytes(), &[]);
-    // Offsets of the query weight as a function of those it has.
+    // New offsets of the query weight, from its old ones.
     let offsets = |edit: fn(u64, u64) -> [u64; 2]| {
         move |sandbox: &Sandbox| {
             sandbox.parts(FILE, |header, _| {
@@ -152,7 +151,7 @@ fn tensors_are_what_the_config_says() {
 }
 
 #[test]
-fn weights_that_are_not_there_are_missed() {
+fn missing_weights_are_named() {
     let none = |sandbox: &Sandbox| sandbox.remove(FILE);
     let folder = |sandbox: &Sandbox| {
         sandbox.remove(FILE);
@@ -163,7 +162,7 @@ fn weights_that_are_not_there_are_missed() {
 }
 
 #[test]
-fn an_index_names_shards_that_hold_what_it_says() {
+fn an_index_must_match_its_shards() {
     let map = |tensor: &'static str, shard: serde_json::Value| {
         move |sandbox: &Sandbox| {
             sandbox.json(INDEX, |index| index["weight_map"][tensor] = shard.clone())
@@ -180,7 +179,7 @@ fn an_index_names_shards_that_hold_what_it_says() {
             index["weight_map"].as_object_mut().unwrap().remove(QUERY);
         });
     };
-    // Outside there is a file that would do: it must not be taken.
+    // There is a matching file outside of the folder, which must not be used.
     let outside = |shard: &'static str| {
         let map = map(QUERY, json!(shard));
         move |sandbox: &Sandbox| {
@@ -207,7 +206,7 @@ fn an_index_names_shards_that_hold_what_it_says() {
             ),
             (&map(QUERY, json!(2)), &[INDEX, "weight_map"]),
             (&map("not.there", json!(SECOND)), &[SECOND, "not.there", "is missing"]),
-            // Names out of files are shown, whatever is in them, in one line.
+            // Names from files are printed in one line, whatever they contain.
             (&map("not\nthere", json!(SECOND)), &[SECOND, "is missing"]),
             (&write("{"), &[INDEX, "not valid JSON"]),
             (&write("[]"), &[INDEX, "weight_map"]),

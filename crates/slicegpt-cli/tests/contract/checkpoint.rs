@@ -1,11 +1,10 @@
-//! The weights that are written: names, shapes, types, shards, and the counts said of them.
+//! The written weights: names, shapes, types, shards, and the reported counts.
 
 use std::collections::BTreeMap;
 
 use safetensors::Dtype;
 use serde_json::{Value, json};
-
-use crate::workshop::{Workshop, bytes, elements, tensors};
+use slicegpt_testkit::{Workshop, stored_bytes, stored_elements, stored_tensors};
 
 /// Compresses the model of `workshop` to `out`.
 fn compress(workshop: &Workshop, options: &str) -> Value {
@@ -21,10 +20,10 @@ fn counts_are_those_of_the_files() {
         let out = workshop.path("out");
         for options in ["", "--dtype bf16 --max-shard-size 20kB", "--sparsity 0.5 --slice-head"] {
             let result = compress(&workshop, &format!("{options} --force"));
-            assert_eq!(result["params_before"], elements(&dense), "{case}");
-            assert_eq!(result["bytes_before"], bytes(&dense), "{case}");
-            assert_eq!(result["params_after"], elements(&out), "{case} {options}");
-            assert_eq!(result["bytes_after"], bytes(&out), "{case} {options}");
+            assert_eq!(result["params_before"], stored_elements(&dense), "{case}");
+            assert_eq!(result["bytes_before"], stored_bytes(&dense), "{case}");
+            assert_eq!(result["params_after"], stored_elements(&out), "{case} {options}");
+            assert_eq!(result["bytes_after"], stored_bytes(&out), "{case} {options}");
             let [before, after] =
                 ["params_before", "params_after"].map(|key| result[key].as_f64().unwrap());
             let reduction = result["real_reduction"].as_f64().unwrap();
@@ -33,22 +32,23 @@ fn counts_are_those_of_the_files() {
     }
 }
 
-/// A tied head is one matrix, but two once it is cut and the norm before it folded in.
+/// A tied head shares the matrix of the embedding. After a cut they are two matrices, because the
+/// final norm is folded into the head.
 #[test]
 fn a_tied_head_counts_once_before_and_is_untied_after() {
     let workshop = Workshop::new("families/opt");
     let names = |tensors: &[(String, _, _)]| {
         tensors.iter().filter(|(name, ..)| name == "lm_head.weight").count()
     };
-    assert_eq!(names(&tensors(&workshop.model(""))), 0);
+    assert_eq!(names(&stored_tensors(&workshop.model(""))), 0);
     let result = compress(&workshop, "--sparsity 0");
-    assert_eq!(names(&tensors(&workshop.path("out"))), 1);
+    assert_eq!(names(&stored_tensors(&workshop.path("out"))), 1);
     assert_eq!(workshop.read_json("out/config.json")["tie_word_embeddings"], false);
     assert!(result["real_reduction"].as_f64().unwrap() < 0.0, "it grows: {result}");
 }
 
 #[test]
-fn the_type_stays_unless_another_is_asked_for() {
+fn the_type_stays_by_default() {
     for (case, options, dtype, name) in [
         ("llama-sharded", "", Dtype::BF16, "bfloat16"),
         ("llama-sharded", "--dtype f32", Dtype::F32, "float32"),
@@ -62,10 +62,10 @@ fn the_type_stays_unless_another_is_asked_for() {
         let result = compress(&workshop, options);
         assert_eq!(result["dtype"], name, "{case} {options}");
         let config = workshop.read_json("out/config.json");
-        // One of the two spellings, the one that was there.
+        // The key that was there; there are two spellings.
         let spellings = ["dtype", "torch_dtype"].map(|key| config.get(key).cloned());
         assert!(spellings == [Some(json!(name)), None], "{case} {options}: {spellings:?}");
-        for (tensor, info, _) in tensors(&workshop.path("out")) {
+        for (tensor, info, _) in stored_tensors(&workshop.path("out")) {
             assert_eq!(info.dtype, dtype, "{case} {options}: {tensor}");
         }
         let inspected = workshop.json("inspect out");
@@ -78,19 +78,19 @@ fn shards_have_an_index_and_hold_the_same_model() {
     let workshop = Workshop::new("families/llama2");
     compress(&workshop, "");
     let single = workshop.perplexity("out");
-    let whole: Vec<_> = tensors(&workshop.path("out"));
+    let whole: Vec<_> = stored_tensors(&workshop.path("out"));
     for (size, least) in [("1", whole.len()), ("20kB", 4), ("40000", 2), ("78000B", 2)] {
         let options = format!("--force --max-shard-size {size}");
         let result = compress(&workshop, &options);
         let out = workshop.path("out");
-        let shards = tensors(&out);
+        let shards = stored_tensors(&out);
         let index = workshop.read_json("out/model.safetensors.index.json");
         let map: BTreeMap<String, String> =
             serde_json::from_value(index["weight_map"].clone()).unwrap();
         let found = shards.iter().map(|(name, _, file)| (name.clone(), file.clone())).collect();
         assert_eq!(map, found, "{size}");
-        assert_eq!(index["metadata"]["total_size"], bytes(&out), "{size}");
-        assert_eq!(result["bytes_after"], bytes(&out), "{size}");
+        assert_eq!(index["metadata"]["total_size"], stored_bytes(&out), "{size}");
+        assert_eq!(result["bytes_after"], stored_bytes(&out), "{size}");
 
         let mut files: Vec<_> = shards.iter().map(|(_, _, file)| file.clone()).collect();
         files.sort();
@@ -112,15 +112,15 @@ fn shards_have_an_index_and_hold_the_same_model() {
     }
 }
 
-/// Names and shapes of some tensors, and parts of names that no tensor has.
+/// Checks names and shapes of some tensors, and that no name contains any of `absent`.
 fn check_names(case: &str, present: &[(&str, &[usize])], absent: &[&str]) {
     let workshop = Workshop::new(&format!("families/{case}"));
-    // Another width at every cut, so that no shape is right by chance.
+    // A different width at every cut, so that no shape is right by chance.
     let cuts = workshop.json("inspect MODEL")["cuts"].as_u64().unwrap();
     let widths: Vec<u64> = (0..cuts).map(|cut| 20 + cut).collect();
     workshop.write("plan.json", json!(widths).to_string());
     compress(&workshop, "--plan plan.json");
-    let all = tensors(&workshop.path("out"));
+    let all = stored_tensors(&workshop.path("out"));
     for (name, shape) in present {
         let found = all.iter().find(|(other, ..)| other == name);
         let found = found.unwrap_or_else(|| panic!("{case}: {name} among {all:?}"));
@@ -133,7 +133,7 @@ fn check_names(case: &str, present: &[(&str, &[usize])], absent: &[&str]) {
 }
 
 #[test]
-fn tensors_are_named_as_the_reference_and_transformers_name_them() {
+fn tensors_have_the_names_of_the_reference_and_transformers() {
     check_names(
         "llama2",
         &[
@@ -174,7 +174,7 @@ fn tensors_are_named_as_the_reference_and_transformers_name_them() {
         ],
         &["norm"],
     );
-    // One sublayer to a block: one shortcut.
+    // One sublayer per block, so one shortcut.
     check_names(
         "phi",
         &[
@@ -186,13 +186,13 @@ fn tensors_are_named_as_the_reference_and_transformers_name_them() {
         ],
         &["norm", "mlp_shortcut_Q"],
     );
-    // The norms inside the heads are not over the stream, and stay.
+    // The norms inside the heads do not read the stream, and stay.
     check_names(
         "qwen3",
         &[("model.layers.0.self_attn.q_norm.weight", &[12])],
         &["layernorm", "model.norm"],
     );
-    // Read without their prefix, written with it.
+    // Read without their prefix, and written with it.
     check_names(
         "opt-bin",
         &[

@@ -1,12 +1,10 @@
-//! The files beside the weights: what is copied, what `config.json` and the model card say, and
-//! what becomes of an older output.
+//! The files beside the weights: copied files, `config.json`, the model card, and what happens to
+//! an older output.
 
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
-use slicegpt_testkit::fixtures;
-
-use crate::workshop::{TRAINED, Workshop, errors, read_json};
+use slicegpt_testkit::{TRAINED, Workshop, fixtures, read_json};
 
 /// What is written where a cut leaves the family.
 const WRITTEN: [&str; 6] = [
@@ -40,7 +38,7 @@ fn tokenizer_and_generation_files_are_copied_byte_for_byte() {
     }
     let all = companions.into_iter().chain(WRITTEN).map(String::from).collect();
     assert_eq!(files(&workshop, "out"), all);
-    // They are enough to go on with.
+    // They are enough to score text.
     workshop.json("eval ppl out --text FIXTURES/text/valid.txt --seqlen 64 --max-samples 1");
 }
 
@@ -70,7 +68,7 @@ fn the_config_says_how_it_was_made() {
     let digest = calibration["digest"].as_str().unwrap();
     assert!(digest.len() == 64 && digest.bytes().all(|b| b.is_ascii_hexdigit()), "{digest}");
 
-    // The rest is as it was.
+    // The rest is unchanged.
     let mut rest = config.as_object().unwrap().clone();
     rest.remove("slicegpt");
     let map = rest.remove("auto_map").unwrap();
@@ -125,20 +123,20 @@ fn force_replaces_all_of_an_older_output() {
     assert_eq!(files(&workshop, "out"), WRITTEN.map(String::from).into());
     let inspected = workshop.json("inspect out");
     assert_eq!(inspected["slicegpt"]["nominal_sparsity"], 0.5);
-    // Nothing is left beside it.
+    // Nothing else is left next to it.
     assert_eq!(files(&workshop, "."), ["out".to_string()].into());
 }
 
-/// Somebody's notes beside the weights are not ours to delete.
+/// A user's notes beside the weights are not deleted.
 #[test]
-fn force_deletes_nothing_that_is_not_of_a_checkpoint() {
+fn force_deletes_only_files_of_a_checkpoint() {
     let workshop = Workshop::new("families/llama2");
     let command = "compress MODEL --out out --calibration MODEL/expected.safetensors --samples 2";
     workshop.succeed(command);
     workshop.write("out/notes.txt", "mine");
     let output = workshop.run(&format!("{command} --force"));
-    assert_eq!(output.status.code(), Some(2));
-    assert!(errors(&output).contains("notes.txt"), "{}", errors(&output));
+    assert_eq!(output.code, Some(2));
+    assert!(output.stderr.contains("notes.txt"), "{}", output.stderr);
     assert_eq!(std::fs::read_to_string(workshop.path("out/notes.txt")).unwrap(), "mine");
 }
 
@@ -153,7 +151,7 @@ fn an_empty_folder_is_filled_and_missing_ones_are_made() {
         assert!(workshop.path(out).join("config.json").is_file(), "{out}");
         workshop.json(&format!("inspect {out}"));
     }
-    // The fixture itself is as it was.
+    // The fixture itself is unchanged.
     assert!(!fixtures().join("families/llama2/README.md").exists());
 }
 

@@ -1,17 +1,16 @@
-//! stdout and stderr: one JSON object with `--json`, help, and silence where all is well.
+//! stdout and stderr: one JSON object with `--json`, help texts, and no messages on success.
 
 use serde_json::Value;
-
-use crate::workshop::{TRAINED, Workshop, errors};
+use slicegpt_testkit::{TRAINED, Workshop};
 
 const COMPRESS: &str =
     "compress MODEL --out out --samples 2 --calibration MODEL/expected.safetensors --sparsity 0.25";
 const EVALUATE: &str = "eval ppl MODEL --tokens MODEL/expected.safetensors";
 
-/// A key, and whether a value is of its kind.
+/// A key, and a test of its value.
 type Key<'a> = (&'a str, fn(&Value) -> bool);
 
-/// Checks that `command --json` prints these keys, each of the kind given.
+/// Checks that `command --json` prints these keys with valid values.
 fn check(command: &str, keys: &[Key<'_>]) {
     let json = Workshop::new("families/llama2").json(command);
     for (key, kind) in keys {
@@ -36,7 +35,7 @@ fn widths(value: &Value) -> bool {
 }
 
 #[test]
-fn json_has_the_keys_that_were_promised() {
+fn json_has_the_documented_keys() {
     check(
         COMPRESS,
         &[
@@ -73,9 +72,9 @@ fn json_has_the_keys_that_were_promised() {
     );
 }
 
-/// Also of a sliced model, and in numbers that JSON can hold.
+/// Also for a sliced model, with numbers that JSON can hold.
 #[test]
-fn json_is_said_of_a_sliced_model_too() {
+fn json_works_for_a_sliced_model_too() {
     let workshop = Workshop::new("families/llama2");
     workshop.succeed(COMPRESS);
     let inspected = workshop.json("inspect out");
@@ -85,11 +84,11 @@ fn json_is_said_of_a_sliced_model_too() {
 }
 
 #[test]
-fn all_is_quiet_where_all_is_well() {
+fn success_prints_no_messages() {
     let table = |command: &str, case: &str| {
         for json in ["", "--json"] {
             let output = Workshop::new(case).succeed(&format!("{command} {json}"));
-            assert_eq!(errors(&output), "", "{command}");
+            assert_eq!(output.stderr, "", "{command}");
             assert!(!output.stdout.is_empty(), "{command}");
         }
     };
@@ -98,28 +97,28 @@ fn all_is_quiet_where_all_is_well() {
     }
     let workshop = Workshop::new("families/llama2");
     let output = workshop.succeed("logits MODEL --tokens MODEL/expected.safetensors --out l");
-    assert_eq!((errors(&output).as_str(), output.stdout.as_slice()), ("", &b""[..]));
+    assert_eq!((output.stderr.as_str(), output.stdout.as_str()), ("", ""));
     table("eval ppl MODEL --text FIXTURES/text/valid.txt --seqlen 256 --max-samples 2", TRAINED);
     table("compress MODEL --out out --seqlen 64 --samples 4", TRAINED);
 }
 
-/// The shortest command there is warns of nothing, because nothing was asked for.
+/// The shortest command warns of nothing: defaults that cannot be met are no reason for a warning.
 #[test]
-fn all_is_quiet_with_all_defaults() {
+fn defaults_print_no_messages() {
     let output = Workshop::new(TRAINED).succeed("compress MODEL --out out");
-    assert_eq!(errors(&output), "");
+    assert_eq!(output.stderr, "");
 }
 
 #[test]
-fn the_tolerance_decides_what_verify_returns() {
+fn the_tolerance_decides_the_exit_code_of_verify() {
     let workshop = Workshop::new("families/llama2");
     for (options, code) in
         [("", 0), ("--tolerance 0.01", 0), ("--tolerance 0", 1), ("--tolerance 1e-12", 1)]
     {
         let output = workshop.run(&format!("verify MODEL --json {options}"));
-        assert_eq!(output.status.code(), Some(code), "{options}");
-        assert_eq!(errors(&output), "", "{options}");
-        let json: Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(output.code, Some(code), "{options}");
+        assert_eq!(output.stderr, "", "{options}");
+        let json = output.json();
         assert_eq!(json["passed"], code == 0, "{options}");
         assert!(json["max_abs_logit_diff"].as_f64().unwrap() > 0.0, "{options}");
     }
@@ -143,16 +142,16 @@ fn every_command_has_a_help() {
     ] {
         for help in ["--help", "-h"] {
             let output = workshop.succeed(&format!("{command} {help}"));
-            let text = String::from_utf8(output.stdout).unwrap();
+            let text = output.stdout;
             assert!(text.contains("Usage: slicegpt"), "{command}: {text}");
         }
-        // Every subcommand is listed where one looks for it.
+        // Every subcommand is in the help of its parent.
         let parent = if command.starts_with("eval ") { "eval --help" } else { "--help" };
-        let text = String::from_utf8(workshop.succeed(parent).stdout).unwrap();
+        let text = workshop.succeed(parent).stdout;
         let word = command.split(' ').next_back().unwrap();
         assert!(text.contains(word), "{word}: {text}");
     }
     let output = workshop.succeed("--version");
     let version = format!("slicegpt {}\n", env!("CARGO_PKG_VERSION"));
-    assert_eq!(String::from_utf8(output.stdout).unwrap(), version);
+    assert_eq!(output.stdout, version);
 }

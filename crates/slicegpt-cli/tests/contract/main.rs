@@ -1,5 +1,5 @@
-//! What scripts and later versions may rely on: what is printed, what is written, and that numbers
-//! said in two places are the same number.
+//! The contract with scripts and later versions: what is printed and written, and that numbers
+//! reported in two places agree.
 
 mod checkpoint;
 mod companions;
@@ -7,4 +7,3 @@ mod json;
 mod plan;
 mod samples;
 mod scores;
-mod workshop;

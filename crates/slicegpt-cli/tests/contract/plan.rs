@@ -1,8 +1,7 @@
-//! `plan`: what `compress` will do, from `config.json` alone.
+//! `plan`: predicts what `compress` does, from `config.json` alone.
 
 use serde_json::json;
-
-use crate::workshop::Workshop;
+use slicegpt_testkit::Workshop;
 
 /// A workshop whose folder `bare` holds the config of `case` and nothing else.
 fn bare(case: &str) -> Workshop {
@@ -30,9 +29,9 @@ fn a_plan_needs_no_weights_and_compress_follows_it() {
                 assert_eq!(by_options[key], plan[key], "{case} {options}: {key}");
             }
             assert_eq!(by_options["nominal_sparsity"], plan["nominal_sparsity"]);
-            // Widths of a file have no one number that says them.
+            // A file with widths has no single sparsity.
             assert!(by_plan["nominal_sparsity"].is_null());
-            // Whichever way they were said, the same widths give the same weights.
+            // The same widths give the same weights, whichever option set them.
             let weights = |out: &str| std::fs::read(workshop.path(out).join("model.safetensors"));
             assert!(weights("by-plan").unwrap() == weights("by-options").unwrap(), "{case}");
         }
@@ -52,7 +51,7 @@ fn a_plan_file_is_a_list_or_an_object() {
 }
 
 #[test]
-fn a_plan_counts_bytes_in_the_type_asked_for() {
+fn a_plan_counts_bytes_in_the_given_type() {
     let workshop = bare("families/llama2");
     let bytes = |options: &str| {
         let plan = workshop.json(&format!("plan bare {options}"));

@@ -1,9 +1,8 @@
-//! Calibration: every kind of text and token file, the model's own text, and what is said where
-//! there is less than was asked for.
+//! Calibration data: every kind of text and token file, text sampled from the model, and the
+//! warning if there is too little.
 
 use serde_json::{Value, json};
-
-use crate::workshop::{TRAINED, Workshop, errors};
+use slicegpt_testkit::{TRAINED, Workshop};
 
 /// A story of `sentences` sentences.
 fn story(sentences: usize) -> String {
@@ -14,7 +13,7 @@ fn story(sentences: usize) -> String {
     story.collect()
 }
 
-/// Compresses the trained model with these options and gives what it says of its calibration.
+/// Compresses the trained model with these options and returns the reported calibration.
 fn calibrate(workshop: &Workshop, options: &str) -> Value {
     let command = format!("compress MODEL --out out --force --samples 2 --seqlen 12 {options}");
     workshop.json(&command)["calibration"].clone()
@@ -54,7 +53,7 @@ fn every_kind_of_text_is_read() {
         assert_eq!(calibration["tokens"], 24, "{options}");
         digests.push(calibration["digest"].clone());
     }
-    // The same rows are the same samples, whatever file they come in.
+    // The same rows give the same samples, whatever the format of the file.
     assert_eq!(digests[0], digests[1]);
     assert_eq!(digests[1], digests[3]);
     assert_ne!(digests[0], digests[4], "a prompt stands before the story");
@@ -78,22 +77,22 @@ fn the_seed_chooses_the_text() {
     }
 }
 
-/// Groups of sequences are a matter of speed only.
+/// The batch size changes only the speed.
 #[test]
-fn a_model_is_its_own_text() {
+fn a_model_can_sample_its_own_text() {
     let workshop = Workshop::new(TRAINED);
     let calibration = calibrate(&workshop, "--calibration self");
     assert_eq!(calibration["source"], "self");
     assert_eq!((&calibration["samples"], &calibration["seqlen"]), (&json!(2), &json!(12)));
     let batched = calibrate(&workshop, "--calibration self --batch-size 1");
     assert_eq!(calibration, batched);
-    // No tokenizer is needed.
+    // This needs no tokenizer.
     let workshop = Workshop::new("families/phi");
     assert_eq!(calibrate(&workshop, "--calibration self")["tokens"], 24);
 }
 
 #[test]
-fn what_is_less_than_asked_for_is_said() {
+fn too_few_samples_give_a_warning() {
     let workshop = Workshop::new("families/llama2");
     let tokens = "--calibration MODEL/expected.safetensors --out out --force";
     let mut wrong = Vec::new();
@@ -113,11 +112,11 @@ fn what_is_less_than_asked_for_is_said() {
             &["--seqlen 2048", "64"],
         ),
         ("verify MODEL --seqlen 100".into(), &["--seqlen", "64"]),
-        // As much as there is may be asked for.
+        // Asking for exactly as much as there is gives no warning.
         (format!("compress MODEL --samples 2 --seqlen 64 {tokens}"), &[]),
         ("eval ppl MODEL --tokens MODEL/expected.safetensors --seqlen 64".into(), &[]),
     ] {
-        let said = errors(&workshop.succeed(&command));
+        let said = workshop.succeed(&command).stderr;
         let lines = said.lines().count();
         let good = lines == usize::from(!words.is_empty())
             && said.lines().all(|line| line.starts_with("warning: "))

@@ -1,16 +1,15 @@
-//! `eval ppl` and `logits`: what counts, and what is written.
+//! `eval ppl` and `logits`: which tokens count, and what is written.
 
 use safetensors::{Dtype, SafeTensors};
 use serde_json::Value;
-use slicegpt_testkit::{Tensors, relative};
-
-use crate::workshop::{TRAINED, Workshop, header};
+use slicegpt_testkit::{TRAINED, Tensors, Workshop, header, is_close};
 
 fn score(workshop: &Workshop, options: &str) -> Value {
     workshop.json(&format!("eval ppl MODEL --tokens MODEL/expected.safetensors{options}"))
 }
 
-/// The mean over sequences of the mean of what each label costs, from logits and ids on the host.
+/// The mean over sequences of the mean cross-entropy of the labels, computed here from logits and
+/// ids.
 fn by_hand(logits: &[f64], ids: &[f64], mask: &[f64], ignored: Option<f64>, seqlen: usize) -> f64 {
     let vocab_size = logits.len() / ids.len();
     let loss = |at: usize| {
@@ -38,7 +37,7 @@ fn perplexity_is_that_of_the_logits_of_transformers() {
         let (ids, logits) = (values("input_ids"), values("logits"));
         let plain = score(&workshop, "");
         let want = by_hand(&logits, &ids, &ones, None, 24);
-        assert!(relative(plain["perplexity"].as_f64().unwrap(), want) < 1e-4, "{case}: {want}");
+        assert!(is_close(plain["perplexity"].as_f64().unwrap(), want, 1e-4), "{case}: {want}");
         assert_eq!(
             (&plain["tokens"], &plain["samples"], &plain["seqlen"]),
             (&46.into(), &2.into(), &24.into())
@@ -50,25 +49,25 @@ fn perplexity_is_that_of_the_logits_of_transformers() {
         let ignoring = score(&workshop, &format!(" --ignore-token-id {label}"));
         assert_eq!(ignoring["tokens"], 46 - count, "{case}");
         let want = by_hand(&logits, &ids, &ones, Some(label), 24);
-        assert!(relative(ignoring["perplexity"].as_f64().unwrap(), want) < 1e-4, "{case}: {want}");
+        assert!(is_close(ignoring["perplexity"].as_f64().unwrap(), want, 1e-4), "{case}: {want}");
 
         // Five tokens of the first sequence are padding.
         let padded = score(&workshop, ":padded_input_ids");
         assert_eq!(padded["tokens"], 41, "{case}");
         let (ids, mask) = (values("padded_input_ids"), values("padded_attention_mask"));
         let want = by_hand(&values("padded_logits"), &ids, &mask, None, 24);
-        assert!(relative(padded["perplexity"].as_f64().unwrap(), want) < 1e-4, "{case}: {want}");
+        assert!(is_close(padded["perplexity"].as_f64().unwrap(), want, 1e-4), "{case}: {want}");
     }
 }
 
-/// What stands where there is padding changes nothing.
+/// The token ids at padded positions change nothing.
 #[test]
-fn padding_is_not_looked_at() {
+fn padding_is_ignored() {
     let workshop = Workshop::new("families/llama2");
     let mut bytes = std::fs::read(workshop.model("expected.safetensors")).unwrap();
     let (length, metadata) = SafeTensors::read_metadata(&bytes).unwrap();
     let start = 8 + length + metadata.info("padded_input_ids").unwrap().data_offsets.0;
-    // Which file it was is another matter.
+    // The name of the file differs.
     let numbers = |mut json: serde_json::Value| {
         json.as_object_mut().unwrap().remove("text");
         json
@@ -83,7 +82,7 @@ fn padding_is_not_looked_at() {
     let scored = || workshop.json("eval ppl MODEL --tokens other.safetensors:padded_input_ids");
     let after = numbers(scored());
     assert_eq!(before, after);
-    // The check sees a difference where there is one.
+    // The check notices a difference if there is one.
     let at = start + 8 * 18;
     bytes[at..at + 8].copy_from_slice(&3_i64.to_le_bytes());
     workshop.write("other.safetensors", &bytes);
@@ -91,7 +90,7 @@ fn padding_is_not_looked_at() {
 }
 
 #[test]
-fn batches_and_samples_are_as_asked_for() {
+fn batches_and_samples_follow_the_options() {
     let workshop = Workshop::new("families/llama2");
     let all = score(&workshop, "");
     assert_eq!(score(&workshop, " --max-samples 9"), all);
@@ -101,11 +100,11 @@ fn batches_and_samples_are_as_asked_for() {
     assert_eq!((&short["seqlen"], &short["tokens"]), (&10.into(), &18.into()));
     let batched = score(&workshop, " --batch-size 1");
     let [a, b] = [&all, &batched].map(|json| json["perplexity"].as_f64().unwrap());
-    assert!(relative(a, b) < 1e-6, "{a} {b}");
+    assert!(is_close(a, b, 1e-6), "{a} {b}");
 }
 
 #[test]
-fn the_protocol_says_where_the_tokens_are_from() {
+fn the_protocol_names_the_source_of_the_tokens() {
     let workshop = Workshop::new(TRAINED);
     let protocol = |options: &str| {
         let scored =
@@ -122,7 +121,7 @@ fn the_protocol_says_where_the_tokens_are_from() {
     }
 }
 
-/// A perplexity may be beyond all numbers; its logarithm is not, and JSON can hold it.
+/// A perplexity may overflow; its logarithm does not, and JSON can hold it.
 #[test]
 fn the_logarithm_of_a_perplexity_is_a_number() {
     let workshop = Workshop::new("families/llama2");
@@ -163,7 +162,7 @@ fn logits_are_samples_by_tokens_by_vocabulary() {
         assert_eq!(header.tensors().len(), 1, "{options}");
         let info = header.info("logits").unwrap();
         assert_eq!((info.dtype, &info.shape[..]), (Dtype::F32, &shape[..]), "{options}");
-        // Only that file is there, and it is replaced by the next run.
+        // Only that file is written, and the next run replaces it.
         assert_eq!(std::fs::read_dir(workshop.path("new")).unwrap().count(), 1, "{options}");
     }
 }

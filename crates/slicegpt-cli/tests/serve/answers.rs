@@ -1,20 +1,14 @@
-//! Texts: those of `slicegpt generate`, however they are asked for.
-
-use std::process::Command;
+//! Completions: the text of `slicegpt generate`, for every form of request.
 
 use serde_json::{Value, json};
 
-use crate::server::{MODEL, PROMPT, Server, directory};
+use slicegpt_testkit::Cli;
+use slicegpt_testkit::server::{MODEL, PROMPT, Server, directory};
 
-/// What `slicegpt generate` says.
+/// The output of `slicegpt generate`.
 fn generated(name: &str, options: &[&str]) -> Value {
-    let output = Command::new(assert_cmd::cargo::cargo_bin("slicegpt"))
-        .args(["generate", &directory(name), "--prompt", PROMPT, "--json"])
-        .args(options)
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    serde_json::from_slice(&output.stdout).unwrap()
+    let command = Cli::new("generate").arg(directory(name)).args(["--prompt", PROMPT]);
+    command.args(options).json()
 }
 
 #[test]
@@ -34,7 +28,7 @@ fn greedy_text_is_that_of_generate() {
 }
 
 #[test]
-fn a_prompt_is_text_or_tokens_or_several() {
+fn a_prompt_is_text_or_tokens_or_a_list() {
     let server = Server::start(&[]);
     let ask = |prompt: Value| {
         let body = json!({"prompt": prompt, "max_tokens": 12, "temperature": 0, "logprobs": 0,
@@ -45,19 +39,19 @@ fn a_prompt_is_text_or_tokens_or_several() {
     let choice = &one["choices"][0];
     let text = choice["text"].as_str().unwrap();
     assert!(text.starts_with(PROMPT) && text.len() > PROMPT.len(), "{text}");
-    // The ids of the same text, as `generate` knows them.
+    // The token ids of the same text, from `generate`.
     let vocabulary = slicegpt_corpus::Vocabulary::open(directory(MODEL).as_ref()).unwrap();
     let ids = vocabulary.encode_prompt(PROMPT).unwrap();
     let tokens = ask(json!(ids));
     assert_eq!(tokens["choices"][0]["text"], *text);
-    // What the tokenizer puts before a text may be written out.
+    // The token that the tokenizer adds in front may also be given explicitly.
     let written = ask(json!(format!("<|begin_of_text|>{PROMPT}")));
     let written = &written["choices"][0];
     for list in ["tokens", "token_logprobs", "top_logprobs"] {
         assert_eq!(written["logprobs"][list], choice["logprobs"][list], "{list}");
     }
     assert_eq!(written["text"], format!("<|begin_of_text|>{text}"));
-    // Then it has a place in the text.
+    // Then it has an offset in the text.
     let offsets = |choice: &Value| -> Vec<u64> {
         let offsets = choice["logprobs"]["text_offset"].as_array().unwrap();
         offsets.iter().map(|offset| offset.as_u64().unwrap()).collect()
@@ -87,7 +81,7 @@ fn a_prompt_is_text_or_tokens_or_several() {
 }
 
 #[test]
-fn sampling_is_that_of_generate_and_a_seed_is_a_text() {
+fn sampling_is_that_of_generate_and_a_seed_fixes_the_text() {
     let server = Server::start(&[]);
     let options =
         ["-n", "24", "--temperature", "0.9", "--top-k", "40", "--top-p", "0.95", "--seed", "7"];
@@ -131,7 +125,7 @@ fn a_text_ends_where_it_should() {
     assert_eq!((&none["text"], &none["finish_reason"]), (&json!(""), &json!("length")));
     let echoed = ask(json!({"max_tokens": 0, "echo": true}));
     assert_eq!(echoed["text"], PROMPT);
-    // OpenAI's default.
+    // OpenAI's default number of tokens.
     let body = json!({"prompt": PROMPT, "ignore_eos": true});
     assert_eq!(server.complete(body).ok()["usage"]["completion_tokens"], 16);
 }

@@ -1,9 +1,9 @@
-//! What cannot be answered is told in OpenAI's form, and the server lives on.
+//! Invalid requests get an error in OpenAI's format, and the server keeps running.
 
 use serde_json::{Value, json};
 
-use crate::client::{Reply, receive, send};
-use crate::server::{MODEL, PROMPT, Server};
+use slicegpt_testkit::http::{Reply, receive, send};
+use slicegpt_testkit::server::{MODEL, PROMPT, Server};
 
 fn check(what: &str, reply: &Reply, status: u16, param: Value, words: &str) {
     assert_eq!(reply.status, status, "{what}: {}", reply.body);
@@ -44,7 +44,7 @@ fn fields_that_are_wrong_are_named() {
         (json!({"presence_penalty": 3}), "presence_penalty", "from -2 to 2"),
         (json!({"n": 0}), "n", "from 1 to"),
         (json!({"n": 1000}), "n", "from 1 to"),
-        (json!({"n": 128, "prompt": ["a", "b", "c"]}), "prompt", "384 texts"),
+        (json!({"n": 128, "prompt": ["a", "b", "c"]}), "prompt", "384 completions"),
         (json!({"seed": "x"}), "seed", "a whole number"),
         (json!({"stop": 5}), "stop", "a string or an array of strings"),
         (json!({"stop": ["a", 5]}), "stop", "a string or an array of strings"),
@@ -120,7 +120,7 @@ fn conversations_that_are_wrong_are_named() {
 }
 
 #[test]
-fn what_is_no_request_is_told() {
+fn invalid_http_bodies_are_refused() {
     let server = Server::start(&[]);
     let path = "/v1/completions";
     for (method, path, body, status, param, words) in [

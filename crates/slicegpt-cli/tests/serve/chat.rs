@@ -1,10 +1,10 @@
-//! Conversations.
+//! Chat completions.
 
 use serde_json::{Value, json};
 
-use crate::server::{PROMPT, Server};
+use slicegpt_testkit::server::{PROMPT, Server};
 
-/// A server of a model that is told how to read conversations.
+/// A server with a chat template.
 fn server() -> (Server, tempfile::TempDir) {
     let scratch = tempfile::tempdir().unwrap();
     let template = scratch.path().join("chat.jinja");
@@ -47,12 +47,12 @@ fn a_conversation_is_answered() {
         assert_eq!(top[0]["logprob"], told["logprob"]);
         assert!(top[0]["logprob"].as_f64() >= top[1]["logprob"].as_f64());
     }
-    // Where nothing is said an answer may fill the context.
+    // By default, an answer may fill the context.
     let mut free = conversation(json!({"ignore_eos": true}));
     free.as_object_mut().unwrap().remove("max_tokens");
     let usage = server.chat(free).ok()["usage"].clone();
     assert_eq!(usage["total_tokens"], 512);
-    // As far as it may be kept: 128 bytes for each token and each of 20 alternatives.
+    // Within the memory for answers: 128 bytes for each token and each of 20 alternatives.
     let template = scratch.path().join("chat.jinja");
     let template = template.to_str().unwrap();
     let small = Server::start(&["--answer-memory", "1MB", "--chat-template", template]);
@@ -64,7 +64,7 @@ fn a_conversation_is_answered() {
 }
 
 #[test]
-fn parts_make_the_answer() {
+fn the_parts_of_a_stream_make_the_answer() {
     let (server, _scratch) = server();
     let whole = server.chat(conversation(json!({"n": 2}))).ok();
     let streamed = conversation(json!({"n": 2, "stream": true,
@@ -86,14 +86,14 @@ fn parts_make_the_answer() {
 }
 
 #[test]
-fn what_a_template_refuses_is_told() {
+fn an_error_of_the_template_is_reported() {
     let (server, _scratch) = server();
     let reply = server.chat(json!({"messages": [{"role": "assistant", "content": "x"}]}));
     assert_eq!(reply.status, 400);
     let error = &reply.json()["error"];
     assert_eq!(error["param"], "messages");
     assert!(error["message"].as_str().unwrap().contains("the user begins"), "{error}");
-    // A model without a template completes, but does not talk.
+    // A model without a template has completions but no chat.
     let plain = Server::start(&[]);
     let reply = plain.chat(conversation(json!({})));
     assert_eq!((reply.status, &reply.json()["error"]["code"]), (400, &json!("no_chat_template")));

@@ -1,9 +1,9 @@
-//! What is there beside text.
+//! The other endpoints: models, health, metrics, authorization.
 
 use serde_json::json;
 
-use crate::client::{receive, send};
-use crate::server::{MODEL, Server};
+use slicegpt_testkit::http::{receive, send};
+use slicegpt_testkit::server::{MODEL, Server};
 
 #[test]
 fn models_health_and_metrics() {
@@ -56,14 +56,15 @@ fn a_model_may_have_another_name_and_a_key() {
     let key = "Authorization: Bearer secret\r\n";
     assert_eq!(get("/v1/models", key).ok()["data"][0]["id"], "team/small");
     assert_eq!(get("/v1/models/team/small", key).ok()["id"], "team/small");
-    // Who watches a server need not know its key.
+    // Monitoring needs no API key.
     assert_eq!(get("/health", "").status, 200);
     assert_eq!(get("/metrics", "").status, 200);
 }
 
-/// Clients that write all before they read must find the answer, not a connection that broke.
+/// A client that reads only after it has written everything must get the response, not a broken
+/// connection.
 #[test]
-fn what_is_refused_unread_is_told_after_a_large_body() {
+fn a_refused_large_body_still_gets_a_response() {
     let server = Server::start(&["--api-key", "secret"]);
     let body = vec![b' '; 20 << 20];
     for (method, path, headers, status) in [

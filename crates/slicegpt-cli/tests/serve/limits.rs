@@ -1,18 +1,18 @@
-//! What is bounded: bodies, queues, caches, time, readers.
+//! Resource limits: bodies, queue, KV cache memory, time, slow readers.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::process::Command;
 use std::time::Duration;
 
 use serde_json::json;
 
-use crate::client::{receive, send};
-use crate::server::{MODEL, PROMPT, Server, directory};
+use slicegpt_testkit::Cli;
+use slicegpt_testkit::http::{receive, send};
+use slicegpt_testkit::server::{MODEL, PROMPT, Server, directory};
 
 const PATH: &str = "/v1/completions";
 
-/// Texts that take a while.
+/// A request for long texts.
 fn long(n: usize) -> serde_json::Value {
     json!({"model": MODEL, "prompt": PROMPT, "max_tokens": 480, "ignore_eos": true, "n": n})
 }
@@ -23,7 +23,7 @@ fn a_body_that_is_too_large_is_refused() {
     let body = json!({"model": MODEL, "prompt": "a".repeat(20_000)});
     let reply = server.post(PATH, &body);
     assert_eq!((reply.status, &reply.json()["error"]["code"]), (413, &json!("request_too_large")));
-    // Its length may not be said before.
+    // With chunks, the length is not known in advance.
     let mut stream = TcpStream::connect(&server.address).unwrap();
     let head = format!(
         "POST {PATH} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -38,7 +38,7 @@ fn a_body_that_is_too_large_is_refused() {
 }
 
 #[test]
-fn a_queue_that_is_full_takes_no_more() {
+fn a_full_queue_refuses_requests() {
     let server = Server::start(&["--max-sequences", "2", "--max-queue", "2"]);
     let stream = send(&server.address, "POST", PATH, "", long(4).to_string().as_bytes());
     server.wait("slicegpt_sequences_waiting", |waiting| waiting == 2.0);
@@ -48,24 +48,24 @@ fn a_queue_that_is_full_takes_no_more() {
     assert_eq!(reply.header("retry-after"), Some("1"));
     let all = receive(stream).ok();
     assert_eq!(all["usage"]["completion_tokens"], 4 * 480);
-    // More than there will ever be room for.
+    // More texts than the queue can ever hold.
     let reply = server.complete(json!({"prompt": "a", "n": 5}));
     assert_eq!(reply.status, 400, "{}", reply.body);
     server.assert_alive();
 }
 
-/// 4 layers of 2 key/value heads of 32, keys and values, float32: 2 KiB a token.
+/// The KV cache of this model takes 2 KiB per token: 4 layers, 2 key/value heads of 32, float32.
 #[test]
 fn caches_stay_within_their_memory() {
     let server = Server::start(&["--cache-memory", "2560KiB"]);
     let stream = send(&server.address, "POST", PATH, "", long(5).to_string().as_bytes());
     server.wait("slicegpt_cache_bytes", |bytes| bytes > 0.0);
-    // 512 tokens each: two fit, and half of another.
+    // 512 tokens each, so two and a half texts fit.
     assert_eq!(server.metric("slicegpt_cache_bytes"), 2.0 * 512.0 * 2048.0);
     assert_eq!(server.metric("slicegpt_sequences_running"), 2.0);
     assert_eq!(receive(stream).ok()["usage"]["completion_tokens"], 5 * 480);
 
-    // What one text may take is bounded too.
+    // The memory of one text is bounded too.
     let small = Server::start(&["--cache-memory", "256KiB"]);
     assert_eq!(small.get("/v1/models").ok()["data"][0]["max_model_len"], 128);
     let reply = small.complete(json!({"prompt": PROMPT, "max_tokens": 128}));
@@ -74,17 +74,17 @@ fn caches_stay_within_their_memory() {
 }
 
 #[test]
-fn a_request_has_its_time() {
+fn requests_time_out() {
     let server = Server::start(&["--request-timeout", "1"]);
     let reply = server.post(PATH, &long(64));
     assert_eq!((reply.status, &reply.json()["error"]["code"]), (504, &json!("timeout")));
-    // Whoever has begun to read is told in the stream.
+    // A client that is already reading gets the error in the stream.
     let mut body = long(64);
     body["stream"] = json!(true);
     let reply = server.post(PATH, &body);
     let events = reply.events();
     assert_eq!(events.last().unwrap()["error"]["code"], "timeout");
-    // A body that does not come.
+    // A body that never arrives.
     let mut stream = TcpStream::connect(&server.address).unwrap();
     let head = format!(
         "POST {PATH} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 9\r\n\r\n{{"
@@ -96,7 +96,7 @@ fn a_request_has_its_time() {
 }
 
 #[test]
-fn a_client_that_leaves_is_not_worked_for() {
+fn a_request_is_cancelled_when_the_client_leaves() {
     let server = Server::start(&[]);
     for stream in [false, true] {
         let mut body = long(32);
@@ -114,15 +114,15 @@ fn a_client_that_leaves_is_not_worked_for() {
 }
 
 #[test]
-fn a_reader_that_does_not_read_is_given_up_and_nobody_waits_for_it() {
+fn a_stalled_reader_is_dropped_and_delays_no_one() {
     let server = Server::start(&["--stall-timeout", "2"]);
     let mut body = long(8);
     body["stream"] = json!(true);
-    // Megabytes, more than systems keep for a reader.
+    // Megabytes: more than the buffers of a system.
     body["logprobs"] = json!(20);
     let mut slow = send(&server.address, "POST", PATH, "", body.to_string().as_bytes());
     server.wait("slicegpt_generated_tokens_total", |tokens| tokens > 8.0);
-    // Others are answered all the while.
+    // Other requests are answered in the meantime.
     let lone = Server::start(&[]);
     let ask = json!({"prompt": PROMPT, "max_tokens": 32, "temperature": 0});
     let want = lone.complete(ask.clone()).ok()["choices"].clone();
@@ -140,7 +140,7 @@ fn a_reader_that_does_not_read_is_given_up_and_nobody_waits_for_it() {
         server.metric(&format!("slicegpt_sequences_ended_total{{reason=\"{reason}\"}}"))
     });
     assert_eq!(given_up.iter().sum::<f64>(), 8.0);
-    // Its connection ends as well.
+    // Its connection is closed too.
     slow.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
     let mut rest = Vec::new();
     let read = slow.read_to_end(&mut rest);
@@ -152,7 +152,7 @@ fn a_reader_that_does_not_read_is_given_up_and_nobody_waits_for_it() {
 }
 
 #[test]
-fn options_that_cannot_be_met_are_refused() {
+fn invalid_options_are_refused() {
     let server = Server::start(&[]);
     let port = server.address.split(':').nth(1).unwrap();
     let model = directory(MODEL);
@@ -166,14 +166,6 @@ fn options_that_cannot_be_met_are_refused() {
         (vec!["--port", "0", "--max-sequences", "0"], "--max-sequences"),
         (vec!["--port", "0", "--chat-template", "nowhere.jinja"], "nowhere.jinja"),
     ] {
-        let output = Command::new(assert_cmd::cargo::cargo_bin("slicegpt"))
-            .args(["serve", &model])
-            .args(&options)
-            .output()
-            .unwrap();
-        let stderr = String::from_utf8_lossy(&output.stderr);
-        assert_eq!(output.status.code(), Some(2), "{options:?}: {stderr}");
-        assert!(stderr.contains(words), "{options:?}: {stderr}");
-        assert!(output.stdout.is_empty(), "{options:?}");
+        Cli::new("serve").arg(&model).args(&options).refuse(&[words]);
     }
 }

@@ -1,16 +1,14 @@
-//! `slicegpt serve`: the real binary, a fixture model, and clients of plain HTTP.
+//! `slicegpt serve`: the binary with a fixture model, tested with plain HTTP.
 
 #![cfg(unix)]
 
 mod answers;
 mod bad_requests;
 mod chat;
-mod client;
 mod endpoints;
 mod limits;
 mod memory;
 mod scores;
-mod server;
 mod shutdown;
 mod streams;
 mod together;

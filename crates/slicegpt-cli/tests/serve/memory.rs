@@ -1,4 +1,4 @@
-//! The memory of answers: bounded before they are made, and until they are read.
+//! The memory of answers is reserved before they are generated, until they have been sent.
 
 use std::io::Read;
 use std::net::TcpStream;
@@ -7,19 +7,19 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::client::{receive, send};
-use crate::server::{MODEL, Server};
+use slicegpt_testkit::http::{receive, send};
+use slicegpt_testkit::server::{MODEL, Server};
 
 const PATH: &str = "/v1/completions";
 
-/// The tokens of `n` texts of 400 tokens, each told with 20 alternatives: 1 MB of memory each.
+/// A request for `n` texts of 400 tokens with 20 alternatives each: 1 MB of memory per text.
 fn told(n: usize) -> Value {
     let ids: Vec<u32> = (0..400).map(|i| 2 + (i * 37) % 2000).collect();
     json!({"model": MODEL, "prompt": vec![ids; n], "echo": true, "logprobs": 20, "max_tokens": 0})
 }
 
 #[test]
-fn an_answer_that_would_take_too_much_is_not_begun() {
+fn an_answer_that_needs_too_much_memory_is_refused() {
     let server = Server::start(&["--answer-memory", "3MB"]);
     let reply = server.post(PATH, &told(3));
     let error = reply.json()["error"].clone();
@@ -29,13 +29,13 @@ fn an_answer_that_would_take_too_much_is_not_begun() {
         error["message"].as_str().unwrap().contains("4 MB of memory; this server has 3"),
         "{error}"
     );
-    // So many texts take it too.
+    // This many texts need the same memory.
     let ids: Vec<u32> = (0..100).collect();
     let many = json!({"prompt": ids, "echo": true, "logprobs": 2, "max_tokens": 100, "n": 64});
     assert_eq!(server.complete(many).json()["error"]["param"], "logprobs");
     assert_eq!(server.metric("slicegpt_steps_total"), 0.0);
     assert_eq!(server.metric("slicegpt_prompt_tokens_total"), 0.0);
-    // The default holds for what the queue would take.
+    // The default is enough for a full queue.
     let ample = Server::start(&[]);
     assert_eq!(ample.post(PATH, &told(320)).status, 400);
     for (server, n) in [(&server, 2), (&ample, 32)] {
@@ -44,7 +44,7 @@ fn an_answer_that_would_take_too_much_is_not_begun() {
     server.assert_alive();
 }
 
-/// Reads some of an answer.
+/// Reads part of a response.
 fn read_some(stream: &mut TcpStream, bytes: usize) -> Vec<u8> {
     let mut some = vec![0; bytes];
     stream.read_exact(&mut some).unwrap();
@@ -52,10 +52,10 @@ fn read_some(stream: &mut TcpStream, bytes: usize) -> Vec<u8> {
 }
 
 #[test]
-fn an_answer_has_its_memory_until_it_is_read() {
+fn an_answer_keeps_its_memory_until_it_is_read() {
     let server = Server::start(&["--answer-memory", "5MB"]);
     let mut slow = send(&server.address, "POST", PATH, "", told(4).to_string().as_bytes());
-    // It has been made: all of it waits for its reader.
+    // It is complete and waits to be read.
     let head = read_some(&mut slow, 100);
     assert!(head.starts_with(b"HTTP/1.1 200"));
     server.wait("slicegpt_sequences_running", |running| running == 0.0);
@@ -74,7 +74,7 @@ fn an_answer_that_is_not_read_in_time_ends() {
     let mut slow = send(&server.address, "POST", PATH, "", told(16).to_string().as_bytes());
     let start = Instant::now();
     let mut found = 0;
-    // It takes something all the time, but would need minutes for all of it.
+    // The client keeps reading, but would need minutes for the whole response.
     let mut some = [0; 4096];
     loop {
         match slow.read(&mut some) {
@@ -86,7 +86,7 @@ fn an_answer_that_is_not_read_in_time_ends() {
     }
     assert!(found > 4096 && found < 1_500_000, "{found} bytes were read");
     server.wait("slicegpt_request_seconds_count{endpoint=\"/v1/completions\"}", |n| n == 1.0);
-    // Who reads gets all of it.
+    // A client that reads gets the whole response.
     let all = receive(send(&server.address, "POST", PATH, "", told(16).to_string().as_bytes()));
     assert!(all.body.len() > 2_000_000, "{}", all.body.len());
 }

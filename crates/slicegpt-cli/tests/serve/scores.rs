@@ -1,17 +1,14 @@
-//! How likely tokens were: as `slicegpt logits` says.
-
-use std::process::Command;
+//! Logprobs: those of `slicegpt logits`.
 
 use safetensors::Dtype;
 use safetensors::tensor::TensorView;
 use serde_json::{Value, json};
-use slicegpt_testkit::Tensors;
-
-use crate::server::{MODEL, Server, directory};
+use slicegpt_testkit::server::{MODEL, Server, directory};
+use slicegpt_testkit::{Cli, Tensors};
 
 const TEXT: &str = "Once upon a time, there was a café. Lily said: \"I like 猫!\"";
 
-/// The logarithms of probabilities after each token, by `slicegpt logits`.
+/// The log-probabilities after each token, from `slicegpt logits`.
 fn expected(ids: &[u32]) -> Vec<Vec<f64>> {
     let scratch = tempfile::tempdir().unwrap();
     let (tokens, out) =
@@ -19,12 +16,8 @@ fn expected(ids: &[u32]) -> Vec<Vec<f64>> {
     let bytes: Vec<u8> = ids.iter().flat_map(|id| (*id as i32).to_le_bytes()).collect();
     let view = TensorView::new(Dtype::I32, vec![1, ids.len()], &bytes).unwrap();
     safetensors::serialize_to_file([("input_ids", view)], None, &tokens).unwrap();
-    let status = Command::new(assert_cmd::cargo::cargo_bin("slicegpt"))
-        .args(["logits", &directory(MODEL), "--tokens", tokens.to_str().unwrap(), "--out"])
-        .arg(&out)
-        .status()
-        .unwrap();
-    assert!(status.success());
+    let command = Cli::new("logits").arg(directory(MODEL)).arg("--tokens").arg(&tokens);
+    command.arg("--out").arg(&out).succeed();
     let logits = Tensors::read(&out);
     let (shape, values) = logits.get("logits").unwrap();
     let log_softmax = |row: &[f64]| {
@@ -41,7 +34,7 @@ fn near(found: &Value, want: f64) {
 }
 
 #[test]
-fn echoed_tokens_are_as_likely_as_logits_say() {
+fn echoed_tokens_have_the_logprobs_of_logits() {
     let server = Server::start(&[]);
     let vocabulary = slicegpt_corpus::Vocabulary::open(directory(MODEL).as_ref()).unwrap();
     let ids = vocabulary.encode_prompt(TEXT).unwrap();
@@ -58,7 +51,7 @@ fn echoed_tokens_are_as_likely_as_logits_say() {
         for list in [tokens, offsets, likely, top] {
             assert_eq!(list.len(), ids.len() + max_tokens);
         }
-        // Nothing comes before the first.
+        // The first token has no logprob.
         assert!(likely[0].is_null() && top[0].is_null());
         assert_eq!(tokens[0], "<|begin_of_text|>");
         for at in 1..ids.len() {
@@ -69,7 +62,7 @@ fn echoed_tokens_are_as_likely_as_logits_say() {
             let mut found: Vec<f64> =
                 top[at].as_object().unwrap().values().map(|x| x.as_f64().unwrap()).collect();
             found.sort_by(|a, b| b.total_cmp(a));
-            // Alternatives with one text are one; the token itself may be one more.
+            // Alternatives with the same text count once; the chosen token may be one more.
             assert!((1..=4).contains(&found.len()), "{found:?}");
             near(&json!(found[0]), sorted[0]);
             let own = top[at].get(tokens[at].as_str().unwrap()).unwrap();
@@ -84,7 +77,8 @@ fn echoed_tokens_are_as_likely_as_logits_say() {
     }
 }
 
-/// Tokens stand in the text where it is said, save special ones and pieces of characters.
+/// Checks that tokens are in the text at their offsets, except special tokens and parts of
+/// characters.
 fn assert_text(text: &str, tokens: &[Value], offsets: &[Value]) {
     let characters: Vec<char> = text.chars().collect();
     let mut whole = 0;
@@ -101,7 +95,7 @@ fn assert_text(text: &str, tokens: &[Value], offsets: &[Value]) {
 }
 
 #[test]
-fn generated_tokens_are_told_too() {
+fn generated_tokens_have_logprobs_too() {
     let server = Server::start(&[]);
     let ask = |logprobs: Value| {
         let body = json!({"prompt": "Once upon a time", "max_tokens": 20, "temperature": 0,
@@ -115,12 +109,12 @@ fn generated_tokens_are_told_too() {
     assert_text(text, list("tokens"), list("text_offset"));
     let joined: String = list("tokens").iter().map(|token| token.as_str().unwrap()).collect();
     assert_eq!(joined, text);
-    // The most likely one was taken.
+    // The most likely token was taken.
     for (likely, top) in list("token_logprobs").iter().zip(list("top_logprobs")) {
         let most = top.as_object().unwrap().values().map(|x| x.as_f64().unwrap());
         assert_eq!(most.fold(f64::NEG_INFINITY, f64::max), likely.as_f64().unwrap());
     }
-    // None beside the token itself.
+    // No alternatives to the chosen token.
     let alone = ask(json!(0));
     for top in alone["logprobs"]["top_logprobs"].as_array().unwrap() {
         assert_eq!(top.as_object().unwrap().len(), 1);
@@ -128,7 +122,7 @@ fn generated_tokens_are_told_too() {
     assert_eq!(alone["logprobs"]["token_logprobs"], choice["logprobs"]["token_logprobs"]);
 }
 
-/// Longer than what is read in a step.
+/// The prompt is longer than one chunk of prefill.
 #[test]
 fn a_long_prompt_is_scored_like_a_short_one() {
     let server = Server::start(&[]);

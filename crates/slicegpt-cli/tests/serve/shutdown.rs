@@ -1,12 +1,12 @@
-//! Asked to end, a server answers what was asked before, and ends well.
+//! Graceful shutdown: running requests are finished.
 
 use std::io::Read;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::client::{receive, send};
-use crate::server::{MODEL, PROMPT, Server};
+use slicegpt_testkit::http::{receive, send};
+use slicegpt_testkit::server::{MODEL, PROMPT, Server};
 
 #[test]
 fn running_requests_are_finished() {
@@ -18,7 +18,7 @@ fn running_requests_are_finished() {
         let running = send(&server.address, "POST", path, "", body.to_string().as_bytes());
         server.wait("slicegpt_sequences_running", |running| running == 64.0);
         server.signal(signal);
-        // Nothing new is taken.
+        // New requests are refused.
         let start = Instant::now();
         while server.get("/health").status == 200 {
             assert!(start.elapsed() < Duration::from_secs(20));
@@ -38,7 +38,7 @@ fn running_requests_are_finished() {
 #[test]
 fn without_requests_it_ends_at_once() {
     let mut server = Server::start(&[]);
-    // A connection without a request keeps nobody.
+    // An idle connection does not delay the end.
     let _idle = std::net::TcpStream::connect(&server.address).unwrap();
     server.assert_alive();
     let start = Instant::now();

@@ -1,4 +1,4 @@
-//! Streams: their parts make the text.
+//! Streams: the parts make up the text.
 
 use std::collections::BTreeSet;
 use std::io::Read;
@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::client::send;
-use crate::server::{MODEL, PROMPT, Server};
+use slicegpt_testkit::http::send;
+use slicegpt_testkit::server::{MODEL, PROMPT, Server};
 
-/// The text of a choice, out of parts.
+/// The text of a choice, joined from the parts of the stream.
 fn joined(events: &[Value], index: usize, of: impl Fn(&Value) -> Option<&str>) -> String {
     let choices = events.iter().flat_map(|event| event["choices"].as_array().unwrap());
     choices.filter(|choice| choice["index"] == index).filter_map(of).collect()
@@ -70,12 +70,14 @@ fn parts_of_completions_make_the_text() {
     }
 }
 
-/// Its texts take turns: none of them waits until it is given up.
+/// The texts of the request take turns, so that none of them waits until the reader is dropped.
 #[test]
-fn a_slow_reader_that_goes_on_loses_no_text() {
+fn a_slow_reader_loses_no_text() {
     let server = Server::start(&["--stall-timeout", "1"]);
-    let body = json!({"model": MODEL, "prompt": PROMPT, "max_tokens": 60, "ignore_eos": true, "n": 64,
-        "stream": true, "logprobs": 20});
+    let body = json!({
+        "model": MODEL, "prompt": PROMPT, "max_tokens": 60, "ignore_eos": true, "n": 64,
+        "stream": true, "logprobs": 20,
+    });
     let path = "/v1/completions";
     let mut slow = send(&server.address, "POST", path, "", body.to_string().as_bytes());
     let (mut all, mut some) = (Vec::new(), [0; 8192]);
@@ -89,7 +91,7 @@ fn a_slow_reader_that_goes_on_loses_no_text() {
     let all = String::from_utf8(all).unwrap();
     assert!(all.ends_with("0\r\n\r\n"));
     assert_eq!(all.matches("\"finish_reason\":\"length\"").count(), 64);
-    // It took seconds, and was begun in one of them.
+    // The stream lasted seconds, but all parts were created in one.
     let created = all.split("\"created\":").skip(1).map(|rest| rest.split(',').next().unwrap());
     assert_eq!(created.collect::<BTreeSet<_>>().len(), 1);
     let ended =

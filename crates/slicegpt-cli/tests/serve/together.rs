@@ -1,10 +1,10 @@
-//! Many at once: each is answered as if it were alone.
+//! Continuous batching: every request is answered as if it were alone.
 
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use crate::server::Server;
+use slicegpt_testkit::server::Server;
 
 const PROMPTS: &[&str] = &[
     "Once upon a time, there was a little",
@@ -21,8 +21,13 @@ const STOPS: &[Option<&str>] = &[None, Some(".")];
 
 /// Request `i`.
 fn request(i: usize) -> Value {
-    let mut body = json!({"prompt": PROMPTS[i % PROMPTS.len()], "temperature": 0, "echo": i.is_multiple_of(5),
-        "max_tokens": 5 + i / PROMPTS.len() % 4 * 20, "stream": i.is_multiple_of(3)});
+    let mut body = json!({
+        "prompt": PROMPTS[i % PROMPTS.len()],
+        "temperature": 0,
+        "echo": i.is_multiple_of(5),
+        "max_tokens": 5 + i / PROMPTS.len() % 4 * 20,
+        "stream": i.is_multiple_of(3),
+    });
     if let Some(stop) = STOPS[i / 32 % 2] {
         body["stop"] = json!(stop);
     }
@@ -40,10 +45,10 @@ fn text(server: &Server, body: &Value) -> String {
 }
 
 #[test]
-fn two_hundred_at_once_are_answered_as_if_alone() {
+fn two_hundred_concurrent_requests_are_answered_as_if_alone() {
     let server = Server::start(&["--max-sequences", "48"]);
     let bodies: Vec<Value> = (0..200).map(request).collect();
-    // One after the other, each kind once.
+    // First each kind of request by itself.
     let mut lone = BTreeMap::new();
     for body in &bodies {
         lone.entry(body.to_string()).or_insert_with(|| text(&server, body));
@@ -57,7 +62,7 @@ fn two_hundred_at_once_are_answered_as_if_alone() {
             assert_eq!(found.join().unwrap(), lone[&body.to_string()], "{body}");
         }
     });
-    // They shared forwards.
+    // The requests shared forwards.
     let steps = server.metric("slicegpt_steps_total") - before;
     let tokens = server.metric("slicegpt_generated_tokens_total") - tokens;
     assert!(tokens > 8.0 * steps, "{tokens} tokens in {steps} steps");

@@ -1,11 +1,10 @@
-//! What must not change: nothing cut is nothing lost, refitted or not, on every family.
+//! Identities of the method on every family: where nothing is cut, nothing changes, with or without
+//! a refit.
 
 use serde_json::Value;
-use slicegpt_testkit::{Tensors, fixtures, largest_difference};
+use slicegpt_testkit::{Tensors, Workshop, fixtures, largest_difference, read_json};
 
-use crate::workshop::{Workshop, read_json};
-
-/// Every folder of `fixtures/families` that holds weights.
+/// Every folder of `fixtures/families` with weights.
 pub fn families() -> Vec<String> {
     let entries = std::fs::read_dir(fixtures().join("families")).unwrap();
     let paths = entries.map(|entry| entry.unwrap().path());
@@ -24,8 +23,8 @@ fn logits(workshop: &Workshop, model: &str) -> Vec<f64> {
     Tensors::read(&workshop.path("logits.safetensors")).values("logits").to_vec()
 }
 
-/// How far the logits of what `options` make are from those of the dense model, relative to the
-/// largest.
+/// The largest difference between the logits of a compression with `options` and of the dense
+/// model, relative to the largest logit.
 fn difference(workshop: &Workshop, options: &str) -> f64 {
     let dense = logits(workshop, "MODEL");
     let tokens = "--calibration MODEL/expected.safetensors:input_ids";
@@ -54,9 +53,9 @@ fn full_width_is_dense() {
     }
 }
 
-/// A centred stream spans one direction less than it is wide.
+/// A centred stream spans one direction less than its width.
 #[test]
-fn the_last_direction_is_free_where_norms_centre() {
+fn the_last_direction_is_free_with_layer_norm() {
     for family in ["opt", "opt-untied-gelu", "phi"] {
         let workshop = Workshop::new(&format!("families/{family}"));
         let config = read_json(&workshop.model("config.json"));
@@ -70,7 +69,7 @@ fn the_last_direction_is_free_where_norms_centre() {
     }
 }
 
-/// Cutting must be seen, or the tests above would see nothing.
+/// A control: a real cut changes logits.
 #[test]
 fn cutting_changes_logits() {
     let workshop = Workshop::new("families/llama2");
@@ -78,7 +77,7 @@ fn cutting_changes_logits() {
     assert!(difference(&workshop, "--intermediate-size 32") > 1e-3);
 }
 
-/// Channels that write nothing are free.
+/// Channels that write nothing can be removed without loss.
 #[test]
 fn channels_that_write_nothing_are_free() {
     for (family, down, inner) in [
@@ -88,7 +87,7 @@ fn channels_that_write_nothing_are_free() {
         let workshop = Workshop::new(&format!("families/{family}"));
         let config: Value = read_json(&workshop.model("config.json"));
         let width = config[inner].as_u64().unwrap();
-        // Every fourth channel of every block is made to write nothing.
+        // The writer weights of every fourth channel of every block are set to zero.
         let mut tensors = Tensors::read(&workshop.model("model.safetensors"));
         let layers = config["num_hidden_layers"].as_u64().unwrap();
         for layer in 0..layers {

@@ -1,10 +1,8 @@
-//! One basis for the whole model: the identities, stock checkpoints, sizes that are asked for, refits,
-//! statistics, and how all of it compares with the method of the paper.
+//! The method `shared`, with one basis for the whole model: identities, stock checkpoints, target
+//! sizes, refits, statistics, and the comparison with the method of the paper.
 
 mod identities;
 mod quality;
 mod size;
 mod statistics;
 mod stock;
-#[path = "../contract/workshop.rs"]
-mod workshop;

@@ -1,11 +1,11 @@
-//! A size that is asked for is the size there is.
+//! Target sizes are met.
 
-use crate::workshop::{TRAINED, Workshop, errors};
+use slicegpt_testkit::{TRAINED, Workshop};
 
 const SAMPLES: &str = "--samples 8 --seqlen 64";
 
 #[test]
-fn what_is_kept_is_what_was_asked_for() {
+fn the_kept_fraction_is_the_requested_one() {
     for model in [TRAINED, "models/ts-opt", "models/ts-phi", "models/ts-phi3"] {
         let workshop = Workshop::new(model);
         for (method, keep) in [("shared", 0.8), ("shared", 0.7), ("per-layer --round-to 1", 0.9)] {
@@ -37,17 +37,18 @@ fn counts_and_bytes_are_upper_bounds() {
     assert_eq!(result["bytes_after"], 2 * after);
 }
 
-/// The smallest model there is may be a hair larger than a part that was asked for, and no larger than a bound.
+/// The smallest possible model may be slightly larger than `--keep-params` asks for, but never
+/// larger than a `--target` bound.
 #[test]
 fn just_below_the_smallest_is_the_smallest_or_an_error() {
     for model in [TRAINED, "models/ts-opt"] {
         let workshop = Workshop::new(model);
         let least = workshop.run("plan MODEL --target-params 1");
-        assert_eq!(least.status.code(), Some(2), "{}", errors(&least));
+        assert_eq!(least.code, Some(2), "{}", least.stderr);
         let before = workshop.json("inspect MODEL")["params"].as_u64().unwrap();
         let keep = (1..1000).map(|i| f64::from(i) / 1000.0);
         let mut fitting = keep.filter(|keep| {
-            workshop.run(&format!("plan MODEL --keep-params {keep}")).status.success()
+            workshop.run(&format!("plan MODEL --keep-params {keep}")).code == Some(0)
         });
         let keep = fitting.next().unwrap();
         let plan = workshop.json(&format!("plan MODEL --keep-params {keep}"));
@@ -58,15 +59,15 @@ fn just_below_the_smallest_is_the_smallest_or_an_error() {
         for method in ["shared", "per-layer --round-to 1"] {
             let options = format!("--target-params {} --method {method}", smallest - 1);
             let plan = workshop.run(&format!("plan MODEL {options} --json"));
-            if plan.status.success() {
-                let plan: serde_json::Value = serde_json::from_slice(&plan.stdout).unwrap();
+            if plan.code == Some(0) {
+                let plan = plan.json();
                 assert!(plan["params_after"].as_u64().unwrap() < smallest, "{model} {method}");
             }
         }
     }
 }
 
-/// The plan is the same without weights: exact where the split is given, else all splits there are.
+/// A plan needs no weights. It is exact if the split is given, and lists all splits if not.
 #[test]
 fn plans_are_what_is_written() {
     for family in ["llama2", "llama31", "opt", "phi", "phi3", "qwen3"] {
@@ -83,7 +84,7 @@ fn plans_are_what_is_written() {
             for key in ["params_after", "bytes_after", "widths", "real_reduction"] {
                 assert_eq!(plan[key], result[key], "{family} {options}: {key}");
             }
-            // Where MLP widths are free, the plan knows their mean.
+            // With free MLP widths, the plan knows only their mean.
             let width = &plan["intermediate_size"];
             match result["intermediate_sizes"].as_array() {
                 None => assert_eq!(width, &result["intermediate_size"], "{family} {options}"),
@@ -108,7 +109,7 @@ fn plans_are_what_is_written() {
 #[test]
 fn widths_are_aligned() {
     let workshop = Workshop::new(TRAINED);
-    // The MLPs, of 341 channels, are no multiple: they may not stay whole.
+    // The MLPs have 341 channels, which is not a multiple, so they cannot stay uncut.
     let plan = workshop.json("plan MODEL --keep-params 0.75 --align 16");
     let splits = plan["splits"].as_array().unwrap();
     assert!(splits.len() > 1, "{plan}");
@@ -151,8 +152,8 @@ fn impossible_sizes_say_what_is_possible() {
     ] {
         for command in ["plan MODEL", "compress MODEL --out out"] {
             let output = workshop.run(&format!("{command} {options}"));
-            assert_eq!(output.status.code(), Some(2), "{command} {options}");
-            let message = errors(&output);
+            assert_eq!(output.code, Some(2), "{command} {options}");
+            let message = output.stderr;
             for word in words {
                 assert!(message.contains(word), "{command} {options}: {word} in {message}");
             }
@@ -168,18 +169,18 @@ fn impossible_sizes_say_what_is_possible() {
         ("--basis best", "--basis"),
     ] {
         let output = workshop.run(&format!("compress MODEL --out out {options}"));
-        assert_eq!(output.status.code(), Some(2), "{options}");
-        assert!(errors(&output).contains(word), "{options}: {}", errors(&output));
+        assert_eq!(output.code, Some(2), "{options}");
+        assert!(output.stderr.contains(word), "{options}: {}", output.stderr);
     }
 }
 
-/// One sequence leaves nothing to hold out.
+/// With one sequence, there is none to hold out.
 #[test]
 fn a_measured_split_needs_two_sequences() {
     let workshop = Workshop::new(TRAINED);
     let command = "compress MODEL --out out --samples 1 --seqlen 64";
     let output = workshop.run(&format!("{command} --split-search measured"));
-    assert_eq!(output.status.code(), Some(2));
-    assert!(errors(&output).contains("--split-search predicted"), "{}", errors(&output));
+    assert_eq!(output.code, Some(2));
+    assert!(output.stderr.contains("--split-search predicted"), "{}", output.stderr);
     workshop.succeed(command);
 }

@@ -1,6 +1,6 @@
-//! `calibrate` once, `compress --stats` as often as one likes.
+//! `calibrate` once, then `compress --stats` many times.
 
-use crate::workshop::{TRAINED, Workshop, errors};
+use slicegpt_testkit::{TRAINED, Workshop};
 
 const TEXT: &str = "--samples 12 --seqlen 64";
 
@@ -9,7 +9,7 @@ fn weights(workshop: &Workshop, out: &str) -> Vec<u8> {
 }
 
 #[test]
-fn statistics_give_what_computing_them_gives() {
+fn saved_statistics_give_the_same_result() {
     for model in [TRAINED, "models/ts-phi"] {
         let workshop = Workshop::new(model);
         let written = workshop.json(&format!("calibrate MODEL --out stats {TEXT}"));
@@ -25,12 +25,12 @@ fn statistics_give_what_computing_them_gives() {
 }
 
 #[test]
-fn statistics_of_something_else_are_refused() {
+fn statistics_of_another_model_are_refused() {
     let workshop = Workshop::new(TRAINED);
     workshop.json(&format!("calibrate MODEL --out stats {TEXT}"));
     workshop.write("torn", &std::fs::read(workshop.path("stats")).unwrap()[..3000]);
     workshop.write("empty", "");
-    // As a bit that turned in the header.
+    // As after a bit flip in the header.
     let whole = std::fs::read(workshop.path("stats")).unwrap();
     let name = b"importance.3.1.0";
     let at = whole.windows(name.len()).position(|window| window == name).unwrap();
@@ -58,20 +58,20 @@ fn statistics_of_something_else_are_refused() {
         (format!("MODEL --stats stats {TEXT} --method per-layer"), &["--stats", "--method shared"]),
     ] {
         let output = workshop.run(&format!("compress {command} --out out"));
-        assert_eq!(output.status.code(), Some(2), "{command}");
-        let message = errors(&output);
+        assert_eq!(output.code, Some(2), "{command}");
+        let message = output.stderr;
         assert!(words.iter().all(|word| message.contains(word)), "{command}: {message}");
         assert!(!workshop.path("out").exists(), "{command}");
     }
 }
 
 #[test]
-fn calibrate_overwrites_nothing_of_a_model() {
+fn calibrate_overwrites_no_file_of_a_model() {
     let workshop = Workshop::new("families/llama2");
     for (out, word) in [("MODEL/config.json", "the input"), (".", "directory")] {
         let tokens = "--calibration MODEL/expected.safetensors";
         let output = workshop.run(&format!("calibrate MODEL --out {out} {tokens}"));
-        assert_eq!(output.status.code(), Some(2), "{out}");
-        assert!(errors(&output).contains(word), "{out}: {}", errors(&output));
+        assert_eq!(output.code, Some(2), "{out}");
+        assert!(output.stderr.contains(word), "{out}: {}", output.stderr);
     }
 }

@@ -1,11 +1,9 @@
-//! RMSNorm families stay what they are: a checkpoint like any other, with nothing of ours in it.
+//! RMSNorm families stay stock checkpoints: ordinary tensors and config, nothing of this project.
 
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
-use slicegpt_testkit::Tensors;
-
-use crate::workshop::{Workshop, read_json, tensors};
+use slicegpt_testkit::{Tensors, Workshop, read_json, stored_tensors};
 
 const CUT: &str =
     "compress MODEL --out out --calibration MODEL/expected.safetensors:input_ids --hidden-size 24";
@@ -15,7 +13,7 @@ fn names(workshop: &Workshop, directory: &str) -> BTreeSet<String> {
         "MODEL" => workshop.model(""),
         other => workshop.path(other),
     };
-    tensors(&directory).into_iter().map(|(name, ..)| name).collect()
+    stored_tensors(&directory).into_iter().map(|(name, ..)| name).collect()
 }
 
 #[test]
@@ -33,7 +31,7 @@ fn a_stock_checkpoint_has_the_tensors_and_the_fields_of_its_family() {
             dense["rms_norm_eps"].as_f64().unwrap() * dense["hidden_size"].as_f64().unwrap() / 24.0;
         assert!((cut["rms_norm_eps"].as_f64().unwrap() - eps).abs() < 1e-12, "{family}");
         assert!(cut["head_dim"].is_u64(), "{family}");
-        // The rest is as it was.
+        // The rest is unchanged.
         for field in ["hidden_size", "rms_norm_eps", "head_dim", "tie_word_embeddings"] {
             match dense.get(field) {
                 Some(value) => drop(cut.insert(field.into(), value.clone())),
@@ -41,7 +39,7 @@ fn a_stock_checkpoint_has_the_tensors_and_the_fields_of_its_family() {
             }
         }
         assert_eq!(Value::Object(cut), Value::Object(dense), "{family}");
-        // How it was made is beside it.
+        // The provenance is in a file beside it.
         let inspected = workshop.json("inspect out");
         assert_eq!(inspected["slicegpt"]["method"], "shared", "{family}");
         assert_eq!(inspected["slicegpt"]["stock"], true, "{family}");
@@ -49,9 +47,9 @@ fn a_stock_checkpoint_has_the_tensors_and_the_fields_of_its_family() {
     }
 }
 
-/// The norm divides by the width it sees; its weight makes up for what it does not see.
+/// A stock norm divides by the smaller width. Its weight compensates for the part that was cut.
 #[test]
-fn stock_norms_weigh_what_was_cut() {
+fn stock_norms_compensate_for_the_cut() {
     let workshop = Workshop::new("families/llama2");
     workshop.succeed(&format!("{CUT} --refit none"));
     let written = Tensors::read(&workshop.path("out/model.safetensors"));
@@ -63,7 +61,7 @@ fn stock_norms_weigh_what_was_cut() {
     }
 }
 
-/// A stock checkpoint is dense to everyone, to this tool too.
+/// To this tool too, a stock checkpoint is a dense model.
 #[test]
 fn a_stock_checkpoint_can_be_cut_again() {
     let workshop = Workshop::new("families/llama2");
@@ -76,7 +74,7 @@ fn a_stock_checkpoint_can_be_cut_again() {
 }
 
 #[test]
-fn a_tied_head_stays_tied_unless_told_otherwise() {
+fn a_tied_head_stays_tied_by_default() {
     for (family, head) in [("llama31", "lm_head.weight"), ("opt", "lm_head.weight")] {
         let workshop = Workshop::new(&format!("families/{family}"));
         for (option, tied) in [("auto", true), ("tied", true), ("untied", false)] {
@@ -89,12 +87,13 @@ fn a_tied_head_stays_tied_unless_told_otherwise() {
     }
     let workshop = Workshop::new("families/llama2");
     let output = workshop.run(&format!("{CUT} --head tied"));
-    assert_eq!(output.status.code(), Some(2));
+    assert_eq!(output.code, Some(2));
 }
 
-/// LayerNorm families cannot be stock: no shortcuts all the same, and everything said in the config.
+/// LayerNorm families cannot be stock. They have no shortcuts either, and the config describes
+/// them.
 #[test]
-fn layer_norm_families_have_a_layout_of_our_own_without_shortcuts() {
+fn layer_norm_families_have_their_own_layout_without_shortcuts() {
     for (family, tied) in [("opt", true), ("opt-untied-gelu", false), ("phi", false)] {
         let workshop = Workshop::new(&format!("families/{family}"));
         let result = workshop.json(&format!("{CUT} --intermediate-size 40"));
@@ -108,13 +107,13 @@ fn layer_norm_families_have_a_layout_of_our_own_without_shortcuts() {
         assert_eq!(config["slicegpt"]["method"], "shared", "{family}");
         assert_eq!(config["hidden_size"], 32, "{family}");
         let refused = workshop.run("compress out --out again --sparsity 0.25");
-        assert_eq!(refused.status.code(), Some(2), "{family}");
+        assert_eq!(refused.code, Some(2), "{family}");
     }
 }
 
-/// MLPs of different widths are no model of the family, but better ones.
+/// MLPs of different widths leave the family, but are better.
 #[test]
-fn free_mlp_widths_are_said_in_the_config() {
+fn free_mlp_widths_are_in_the_config() {
     for family in ["llama2", "llama31", "phi3", "qwen2", "opt", "phi"] {
         let workshop = Workshop::new(&format!("families/{family}"));
         let result = workshop.json(&format!("{CUT} --intermediate-size 40 --mlp-widths free"));
@@ -134,8 +133,8 @@ fn free_mlp_widths_are_said_in_the_config() {
             config["slicegpt"]["intermediate_sizes"] = wrong;
             workshop.write("out/config.json", config.to_string());
             let output = workshop.run("inspect out");
-            assert_eq!(output.status.code(), Some(2), "{family}");
-            let message = crate::workshop::errors(&output);
+            assert_eq!(output.code, Some(2), "{family}");
+            let message = output.stderr;
             assert!(message.contains("slicegpt.intermediate_sizes"), "{message}");
         }
     }

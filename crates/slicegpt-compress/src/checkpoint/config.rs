@@ -96,7 +96,8 @@ mod tests {
             calibration,
             tool_version: "t".into(),
         };
-        let config = sliced_config(&dense, &spec.in_per_layer_bases(widths), Dtype::Bf16, &manifest);
+        let config =
+            sliced_config(&dense, &spec.in_per_layer_bases(widths), Dtype::Bf16, &manifest);
         assert_eq!(config["torch_dtype"], "bfloat16");
         assert_eq!(config["tie_word_embeddings"], false);
         assert_eq!(config["custom"], json!([1]));

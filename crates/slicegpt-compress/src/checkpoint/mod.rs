@@ -71,8 +71,12 @@ pub fn cut_spec(spec: &DecoderSpec, shape: &Shape) -> DecoderSpec {
     let width = shape.widths.embedding();
     match &shape.intermediate {
         _ if shape.shortcuts => spec.in_per_layer_bases(shape.widths.clone()),
-        Intermediate::Each(widths) => spec.in_shared_basis_with_widths(width, widths.clone(), shape.tied),
-        Intermediate::Uniform(intermediate) => spec.in_shared_basis(width, *intermediate, shape.tied),
+        Intermediate::Each(widths) => {
+            spec.in_shared_basis_with_widths(width, widths.clone(), shape.tied)
+        }
+        Intermediate::Uniform(intermediate) => {
+            spec.in_shared_basis(width, *intermediate, shape.tied)
+        }
         Intermediate::Dense => spec.in_shared_basis(width, spec.mlp.intermediate_size, shape.tied),
     }
 }

@@ -118,7 +118,9 @@ fn byte_level_tokens_keep_their_merges() {
         "pre_tokenizer": byte_level,
         "post_processor": byte_level,
         "model": {
-            "type": "BPE", "vocab": { "a": 0, "\u{120}": 1, "\u{120}a": 2 }, "merges": ["\u{120} a"],
+            "type": "BPE",
+            "vocab": { "a": 0, "\u{120}": 1, "\u{120}a": 2 },
+            "merges": ["\u{120} a"],
         },
     });
     write(directory.path(), "tokenizer.json", &tokenizer);

@@ -1,5 +1,5 @@
-//! The look of charts: size, colours, axes. The colours are few and fixed, so that the style sheet of
-//! the page can replace them in dark mode.
+//! The look of charts: size, colours, axes. The colours are few and fixed, so that the style sheet
+//! of the page can replace them in dark mode.
 
 use plotters::chart::MeshStyle;
 use plotters::coord::Shift;

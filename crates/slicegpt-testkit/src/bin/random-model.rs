@@ -1,6 +1,6 @@
-//! `cargo xtask random-model`: a checkpoint of any size with random weights, for benchmarks.
+//! `cargo xtask random-model`: writes a checkpoint of any size with random weights, for benchmarks.
 //!
-//! Weights are drawn piece by piece and written as they come: memory does not grow with the model.
+//! Weights are drawn and written in pieces, so that memory does not grow with the model.
 
 use std::path::{Path, PathBuf};
 
@@ -18,8 +18,8 @@ use slicegpt_models::{Entry, SUPPORTED};
 
 /// Writes a random checkpoint of any size.
 ///
-/// Linears and embeddings are normal with deviation 0.02, norm weights 1, biases 0, as models are
-/// initialised.
+/// As in the initialisation of models, linears and embeddings are normal with standard deviation
+/// 0.02, norm weights are 1 and biases are 0.
 #[derive(Parser)]
 #[command(name = "random-model")]
 struct Args {
@@ -35,7 +35,7 @@ struct Args {
     /// Number of query heads
     #[arg(long, value_name = "N")]
     heads: usize,
-    /// Number of key and value heads [default: as --heads]
+    /// Number of key and value heads [default: that of --heads]
     #[arg(long, value_name = "N")]
     kv_heads: Option<usize>,
     /// Width of the MLP
@@ -53,18 +53,18 @@ struct Args {
     /// Directory to write; it must not exist
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
-    /// Of the random generator
+    /// Seed of the random generator
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
-    /// Write tokens.safetensors too: random `input_ids`, [SAMPLES, LENGTH]
+    /// Also write tokens.safetensors: random `input_ids`, [SAMPLES, LENGTH]
     #[arg(long, value_name = "SAMPLESxLENGTH", value_parser = parse_tokens)]
     tokens: Option<(usize, usize)>,
 }
 
-/// Elements drawn by one thread at a time.
+/// Number of elements that a thread draws at a time.
 const PIECE: usize = 1 << 18;
 
-/// Largest weights file.
+/// Size limit of a weight file, in bytes.
 const SHARD: u64 = 5_000_000_000;
 
 fn main() -> Result<()> {
@@ -96,7 +96,7 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// A config of every family at once: each reads the fields it knows.
+/// A config for every family at once: each reads its own fields.
 fn config(args: &Args, dtype: Dtype) -> serde_json::Value {
     json!({
         "model_type": args.family,

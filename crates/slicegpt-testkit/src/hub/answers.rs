@@ -1,11 +1,11 @@
-//! What the Hub, and the storage behind it, answer.
+//! The responses of the Hub, and of the storage server for large files.
 
 use serde_json::json;
 
-use super::connection::{Reply, Request};
-use super::{Access, Faults, Model, State, digest, is_large};
+use super::connection::Reply;
+use super::state::{Access, Faults, Model, Request, State, digest, is_large};
 
-/// The Hub: lists of files, small files, and where large ones are.
+/// The Hub: lists of files, small files, and redirects to large files.
 pub fn hub(request: &Request, state: &mut State) -> Reply {
     if let Some(reply) = broken(&mut state.faults) {
         return reply;
@@ -28,19 +28,18 @@ pub fn hub(request: &Request, state: &mut State) -> Reply {
     };
     let id = format!("{owner}/{name}");
     let Some(model) = state.models.get(&id).filter(|m| m.access != Access::Private || known) else {
-        // Who has no token is not told whether a model is there.
+        // Without a token, a private model looks like a missing one.
         return refused(if known { 404 } else { 401 }, "RepoNotFound", "Repository not found");
     };
     if revision != "main" && revision != model.commit {
         return refused(404, "RevisionNotFound", &format!("Invalid rev id: {revision}"));
     }
     if kind == "info" {
-        return match state.faults.nonsense {
-            true => {
-                Reply { status: 200, body: b"<html>Welcome</html>".to_vec(), ..Reply::default() }
-            }
-            false => info(&id, model),
-        };
+        if state.faults.nonsense {
+            let body = b"<html>Welcome</html>".to_vec();
+            return Reply { status: 200, body, ..Reply::default() };
+        }
+        return info(&id, model);
     }
     match model.access {
         Access::Gated if !known => {
@@ -75,7 +74,7 @@ pub fn hub(request: &Request, state: &mut State) -> Reply {
     reply
 }
 
-/// Where large files are: knows no tokens.
+/// The storage server: large files, without authorization.
 pub fn storage(request: &Request, state: &mut State) -> Reply {
     let path = request.path.split('?').next().unwrap_or_default();
     let (id, file) = path.trim_start_matches('/').rsplit_once('/').unwrap_or_default();
@@ -101,7 +100,7 @@ pub fn storage(request: &Request, state: &mut State) -> Reply {
     reply
 }
 
-/// The part of `bytes` that is asked for.
+/// The requested range of `bytes`.
 fn contents(bytes: &[u8], from: Option<usize>, faults: &Faults) -> Reply {
     let total = bytes.len();
     match from.filter(|_| !faults.no_ranges) {
@@ -124,7 +123,7 @@ fn info(id: &str, model: &Model) -> Reply {
     Reply { status: 200, body: json.to_string().into_bytes(), ..Reply::default() }
 }
 
-/// What the Hub says with an error.
+/// An error response of the Hub.
 fn refused(status: u16, code: &str, message: &str) -> Reply {
     let mut headers = vec![("X-Error-Message", message.to_string())];
     if !code.is_empty() {

@@ -1,38 +1,23 @@
-//! As much of HTTP as a Hub needs: one request on each connection.
+//! A minimal HTTP server: one request on each connection.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use super::{State, lock};
+use super::state::{Request, State, lock};
 
-/// What was asked.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Request {
-    /// Of which of the two servers.
-    pub host: String,
-    /// `HEAD` or `GET`.
-    pub method: String,
-    /// With the query.
-    pub path: String,
-    /// The token, with `Bearer `.
-    pub authorization: Option<String>,
-    /// The first byte that is asked for.
-    pub from: Option<usize>,
-}
-
-/// What is answered.
+/// A response.
 #[derive(Default)]
 pub struct Reply {
     pub status: u16,
     pub headers: Vec<(&'static str, String)>,
     pub body: Vec<u8>,
-    /// Bytes of the body that are sent, and whether the connection stays then.
+    /// A fault: how many bytes of the body are sent, and whether the connection stays open then.
     pub only: Option<(usize, bool)>,
 }
 
-/// Answers what comes, forever.
+/// Answers requests until the process ends.
 pub fn serve(
     listener: &TcpListener,
     state: &Arc<Mutex<State>>,
@@ -47,7 +32,7 @@ pub fn serve(
                 state.requests.push(request.clone());
                 answer(&request, &mut state)
             };
-            // Whoever asked may be gone.
+            // The client may be gone.
             let _ = write(stream, &request, &reply);
         });
     }

@@ -1,5 +1,5 @@
-//! Whether devices computed the same: the checksums of each kernel, compared with those of the first
-//! device that has it.
+//! Checks that devices compute the same: compares the checksums of each kernel with those of the
+//! first device that ran it.
 
 use std::fmt;
 
@@ -12,7 +12,7 @@ use super::results::DeviceResults;
 pub struct Compared {
     pub kernel: String,
     pub devices: [String; 2],
-    /// Relative to the norm of the first.
+    /// The difference, relative to the norm of the first.
     pub difference: f64,
     pub tolerance: f64,
 }
@@ -30,7 +30,7 @@ pub fn compare(devices: &[DeviceResults]) -> Vec<Compared> {
             let projection = numbers.projection - reference.projection;
             let difference = match reference.norm == 0.0 && numbers.norm == 0.0 {
                 true => 0.0,
-                // Of something that is no number, the greatest is no number: see `agree`.
+                // A NaN stays a NaN here: see `agree`.
                 false if norm.is_nan() || projection.is_nan() => f64::NAN,
                 false => norm.abs().max(projection.abs()) / reference.norm,
             };
@@ -46,7 +46,7 @@ pub fn compare(devices: &[DeviceResults]) -> Vec<Compared> {
 }
 
 impl Compared {
-    /// What is no number agrees with nothing.
+    /// A NaN agrees with nothing.
     pub fn agree(&self) -> bool {
         self.difference <= self.tolerance
     }
@@ -83,7 +83,7 @@ mod tests {
 
     #[test]
     fn results_may_differ_within_the_tolerance() {
-        // What one device skips is not compared.
+        // Kernels that a device skipped are not compared.
         let near = of(100.0, 100.05);
         assert_eq!(near.len(), 1);
         assert!(near[0].agree() && near[0].difference > 4e-4, "{near:?}");

@@ -1,4 +1,4 @@
-//! The comparison as a picture: how near each kernel comes to the limit, a bar for each device.
+//! The comparison as a chart: the fraction of its limit that each kernel reaches, on each device.
 
 use anyhow::{Result, anyhow};
 use plotters::prelude::*;
@@ -9,10 +9,10 @@ use crate::canvas::{COLOURS, Canvas, Drawn, FAINT, GRID, INK, place, write};
 
 // Pixels.
 const WIDTH: i32 = 960;
-/// Where bars begin, and where a bar of the greatest fraction ends.
+/// The left end of all bars, and the right end of the longest.
 const LEFT: i32 = 310;
 const RIGHT: i32 = 890;
-/// Above the first group: title, explanation, a line per device, the axis.
+/// Space above the first group: title, explanation, a line for each device, the axis.
 const TITLE: i32 = 78;
 const LEGEND: i32 = 20;
 const AXIS: i32 = 34;
@@ -21,7 +21,7 @@ const BAR: i32 = 11;
 const GAP: i32 = 8;
 const BOTTOM: i32 = 26;
 
-/// Kernels that stand together.
+/// Kernels that are drawn as one group.
 struct Group<'a> {
     name: &'a str,
     keys: Vec<[&'a str; 3]>,
@@ -62,7 +62,13 @@ fn draw(
     bottom: i32,
 ) -> Drawn {
     canvas.fill(&WHITE)?;
-    write(canvas, "How near each kernel comes to what its device can do", (24, 30), 22, INK)?;
+    write(
+        canvas,
+        "The fraction of the device's limit that each kernel reaches",
+        (24, 30),
+        22,
+        INK,
+    )?;
     let explanation = "100 % is the fastest matrix product, or the fastest copy, measured on the \
                        same device; longer is better";
     write(canvas, explanation, (24, 56), 13, FAINT)?;
@@ -76,8 +82,8 @@ fn draw(
 
     let greatest = devices.iter().flat_map(DeviceResults::measured);
     let greatest = greatest.map(|(_, numbers)| numbers.fraction).fold(1.0, f64::max);
-    // Quarters, the last at or behind the longest bar; what is twice the limit or more says nothing
-    // but that it is.
+    // A tick at every quarter, the last at or behind the longest bar. Bars of twice the limit or
+    // more are cut off.
     let quarters = ((greatest * 4.0).ceil() as i32).clamp(4, 8);
     let end = f64::from(quarters) / 4.0;
     let x = |fraction: f64| LEFT + (f64::from(RIGHT - LEFT) * (fraction / end).min(1.0)) as i32;
@@ -110,7 +116,7 @@ fn draw(
                     None => (LEFT, String::new()),
                 };
                 bar(canvas, (LEFT, y), (end, y + BAR - 1), *colour)?;
-                // No line of the grid goes through it.
+                // So that no grid line crosses the text.
                 let width = 6 * label.chars().count() as i32;
                 bar(canvas, (end + 3, y), (end + 3 + width, y + BAR - 1), WHITE)?;
                 write(canvas, &label, (end + 5, y + BAR / 2), 10, FAINT)?;
@@ -141,7 +147,7 @@ mod tests {
             assert!(text.contains(words), "{words}\nin\n{text}");
         }
         let count = |words: &str| text.matches(words).count();
-        // One of the axis, and a bar of each device.
+        // One for the axis, and one bar for each device.
         assert_eq!(count("\n50 %\n"), 3, "{text}");
         assert_eq!(count("the device has no float64"), 2, "{text}");
     }

@@ -1,4 +1,4 @@
-//! Which devices there are, as `slicegpt devices --json` tells.
+//! The devices of this machine, from `slicegpt devices --json`.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
-/// The names of the devices to measure: those `wanted`, or all.
+/// The names of the devices to measure: `wanted`, or all if it is empty.
 pub fn devices(slicegpt: &Path, wanted: &[String]) -> Result<Vec<String>> {
     let output = Command::new(slicegpt)
         .args(["devices", "--json"])

@@ -1,21 +1,21 @@
-//! What `backend-bench` found on one device, read from its JSON.
+//! The results of `backend-bench` on one device, read from its JSON.
 
 use anyhow::{Context, Result};
 use serde_json::Value;
 
-/// All kernels on one device.
+/// The results of all kernels on one device.
 pub struct DeviceResults {
     pub name: String,
     pub model: String,
-    /// Whether it is a program that stands in for a device.
+    /// Whether it is a software device.
     pub software: bool,
     pub limits: Limits,
     pub kernels: Vec<KernelResult>,
-    /// As it was printed.
+    /// The JSON as `backend-bench` printed it.
     pub report: Value,
 }
 
-/// The measured limits, per second.
+/// The measured limits of the device, per second.
 pub struct Limits {
     pub float32: f64,
     pub float64: Option<f64>,
@@ -29,20 +29,20 @@ pub struct KernelResult {
     pub shape: String,
     pub operations: f64,
     pub bytes: f64,
-    /// Whether the bytes it moves keep it from being faster, rather than its products.
+    /// Whether it is memory-bound; else it is compute-bound.
     pub bound_by_bytes: bool,
     pub tolerance: f64,
-    /// Or why it was skipped.
+    /// The measurements, or why the kernel was skipped.
     pub numbers: Result<Numbers, String>,
 }
 
 #[derive(Clone, Debug)]
 pub struct Numbers {
-    /// Seconds: least, median, greatest.
+    /// Seconds: minimum, median, maximum.
     pub seconds: [f64; 3],
-    /// The seconds that the limits would allow, as a part of the least seconds.
+    /// The seconds at the limits of the device, divided by the minimum seconds.
     pub fraction: f64,
-    /// The distance from float64.
+    /// The relative difference from the result in float64.
     pub error: Option<f64>,
     pub norm: f64,
     pub projection: f64,
@@ -99,12 +99,12 @@ impl KernelResult {
         })
     }
 
-    /// By what it is found on another device.
+    /// The name and shape that identify the kernel on every device.
     pub fn key(&self) -> [&str; 3] {
         [&self.group, &self.name, &self.shape]
     }
 
-    /// For a reader, without the shape.
+    /// The name to show, without the shape.
     pub fn title(&self) -> String {
         match self.name.as_str() {
             "" => self.group.clone(),
@@ -131,7 +131,7 @@ impl Numbers {
     }
 }
 
-/// The kernels that any of the devices was asked for, in their order.
+/// The kernels that were run or skipped on any device, in their order.
 pub fn keys(devices: &[DeviceResults]) -> Vec<[&str; 3]> {
     let mut keys = Vec::new();
     for kernel in devices.iter().flat_map(|device| &device.kernels) {
@@ -157,7 +157,7 @@ pub mod tests {
 
     use super::*;
 
-    /// Two kernels on a device: one that gives `norm`, and one the device cannot do.
+    /// Two kernels on a device: one with checksum `norm`, and one that the device cannot run.
     pub fn device(name: &str, norm: f64) -> DeviceResults {
         let kernel = |name: &str, rest: Value| {
             let mut kernel = json!({
@@ -175,7 +175,9 @@ pub mod tests {
             "checksum": { "norm": norm, "projection": 1.0 },
         });
         let report = json!({
-            "device": { "name": name, "model": "Model", "float64": false, "software": name != "cpu" },
+            "device": {
+                "name": name, "model": "Model", "float64": false, "software": name != "cpu",
+            },
             "quick": true,
             "limits": {
                 "float32_flops": 4e11, "float64_flops": null, "host_float64_flops": 1e11,

@@ -1,4 +1,4 @@
-//! The comparison for readers, in Markdown.
+//! The comparison as Markdown.
 
 use std::fmt::Write as _;
 
@@ -68,15 +68,16 @@ fn limits(text: &mut String, devices: &[DeviceResults]) {
     }
 }
 
-/// What float64 grade costs, beside what one writes without us.
+/// The cost of sums to double-precision accuracy, next to plain products.
 fn grams(text: &mut String, devices: &[DeviceResults]) {
     text.push_str(
         "\n## Covariances: cost and error of each way\n\n\
          *plain* is `x.cast(t).transpose().matmul(x.cast(t))` in Burn; *float64* (on the host) and \
          *split-f32* are `Covariance::new(width, ...)` of this project, which compute one \
-         triangle. The error is the distance in the Frobenius norm from the plain product in \
-         float64 on the host, relative to it.\n\n\
-         | tokens x width | way | device | ms | times plain float32 | times plain float64 | error |\n\
+         triangle. The error is the difference from the plain product in float64 on the host, \
+         in the Frobenius norm, relative to that product.\n\n\
+         | tokens x width | way | device | ms | times plain float32 | times plain float64 | \
+         error |\n\
          |---|---|---|---:|---:|---:|---:|\n",
     );
     for (device, kernel) in rows(devices, |kernel| kernel.group == "gram") {
@@ -161,7 +162,7 @@ fn agreement(text: &mut String, devices: &[DeviceResults], compared: &[Compared]
     }
 }
 
-/// A row per kernel and device, the devices of a kernel one below the other.
+/// A row for each kernel and device, with the devices of one kernel below each other.
 fn rows(
     devices: &[DeviceResults],
     wanted: impl Fn(&KernelResult) -> bool,
@@ -188,7 +189,7 @@ fn rate(kernel: &KernelResult, numbers: &Numbers) -> String {
     }
 }
 
-/// Three digits, more where they stand before the point.
+/// Three significant digits, or all digits before the decimal point.
 fn significant(value: f64) -> String {
     let digits = match value.abs() {
         x if x >= 100.0 => 0,
@@ -216,7 +217,8 @@ mod tests {
             "**wgpu:0 is a program, Model, that",
             "| cpu | Model | 400 | - | 100 | 10.0 |",
             "| 2048 x 256 | plain float32 | cpu | 10.0 / 20.0 / 30.0 | 1.00 | - | 1.5e-7 |",
-            "| gram, plain float32 | 2048 x 256 | wgpu:0 | 10.0 / 20.0 / 30.0 | 200 GFLOP/s | products | 50 % |",
+            "| gram, plain float32 | 2048 x 256 | wgpu:0 | 10.0 / 20.0 / 30.0 | 200 GFLOP/s | \
+             products | 50 % |",
             "| gram, plain float64 | 2048 x 256 | cpu | skipped: the device has no float64 | | | |",
             "| gram, plain float32 2048 x 256 | cpu, wgpu:0 | 1.0e-2 **apart** | 1e-3 |",
         ] {

@@ -1,4 +1,4 @@
-//! The axis of a chart: which values it holds, and where its ticks are.
+//! The axis of a chart: its range and its ticks.
 
 pub struct Axis {
     low: f64,
@@ -6,28 +6,28 @@ pub struct Axis {
     is_logarithmic: bool,
 }
 
-/// Values further apart than this are shown by their logarithm.
+/// Above this ratio of the largest to the smallest value, the axis is logarithmic.
 const FAR_APART: f64 = 4.0;
 
-/// What is left free at either end, as a part of the axis.
+/// The margin at both ends, as a fraction of the axis.
 const MARGIN: f64 = 0.05;
 
-/// About as many ticks as fit.
+/// The approximate number of ticks that fit.
 const TICKS: f64 = 6.0;
 
 impl Axis {
-    /// An axis that holds the values, with some room at both ends.
+    /// A linear axis that covers the values, with a margin at both ends.
     pub fn linear(values: &[f64]) -> Self {
         let (least, greatest) = ends(values).unwrap_or((0.0, 1.0));
         // A single value is in the middle.
         let span = if greatest > least { greatest - least } else { greatest.abs().max(1e-9) };
         let low = least - MARGIN * span;
-        // Nothing here is negative.
+        // No value is negative.
         let low = if least >= 0.0 { low.max(0.0) } else { low };
         Self { low, high: greatest + MARGIN * span, is_logarithmic: false }
     }
 
-    /// [`Axis::linear`], or logarithmic where the values are far apart.
+    /// As [`Axis::linear`], or logarithmic if the values are far apart.
     pub fn fitting(values: &[f64]) -> Self {
         match ends(values) {
             Some((least, greatest)) if least > 0.0 && are_far_apart(least, greatest) => {
@@ -42,7 +42,7 @@ impl Axis {
         self.is_logarithmic
     }
 
-    /// How far along the axis a value is, from 0 to 1; what is beyond an end is at that end.
+    /// The position of a value on the axis, from 0 to 1, clamped to these ends.
     pub fn part(&self, value: f64) -> f64 {
         let part = match self.is_logarithmic {
             true => (value.max(self.low) / self.low).ln() / (self.high / self.low).ln(),
@@ -51,7 +51,7 @@ impl Axis {
         part.clamp(0.0, 1.0)
     }
 
-    /// Round values within the axis, and what is written at them.
+    /// Round values within the range, and their labels.
     pub fn ticks(&self) -> Vec<(f64, String)> {
         match self.is_logarithmic {
             true => self.logarithmic_ticks(),
@@ -67,8 +67,8 @@ impl Axis {
         range.map(tick).map(|value| (value, format!("{value:.decimals$}"))).collect()
     }
 
-    /// At 1, 2 and 5 times powers of ten; at every digit where these are few, at 1 alone where they
-    /// are many.
+    /// Ticks at 1, 2 and 5 times powers of ten; at every digit if these are few, only at powers of
+    /// ten if they are many.
     fn logarithmic_ticks(&self) -> Vec<(f64, String)> {
         let powers = self.low.log10().floor() as i32..=self.high.log10().ceil() as i32;
         let at = |factors: &[i32]| -> Vec<f64> {
@@ -90,7 +90,7 @@ impl Axis {
     }
 }
 
-/// Whether two values, both above zero, share no linear axis.
+/// Whether two positive values are too far apart for a linear axis.
 pub fn are_far_apart(one: f64, other: f64) -> bool {
     one.max(other) > FAR_APART * one.min(other)
 }
@@ -100,14 +100,14 @@ fn ends(values: &[f64]) -> Option<(f64, f64)> {
     Some((finite().reduce(f64::min)?, finite().reduce(f64::max)?))
 }
 
-/// The nearest greater one of 1, 2 and 5 times a power of ten.
+/// `step` rounded up to 1, 2 or 5 times a power of ten.
 fn round_step(least: f64) -> f64 {
     let power = 10_f64.powi(least.log10().floor() as i32);
     let factor = [1.0, 2.0, 5.0].into_iter().find(|factor| factor * power >= least);
     factor.unwrap_or(10.0) * power
 }
 
-/// As many as a value of one digit needs.
+/// The number of decimals of a value with one significant digit.
 fn decimals(value: f64) -> usize {
     // Powers of ten are not exact.
     (-(value.log10() + 1e-9).floor()).max(0.0) as usize
@@ -142,7 +142,7 @@ mod tests {
     fn only_values_far_apart_are_shown_by_their_logarithm() {
         assert!(!Axis::fitting(&[10.0, 40.0]).is_logarithmic());
         assert!(Axis::fitting(&[10.0, 41.0]).is_logarithmic());
-        // There is no logarithm of nothing.
+        // Zero has no logarithm.
         assert!(!Axis::fitting(&[0.0, 41.0]).is_logarithmic());
         let axis = Axis::fitting(&[1.0, 100.0]);
         assert!((axis.part(10.0) - 0.5).abs() < 1e-9);

@@ -1,4 +1,4 @@
-//! One panel of a chart: curves over the real reduction.
+//! One panel of a chart: curves against the real reduction.
 
 use plotters::element::DashedPathElement;
 use plotters::prelude::*;
@@ -10,7 +10,7 @@ use crate::canvas::{Canvas, Drawn, FAINT, GRID, INK, place, write};
 
 pub struct Panel {
     pub title: String,
-    /// Values that are the same at every reduction, and whether their line is dashed.
+    /// Values that are the same at every reduction, and whether their lines are dashed.
     pub levels: Vec<(f64, bool)>,
     pub curves: Vec<Curve>,
 }
@@ -18,7 +18,7 @@ pub struct Panel {
 pub struct Curve {
     pub colour: RGBColor,
     pub is_dashed: bool,
-    /// Reduction in percent, and the value there.
+    /// The real reduction in percent, and the value.
     pub points: Vec<(f64, Spread)>,
 }
 
@@ -29,7 +29,7 @@ const CAP: i32 = 4;
 const MARK: i32 = 4;
 
 impl Panel {
-    /// `at` is the upper left corner of what the axes enclose, `size` its size.
+    /// `at` is the upper left corner of the plot area, `size` its size.
     pub fn draw(&self, canvas: &Canvas<'_>, at: (i32, i32), size: (i32, i32)) -> Drawn {
         let (left, top) = at;
         let (right, bottom) = (left + size.0, top + size.1);
@@ -37,7 +37,8 @@ impl Panel {
         let reductions: Vec<f64> = points().map(|(reduction, _)| *reduction).collect();
         let mut values: Vec<f64> = points().map(|(_, value)| value.mean).collect();
         values.extend(self.levels.iter().map(|(value, _)| *value));
-        // Means alone decide whether they are far apart; then the bars find room where they can.
+        // Only the means decide whether the axis is logarithmic; the error bars must fit as they
+        // can.
         let is_far_apart = Axis::fitting(&values).is_logarithmic();
         let ends = points().flat_map(|(_, value)| value.ends());
         values.extend(ends.filter(|end| !is_far_apart || *end > 0.0));
@@ -80,7 +81,7 @@ impl Curve {
         line(canvas, &path, self.colour, 2, self.is_dashed)?;
         for ((_, value), at) in self.points.iter().zip(path) {
             let [below, above] = value.ends().map(&y);
-            // Within the mark there is nothing to see.
+            // A shorter bar is hidden by the mark.
             if below - above > 2 * MARK {
                 solid_line(canvas, &[(at.0, below), (at.0, above)], self.colour, 1)?;
                 for end in [below, above] {
@@ -161,7 +162,7 @@ mod tests {
         let count = |text: &str| text.matches("#0072B2").count();
         let without = count(&drawn(&panel(None, false)));
         let with = count(&drawn(&panel(Some(1.0), false)));
-        // A bar and two caps at both points.
+        // An error bar and two caps at both points.
         assert_eq!(with, without + 6);
     }
 
@@ -179,7 +180,7 @@ mod tests {
     #[test]
     fn the_level_is_within_the_panel() {
         let text = drawn(&panel(None, false));
-        // The axis begins below the dense model: 10 has a tick.
+        // The axis begins below the dense model, so there is a tick at 10.
         assert!(text.contains("\n10\n"), "{text}");
     }
 }
