@@ -114,7 +114,7 @@ fn one_output_has_a_page() {
     workshop.succeed("report out --out report.html --force");
     assert_eq!(read_page(&workshop), page, "the same input gives the same page");
     workshop.write("report.html", "mine");
-    assert_eq!(workshop.run("report out --out report.html --force").status.code(), Some(2));
+    assert_eq!(workshop.run("report out --out report.html --force").code, Some(2));
     assert_eq!(read_page(&workshop), "mine");
 }
 

@@ -81,6 +81,7 @@ fn device(error: &DeviceError) -> Option<String> {
         )),
         DeviceError::Absent { .. } => Some("`slicegpt devices` lists what there is".into()),
         DeviceError::Unknown { .. }
+        | DeviceError::Library { .. }
         | DeviceError::Start { .. }
         | DeviceError::OutOfMemory { .. }
         | DeviceError::Failed { .. } => None,

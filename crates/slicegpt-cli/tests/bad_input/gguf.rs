@@ -14,9 +14,9 @@ fn models_that_llama_cpp_cannot_run_are_refused_with_advice() {
     let sandbox = Sandbox::new("families/llama2");
     let cut = "--calibration tokens.safetensors --hidden-size 24";
     let tokens = "--calibration tokens.safetensors --method per-layer";
-    sandbox.slicegpt(".", &format!("compress dense --out sliced {tokens}")).assert().success();
+    sandbox.slicegpt(".", &format!("compress dense --out sliced {tokens}")).succeed();
     let free = format!("compress dense --out free {cut} --mlp-widths free");
-    sandbox.slicegpt(".", &free).assert().success();
+    sandbox.slicegpt(".", &free).succeed();
     let would = "--method shared --align 256";
     check_commands(
         &sandbox,
@@ -41,7 +41,7 @@ fn models_that_llama_cpp_cannot_run_are_refused_with_advice() {
 #[test]
 fn an_existing_file_is_kept() {
     let sandbox = Sandbox::new("families/llama2");
-    sandbox.slicegpt(".", EXPORT).assert().success();
+    sandbox.slicegpt(".", EXPORT).succeed();
     sandbox.write("thesis.tex", "mine");
     sandbox.create_dir("other");
     check_commands(
@@ -58,7 +58,7 @@ fn an_existing_file_is_kept() {
             ("export gguf dense --out tokens.safetensors/model.gguf", &["tokens.safetensors"]),
         ],
     );
-    sandbox.slicegpt(".", &format!("{EXPORT} --force --type f16")).assert().success();
+    sandbox.slicegpt(".", &format!("{EXPORT} --force --type f16")).succeed();
 }
 
 #[test]

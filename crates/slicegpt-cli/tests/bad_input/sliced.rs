@@ -9,7 +9,7 @@ fn sandbox() -> Sandbox {
     let sandbox = Sandbox::new("families/llama2");
     let compress =
         "compress dense --out sliced --calibration tokens.safetensors --method per-layer";
-    sandbox.slicegpt(".", compress).assert().success();
+    sandbox.slicegpt(".", compress).succeed();
     sandbox
 }
 
