@@ -102,7 +102,7 @@ fn documents_without_a_subject_give_a_warning() {
     std::fs::write(data.path().join("mmlu_test.jsonl"), lines).unwrap();
     let options = format!("--tasks mmlu --device cpu --data {}", data.path().display());
     let said = Cli::new("eval tasks").arg(&models()[0]).words(&options).succeed().stderr;
-    assert!(said.contains("warning: mmlu: ") && said.contains("says no `subject`"), "{said}");
+    assert!(said.contains("warning: mmlu: ") && said.contains("has no field `subject`"), "{said}");
 }
 
 #[test]

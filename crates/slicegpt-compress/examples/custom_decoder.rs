@@ -12,7 +12,9 @@ use std::sync::Arc;
 use burn::nn::{Linear, LinearConfig};
 use burn::tensor::activation::silu;
 use burn::tensor::{Device, Distribution, Tensor, TensorData};
-use slicegpt_compress::{InMemory, Plan, Refit, Size, SplitSearch, Table, Tables, compress};
+use slicegpt_compress::{
+    Counted, Dimensions, InMemory, Plan, Refit, Size, SplitSearch, Table, Tables, compress,
+};
 use slicegpt_core::{
     Block, Decoder, Head, Lanes, Norm, PrunableChannels, Shortcut, Sublayer, SublayerMut,
     TokenBatch, Unobserved, host_vec,
@@ -171,6 +173,10 @@ impl Tables for Memory {
             }
             Table::Embedding | Table::Positions => self.embedding[range].to_vec(),
         })
+    }
+
+    fn dimensions(&self) -> Result<Box<dyn Dimensions + '_>, Infallible> {
+        Ok(Box::new(Counted::of(self)?))
     }
 }
 

@@ -65,13 +65,11 @@ pub trait Tables:
         }
     }
 
-    /// The sizes of this decoder, from which a plan is resolved. The default,
-    /// [`Counted`](crate::Counted), loads every block once and counts what the blocks declare.
+    /// The sizes of this decoder, from which a plan is resolved. For a decoder of your own blocks,
+    /// `Counted::of(self)` counts what the blocks declare.
     ///
     /// # Errors
     ///
-    /// If a block cannot be read.
-    fn dimensions(&self) -> Result<Box<dyn Dimensions + '_>, Self::Error> {
-        Ok(Box::new(crate::Counted::of(self)?))
-    }
+    /// If a part of the decoder cannot be read.
+    fn dimensions(&self) -> Result<Box<dyn Dimensions + '_>, Self::Error>;
 }

@@ -1,4 +1,4 @@
-//! Samples to find directions with: rows of a text at random, joined until they are long enough.
+//! Calibration samples: random rows of a text, joined until they are long enough.
 
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -7,23 +7,23 @@ use crate::error::{CorpusError, Result};
 use crate::text::SEPARATOR;
 use crate::{Samples, Text, Vocabulary};
 
-/// Up to `count` samples of `seqlen` tokens from `text`; which, is decided by `seed` alone.
+/// Up to `count` samples of `seqlen` tokens from `text`. `seed` alone determines the choice.
 ///
-/// First **chains** of rows, as the reference implementation makes them: a row is chosen at random
-/// among those not used yet, and the unused rows after it are joined to it with blank lines until
-/// there are `seqlen` tokens; the rest of the last row is dropped. These rows are then used, also
-/// where the text ended before the chain was long enough, which gives no sample. Empty rows are
-/// left out. Each row is tokenised on its own, with the blank line before it.
+/// First come **chains** of rows, as in the reference implementation: a row is chosen at random
+/// among the unused ones, and the unused rows after it are joined to it with blank lines until
+/// there are `seqlen` tokens; the rest of the last row is dropped. These rows are then used up,
+/// even if the text ended before the chain was long enough, which gives no sample. Empty rows are
+/// skipped. Each row is tokenised separately, together with the blank line before it.
 ///
-/// Where rows run out first, as they do in a text of few, long rows, then **windows**: the whole
-/// text is tokenised once, and pieces of it are taken at random offsets, none overlapping another
-/// (they may overlap chains). There are as many as are wanted still, but never so many that the
-/// samples in all are more than the text has room for.
+/// If the rows run out first, as in a text of few long rows, then come **windows**: the whole text
+/// is tokenised once, and windows are cut out at random offsets. Windows do not overlap each other,
+/// but may overlap chains. Their number is limited such that chains and windows together have no
+/// more tokens than the text.
 ///
-/// Every sample begins with the special tokens that the tokenizer puts before a text (they count
-/// among the `seqlen`), and none has those it puts behind.
+/// Every sample begins with the special tokens that the tokenizer puts before a text, which count
+/// as part of `seqlen`, and has none of those that it puts after one.
 ///
-/// The samples may be fewer than `count`.
+/// There may be fewer samples than `count`.
 ///
 /// # Errors
 ///
@@ -39,13 +39,13 @@ pub fn calibration_samples(
     seqlen: usize,
     seed: u64,
 ) -> Result<Samples> {
-    assert!(count > 0 && seqlen > 0, "there is something to sample");
+    assert!(count > 0 && seqlen > 0, "count and seqlen are positive");
     let mut random = ChaCha8Rng::seed_from_u64(seed);
     let mut ids = chains(text, vocabulary, count, seqlen, &mut random)?;
     let found = ids.len() / seqlen;
     if found < count {
         let (start, inner) = vocabulary.encode_start(&text.joined())?;
-        // At least one token of a window is of the text, however many stand before it.
+        // A window has at least one token of the text, however many special tokens come first.
         let room = seqlen.saturating_sub(start.len()).max(1);
         let wanted = count.min(inner.len() / room).saturating_sub(found);
         for offset in offsets(inner.len(), wanted, room, &mut random) {
@@ -60,7 +60,7 @@ pub fn calibration_samples(
     Ok(Samples::new(ids, None, seqlen))
 }
 
-/// Rows joined from a random one on; the ids of all samples, one after another.
+/// The ids of all chains of rows, concatenated.
 fn chains(
     text: &Text,
     vocabulary: &Vocabulary,
@@ -88,10 +88,10 @@ fn chains(
     Ok(ids)
 }
 
-/// Where `count` windows of `width` begin that do not overlap within `length`, all arrangements
-/// being equally likely; `count * width <= length`.
+/// The offsets of `count` windows of `width` tokens that do not overlap within `length`, with all
+/// arrangements equally likely; `count * width <= length`.
 fn offsets(length: usize, count: usize, width: usize, random: &mut ChaCha8Rng) -> Vec<usize> {
-    // Take the windows out, drop points into what is left, and put the windows back in there.
+    // Choose points in the length without the windows, then insert a window at each point.
     let gaps = length - count * width;
     let mut points: Vec<usize> = (0..count).map(|_| random.random_range(0..=gaps)).collect();
     points.sort_unstable();
@@ -111,7 +111,7 @@ mod tests {
 
     #[test]
     fn chains_join_rows_until_they_are_long_enough() {
-        // Two rows to a sample: `<s> wi wi <blank> wj wj`, of which the last is cut off.
+        // Two rows per sample: `<s> wi wi <blank> wj wj`, of which the last token is cut off.
         let rows: Vec<String> = (0..40).map(|i| format!("w{i} w{i}")).collect();
         let rows: Vec<&str> = rows.iter().map(String::as_str).collect();
         for seed in 0..20 {
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn empty_rows_are_left_out() {
+    fn empty_rows_are_skipped() {
         for seed in 0..20 {
             assert_eq!(samples(&["", "w1", ""], 1, 2, seed), [[BOS, 11]]);
         }
@@ -157,11 +157,11 @@ mod tests {
     }
 
     #[test]
-    fn samples_are_never_more_than_the_text_has_room_for() {
+    fn samples_never_have_more_tokens_than_the_text() {
         // Room for 100 / 10.
         let row = words(0..100);
         assert_eq!(samples(&[&row], 128, 11, 0).len(), 10);
-        // Four rows with blank lines are 43 tokens, but chains of two use up two rows each.
+        // Four rows with blank lines are 43 tokens, but chains use up two rows each.
         let rows: Vec<String> = (0..4).map(|i| words(i * 10..i * 10 + 10)).collect();
         let rows: Vec<&str> = rows.iter().map(String::as_str).collect();
         for seed in 0..20 {
@@ -170,10 +170,10 @@ mod tests {
     }
 
     #[test]
-    fn a_text_shorter_than_a_sample_is_refused() {
+    fn a_text_shorter_than_a_sample_is_an_error() {
         let text = Text::from_rows(&["w1 w2", "w3"]);
-        // `<s> w1 w2 <blank> w3`: five tokens, and the whole text must do even if the chain began
-        // at its end.
+        // `<s> w1 w2 <blank> w3`: five tokens. A window finds them even if the chain began at the
+        // last row.
         for seed in 0..10 {
             let vocabulary = vocabulary();
             let one = calibration_samples(&text, &vocabulary, 9, 5, seed).unwrap();
@@ -182,13 +182,13 @@ mod tests {
             let error = error.to_string();
             assert!(error.starts_with("test: has 5 tokens, but one sample needs 6"), "{error}");
         }
-        // Samples that are all special tokens are of no use, but no accident either.
+        // Samples of special tokens only are useless, but not an error.
         assert_eq!(samples(&["w1 w2"], 1, 1, 0), [[BOS]]);
         assert!(!samples(&["w1 w2"], 9, 1, 0).concat().contains(&EOS));
     }
 
     #[test]
-    fn the_seed_decides() {
+    fn the_seed_determines_the_samples() {
         let vocabulary = vocabulary();
         let rows: Vec<String> = (0..200).map(|i| words(i..i + 5)).collect();
         let rows = Text::from_rows(&rows.iter().map(String::as_str).collect::<Vec<_>>());
@@ -200,7 +200,7 @@ mod tests {
             assert_eq!(digest(text, 1), digest(text, 1));
             assert_ne!(digest(text, 1), digest(text, 2));
         }
-        // A seed means the same samples in every version of this program.
+        // A seed gives the same samples in every version of this crate.
         assert_eq!(
             digest(&rows, 42),
             "4add66cf4187a232a1fd77600f9640e068accf63292757559bd868bfe0abaf16"

@@ -1,48 +1,48 @@
-//! Which columns of a record are its text, and how they become one row.
+//! Which columns of a record hold its text, and how they become one row.
 
 use std::borrow::Cow;
 use std::path::Path;
 
 use crate::error::{CorpusError, Result, list};
 
-/// What a column holds: text, nothing, or, in words, something else.
+/// The value of a column: text, nothing, or a description of something else.
 pub(crate) type Cell<'a> = std::result::Result<Option<Cow<'a, str>>, String>;
 
-/// The columns that make a row of text.
+/// The columns that hold the text of a record.
 pub(crate) enum Columns<'a> {
-    /// One that holds it.
+    /// One column with the text.
     One(&'a str),
     /// `instruction`, `input` (which may be absent) and `output`.
     Alpaca,
 }
 
 impl<'a> Columns<'a> {
-    /// `wanted`, or else `text`, or else the three of Alpaca; in a record, or table, of the columns
-    /// `there`. `place` is where the record stands in the file.
+    /// Chooses among the columns `available` of a record or table: `wanted` if given, else `text`,
+    /// else the three of Alpaca. `place` is the place of the record in the file.
     pub fn choose<S: AsRef<str>>(
         wanted: Option<&'a str>,
-        there: impl Iterator<Item = S> + Clone,
+        available: impl Iterator<Item = S> + Clone,
         path: &Path,
         place: impl Fn() -> String,
     ) -> Result<Self> {
-        let has = |column: &str| there.clone().any(|name| name.as_ref() == column);
+        let has = |column: &str| available.clone().any(|name| name.as_ref() == column);
         let path = || path.into();
         match wanted {
             Some(column) if has(column) => Ok(Self::One(column)),
             Some(column) => {
-                let (place, column, found) = (place(), column.into(), list(there.clone()));
+                let (place, column, found) = (place(), column.into(), list(available.clone()));
                 Err(CorpusError::MissingColumn { path: path(), place, column, found })
             }
             None if has("text") => Ok(Self::One("text")),
             None if has("instruction") && has("output") => Ok(Self::Alpaca),
             None => {
-                let (place, found) = (place(), list(there.clone()));
+                let (place, found) = (place(), list(available.clone()));
                 Err(CorpusError::NoTextColumn { path: path(), place, found })
             }
         }
     }
 
-    /// Their names.
+    /// The names of the columns.
     pub fn names(&self) -> Vec<&'a str> {
         match self {
             Self::One(column) => vec![column],
@@ -50,7 +50,7 @@ impl<'a> Columns<'a> {
         }
     }
 
-    /// The row of text of a record, whose columns `cell` reads; none if one it needs is null.
+    /// The row of text of a record, whose columns `cell` reads; none if a required one is null.
     pub fn row<'r>(
         &self,
         cell: impl Fn(&str) -> Cell<'r>,
@@ -77,7 +77,7 @@ impl<'a> Columns<'a> {
     }
 }
 
-/// The Stanford Alpaca prompt with its answer, as in the `text` column of `tatsu-lab/alpaca`.
+/// The Stanford Alpaca prompt with its response, as in the `text` column of `tatsu-lab/alpaca`.
 fn alpaca(instruction: &str, input: &str, output: &str) -> String {
     match input {
         "" => format!(
@@ -97,8 +97,8 @@ mod tests {
     use super::*;
 
     fn row(record: &[(&str, Option<&'static str>)], wanted: Option<&str>) -> Option<String> {
-        let there = record.iter().map(|(name, _)| *name);
-        let columns = Columns::choose(wanted, there, Path::new("f"), String::new).unwrap();
+        let available = record.iter().map(|(name, _)| *name);
+        let columns = Columns::choose(wanted, available, Path::new("f"), String::new).unwrap();
         let cell = |column: &str| {
             let found = record.iter().find(|(name, _)| *name == column);
             Ok(found.and_then(|(_, text)| text.map(Cow::Borrowed)))
@@ -121,7 +121,7 @@ mod tests {
             assert_eq!(row(&record, None).as_deref(), Some(expected));
         }
         assert_eq!(row(&[answer[0], ("output", None)], None), None);
-        // Where somebody formatted them already, or asks for another column, that is the row.
+        // A column `text`, or one that is asked for, takes precedence.
         assert_eq!(row(&[answer[0], answer[1], ("text", Some("t"))], None).as_deref(), Some("t"));
         assert_eq!(row(&answer, Some("output")).as_deref(), Some("3"));
     }

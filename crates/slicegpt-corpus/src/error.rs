@@ -1,20 +1,23 @@
-//! [`CorpusError`]: what can be wrong with a text, a tokenizer or a token file.
+//! [`CorpusError`]: errors about texts, tokenizers and token files.
 
 use std::io;
 use std::path::PathBuf;
 
-/// What can fail for one of these reasons.
+/// A result whose error is a [`CorpusError`].
 pub type Result<T> = std::result::Result<T, CorpusError>;
 
-/// What is wrong with a text, a tokenizer or a token file, and what to do.
+/// What is wrong with a text, a tokenizer or a token file, and what to do about it.
 #[derive(Debug, thiserror::Error)]
-#[allow(missing_docs)] // the fields are named for what they hold, and stand in the message
+#[allow(missing_docs)] // the names of the fields say what they are, and the messages use them
 pub enum CorpusError {
     #[error("{}: {source}", path.display())]
     Io { path: PathBuf, source: io::Error },
     #[error("{}: holds no text", .0.display())]
     Empty(PathBuf),
-    #[error("{}: is not UTF-8 at byte {offset}; convert it, or is it not a text file?", path.display())]
+    #[error(
+        "{}: is not UTF-8 at byte {offset}; convert it, or is it not a text file?",
+        path.display()
+    )]
     NotUtf8 { path: PathBuf, offset: usize },
     #[error(
         "{}: is read as plain text, which has no column `{column}`; only .jsonl, .ndjson, .json \
@@ -29,8 +32,7 @@ pub enum CorpusError {
     #[error("{}: {place}: has no column `{column}`; it has {found}", path.display())]
     MissingColumn { path: PathBuf, place: String, column: String, found: String },
     #[error(
-        "{}: {place}: has neither a column `text` nor `instruction` and `output`; it has {found}: \
-         name the one that holds the text",
+        "{}: {place}: has neither a column `text` nor `instruction` and `output`; it has {found}",
         path.display()
     )]
     NoTextColumn { path: PathBuf, place: String, found: String },
@@ -46,10 +48,7 @@ pub enum CorpusError {
     Tokenizer { path: PathBuf, reason: String },
     #[error("{}: the tokenizer failed: {reason}", path.display())]
     Tokenizing { path: PathBuf, reason: String },
-    #[error(
-        "{text}: has {tokens} tokens, but one sample needs {needed}; give a longer text, or ask \
-         for shorter samples"
-    )]
+    #[error("{text}: has {tokens} tokens, but one sample needs {needed}")]
     TooShort { text: String, tokens: usize, needed: usize },
     #[error("{0}: is not a token file; give FILE.safetensors or FILE.safetensors:TENSOR")]
     NotTokenFile(String),
@@ -68,12 +67,12 @@ pub enum CorpusError {
     )]
     TensorShape { path: PathBuf, name: String, found: Vec<usize> },
     #[error(
-        "{}: mask `{mask}` has shape {found:?}, but `{name}` has {expected:?}",
+        "{}: mask `{mask}` has shape {found:?}, but `{name}` has {ids:?}",
         path.display()
     )]
-    MaskShape { path: PathBuf, name: String, mask: String, found: Vec<usize>, expected: Vec<usize> },
+    MaskShape { path: PathBuf, name: String, mask: String, found: Vec<usize>, ids: Vec<usize> },
     #[error(
-        "{}: tensor `{name}`: {id} is no token id (sample {row}, position {column}, from 0)",
+        "{}: tensor `{name}`: {id} is not a token id (sample {row}, position {column}, from 0)",
         path.display()
     )]
     TokenId { path: PathBuf, name: String, id: i128, row: usize, column: usize },
@@ -82,10 +81,7 @@ pub enum CorpusError {
         path.display()
     )]
     FullyMasked { path: PathBuf, mask: String, row: usize },
-    #[error(
-        "{what}: the first {seqlen} tokens of sample {row} (from 0) are padding only; raise --seqlen \
-         or leave the sample out"
-    )]
+    #[error("{what}: the first {seqlen} tokens of sample {row} (from 0) are padding only")]
     OnlyPadding { what: String, row: usize, seqlen: usize },
     #[error(
         "{what}: token id {id} (sample {row}, position {column}, from 0) is outside the model's \
@@ -95,14 +91,14 @@ pub enum CorpusError {
 }
 
 impl CorpusError {
-    /// Wraps an IO error with the file it happened to.
+    /// Adds the path to an I/O error.
     pub(crate) fn io(path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
         let path = path.into();
         move |source| Self::Io { path, source }
     }
 }
 
-/// Names as they stand in a message: quoted, the first few of them.
+/// Names for a message: quoted, and at most the first few.
 pub(crate) fn list<S: AsRef<str>>(names: impl IntoIterator<Item = S>) -> String {
     const SHOWN: usize = 20;
     let names: Vec<String> = names.into_iter().map(|name| format!("`{}`", name.as_ref())).collect();

@@ -10,7 +10,7 @@ pub(crate) const SEPARATOR: u32 = 3;
 /// Id of `w0`.
 pub(crate) const WORDS: u32 = 10;
 
-/// The tokenizer, which puts `<s>` before and `</s>` behind a text.
+/// The tokenizer, which puts `<s>` before and `</s>` after a text.
 pub(crate) fn vocabulary() -> Vocabulary {
     let mut words = Map::new();
     for (id, word) in ["<unk>", "<s>", "</s>", "\n\n"].into_iter().enumerate() {

@@ -1,4 +1,4 @@
-//! Rows of text from JSON: an object per line, or a list of objects.
+//! Rows of text from JSON: one object per line, or a list of objects.
 
 use std::borrow::Cow;
 use std::path::Path;
@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::columns::{Cell, Columns};
 use crate::error::{CorpusError, Result};
 
-/// A list of objects if it begins like one, else an object per line.
+/// Rows of a `.json` file: a list of objects if it begins with `[`, else one object per line.
 pub(crate) fn sniffed(path: &Path, contents: &str, column: Option<&str>) -> Result<Vec<String>> {
     if !contents.trim_start().starts_with('[') {
         return lines(path, contents, column);
@@ -22,7 +22,7 @@ pub(crate) fn sniffed(path: &Path, contents: &str, column: Option<&str>) -> Resu
     rows.filter_map(Result::transpose).collect()
 }
 
-/// An object per line; blank lines are skipped.
+/// Rows of a file with one object per line; blank lines are skipped.
 pub(crate) fn lines(path: &Path, contents: &str, column: Option<&str>) -> Result<Vec<String>> {
     let lines = contents.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
     let rows = lines.map(|(i, line)| {
@@ -52,13 +52,13 @@ fn row(
     Columns::choose(column, record.keys(), path, &place)?.row(cell, path, &place)
 }
 
-/// The error, with the line of the file in place of the line that the parser saw.
+/// A parse error, with the line of the file in place of the line that the parser saw.
 fn invalid(path: &Path, line: usize, error: &serde_json::Error) -> CorpusError {
     let message = error.to_string();
-    let at = format!(" at line {} column {}", error.line(), error.column());
+    let suffix = format!(" at line {} column {}", error.line(), error.column());
     let reason = format!(
         "{} (character {}); expected JSON objects, one per line or, in .json files, in a list",
-        message.strip_suffix(&at).unwrap_or(&message),
+        message.strip_suffix(&suffix).unwrap_or(&message),
         error.column()
     );
     CorpusError::Json { path: path.into(), place: format!("line {line}"), reason }

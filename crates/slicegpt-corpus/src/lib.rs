@@ -1,11 +1,11 @@
-//! Text and token files to calibration and evaluation samples.
+//! Calibration and evaluation data: text and token files to token sequences of equal length.
 //!
-//! [`Text`] is rows of text, from plain text, JSON or parquet; [`Vocabulary`] turns text into token
-//! ids; [`calibration_samples`] and [`evaluation_samples`] pack those into rows of equal length,
-//! [`Samples`]. [`token_file`] reads samples that were tokenised elsewhere.
+//! A [`Text`] is rows of text, from plain text, JSON or Parquet. A [`Vocabulary`] turns text into
+//! token ids. [`calibration_samples`] and [`evaluation_samples`] pack those into [`Samples`].
+//! [`token_file`] reads samples that were tokenised elsewhere.
 //!
-//! This crate refuses to know tensors and models: to it a model is, at most, the number of token
-//! ids it has a row for ([`Samples::check_vocabulary`]).
+//! This crate refuses to know tensors, models and the command line. All it may be told about a
+//! model is the number of its token ids ([`Samples::check_vocabulary`]).
 
 mod calibration;
 mod columns;

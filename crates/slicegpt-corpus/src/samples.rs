@@ -1,21 +1,21 @@
-//! [`Samples`]: token sequences of equal length, and which of their tokens count.
+//! [`Samples`]: token sequences of equal length, with a padding mask.
 
 use sha2::{Digest, Sha256};
 
 use crate::error::{CorpusError, Result};
 
-/// Token sequences of equal length, and which of their tokens count.
+/// Token sequences of equal length, with an optional padding mask.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Samples {
     /// `[count, seqlen]`, row-major.
     ids: Vec<u32>,
-    /// Of the same shape, false at padding. Absent where nothing is padded.
+    /// Padding mask of the same shape, false at padding. None if nothing is padded.
     mask: Option<Vec<bool>>,
     seqlen: usize,
 }
 
 impl Samples {
-    /// From `[count, seqlen]` ids, row-major, and a mask of the same shape that is false at
+    /// Samples of ids `[count, seqlen]`, row-major, and a mask of the same shape that is false at
     /// padding.
     ///
     /// # Panics
@@ -25,22 +25,22 @@ impl Samples {
         assert!(seqlen > 0, "a sample has at least one token");
         assert_eq!(ids.len() % seqlen, 0, "{} ids are not whole rows of {seqlen}", ids.len());
         if let Some(mask) = &mask {
-            assert_eq!(mask.len(), ids.len(), "ids and mask are of one shape");
+            assert_eq!(mask.len(), ids.len(), "ids and mask have the same shape");
         }
         Self { ids, mask, seqlen }
     }
 
-    /// Sequences.
+    /// The number of sequences.
     pub fn count(&self) -> usize {
         self.ids.len() / self.seqlen
     }
 
-    /// Tokens per sequence, padding included.
+    /// The number of tokens per sequence, including padding.
     pub fn seqlen(&self) -> usize {
         self.seqlen
     }
 
-    /// Tokens that count, in all sequences.
+    /// The number of tokens in all sequences, without padding.
     pub fn kept(&self) -> u64 {
         match &self.mask {
             Some(mask) => mask.iter().filter(|kept| **kept).count() as u64,
@@ -48,8 +48,8 @@ impl Samples {
         }
     }
 
-    /// SHA-256, in hexadecimal, over the sequence length (u64), the ids (u32) and, where there is
-    /// one, the mask (a byte each, 1 or 0), all little-endian.
+    /// SHA-256, in hexadecimal, of the sequence length (u64), the ids (u32), and the mask if there
+    /// is one (a byte per token, 1 or 0), all little-endian.
     pub fn digest(&self) -> String {
         let mut hash = Sha256::new();
         hash.update((self.seqlen as u64).to_le_bytes());
@@ -62,7 +62,7 @@ impl Samples {
         format!("{:x}", hash.finalize())
     }
 
-    /// The first `n` sequences, or all if there are fewer.
+    /// Keeps the first `n` sequences, or all if there are fewer.
     pub fn take(mut self, n: usize) -> Self {
         let length = n.saturating_mul(self.seqlen);
         self.ids.truncate(length);
@@ -72,7 +72,7 @@ impl Samples {
         self
     }
 
-    /// All sequences but the first `n`.
+    /// Drops the first `n` sequences.
     pub fn skip(mut self, n: usize) -> Self {
         let length = n.saturating_mul(self.seqlen).min(self.ids.len());
         self.ids.drain(..length);
@@ -82,8 +82,8 @@ impl Samples {
         self
     }
 
-    /// The first `seqlen` tokens of each sequence, or all if there are fewer. Of a sequence padded
-    /// on the left, that may be padding only.
+    /// Keeps the first `seqlen` tokens of each sequence, or all if there are fewer. In a sequence
+    /// that is padded on the left, that may be padding only.
     ///
     /// # Panics
     ///
@@ -97,7 +97,7 @@ impl Samples {
         Self::new(ids, mask, seqlen)
     }
 
-    /// Ids and mask of `batch_size` sequences at a time, `[batch, seqlen]` row-major; the last
+    /// Ids and mask of `batch_size` sequences at a time, `[batch, seqlen]`, row-major. The last
     /// batch may be smaller.
     ///
     /// # Panics
@@ -114,12 +114,12 @@ impl Samples {
         })
     }
 
-    /// Checks that every id, padding included, is below `vocab_size`, and that no sample is padding
-    /// alone (as clipping may have left it); `what` names the samples in the message.
+    /// Checks that every id, including padding, is below `vocab_size`, and that no sample consists
+    /// of padding only, as it may after [`Samples::clip`]. `what` names the samples in the message.
     ///
     /// # Errors
     ///
-    /// Names the first id, or the first sample, that is not as it should be.
+    /// If an id or a sample fails the check; the error names the first one.
     pub fn check_vocabulary(&self, vocab_size: usize, what: &str) -> Result<()> {
         let rows = self.mask.iter().flat_map(|mask| mask.chunks(self.seqlen));
         if let Some((row, _)) = rows.enumerate().find(|(_, row)| !row.contains(&true)) {
@@ -127,11 +127,11 @@ impl Samples {
         }
         match self.ids.iter().position(|id| *id as usize >= vocab_size) {
             None => Ok(()),
-            Some(at) => Err(CorpusError::OutsideVocabulary {
+            Some(index) => Err(CorpusError::OutsideVocabulary {
                 what: what.into(),
-                id: self.ids[at],
-                row: at / self.seqlen,
-                column: at % self.seqlen,
+                id: self.ids[index],
+                row: index / self.seqlen,
+                column: index % self.seqlen,
                 vocab_size,
             }),
         }
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_and_columns_are_cut_with_their_mask() {
+    fn the_mask_is_cut_with_the_ids() {
         let samples = masked();
         assert_eq!((samples.count(), samples.seqlen(), samples.kept()), (3, 3, 6));
         let clipped = samples.clone().clip(2);
@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn the_digest_sees_ids_shape_and_mask() {
+    fn the_digest_depends_on_ids_shape_and_mask() {
         let plain = Samples::new(vec![1, 2], None, 1);
         // printf '\1\0\0\0\0\0\0\0\1\0\0\0\2\0\0\0' | sha256sum
         assert_eq!(
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn an_id_outside_the_vocabulary_is_found() {
+    fn an_id_outside_the_vocabulary_is_an_error() {
         assert!(masked().check_vocabulary(9, "x").is_ok());
         let error = masked().check_vocabulary(5, "calibration").unwrap_err().to_string();
         assert!(error.starts_with("calibration: token id 5 (sample 1, position 2"), "{error}");

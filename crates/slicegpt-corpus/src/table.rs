@@ -1,4 +1,4 @@
-//! Rows of text from a parquet table.
+//! Rows of text from a Parquet table.
 
 use std::borrow::Cow;
 use std::fs::File;
@@ -14,10 +14,10 @@ use parquet::schema::types::Type;
 use crate::columns::{Cell, Columns};
 use crate::error::{CorpusError, Result};
 
-/// The text of each row of the table, in `column` or what [`Columns::choose`] finds.
+/// The text of each row of the table, in the columns that [`Columns::choose`] chooses.
 pub(crate) fn rows(path: &Path, column: Option<&str>) -> Result<Vec<String>> {
     let file = File::open(path).map_err(CorpusError::io(path))?;
-    // The parquet reader panics on some damaged files. Nothing of it outlives this call.
+    // The Parquet reader panics on some damaged files. None of its state outlives this call.
     catch_unwind(AssertUnwindSafe(|| read(path, file, column))).unwrap_or_else(|_| {
         Err(CorpusError::Parquet { path: path.into(), reason: "cannot be decoded".into() })
     })
@@ -30,9 +30,9 @@ fn read(path: &Path, file: File, column: Option<&str>) -> Result<Vec<String>> {
     };
     let reader = SerializedFileReader::new(file).map_err(invalid)?;
     let schema = reader.metadata().file_metadata().schema();
-    let there = schema.get_fields().iter().map(|field| field.name());
-    let columns = Columns::choose(column, there, path, || "the table".into())?;
-    // Only the pages of these columns are read, whatever else the table holds.
+    let available = schema.get_fields().iter().map(|field| field.name());
+    let columns = Columns::choose(column, available, path, || "the table".into())?;
+    // Read only the pages of these columns.
     let wanted = columns.names();
     let fields = schema.get_fields().iter().filter(|field| wanted.contains(&field.name()));
     let projection = Type::group_type_builder(schema.name())
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_named() {
+    fn errors_name_file_and_cause() {
         let table = table(Compression::UNCOMPRESSED);
         let check = |bytes: &[u8], column, expected: &str| {
             let error = read_bytes(bytes, column).unwrap_err().to_string();
@@ -139,7 +139,8 @@ mod tests {
         check(&table[..table.len() - 9], None, "");
     }
 
-    /// Every byte of the file, damaged in two ways. Some of these the parquet reader panics at.
+    /// Damages every byte of the file in two ways. The Parquet reader panics on some of these
+    /// files.
     #[test]
     fn a_damaged_table_is_an_error_or_other_text() {
         let good = table(Compression::SNAPPY);

@@ -1,11 +1,11 @@
-//! [`Text`]: rows of text, and where they came from.
+//! [`Text`]: rows of text, and the name of their source.
 
 use std::path::Path;
 
 use crate::error::{CorpusError, Result};
 use crate::{json, table};
 
-/// What stands between two rows once they are joined.
+/// The text between two joined rows.
 pub(crate) const SEPARATOR: &str = "\n\n";
 
 /// Rows of text: records of a JSON or parquet file, or paragraphs.
@@ -16,19 +16,20 @@ pub struct Text {
 }
 
 impl Text {
-    /// Reads a file, by its extension.
+    /// Reads a file in the format of its extension.
     ///
-    /// - `.jsonl`, `.ndjson`: a JSON object per line, blank lines aside. `.json`: the same, or one
-    ///   list of objects. `.parquet`: a table. Each record is a row: the string in `column` if one
-    ///   is named, else in `text`, else `instruction`, `input` and `output` in the Alpaca prompt.
-    ///   Records that are null there are left out.
-    /// - Anything else: plain text, whose rows are what stands between blank lines. Joined with
-    ///   blank lines they are the file again, with a byte order mark left out and `\r\n` read as
-    ///   `\n`.
+    /// - `.jsonl`, `.ndjson`: one JSON object per line; blank lines are skipped. `.json`: the same,
+    ///   or a list of objects. `.parquet`: a table. Each record is a row: the string in `column` if
+    ///   one is given, else in `text`, else the Alpaca prompt of `instruction`, `input` and
+    ///   `output`. Records that are null there are skipped.
+    /// - Anything else: plain text. Its paragraphs, separated by blank lines, are the rows. Joined
+    ///   with blank lines they are the file again, except that a byte order mark is dropped and
+    ///   `\r\n` becomes `\n`.
     ///
     /// # Errors
     ///
-    /// If the file cannot be read, is not what its extension says, has no such column, or no text.
+    /// If the file cannot be read, does not have the format of its extension, or has no such column
+    /// or no text.
     pub fn read(path: &Path, column: Option<&str>) -> Result<Self> {
         let extension = path.extension().map(|e| e.to_string_lossy().to_ascii_lowercase());
         let rows = match extension.as_deref() {
@@ -52,22 +53,22 @@ impl Text {
         Ok(Self { rows, source })
     }
 
-    /// A few paragraphs that come with the program, for a first try.
+    /// A small text that is part of this crate, for a first try.
     pub fn bundled() -> Self {
         Self { rows: paragraphs(include_str!("../data/bundled.txt")), source: "bundled".into() }
     }
 
-    /// The rows. Some may be empty.
+    /// The rows, some of which may be empty.
     pub fn rows(&self) -> &[String] {
         &self.rows
     }
 
-    /// Name of the file, or `bundled`.
+    /// The name of the file, or `bundled`.
     pub fn source(&self) -> &str {
         &self.source
     }
 
-    /// All of it, rows joined with blank lines.
+    /// The whole text: the rows, joined with blank lines.
     pub(crate) fn joined(&self) -> String {
         self.rows.join(SEPARATOR)
     }
@@ -78,7 +79,7 @@ impl Text {
     }
 }
 
-/// The file as UTF-8, without byte order mark.
+/// The content of a UTF-8 file, without byte order mark.
 fn contents(path: &Path) -> Result<String> {
     let bytes = std::fs::read(path).map_err(CorpusError::io(path))?;
     let text = String::from_utf8(bytes).map_err(|error| CorpusError::NotUtf8 {
@@ -107,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn paragraphs_joined_are_the_file_again() {
+    fn joined_paragraphs_are_the_file_again() {
         for file in ["one\nrow", "a\n\nb\n\n\n\nc\n\n\nd\n", "\n\na\n\n"] {
             assert_eq!(read("a.txt", file.as_bytes(), None).unwrap().joined(), file);
         }
@@ -149,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_named() {
+    fn errors_name_file_and_cause() {
         let check = |name: &str, contents: &[u8], column, expected: &str| {
             let error = read(name, contents, column).unwrap_err().to_string();
             assert!(error.contains(&format!("{name}: {expected}")), "{error}");
@@ -168,7 +169,8 @@ mod tests {
             "a.jsonl",
             br#"{"id": 1, "body": "x"}"#,
             None,
-            "line 1: has neither a column `text` nor `instruction` and `output`; it has `id`, `body`",
+            "line 1: has neither a column `text` nor `instruction` and `output`; it has `id`, \
+             `body`",
         );
         check(
             "a.jsonl",

@@ -1,4 +1,4 @@
-//! [`token_file`]: samples that were tokenised elsewhere, from a safetensors file.
+//! [`token_file`]: samples that were tokenised elsewhere, in a safetensors file.
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
@@ -10,25 +10,26 @@ use safetensors::tensor::{Metadata, TensorInfo};
 use crate::Samples;
 use crate::error::{CorpusError, Result, list};
 
-/// Headers longer than this are no headers; the format says so.
-const LONGEST_HEADER: u64 = 100_000_000;
+/// Maximum length of a header, in bytes, as the format defines it.
+const MAX_HEADER: u64 = 100_000_000;
 
-/// Whether `spec` is `FILE.safetensors` or `FILE.safetensors:TENSOR`. The file is not looked at.
+/// Whether `spec` has the form `FILE.safetensors` or `FILE.safetensors:TENSOR`. The file is not
+/// opened.
 pub fn is_token_file(spec: &str) -> bool {
     split(spec).is_some()
 }
 
-/// Reads token ids, and their mask if there is one, from `FILE.safetensors[:TENSOR]`.
+/// Reads token ids, and their padding mask if there is one, from `FILE.safetensors[:TENSOR]`.
 ///
-/// The tensor (`input_ids` unless named) holds integers of any type, `[samples, tokens]`, or
-/// `[tokens]` for one sample. The mask of `input_ids` is `attention_mask`, of `cal_input_ids`
-/// `cal_attention_mask`, and so on: of the same shape, 0 at padding. A mask without any padding is
-/// as good as none.
+/// The tensor, by default `input_ids`, holds integers of any type, `[samples, tokens]`, or
+/// `[tokens]` for one sample. The mask of `input_ids` is `attention_mask`, that of `cal_input_ids`
+/// is `cal_attention_mask`, and so on; it has the same shape and is 0 at padding. A mask without
+/// padding is ignored.
 ///
 /// # Errors
 ///
-/// If the file or a tensor in it is not as described, an id is negative or beyond 32 bits, or a
-/// sample is padding only.
+/// If the file or a tensor does not have this form, an id is negative or does not fit into 32 bits,
+/// or a sample consists of padding only.
 pub fn token_file(spec: &str) -> Result<Samples> {
     let (path, name) = split(spec).ok_or_else(|| CorpusError::NotTokenFile(spec.into()))?;
     let name = name.unwrap_or("input_ids");
@@ -42,13 +43,13 @@ pub fn token_file(spec: &str) -> Result<Samples> {
             return Err(CorpusError::TensorShape { path, name, found: shape });
         }
     };
-    let ids = file.integers(name, |at, id| {
+    let ids = file.integers(name, |index, id| {
         u32::try_from(id).map_err(|_| CorpusError::TokenId {
             path: path.into(),
             name: name.into(),
             id,
-            row: at / seqlen,
-            column: at % seqlen,
+            row: index / seqlen,
+            column: index % seqlen,
         })
     })?;
     let mask = match name.strip_suffix("input_ids") {
@@ -58,7 +59,8 @@ pub fn token_file(spec: &str) -> Result<Samples> {
     Ok(Samples::new(ids, mask, seqlen))
 }
 
-/// File and tensor, if `spec` is a token file. A drive letter's colon is not that of a tensor.
+/// File and tensor, if `spec` names a token file. The colon after a drive letter is not a
+/// separator.
 fn split(spec: &str) -> Option<(&Path, Option<&str>)> {
     if spec.ends_with(".safetensors") {
         return Some((Path::new(spec), None));
@@ -67,12 +69,12 @@ fn split(spec: &str) -> Option<(&Path, Option<&str>)> {
     file.ends_with(".safetensors").then(|| (Path::new(file), Some(tensor)))
 }
 
-/// A safetensors file, of which only the header and the tensors asked for are read.
+/// A safetensors file. Only its header and the requested tensors are read.
 struct TokenFile {
     path: PathBuf,
     file: File,
     header: Metadata,
-    /// Where the tensors begin, in bytes.
+    /// Offset of the tensors, in bytes.
     data: u64,
 }
 
@@ -87,7 +89,7 @@ impl TokenFile {
         let mut length = [0; 8];
         file.read_exact(&mut length).map_err(CorpusError::io(path))?;
         let length = u64::from_le_bytes(length);
-        if length > LONGEST_HEADER.min(size - 8) {
+        if length > MAX_HEADER.min(size - 8) {
             return Err(corrupt(format!("says its header is {length} bytes long")));
         }
         let mut header = vec![0; length as usize];
@@ -96,9 +98,9 @@ impl TokenFile {
             serde_json::from_slice(&header).map_err(|error| corrupt(error.to_string()))?;
         let (data, tensors) = (8 + length, header.data_len() as u64);
         if size - data != tensors {
-            let there = size - data;
+            let found = size - data;
             return Err(corrupt(format!(
-                "holds {there} bytes of tensors, its header says {tensors}"
+                "holds {found} bytes of tensors, its header says {tensors}"
             )));
         }
         Ok(Self { path: path.into(), file, header, data })
@@ -112,7 +114,7 @@ impl TokenFile {
         })
     }
 
-    /// The integers of tensor `name`, each given to `convert` with its place.
+    /// The integers of tensor `name`, each passed to `convert` with its index.
     fn integers<T>(
         &mut self,
         name: &str,
@@ -135,16 +137,21 @@ impl TokenFile {
             }
         };
         let (width, (start, end)) = (info.dtype.bitsize() / 8, info.data_offsets);
-        // The header was checked against the size of the file: this much is there.
+        // `open` checked the header against the size of the file: the bytes exist.
         let mut bytes = vec![0; end - start];
         self.file
             .seek(SeekFrom::Start(self.data + start as u64))
             .and_then(|_| self.file.read_exact(&mut bytes))
             .map_err(CorpusError::io(&self.path))?;
-        bytes.chunks_exact(width).map(decode).enumerate().map(|(at, x)| convert(at, x)).collect()
+        bytes
+            .chunks_exact(width)
+            .map(decode)
+            .enumerate()
+            .map(|(index, x)| convert(index, x))
+            .collect()
     }
 
-    /// Mask `mask` of tensor `name`, if it is there and there is padding in it.
+    /// The mask of tensor `name`, if it exists and masks any padding.
     fn mask(
         &mut self,
         mask: &str,
@@ -159,7 +166,7 @@ impl TokenFile {
                 name: name.into(),
                 mask: mask.into(),
                 found: info.shape.clone(),
-                expected: shape.to_vec(),
+                ids: shape.to_vec(),
             });
         }
         let kept = self.integers(mask, |_, kept| Ok(kept != 0))?;
@@ -198,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn a_spec_is_file_and_tensor() {
+    fn a_spec_names_file_and_tensor() {
         let check = |spec, expected: Option<(&str, Option<&str>)>| {
             assert_eq!(split(spec), expected.map(|(file, tensor)| (Path::new(file), tensor)));
             assert_eq!(is_token_file(spec), expected.is_some());
@@ -213,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn integers_of_any_type_are_ids() {
+    fn integers_of_any_type_are_accepted() {
         let expected = Samples::new(vec![1, 2, 3, 4, 5, 100], None, 3);
         for (dtype, bytes) in [
             (Dtype::U8, bytes(&[1, 2, 3, 4, 5, 100], u8::to_le_bytes)),
@@ -234,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mask_belongs_to_the_ids_of_its_name() {
+    fn a_mask_belongs_to_the_ids_with_its_prefix() {
         let ids = |name| (name, Dtype::U8, &[2, 2][..], vec![7, 8, 9, 0]);
         let mask = |name, last| (name, Dtype::BOOL, &[2, 2][..], vec![1, 1, 1, last]);
         let padded = Samples::new(vec![7, 8, 9, 0], Some(vec![true, true, true, false]), 2);
@@ -251,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_named() {
+    fn errors_name_file_and_cause() {
         let check = |tensors: &[Tensor<'_>], tensor, expected: &str| {
             let error = read(tensors, tensor).unwrap_err().to_string();
             assert!(error.contains(&format!("t.safetensors: {expected}")), "{error}");
@@ -265,9 +272,9 @@ mod tests {
         check(
             &bad(&[0, 1, -1, 3]),
             "",
-            "tensor `input_ids`: -1 is no token id (sample 1, position 0",
+            "tensor `input_ids`: -1 is not a token id (sample 1, position 0",
         );
-        check(&bad(&[0, 1, 2, 1 << 32]), "", "tensor `input_ids`: 4294967296 is no token id");
+        check(&bad(&[0, 1, 2, 1 << 32]), "", "tensor `input_ids`: 4294967296 is not a token id");
         check(&[("input_ids", Dtype::F32, &[1, 1], vec![0; 4])], "", "tensor `input_ids` is F32;");
         check(&[("input_ids", Dtype::U8, &[], vec![1])], "", "tensor `input_ids` has shape [];");
         for shape in [[2, 1, 2], [1, 4, 0]] {

@@ -1,4 +1,4 @@
-//! [`Vocabulary`]: text to token ids and back, with the `tokenizer.json` of a checkpoint.
+//! [`Vocabulary`]: the tokenizer of a checkpoint, text to token ids and back.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -8,25 +8,25 @@ use tokenizers::{Encoding, Tokenizer};
 
 use crate::error::{CorpusError, Result};
 
-/// Text to token ids and back, with the `tokenizer.json` of a checkpoint.
+/// The tokenizer of a checkpoint, from its `tokenizer.json`.
 pub struct Vocabulary {
     tokenizer: Tokenizer,
     path: PathBuf,
 }
 
 impl Vocabulary {
-    /// Reads `tokenizer.json` of `directory`. Truncation and padding it asks for are ignored.
+    /// Reads `tokenizer.json` in `directory`. Its settings for truncation and padding are ignored.
     ///
     /// # Errors
     ///
-    /// If the file is missing or cannot be understood.
+    /// If the file is missing or invalid.
     pub fn open(directory: &Path) -> Result<Self> {
         let path = directory.join("tokenizer.json");
         if !path.exists() {
             return Err(CorpusError::NoTokenizer(directory.into()));
         }
         let bytes = std::fs::read(&path).map_err(CorpusError::io(&path))?;
-        // A file cut short while it was downloaded is told by its syntax, in better words.
+        // Check the JSON first: a truncated download then gets a clearer message.
         let tokenizer = match serde_json::from_slice::<IgnoredAny>(&bytes) {
             Err(error) => Err(error.to_string()),
             Ok(_) => guarded(|| {
@@ -41,19 +41,20 @@ impl Vocabulary {
         }
     }
 
-    /// The ids of `text`, however long, with the special tokens that the tokenizer puts around it.
+    /// The ids of `text`, with the special tokens that the tokenizer puts before and after it.
     ///
-    /// Time and memory grow in proportion to the text: a few seconds and a gigabyte for 5 MB.
+    /// The text may have any length. Time and memory are proportional to it: a few seconds and a
+    /// gigabyte for 5 MB.
     ///
     /// # Errors
     ///
-    /// If the tokenizer fails, for instance at a character it has no token for.
+    /// If the tokenizer fails, for instance on a character without a token.
     pub fn encode(&self, text: &str) -> Result<Vec<u32>> {
         Ok(self.run(text, true)?.get_ids().to_vec())
     }
 
-    /// The ids of a text that is to be continued: with the special tokens that the tokenizer puts before
-    /// it, and without those it puts behind.
+    /// The ids of a text to be continued: with the special tokens that the tokenizer puts before a
+    /// text, but without those it puts after one.
     ///
     /// # Errors
     ///
@@ -64,8 +65,7 @@ impl Vocabulary {
         Ok(ids)
     }
 
-    /// The text of `ids`, without special tokens. Ids the tokenizer does not have stand for
-    /// nothing.
+    /// The text of `ids`, without special tokens. Unknown ids have no text.
     ///
     /// # Errors
     ///
@@ -74,13 +74,13 @@ impl Vocabulary {
         guarded(|| self.tokenizer.decode(ids, true)).map_err(|reason| self.failed(reason))
     }
 
-    /// What a special token is called; `None` for any other.
+    /// The name of a special token; `None` for any other token.
     pub fn special(&self, id: u32) -> Option<String> {
         let name = self.tokenizer.id_to_token(id)?;
         self.tokenizer.get_added_vocabulary().is_special_token(&name).then_some(name)
     }
 
-    /// The ids of `text` alone: special tokens are those that stand in it.
+    /// The ids of `text` alone: the only special tokens are those written out in it.
     ///
     /// # Errors
     ///
@@ -89,25 +89,24 @@ impl Vocabulary {
         Ok(self.run(text, false)?.get_ids().to_vec())
     }
 
-    /// The id of a token, written as the tokenizer does.
+    /// The id of a token, given as the tokenizer writes it.
     pub fn id_of(&self, token: &str) -> Option<u32> {
         self.tokenizer.token_to_id(token)
     }
 
-    /// The special tokens put before `text`, and the ids of `text`; those put behind it are left
-    /// out.
+    /// The special tokens that the tokenizer puts before `text`, and the ids of `text`.
     pub(crate) fn encode_start(&self, text: &str) -> Result<(Vec<u32>, Vec<u32>)> {
         let encoding = self.run(text, true)?;
-        // Marks what the tokenizer added; a special token written out in the text is text.
+        // The mask marks tokens that the tokenizer added, not special tokens written in the text.
         let added = encoding.get_special_tokens_mask();
         let start = added.iter().take_while(|added| **added == 1).count();
-        let behind = added[start..].iter().rev().take_while(|added| **added == 1).count();
+        let end = added[start..].iter().rev().take_while(|added| **added == 1).count();
         let ids = encoding.get_ids();
-        Ok((ids[..start].to_vec(), ids[start..ids.len() - behind].to_vec()))
+        Ok((ids[..start].to_vec(), ids[start..ids.len() - end].to_vec()))
     }
 
     fn run(&self, text: &str, with_special_tokens: bool) -> Result<Encoding> {
-        // The fast variant does not trace tokens back to the text.
+        // The fast variant does not compute the offsets of tokens in the text.
         guarded(|| self.tokenizer.encode_fast(text, with_special_tokens))
             .map_err(|reason| self.failed(reason))
     }
@@ -117,14 +116,14 @@ impl Vocabulary {
     }
 }
 
-/// Runs the library, which panics on some tokenizer.json that contradict themselves.
+/// Calls the library, which panics on some inconsistent tokenizer.json files.
 fn guarded<T>(
     call: impl FnOnce() -> std::result::Result<T, tokenizers::Error>,
 ) -> std::result::Result<T, String> {
-    // A tokenizer changes nothing but its cache, which is consistent or poisoned.
+    // The only state of a tokenizer is its cache, which is consistent or poisoned.
     match catch_unwind(AssertUnwindSafe(call)) {
         Ok(result) => result.map_err(|error| error.to_string()),
-        Err(_) => Err("it is damaged or contradicts itself".into()),
+        Err(_) => Err("it is damaged or inconsistent".into()),
     }
 }
 
@@ -144,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn added_tokens_are_told_from_the_text() {
+    fn added_tokens_are_distinguished_from_the_text() {
         let vocabulary = vocabulary();
         assert_eq!(vocabulary.encode_inner("w1 </s>").unwrap(), [11, EOS]);
         assert_eq!(vocabulary.special(EOS).as_deref(), Some("</s>"));
@@ -161,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_named() {
+    fn errors_name_file_and_cause() {
         let directory = tempfile::tempdir().unwrap();
         let open = || Vocabulary::open(directory.path()).err().unwrap().to_string();
         assert!(open().contains("tokenizer.json is missing; give token ids in a .safetensors"));

@@ -11,7 +11,7 @@ use slicegpt_corpus::{
 };
 
 /// Byte-level BPE, SentencePiece with and without byte fallback; with and without a
-/// beginning-of-text token.
+/// beginning-of-sequence token.
 const MODELS: [&str; 6] =
     ["ts-llama3-gqa", "ts-opt", "ts-phi", "ts-phi3", "stories260K", "babyllama-1m-tok105"];
 
@@ -49,7 +49,7 @@ fn evaluation_tokens_are_those_of_the_reference() {
 
 #[test]
 #[ignore = "needs the reference models: cargo xtask test --reference DIR"]
-fn calibration_samples_begin_like_those_of_the_reference() {
+fn calibration_samples_begin_as_in_the_reference() {
     let folder = reference();
     let text = Text::read(&folder.join("corpora/tinystories/train.plain.txt"), None).unwrap();
     for model in MODELS {
@@ -59,7 +59,7 @@ fn calibration_samples_begin_like_those_of_the_reference() {
         assert_eq!(ours.count(), 128);
         let first =
             |samples: &Samples| -> Vec<u32> { samples.batches(1).map(|(ids, _)| ids[0]).collect() };
-        // Each sample begins with the beginning-of-text token if the tokenizer adds one, else with
+        // Each sample begins with the beginning-of-sequence token if the tokenizer adds one, else with
         // any token.
         let (golden, ours) = (first(&golden), first(&ours));
         if golden.iter().all(|id| *id == golden[0]) {
@@ -72,7 +72,7 @@ fn calibration_samples_begin_like_those_of_the_reference() {
 
 #[test]
 #[ignore = "needs the reference models: cargo xtask test --reference DIR"]
-fn a_long_document_is_tokenised_in_seconds_and_comes_back() {
+fn a_long_document_is_tokenised_in_seconds_and_decodes_to_itself() {
     let folder = reference();
     let text = Text::read(&folder.join("corpora/wikitext2/wiki.test.raw"), None).unwrap();
     let document = text.rows().join("\n\n");

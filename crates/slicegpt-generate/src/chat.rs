@@ -1,4 +1,4 @@
-//! [`Template`]: a conversation as a model was trained to read it.
+//! [`Template`]: the chat template of a checkpoint, which turns a conversation into a prompt.
 
 use std::path::Path;
 
@@ -14,34 +14,35 @@ use serde_json::Value;
 pub struct Message {
     /// `system`, `user` or `assistant`.
     pub role: String,
-    /// What was said.
+    /// The text of the turn.
     pub content: String,
 }
 
 impl Message {
-    /// Something that `role` says.
+    /// A turn of `role`.
     pub fn new(role: &str, content: impl Into<String>) -> Self {
         Self { role: role.into(), content: content.into() }
     }
 }
 
-/// Why a conversation makes no prompt.
+/// Why there is no template, or why it makes no prompt of a conversation.
 #[derive(Debug, thiserror::Error)]
 pub enum TemplateError {
-    /// The checkpoint has none.
+    /// The checkpoint has no template.
     #[error(
-        "{0} has no chat template (chat_template.jinja, or `chat_template` in tokenizer_config.json): it is no chat model, or its template must be given"
+        "{0} has no chat template (chat_template.jinja, or `chat_template` in \
+         tokenizer_config.json): it is no chat model, or its template must be given"
     )]
     Missing(String),
     /// A file cannot be read.
     #[error("{0}: {1}")]
     File(String, String),
-    /// The template fails, or refuses the conversation.
+    /// The template is invalid, or refuses the conversation.
     #[error("chat template: {0}")]
     Template(String),
 }
 
-/// What makes a prompt of a conversation: the Jinja template of a checkpoint.
+/// A Jinja template that turns a conversation into a prompt.
 #[derive(Debug)]
 pub struct Template {
     environment: Environment<'static>,
@@ -50,11 +51,11 @@ pub struct Template {
 }
 
 impl Template {
-    /// The template of checkpoint `directory`, or `source` in its place.
+    /// Reads the template of checkpoint `directory`, or takes `source` in its place.
     ///
     /// # Errors
     ///
-    /// If there is none, or it is not one.
+    /// If there is none, or it is not valid Jinja.
     pub fn open(directory: &Path, source: Option<String>) -> Result<Self, TemplateError> {
         let read = |name: &str| -> Result<Option<String>, TemplateError> {
             let path = directory.join(name);
@@ -89,14 +90,14 @@ impl Template {
         Self::new(source.ok_or_else(missing)?, token("bos_token"), token("eos_token"))
     }
 
-    /// A template, and the text of the tokens it may name.
+    /// A template, with the text of the special tokens that it may use.
     ///
     /// # Errors
     ///
-    /// If it is not one.
+    /// If `source` is not valid Jinja.
     pub fn new(source: String, bos: String, eos: String) -> Result<Self, TemplateError> {
         let mut environment = Environment::new();
-        // As transformers sets Jinja up.
+        // The Jinja settings of transformers.
         let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build();
         environment.set_syntax(syntax.map_err(failed)?);
         environment
@@ -113,7 +114,7 @@ impl Template {
         Ok(Self { environment, bos, eos })
     }
 
-    /// The prompt for the answer to `messages`. It names all special tokens itself.
+    /// The prompt for the next turn after `messages`. It contains all special tokens.
     ///
     /// # Errors
     ///
@@ -130,7 +131,7 @@ impl Template {
     }
 }
 
-/// The template in a file that holds others too.
+/// The template in a config file, which may hold several by name.
 fn stored(config: &Value) -> Option<String> {
     match config.get("chat_template")? {
         Value::String(source) => Some(source.clone()),
@@ -143,7 +144,7 @@ fn stored(config: &Value) -> Option<String> {
 }
 
 fn failed(error: Error) -> TemplateError {
-    // What `raise_exception` was told is what a user can act upon.
+    // The message that the template gave to `raise_exception` is the one that helps a user.
     let what = match error.kind() {
         ErrorKind::InvalidOperation => error.detail().map(ToString::to_string),
         _ => None,
@@ -156,7 +157,8 @@ mod tests {
     use super::*;
 
     const CHATML: &str = "{% for message in messages %}\n\
-        {{ '<|im_start|>' + message['role'] + '\\n' + message['content'].strip() + '<|im_end|>' + '\\n' }}\n\
+        {{ '<|im_start|>' + message['role'] + '\\n' + message['content'].strip() \
+        + '<|im_end|>' + '\\n' }}\n\
         {% endfor %}\n\
         {% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}";
 
@@ -170,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn json_is_that_of_python() {
+    fn tojson_writes_json_as_python_does() {
         let source = "{{ messages[0] | tojson }}".to_string();
         let template = Template::new(source, String::new(), String::new()).unwrap();
         let prompt = template.prompt(&[Message::new("user", "1 < 2 & it's")]).unwrap();
@@ -178,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn it_may_refuse() {
+    fn a_template_may_refuse_a_conversation() {
         let source = "{{ bos_token }}{% if messages[0].role != 'user' %}\
                       {{ raise_exception('the user begins') }}{% endif %}";
         let template = Template::new(source.into(), "<s>".into(), String::new()).unwrap();
@@ -188,13 +190,14 @@ mod tests {
     }
 
     #[test]
-    fn it_is_found_where_checkpoints_keep_it() {
+    fn the_template_is_found_where_checkpoints_keep_it() {
         let directory = tempfile::tempdir().unwrap();
         let open = || Template::open(directory.path(), None);
         assert!(matches!(open(), Err(TemplateError::Missing(_))));
         let write = |name: &str, text: &str| std::fs::write(directory.path().join(name), text);
         let config = r#"{"bos_token": {"content": "<b>"},
-            "chat_template": [{"name": "tool", "template": "t"}, {"name": "default", "template": "{{ bos_token }}c"}]}"#;
+            "chat_template": [{"name": "tool", "template": "t"},
+                              {"name": "default", "template": "{{ bos_token }}c"}]}"#;
         write("tokenizer_config.json", config).unwrap();
         assert_eq!(open().unwrap().prompt(&[]).unwrap(), "<b>c");
         write("chat_template.jinja", "file").unwrap();

@@ -1,4 +1,4 @@
-//! [`Engine`]: a whole decoder in memory, and forwards of the next tokens of many sequences.
+//! [`Engine`]: a whole decoder in memory, and batched forward passes with KV caches.
 
 use std::ops::ControlFlow;
 
@@ -9,26 +9,27 @@ use slicegpt_core::{Block, Decoder, Head, TensorSource};
 use slicegpt_kernels as kernels;
 use slicegpt_models::{Cache, DecoderBlock, DecoderSpec, Model, cast_and_pack, output_major};
 
-/// Tokens run at a time: the activations of so many are in memory.
+/// Maximum number of tokens per forward pass, which bounds the memory of activations.
 pub(crate) const CHUNK: usize = 512;
 
-/// Rows of logits made at a time.
-const ROWS: usize = 32;
+/// Rows of logits that are computed at a time.
+const LOGIT_ROWS: usize = 32;
 
-/// Why a forward gave nothing.
+/// Why a forward pass failed.
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError<E: std::error::Error + 'static> {
-    /// A weight cannot be had.
+    /// A weight cannot be read.
     #[error(transparent)]
     Source(#[from] E),
     /// The activations overflowed.
     #[error(
-        "the logits hold a NaN or an infinity: the model is damaged, or its weights overflow in this type"
+        "the logits hold a NaN or an infinity: the model is damaged, or its weights overflow in \
+         this type"
     )]
     NotFinite,
 }
 
-/// A decoder, loaded whole; only the embedding is looked up where it is stored.
+/// A decoder in memory. Only the rows of the embedding are read from its source as they are needed.
 pub struct Engine<S> {
     model: Model<S>,
     blocks: Vec<DecoderBlock>,
@@ -40,9 +41,9 @@ impl<S: TensorSource> Engine<S>
 where
     S::Error: std::error::Error + 'static,
 {
-    /// Loads the weights of `model`, as type `weights`. On the processor activations are float32
-    /// whatever the weights are; elsewhere they are of the same type. `None` if `tick`, called after
-    /// every block, breaks.
+    /// Loads the weights of `model`, held as type `weights`. On the CPU activations are float32
+    /// whatever the type of the weights; on an accelerator they have the same type. `None` if
+    /// `tick`, called after every block, breaks.
     ///
     /// # Errors
     ///
@@ -52,49 +53,46 @@ where
         weights: DType,
         tick: &mut dyn FnMut() -> ControlFlow<()>,
     ) -> Result<Option<Self>, S::Error> {
-        let compute = match has_own_memory(model.device()) {
-            true => weights,
-            false => DType::F32,
-        };
-        let mut all = Cast(compute);
+        let compute = if has_own_memory(model.device()) { weights } else { DType::F32 };
+        let mut cast = Cast(compute);
         let mut blocks = Vec::with_capacity(model.blocks());
         for index in 0..model.blocks() {
-            blocks.push(cast_and_pack(model.block(index)?.map(&mut all), weights));
+            blocks.push(cast_and_pack(model.block(index)?.map(&mut cast), weights));
             if tick().is_break() {
                 return Ok(None);
             }
         }
         let Head { norm, linear } = model.head()?;
-        let mut head = Head { norm: norm.map(&mut all), linear: linear.map(&mut all) };
+        let mut head = Head { norm: norm.map(&mut cast), linear: linear.map(&mut cast) };
         head.linear.weight = head.linear.weight.map(|weight| output_major(weight, weights));
         Ok(Some(Self { model, blocks, head, compute }))
     }
 
-    /// What the decoder is.
+    /// The description of the decoder.
     pub fn spec(&self) -> &DecoderSpec {
         self.model.spec()
     }
 
-    /// Bytes of a cache with room for `tokens` tokens, once it is in use.
+    /// Bytes that a KV cache with capacity for `tokens` tokens takes once it is used.
     pub fn cache_bytes(&self, tokens: usize) -> u64 {
-        let of_a_token = self.spec().cache_elements() * self.compute.size();
-        (Cache::room(tokens) * of_a_token) as u64
+        let per_token = self.spec().cache_elements() * self.compute.size();
+        (Cache::room(tokens) * per_token) as u64
     }
 
-    /// Has `cache` see `ids`, which follow those it has seen.
+    /// Prefills `cache` with `ids`, which follow the tokens it holds.
     ///
     /// # Errors
     ///
     /// If the embedding cannot be read.
-    pub fn read(&self, ids: &[u32], cache: &Cache) -> Result<(), EngineError<S::Error>> {
+    pub fn prefill(&self, ids: &[u32], cache: &Cache) -> Result<(), EngineError<S::Error>> {
         for ids in ids.chunks(CHUNK) {
             self.run(&[(ids, cache)])?;
         }
         Ok(())
     }
 
-    /// The logits of the token after the last of each sequence, `vocab_size` each. Every sequence has at
-    /// least one token that its cache has not seen; afterwards it has seen them all.
+    /// The logits after the last token of each sequence, `[vocab_size]` each. Every sequence has at
+    /// least one token that its cache does not hold; afterwards the caches hold all tokens.
     ///
     /// # Errors
     ///
@@ -103,16 +101,16 @@ where
     /// # Panics
     ///
     /// If there is no sequence, or one has no tokens.
-    pub fn next(
+    pub fn next_logits(
         &self,
         sequences: &[(&[u32], &Cache)],
     ) -> Result<Vec<Vec<f32>>, EngineError<S::Error>> {
-        let logits = self.next_of_each(sequences)?.into_iter();
+        let logits = self.next_finite_logits(sequences)?.into_iter();
         logits.map(|logits| logits.ok_or(EngineError::NotFinite)).collect()
     }
 
-    /// As [`Engine::next`]; `None` for a sequence whose logits are not finite, which is nothing to the
-    /// others.
+    /// As [`Engine::next_logits`]; but logits that are not finite are `None`, and do not affect the
+    /// other sequences.
     ///
     /// # Errors
     ///
@@ -120,15 +118,15 @@ where
     ///
     /// # Panics
     ///
-    /// As [`Engine::next`].
-    pub fn next_of_each(
+    /// As [`Engine::next_logits`].
+    pub fn next_finite_logits(
         &self,
         sequences: &[(&[u32], &Cache)],
     ) -> Result<Vec<Option<Vec<f32>>>, EngineError<S::Error>> {
         let mut tails = Vec::with_capacity(sequences.len());
         for (ids, cache) in sequences {
             let (beginning, tail) = ids.split_at((ids.len() - 1) / CHUNK * CHUNK);
-            self.read(beginning, cache)?;
+            self.prefill(beginning, cache)?;
             tails.push((tail, *cache));
         }
         let mut logits = Vec::with_capacity(sequences.len());
@@ -139,7 +137,7 @@ where
                 tokens += ids.len();
                 tokens <= CHUNK
             };
-            let (group, behind) = rest.split_at(rest.iter().take_while(fits).count());
+            let (group, remaining) = rest.split_at(rest.iter().take_while(fits).count());
             let stream = self.run(group)?;
             let mut end = 0;
             let last = group.iter().map(|(ids, _)| {
@@ -147,23 +145,23 @@ where
                 stream.clone().narrow(1, end - 1, 1)
             });
             logits.extend(self.logits(Tensor::cat(last.collect(), 1)));
-            rest = behind;
+            rest = remaining;
         }
         Ok(logits)
     }
 
-    /// Where it runs.
+    /// The device it runs on.
     pub fn device(&self) -> &Device {
         self.model.device()
     }
 
-    /// The logits after every token of `ids`, which follow those that `cache` has seen, handed to `sink`
-    /// row by row.
+    /// Prefills `cache` with `ids`, and hands the logits after each of them to `sink`,
+    /// `[vocab_size]` each.
     ///
     /// # Errors
     ///
-    /// As [`Engine::next`].
-    pub fn each(
+    /// As [`Engine::next_logits`].
+    pub fn logits_of_each(
         &self,
         ids: &[u32],
         cache: &Cache,
@@ -171,8 +169,8 @@ where
     ) -> Result<(), EngineError<S::Error>> {
         for ids in ids.chunks(CHUNK) {
             let stream = self.run(&[(ids, cache)])?;
-            for start in (0..ids.len()).step_by(ROWS) {
-                let rows = stream.clone().narrow(1, start, ROWS.min(ids.len() - start));
+            for start in (0..ids.len()).step_by(LOGIT_ROWS) {
+                let rows = stream.clone().narrow(1, start, LOGIT_ROWS.min(ids.len() - start));
                 for row in self.logits(rows) {
                     sink(&row.ok_or(EngineError::NotFinite)?);
                 }
@@ -181,21 +179,21 @@ where
         Ok(())
     }
 
-    /// The stream after all blocks, `[1, tokens, width]`.
+    /// The residual stream after all blocks, `[1, tokens, width]`.
     pub(crate) fn run(&self, sequences: &[(&[u32], &Cache)]) -> Result<Tensor<3>, S::Error> {
         let (stream, context) = self.model.embed_packed(sequences)?;
         let stream = stream.cast(self.compute);
         let blocks = &self.blocks;
         let forward =
             || blocks.iter().fold(stream, |stream, block| block.forward(stream, &context));
-        Ok(match has_own_memory(self.device()) {
-            true => forward(),
-            // On one of the threads that share out products: for another, each of them has to be woken.
-            false => rayon::scope(|_| forward()),
-        })
+        if has_own_memory(self.device()) {
+            return Ok(forward());
+        }
+        // On a thread of the pool: from another thread, every product would have to wake the pool.
+        Ok(rayon::scope(|_| forward()))
     }
 
-    /// The logits of each token of a stream, `[1, tokens, width]`, where they are finite.
+    /// The logits after each token of a stream, `[1, tokens, width]`; `None` where not finite.
     fn logits(&self, stream: Tensor<3>) -> Vec<Option<Vec<f32>>> {
         let logits = kernels::logits(&self.head, stream);
         let values: Vec<f32> =
@@ -205,7 +203,7 @@ where
     }
 }
 
-/// Casts all that a module learned.
+/// Casts all parameters of a module.
 struct Cast(DType);
 
 impl ModuleMapper for Cast {

@@ -1,4 +1,4 @@
-//! [`tojson`]: JSON as Python writes it, for templates.
+//! [`tojson`]: the Jinja filter that writes JSON as Python does.
 
 use std::fmt::Write;
 
@@ -6,8 +6,8 @@ use minijinja::value::Kwargs;
 use minijinja::{Error, ErrorKind, Value};
 use serde_json::Value as Json;
 
-/// The filter `tojson` with the arguments that transformers gives it: those of Python's `json.dumps`,
-/// where other characters than ASCII are written as they are. Nothing is escaped for HTML.
+/// The filter `tojson` as in transformers: the arguments of Python's `json.dumps`, with
+/// `ensure_ascii` false by default. Nothing is escaped for HTML.
 pub fn tojson(value: &Value, options: Kwargs) -> Result<String, Error> {
     let ascii = options.get::<Option<bool>>("ensure_ascii")?.unwrap_or(false);
     let indent = options.get::<Option<Value>>("indent")?.map(indent).transpose()?;
@@ -19,20 +19,21 @@ pub fn tojson(value: &Value, options: Kwargs) -> Result<String, Error> {
     if sorted {
         json.sort_all_objects();
     }
-    // No space stands at the end of a line.
-    let between = if indent.is_some() { "," } else { ", " };
-    let [between, behind_key] = match separators {
-        None => [between.into(), ": ".into()],
+    // With an indent, a space would be left at the end of each line.
+    let separator = if indent.is_some() { "," } else { ", " };
+    let [item_separator, key_separator] = match separators {
+        None => [separator.into(), ": ".into()],
         Some(two) => two.try_into().map_err(|_| {
             Error::new(ErrorKind::InvalidOperation, "tojson: separators are two strings")
         })?,
     };
-    let mut writer = Writer { text: String::new(), depth: 0, indent, between, behind_key, ascii };
+    let text = String::new();
+    let mut writer = JsonWriter { text, depth: 0, indent, item_separator, key_separator, ascii };
     writer.value(&json);
     Ok(writer.text)
 }
 
-/// What a line is indented with: a text, or so many spaces.
+/// The indent of a level: a string, or a number of spaces.
 fn indent(value: Value) -> Result<String, Error> {
     match value.as_str() {
         Some(text) => Ok(text.into()),
@@ -40,16 +41,16 @@ fn indent(value: Value) -> Result<String, Error> {
     }
 }
 
-struct Writer {
+struct JsonWriter {
     text: String,
     depth: usize,
     indent: Option<String>,
-    between: String,
-    behind_key: String,
+    item_separator: String,
+    key_separator: String,
     ascii: bool,
 }
 
-impl Writer {
+impl JsonWriter {
     fn value(&mut self, json: &Json) {
         match json {
             Json::String(text) => self.string(text),
@@ -58,7 +59,7 @@ impl Writer {
             }
             Json::Object(fields) => self.list('{', fields, '}', |writer, (key, value)| {
                 writer.string(key);
-                writer.text.push_str(&writer.behind_key);
+                writer.text.push_str(&writer.key_separator);
                 writer.value(value);
             }),
             plain => self.text.push_str(&plain.to_string()),
@@ -77,7 +78,7 @@ impl Writer {
         let mut first = true;
         for item in items {
             if !std::mem::take(&mut first) {
-                self.text.push_str(&self.between);
+                self.text.push_str(&self.item_separator);
             }
             self.line();
             one(self, item);
@@ -102,12 +103,13 @@ impl Writer {
             return self.text.push_str(&written);
         }
         for character in written.chars() {
-            match character.is_ascii() {
-                true => self.text.push(character),
-                false => character.encode_utf16(&mut [0; 2]).iter().for_each(|unit| {
-                    // A string takes everything.
-                    let _ = write!(self.text, "\\u{unit:04x}");
-                }),
+            if character.is_ascii() {
+                self.text.push(character);
+                continue;
+            }
+            for unit in character.encode_utf16(&mut [0; 2]) {
+                // Writing to a string cannot fail.
+                let _ = write!(self.text, "\\u{unit:04x}");
             }
         }
     }
@@ -130,9 +132,9 @@ mod tests {
         environment.render_str(source, context! { x => Serde(&values["x"]) })
     }
 
-    /// What Python's `json.dumps` says with these arguments.
+    /// The expected values are those of Python's `json.dumps` with these arguments.
     #[test]
-    fn it_is_what_python_writes() {
+    fn the_json_equals_that_of_python() {
         for (source, want) in [
             ("{{ x | tojson }}", r#"{"b": "<é&'😀\n\">", "a": [1, 2.5, null, true, {}, []]}"#),
             (

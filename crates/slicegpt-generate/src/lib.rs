@@ -1,34 +1,41 @@
-//! Text from a model, token by token.
+//! Text generation: from logits to tokens to text.
 //!
-//! An [`Engine`] holds a whole decoder on its device and runs the next tokens of any number of
-//! [`Sequence`]s together, each with a cache of its own. A sequence knows how its tokens are chosen
-//! ([`Sampling`]), when it ends ([`Ending`], [`Finish`]) and what text its tokens make as they come; a
-//! [`Score`] says how likely one was.
-//! [`Template`] makes a prompt of a conversation, as the model was trained to read one.
+//! An [`Engine`] holds a whole decoder on its device and runs any number of [`Sequence`]s in one
+//! batch, each with its own KV cache. A sequence chooses its tokens ([`Sampling`]), knows when it
+//! ends ([`StopCriteria`], [`FinishReason`]), and turns its tokens into text as they come
+//! ([`Detokenizer`], [`StopStrings`]). [`TokenLogprobs`] are the logprobs of a token and its
+//! alternatives, [`Engine::score`] gives the likelihoods of given tokens, and a [`Template`] turns
+//! a conversation into a prompt. [`sample_sequences`] samples calibration data from the model
+//! itself.
 //!
-//! This crate refuses to know the command line, sockets, and how a tensor is computed.
+//! Start with [`Engine::load`], [`Sequence::new`], and the loop `engine.next_logits(..)`,
+//! `sequence.accept(..)`.
+//!
+//! This crate refuses to know the command line, sockets, families, and what happens inside a block
+//! or a head: it calls them. It does choose the dtype in which they run, and it computes
+//! probabilities from logits.
 
+mod calibration;
 mod chat;
-mod defaults;
+mod decoding_context;
+mod detokenizer;
 mod engine;
+mod generation_config;
 mod json;
-mod likelihood;
-mod log_softmax;
+mod logprobs;
 mod sampling;
-mod score;
+mod scoring;
 mod sequence;
 mod stop;
-mod tail;
-mod writer;
 
+pub use calibration::sample_sequences;
 pub use chat::{Message, Template, TemplateError};
-pub use defaults::Defaults;
+pub use decoding_context::decoding_context;
+pub use detokenizer::Detokenizer;
 pub use engine::{Engine, EngineError};
-pub use likelihood::{Candidate, Likelihood, Scored};
-pub use log_softmax::log_probabilities;
+pub use generation_config::GenerationConfig;
+pub use logprobs::{TokenLogprobs, log_probabilities};
 pub use sampling::{Sampler, Sampling};
-pub use score::Score;
-pub use sequence::{Ending, Finish, Piece, Sequence};
-pub use stop::Stops;
-pub use tail::tail;
-pub use writer::TextWriter;
+pub use scoring::{Candidate, ScoringInput, TokenLikelihood};
+pub use sequence::{FinishReason, Sequence, StopCriteria, TokenOutput};
+pub use stop::StopStrings;

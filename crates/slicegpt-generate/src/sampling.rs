@@ -1,4 +1,4 @@
-//! [`Sampling`]: how a token is chosen from the logits, as in Hugging Face's `generate`.
+//! [`Sampling`]: how a token is chosen from logits, as in `generate` of Hugging Face transformers.
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
@@ -6,26 +6,26 @@ use std::collections::{BTreeMap, BTreeSet};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha20Rng;
 
-/// How a token is chosen. The default takes the most likely one.
+/// How a token is chosen. The default is greedy: the most likely token.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sampling {
-    /// What logits are divided by; 0 takes the most likely token.
+    /// Divisor of the logits; 0 means greedy.
     pub temperature: f32,
-    /// Only so many of the most likely tokens are drawn from.
+    /// Draw from this many of the most likely tokens only.
     pub top_k: Option<usize>,
-    /// Only the most likely tokens are drawn from, as many as have this probability together
-    /// (arXiv 1904.09751).
+    /// Draw from the smallest set of most likely tokens that has this probability in sum (nucleus
+    /// sampling, arXiv 1904.09751).
     pub top_p: Option<f32>,
-    /// Only tokens are drawn from that have this fraction of the greatest probability, at least.
+    /// Draw from tokens only whose probability is at least this fraction of the greatest one.
     pub min_p: Option<f32>,
-    /// What positive logits of tokens that were there already are divided by, and negative ones
-    /// multiplied (arXiv 1909.05858); 1 is none.
+    /// Divisor of positive logits, and factor of negative ones, of tokens that occur in the prompt
+    /// or the generated text (arXiv 1909.05858); 1 has no effect.
     pub repetition_penalty: f32,
-    /// What is taken from the logit of a token that was generated already.
+    /// Subtracted from the logit of every token that was generated before.
     pub presence_penalty: f32,
-    /// What is taken from it for each time.
+    /// Subtracted from that logit once per occurrence.
     pub frequency_penalty: f32,
-    /// Of the random numbers.
+    /// Seed of the random number generator.
     pub seed: u64,
 }
 
@@ -44,7 +44,7 @@ impl Default for Sampling {
     }
 }
 
-/// Chooses tokens, one after the other.
+/// Chooses the tokens of one sequence.
 #[derive(Clone, Debug)]
 pub struct Sampler {
     sampling: Sampling,
@@ -52,23 +52,23 @@ pub struct Sampler {
 }
 
 impl Sampler {
-    /// Begins with the seed.
+    /// A sampler that starts with the seed of `sampling`.
     pub fn new(sampling: Sampling) -> Self {
         let random = ChaCha20Rng::seed_from_u64(sampling.seed);
         Self { sampling, random }
     }
 
-    /// The token that follows `prompt` and `generated`, whose logits these are, `vocab_size` of them,
-    /// all finite.
+    /// Chooses the token that follows `prompt` and `generated`, from logits `[vocab_size]`, all
+    /// finite.
     pub fn choose(&mut self, logits: &[f32], prompt: &[u32], generated: &[u32]) -> u32 {
-        let logits = self.penalised(logits, prompt, generated);
+        let logits = self.penalise(logits, prompt, generated);
         let temperature = self.sampling.temperature;
         if temperature <= 0.0 {
-            return most_likely(&logits);
+            return argmax(&logits);
         }
         let mut candidates: Vec<(u32, f32)> =
             logits.iter().enumerate().map(|(id, x)| (id as u32, *x)).collect();
-        // The most likely first; of equals the first, so that the order is one.
+        // Descending, equals by id: a total order, so that the result is reproducible.
         let order = |a: &(u32, f32), b: &(u32, f32)| {
             b.1.partial_cmp(&a.1).unwrap_or(Ordering::Equal).then(a.0.cmp(&b.0))
         };
@@ -80,7 +80,7 @@ impl Sampler {
         let mut weights = softmax(&candidates, temperature);
         if let Some(p) = self.sampling.top_p.filter(|p| *p < 1.0) {
             let mut sum = 0.0;
-            // The one that reaches it is among them.
+            // The token that reaches the sum is included.
             let count = weights.iter().take_while(|w| {
                 let before = sum;
                 sum += **w;
@@ -89,27 +89,25 @@ impl Sampler {
             weights.truncate(count.count().max(1));
         }
         if let Some(p) = self.sampling.min_p {
-            let least = weights[0] * f64::from(p);
-            weights.truncate(weights.iter().take_while(|w| **w >= least).count().max(1));
+            let min = weights[0] * f64::from(p);
+            weights.truncate(weights.iter().take_while(|w| **w >= min).count().max(1));
         }
-        let mut left = self.random.random::<f64>() * weights.iter().sum::<f64>();
-        let drawn = weights.iter().position(|w| {
-            left -= w;
-            left < 0.0
-        });
+        let drawn = draw(weights.iter().copied(), &mut self.random);
         candidates[drawn.unwrap_or(0)].0
     }
 
-    fn penalised(&self, logits: &[f32], prompt: &[u32], generated: &[u32]) -> Vec<f32> {
+    /// The logits after all penalties.
+    fn penalise(&self, logits: &[f32], prompt: &[u32], generated: &[u32]) -> Vec<f32> {
         let mut logits = logits.to_vec();
         let Sampling { repetition_penalty, presence_penalty, frequency_penalty, .. } =
             self.sampling;
         if repetition_penalty != 1.0 {
             for id in prompt.iter().chain(generated).collect::<BTreeSet<_>>() {
                 let x = &mut logits[*id as usize];
-                let less = if *x > 0.0 { *x / repetition_penalty } else { *x * repetition_penalty };
-                // A penalty below 1 makes more likely, but of nothing an infinity.
-                *x = less.clamp(f32::MIN, f32::MAX);
+                let penalised =
+                    if *x > 0.0 { *x / repetition_penalty } else { *x * repetition_penalty };
+                // A penalty below 1 enlarges logits, but must not make them infinite.
+                *x = penalised.clamp(f32::MIN, f32::MAX);
             }
         }
         if presence_penalty != 0.0 || frequency_penalty != 0.0 {
@@ -123,8 +121,21 @@ impl Sampler {
     }
 }
 
-/// The first of the greatest.
-fn most_likely(logits: &[f32]) -> u32 {
+/// Draws an index with probability proportional to its weight: one random number, in the order of
+/// the weights. `None` if rounding leaves a remainder after the last weight.
+pub(crate) fn draw(
+    weights: impl Iterator<Item = f64> + Clone,
+    random: &mut ChaCha20Rng,
+) -> Option<usize> {
+    let mut remainder = random.random::<f64>() * weights.clone().sum::<f64>();
+    weights.into_iter().position(|weight| {
+        remainder -= weight;
+        remainder < 0.0
+    })
+}
+
+/// The index of the greatest logit, the first among equals.
+fn argmax(logits: &[f32]) -> u32 {
     let greatest = logits
         .iter()
         .enumerate()
@@ -132,10 +143,10 @@ fn most_likely(logits: &[f32]) -> u32 {
     greatest.0 as u32
 }
 
-/// The probabilities of candidates, the greatest logit first.
+/// The probabilities of candidates, whose logits are in descending order.
 fn softmax(candidates: &[(u32, f32)], temperature: f32) -> Vec<f64> {
     let (greatest, temperature) = (f64::from(candidates[0].1), f64::from(temperature));
-    // Differences, so that nothing overflows however small the temperature is.
+    // Exponents are at most 0, so nothing overflows even at a tiny temperature.
     let weight = |x: f32| ((f64::from(x) - greatest) / temperature).exp();
     let weights: Vec<f64> = candidates.iter().map(|(_, x)| weight(*x)).collect();
     let sum: f64 = weights.iter().sum();
@@ -146,7 +157,7 @@ fn softmax(candidates: &[(u32, f32)], temperature: f32) -> Vec<f64> {
 mod tests {
     use super::*;
 
-    /// How often each of four tokens is drawn of 4000 times.
+    /// How often each of four tokens is drawn in 4000 draws.
     fn drawn(sampling: Sampling) -> [usize; 4] {
         let mut sampler = Sampler::new(sampling);
         let mut counts = [0; 4];
@@ -156,7 +167,7 @@ mod tests {
         counts
     }
 
-    fn near(counts: [usize; 4], expected: [f64; 4]) {
+    fn assert_close(counts: [usize; 4], expected: [f64; 4]) {
         for (count, expected) in counts.into_iter().zip(expected) {
             // Four standard deviations of a binomial distribution.
             let allowed = 4.0 * (4000.0 * expected * (1.0 - expected)).sqrt() + 0.5;
@@ -166,29 +177,44 @@ mod tests {
 
     #[test]
     fn tokens_are_drawn_with_their_probabilities() {
-        let warm = Sampling { temperature: 1.0, ..Default::default() };
-        near(drawn(Sampling::default()), [1.0, 0.0, 0.0, 0.0]);
-        near(drawn(warm.clone()), [0.5, 0.25, 0.125, 0.125]);
-        near(drawn(Sampling { temperature: 0.5, ..warm.clone() }), [0.727, 0.182, 0.0455, 0.0455]);
-        near(drawn(Sampling { top_k: Some(2), ..warm.clone() }), [0.667, 0.333, 0.0, 0.0]);
-        near(drawn(Sampling { top_p: Some(0.6), ..warm.clone() }), [0.667, 0.333, 0.0, 0.0]);
-        near(drawn(Sampling { top_p: Some(0.01), ..warm.clone() }), [1.0, 0.0, 0.0, 0.0]);
-        near(drawn(Sampling { min_p: Some(0.4), ..warm.clone() }), [0.667, 0.333, 0.0, 0.0]);
-        near(drawn(Sampling { top_k: Some(1), ..warm }), [1.0, 0.0, 0.0, 0.0]);
+        let sampled = Sampling { temperature: 1.0, ..Default::default() };
+        assert_close(drawn(Sampling::default()), [1.0, 0.0, 0.0, 0.0]);
+        assert_close(drawn(sampled.clone()), [0.5, 0.25, 0.125, 0.125]);
+        assert_close(
+            drawn(Sampling { temperature: 0.5, ..sampled.clone() }),
+            [0.727, 0.182, 0.0455, 0.0455],
+        );
+        assert_close(
+            drawn(Sampling { top_k: Some(2), ..sampled.clone() }),
+            [0.667, 0.333, 0.0, 0.0],
+        );
+        assert_close(
+            drawn(Sampling { top_p: Some(0.6), ..sampled.clone() }),
+            [0.667, 0.333, 0.0, 0.0],
+        );
+        assert_close(
+            drawn(Sampling { top_p: Some(0.01), ..sampled.clone() }),
+            [1.0, 0.0, 0.0, 0.0],
+        );
+        assert_close(
+            drawn(Sampling { min_p: Some(0.4), ..sampled.clone() }),
+            [0.667, 0.333, 0.0, 0.0],
+        );
+        assert_close(drawn(Sampling { top_k: Some(1), ..sampled }), [1.0, 0.0, 0.0, 0.0]);
     }
 
     #[test]
-    fn a_very_small_temperature_takes_the_most_likely() {
+    fn a_tiny_temperature_is_greedy() {
         for temperature in [1e-40, f32::MIN_POSITIVE, 1e-30] {
             let mut sampler = Sampler::new(Sampling { temperature, ..Default::default() });
             (0..50).for_each(|_| assert_eq!(sampler.choose(&[7.0, 9.0, 8.0], &[], &[]), 1));
-            // A difference is one, whatever the numbers are.
+            // Only differences of logits matter.
             assert_eq!(sampler.choose(&[-9.0, -7.0, -8.0], &[], &[]), 1);
         }
     }
 
     #[test]
-    fn a_seed_is_a_sequence() {
+    fn a_seed_determines_the_tokens() {
         let run = |seed| {
             let sampling = Sampling { temperature: 1.0, seed, ..Default::default() };
             let mut sampler = Sampler::new(sampling);
@@ -199,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_said_is_said_less() {
+    fn penalties_make_repetition_less_likely() {
         let choose = |sampling: Sampling, generated: &[u32]| {
             Sampler::new(sampling).choose(&[1.0, 0.9, -1.0], &[], generated)
         };
@@ -209,8 +235,8 @@ mod tests {
         assert_eq!(choose(Sampling { presence_penalty: 0.2, ..plain.clone() }, &[0]), 1);
         assert_eq!(choose(Sampling { frequency_penalty: 0.06, ..plain.clone() }, &[0]), 0);
         assert_eq!(choose(Sampling { frequency_penalty: 0.06, ..plain.clone() }, &[0, 0]), 1);
-        // A negative logit is multiplied: less likely still.
+        // A negative logit is multiplied.
         let negative = Sampler::new(Sampling { repetition_penalty: 2.0, ..plain });
-        assert_eq!(negative.penalised(&[-1.0, 3.0], &[0, 1], &[]), [-2.0, 1.5]);
+        assert_eq!(negative.penalise(&[-1.0, 3.0], &[0, 1], &[]), [-2.0, 1.5]);
     }
 }

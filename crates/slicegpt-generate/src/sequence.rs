@@ -1,87 +1,97 @@
-//! [`Sequence`]: a text on its way.
+//! [`Sequence`]: a prompt and the text generated after it.
 
 use slicegpt_corpus::Vocabulary;
 use slicegpt_models::Cache;
 
-use crate::{Sampler, Sampling, Stops, TextWriter};
+use crate::{Detokenizer, Sampler, Sampling, StopStrings};
 
-/// When a text ends.
+/// When the generation of a sequence ends.
 #[derive(Clone, Debug, Default)]
-pub struct Ending {
-    /// After so many tokens.
-    pub most: usize,
-    /// At one of these tokens, which is not part of the text.
-    pub ends: Vec<u32>,
+pub struct StopCriteria {
+    /// After this many generated tokens.
+    pub max_tokens: usize,
+    /// At one of these end-of-sequence tokens, which is not part of the text.
+    pub eos: Vec<u32>,
     /// At one of these strings, which is not part of the text.
-    pub stops: Vec<String>,
+    pub stop_strings: Vec<String>,
 }
 
-/// Why a text ended.
+/// Why the generation of a sequence ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Finish {
-    /// The model, or a stop string, ended it.
+pub enum FinishReason {
+    /// An end-of-sequence token or a stop string.
     Stop,
-    /// As many tokens came as were asked for, or as the model can see.
+    /// The maximum number of tokens, or the end of the context.
     Length,
 }
 
-/// What a token brought.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Piece {
-    /// The token.
-    pub id: u32,
-    /// Text that has become certain with it.
-    pub text: String,
-    /// Set with the last token.
-    pub finish: Option<Finish>,
+impl FinishReason {
+    /// The name in OpenAI's API: `stop` or `length`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Stop => "stop",
+            Self::Length => "length",
+        }
+    }
 }
 
-/// A text on its way: tokens, the cache of what a model has seen of them, and how the next is chosen.
+/// A generated token, and the text that it completes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TokenOutput {
+    /// The token.
+    pub id: u32,
+    /// The text that has become certain with it; often empty.
+    pub text: String,
+    /// Set with the last token.
+    pub finish: Option<FinishReason>,
+}
+
+/// A sequence while it is generated: its tokens, their KV cache, and how the next token is chosen.
 #[derive(Debug)]
 pub struct Sequence {
     ids: Vec<u32>,
     prompt: usize,
     cache: Cache,
     sampler: Sampler,
-    ending: Ending,
+    stop: StopCriteria,
     context_length: usize,
-    writer: TextWriter,
-    stops: Stops,
+    detokenizer: Detokenizer,
+    stop_strings: StopStrings,
 }
 
 impl Sequence {
-    /// What follows `prompt`, of a model that sees `context_length` tokens. `cache` has seen a beginning
-    /// of the prompt, or nothing.
+    /// A sequence that continues `prompt`, of at most `context_length` tokens in total. `cache` is
+    /// empty, or holds the beginning of the prompt.
     ///
     /// # Panics
     ///
-    /// If the prompt is empty or fills the context, or the cache has seen all of it.
+    /// If the prompt is empty or fills the context, or if the cache holds all of it.
     pub fn new(
         prompt: Vec<u32>,
         cache: Cache,
         sampling: Sampling,
-        ending: Ending,
+        stop: StopCriteria,
         context_length: usize,
     ) -> Self {
         assert!(cache.seen() < prompt.len() && prompt.len() < context_length);
         Self {
-            writer: TextWriter::after(&prompt),
-            stops: Stops::new(ending.stops.iter().cloned()),
+            detokenizer: Detokenizer::after(&prompt),
+            stop_strings: StopStrings::new(stop.stop_strings.iter().cloned()),
             prompt: prompt.len(),
             ids: prompt,
             cache,
             sampler: Sampler::new(sampling),
-            ending,
+            stop,
             context_length,
         }
     }
 
-    /// The tokens the model has not seen yet, and what it has seen: what a forward needs.
+    /// The tokens that are not in the cache yet, and the cache: the input of the next forward pass.
     pub fn next(&self) -> (&[u32], &Cache) {
         (&self.ids[self.cache.seen()..], &self.cache)
     }
 
-    /// Chooses the next token by the logits that the model gave for the last one.
+    /// Chooses the next token from the logits after the last one, `[vocab_size]`.
     ///
     /// # Errors
     ///
@@ -90,49 +100,49 @@ impl Sequence {
         &mut self,
         logits: &[f32],
         vocabulary: &Vocabulary,
-    ) -> slicegpt_corpus::Result<Piece> {
+    ) -> slicegpt_corpus::Result<TokenOutput> {
         let (prompt, generated) = self.ids.split_at(self.prompt);
         let id = self.sampler.choose(logits, prompt, generated);
         self.ids.push(id);
-        if self.ending.ends.contains(&id) {
+        if self.stop.eos.contains(&id) {
             let text = self.rest(vocabulary)?;
-            return Ok(Piece { id, text, finish: Some(Finish::Stop) });
+            return Ok(TokenOutput { id, text, finish: Some(FinishReason::Stop) });
         }
-        let more = self.writer.push(id, vocabulary)?;
-        let (mut text, stopped) = self.stops.push(&more);
+        let new_text = self.detokenizer.push(id, vocabulary)?;
+        let (mut text, stopped) = self.stop_strings.push(&new_text);
         let generated = self.ids.len() - self.prompt;
-        let finish = match stopped {
-            true => Some(Finish::Stop),
-            false if generated >= self.ending.most || self.ids.len() >= self.context_length => {
-                text.push_str(&self.rest(vocabulary)?);
-                Some(Finish::Length)
-            }
-            false => None,
+        let finish = if stopped {
+            Some(FinishReason::Stop)
+        } else if generated >= self.stop.max_tokens || self.ids.len() >= self.context_length {
+            text.push_str(&self.rest(vocabulary)?);
+            Some(FinishReason::Length)
+        } else {
+            None
         };
-        Ok(Piece { id, text, finish })
+        Ok(TokenOutput { id, text, finish })
     }
 
     /// The text that was held back.
     fn rest(&mut self, vocabulary: &Vocabulary) -> slicegpt_corpus::Result<String> {
-        let more = self.writer.finish(vocabulary)?;
-        let (mut text, stopped) = self.stops.push(&more);
+        let new_text = self.detokenizer.finish(vocabulary)?;
+        let (mut text, stopped) = self.stop_strings.push(&new_text);
         if !stopped {
-            text.push_str(&self.stops.finish());
+            text.push_str(&self.stop_strings.finish());
         }
         Ok(text)
     }
 
-    /// All tokens, those of the prompt first.
+    /// All tokens, prompt first.
     pub fn ids(&self) -> &[u32] {
         &self.ids
     }
 
-    /// The tokens that were generated.
+    /// The generated tokens.
     pub fn generated(&self) -> &[u32] {
         &self.ids[self.prompt..]
     }
 
-    /// What the model has seen.
+    /// The KV cache.
     pub fn cache(&self) -> &Cache {
         &self.cache
     }

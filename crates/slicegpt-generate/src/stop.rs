@@ -1,22 +1,22 @@
-//! [`Stops`]: strings at which a text ends, wherever tokens begin and end.
+//! [`StopStrings`]: strings that end a text, wherever its tokens begin and end.
 
-/// Strings that end a text. They are not part of it.
+/// Finds stop strings in a text that arrives in pieces. The text ends before the stop string.
 #[derive(Clone, Debug, Default)]
-pub struct Stops {
+pub struct StopStrings {
     strings: Vec<String>,
-    /// What may be the beginning of one of them.
+    /// The end of the text, which may be the beginning of a stop string.
     held: String,
 }
 
-impl Stops {
-    /// Ends at the first of `strings`. Empty ones end nothing.
+impl StopStrings {
+    /// Ends the text before the first occurrence of any of `strings`. Empty strings are ignored.
     pub fn new(strings: impl IntoIterator<Item = String>) -> Self {
         let strings = strings.into_iter().filter(|string| !string.is_empty()).collect();
         Self { strings, held: String::new() }
     }
 
-    /// What of the text is certain to stand before any of the strings, after `more` has come; and
-    /// whether one of them has come.
+    /// Adds `more` to the text. Returns the text that is certain to come before any stop string,
+    /// and whether a stop string was found.
     pub fn push(&mut self, more: &str) -> (String, bool) {
         self.held.push_str(more);
         let first = self.strings.iter().filter_map(|string| self.held.find(string)).min();
@@ -24,7 +24,7 @@ impl Stops {
             self.held.truncate(first);
             return (std::mem::take(&mut self.held), true);
         }
-        // The longest end of the text that one of the strings begins with.
+        // The longest end of the text that is the beginning of a stop string.
         let begun = self
             .held
             .char_indices()
@@ -34,7 +34,7 @@ impl Stops {
         (std::mem::replace(&mut self.held, rest), false)
     }
 
-    /// What was held back, when nothing more will come.
+    /// The text that was held back, when no more text will come.
     pub fn finish(&mut self) -> String {
         std::mem::take(&mut self.held)
     }
@@ -44,9 +44,9 @@ impl Stops {
 mod tests {
     use super::*;
 
-    /// The text that passes, and whether it was ended.
+    /// The text that is passed on, and whether a stop string ended it.
     fn run(strings: &[&str], pieces: &[&str]) -> (String, bool) {
-        let mut stops = Stops::new(strings.iter().map(ToString::to_string));
+        let mut stops = StopStrings::new(strings.iter().map(ToString::to_string));
         let mut text = String::new();
         for piece in pieces {
             let (more, ended) = stops.push(piece);
@@ -60,7 +60,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_ends_before_the_first_of_the_strings() {
+    fn a_text_ends_before_the_first_stop_string() {
         assert_eq!(run(&["end"], &["a e", "n", "d b"]), ("a ".into(), true));
         assert_eq!(run(&["end"], &["a e", "n", "x"]), ("a enx".into(), false));
         assert_eq!(run(&["end"], &["a en"]), ("a en".into(), false));

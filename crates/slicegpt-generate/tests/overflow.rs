@@ -1,4 +1,4 @@
-//! A sequence whose activations overflow is nothing to those that are run with it.
+//! A sequence whose activations overflow does not affect the other sequences of its batch.
 
 use std::convert::Infallible;
 use std::ops::{ControlFlow, Range};
@@ -9,7 +9,7 @@ use slicegpt_generate::{Engine, EngineError};
 use slicegpt_models::{Cache, Model};
 use slicegpt_testkit::{ToySource, device, spec};
 
-/// The token whose embedding is too large.
+/// The token whose embedding is not finite.
 const LARGE: u32 = 7;
 
 struct Overflowing(ToySource);
@@ -51,23 +51,23 @@ impl TensorSource for Overflowing {
 }
 
 #[test]
-fn the_others_of_a_batch_are_not_lost() {
+fn other_sequences_of_the_batch_are_not_affected() {
     for family in ["llama", "opt"] {
         let model = Model::new(spec(family), Overflowing(ToySource { seed: 1 }), device());
         let engine = Engine::load(model, DType::F32, &mut || ControlFlow::Continue(()));
-        let engine = engine.unwrap().expect("nobody broke");
+        let engine = engine.unwrap().expect("loading was not cancelled");
         let caches = [(); 4].map(|()| Cache::default());
         let prompts: [&[u32]; 3] = [&[1, 2, 3], &[4, LARGE], &[5, 6]];
         let together: Vec<_> = prompts.into_iter().zip(&caches).collect();
-        let found = engine.next_of_each(&together).unwrap();
+        let found = engine.next_finite_logits(&together).unwrap();
         assert!(found[1].is_none(), "{family}");
-        let alone = engine.next(&[(prompts[2], &caches[3])]).unwrap();
+        let alone = engine.next_logits(&[(prompts[2], &caches[3])]).unwrap();
         for (found, want) in found[2].as_ref().unwrap().iter().zip(&alone[0]) {
             assert!((found - want).abs() < 1e-4, "{family}: {found}, not {want}");
         }
         assert!(found[0].is_some(), "{family}");
-        // Whoever runs one sequence, or wants all, is told.
-        let error = engine.next(&[(&[LARGE], &Cache::default())]).unwrap_err();
+        // `next_logits` reports the error.
+        let error = engine.next_logits(&[(&[LARGE], &Cache::default())]).unwrap_err();
         assert!(matches!(error, EngineError::NotFinite), "{family}: {error}");
     }
 }

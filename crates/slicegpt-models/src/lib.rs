@@ -26,7 +26,6 @@ mod model;
 mod names;
 pub mod portable;
 mod rope;
-mod sample;
 mod spec;
 mod work;
 
@@ -40,5 +39,4 @@ pub use mlp::{Activation, Mlp};
 pub use model::Model;
 pub use names::{Entry, Kind, Names, Part};
 pub use rope::{Rope, Scaling};
-pub use sample::sample;
 pub use spec::{AttentionSpec, DecoderSpec, MlpSpec, NormSpec, Positions, Slicing, Topology};

@@ -1,4 +1,4 @@
-//! [`ApiError`]: what is wrong, in the form that OpenAI's clients read.
+//! [`ApiError`]: what is wrong with a request, in the JSON form that OpenAI's clients read.
 
 use axum::http::StatusCode;
 use axum::http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
@@ -19,72 +19,81 @@ impl ApiError {
         Self { status, message: message.into(), param: None, code: Some(code) }
     }
 
-    /// The request is wrong, and `param` is what of it.
+    /// 400: parameter `param` is invalid.
     pub fn invalid(param: &str, code: &'static str, message: impl Into<String>) -> Self {
         let error = Self::new(StatusCode::BAD_REQUEST, code, message);
         Self { param: Some(param.into()), ..error }
     }
 
-    /// The body is no request at all.
-    pub fn no_request(message: impl Into<String>) -> Self {
+    /// 400: the body is not a JSON object.
+    pub fn malformed_body(message: impl Into<String>) -> Self {
         Self { code: None, ..Self::new(StatusCode::BAD_REQUEST, "", message) }
     }
 
-    /// It asks for what this server does not do.
+    /// 400: a parameter asks for something this server does not do.
     pub fn unsupported(param: &str, why: &str) -> Self {
         Self::invalid(param, "unsupported_parameter", format!("'{param}' is not supported: {why}"))
     }
 
-    pub fn too_large(most: usize) -> Self {
-        let message = format!("the body is larger than the {most} bytes this server takes");
+    /// 413: the body exceeds `max` bytes.
+    pub fn body_too_large(max: usize) -> Self {
+        let message = format!("the body is larger than the {max} bytes this server accepts");
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, "request_too_large", message)
     }
 
-    pub fn too_slow() -> Self {
-        let message = "the body did not come in time";
+    /// 408: the body did not arrive before the deadline.
+    pub fn body_timeout() -> Self {
+        let message = "the body did not arrive in time";
         Self::new(StatusCode::REQUEST_TIMEOUT, "request_timeout", message)
     }
 
-    pub fn took_too_long() -> Self {
-        let message = "the answer was not ready in the time this server gives a request";
+    /// 504: the response was not ready before the deadline.
+    pub fn response_timeout() -> Self {
+        let message = "the response was not ready within this server's request timeout";
         Self::new(StatusCode::GATEWAY_TIMEOUT, "timeout", message)
     }
 
-    pub fn no_model(name: &str) -> Self {
+    /// 404: there is no model of this name.
+    pub fn model_not_found(name: &str) -> Self {
         let message = format!("The model `{name}` does not exist; see /v1/models");
         let error = Self::new(StatusCode::NOT_FOUND, "model_not_found", message);
         Self { param: Some("model".into()), ..error }
     }
 
-    pub fn full() -> Self {
-        let message = "too many requests wait already; try again later";
+    /// 429: the queue or the memory of responses is full.
+    pub fn queue_full() -> Self {
+        let message = "too many requests are waiting already; try again later";
         Self::new(StatusCode::TOO_MANY_REQUESTS, "queue_full", message)
     }
 
-    pub fn closing() -> Self {
+    /// 503: the server finishes the requests it has and accepts no new ones.
+    pub fn shutting_down() -> Self {
         let message = "the server is shutting down";
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "shutting_down", message)
     }
 
-    pub fn no_key() -> Self {
+    /// 401: the API key is missing or wrong.
+    pub fn invalid_api_key() -> Self {
         let message = "no valid API key: give it as `Authorization: Bearer KEY`";
         Self::new(StatusCode::UNAUTHORIZED, "invalid_api_key", message)
     }
 
-    /// Something failed here.
+    /// 500: something failed in the server.
     pub fn internal(message: impl Into<String>) -> Self {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal_error", message)
     }
 
-    pub fn no_route(message: String) -> Self {
+    /// 404: the path does not exist.
+    pub fn unknown_url(message: String) -> Self {
         Self::new(StatusCode::NOT_FOUND, "unknown_url", message)
     }
 
-    pub fn no_method(message: String) -> Self {
+    /// 405: the path exists, but not for this method.
+    pub fn method_not_allowed(message: String) -> Self {
         Self::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", message)
     }
 
-    /// As it stands in a body.
+    /// The error as a JSON object.
     pub fn json(&self) -> Value {
         let kind = match self.status {
             StatusCode::UNAUTHORIZED => "authentication_error",
@@ -115,7 +124,7 @@ impl IntoResponse for ApiError {
     }
 }
 
-/// A body of JSON.
+/// A response whose body is `value`.
 pub fn json_response(value: &Value) -> Response {
     ([(CONTENT_TYPE, "application/json")], value.to_string()).into_response()
 }

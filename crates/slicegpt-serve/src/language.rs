@@ -1,22 +1,22 @@
-//! [`Language`]: all that answering takes of a model but its weights.
+//! [`Language`]: everything about a model that serving needs, except its weights.
 
 use std::sync::Arc;
 
 use slicegpt_corpus::Vocabulary;
-use slicegpt_generate::{Defaults, Template};
+use slicegpt_generate::{GenerationConfig, Template};
 
-/// All that answering takes of a model but its weights.
+/// Everything about a model that serving needs, except its weights.
 pub struct Language {
-    /// What clients call the model.
+    /// The model name that clients use.
     pub name: String,
-    /// Text to tokens and back.
+    /// The tokenizer.
     pub vocabulary: Arc<Vocabulary>,
-    /// Conversations to prompts; or why there are none.
+    /// The chat template; or why there is none.
     pub template: Result<Template, String>,
-    /// What the checkpoint says about choosing tokens.
-    pub defaults: Defaults,
-    /// Tokens the model sees.
+    /// Default sampling and end-of-sequence tokens of the checkpoint.
+    pub defaults: GenerationConfig,
+    /// Maximum sequence length of the model, in tokens.
     pub context_length: usize,
-    /// Tokens the model knows.
+    /// Number of token ids that the model has an embedding for.
     pub vocab_size: usize,
 }

@@ -1,46 +1,34 @@
-//! A model over HTTP, as clients of OpenAI's interface expect it.
+//! An HTTP server for a model, with OpenAI's API.
 //!
-//! A [`Server`] takes requests on threads of its own; the thread that calls [`Server::run`] runs the
-//! model. Between two steps of it new texts join those on their way, and those that have ended leave,
-//! so that all of them share every forward. What may wait, run, and be kept is bounded by [`Limits`].
+//! A [`Server`] accepts requests on its own threads; the thread that calls [`Server::run`] runs the
+//! model. Requests are served by continuous batching: between two forward passes new sequences join
+//! the batch and finished ones leave it. [`Limits`] bounds what may wait, run and be kept in
+//! memory.
 //!
-//! | what | where |
+//! | concern | folder |
 //! |---|---|
-//! | sockets, routes, who may come in | `server`, `connections`, `expiry`, `routes`, `watch`, `body` |
-//! | what is asked | `fields`, `asked`, `prompt`, `completions`, `chat` |
-//! | what is answered | `answer`, `stream`, `sliced`, `tokens`, `error`, `metrics` |
-//! | between both and the model | `job`, `app`, `budget`, `wanted`, `scheduler`, `running`, `forward` |
+//! | sockets, routes, authentication, shared state of the handlers | `http` |
+//! | JSON of a request to typed parameters and tokens | `request` |
+//! | generated tokens to JSON, whole or streamed | `response` |
+//! | which sequences the model runs next, and their memory | `schedule` |
 //!
-//! This crate refuses to know files, the command line, and how a tensor is computed.
+//! The folders depend on each other in one direction: `http` uses `response`, that uses `schedule`,
+//! and that uses `request`. The modules at the top level are shared by all four.
+//!
+//! This crate refuses to know files, the command line, and how a tensor is computed: the model is a
+//! [`Forward`].
 
-mod answer;
-mod app;
-mod asked;
-mod body;
-mod budget;
-mod chat;
-mod completions;
-mod connections;
 mod error;
-mod expiry;
-mod fields;
-mod forward;
-mod job;
+mod http;
 mod language;
 mod limits;
 mod metrics;
-mod prompt;
-mod routes;
-mod running;
-mod scheduler;
-mod server;
-mod sliced;
-mod stream;
-mod tokens;
-mod wanted;
-mod watch;
+mod request;
+mod response;
+mod schedule;
+mod state;
 
-pub use forward::{Forward, Logits};
+pub use http::server::{Options, Server};
 pub use language::Language;
 pub use limits::Limits;
-pub use server::{Options, Server};
+pub use schedule::forward::{Forward, Logits};

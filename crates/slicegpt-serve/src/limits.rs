@@ -1,25 +1,25 @@
-//! [`Limits`]: how much a server takes upon itself.
+//! [`Limits`]: resource limits of a server.
 
 use std::time::Duration;
 
-/// How much a server takes upon itself. What is over a limit is refused, and told so.
+/// Resource limits of a server. A request that would exceed one is refused with an error.
 #[derive(Clone, Debug)]
 pub struct Limits {
-    /// Texts that are run together, at most.
+    /// Maximum number of sequences in the running batch.
     pub sequences: usize,
-    /// Texts that wait for their turn, at most.
+    /// Maximum number of sequences that wait to be scheduled.
     pub queue: usize,
-    /// Bytes of all caches together.
+    /// Bytes of all KV caches together.
     pub cache_bytes: u64,
-    /// Bytes of all answers together, from before they are made until they are read.
+    /// Bytes of all responses together, reserved before generation and held until they are sent.
     pub answer_bytes: u64,
-    /// Bytes of the body of a request.
+    /// Maximum size of a request body, in bytes.
     pub body_bytes: usize,
-    /// Open connections.
+    /// Maximum number of open connections.
     pub connections: usize,
-    /// From the first byte of a request to the last of its answer.
+    /// Time from the first byte of a request to the last byte of its response.
     pub request: Duration,
-    /// How long a reader may take nothing of what is ready.
+    /// How long a client may read nothing of a response that is ready.
     pub stall: Duration,
 }
 

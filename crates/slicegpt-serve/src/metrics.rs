@@ -1,4 +1,4 @@
-//! [`Metrics`]: what a server counts, for Prometheus.
+//! [`Metrics`]: the Prometheus metrics of a server.
 
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::prometheus_text::encode;
@@ -8,38 +8,38 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
-/// An endpoint and the status it answered with.
+/// Labels of a finished request.
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-pub struct Answered {
+pub struct RequestLabels {
     pub endpoint: String,
     pub status: u32,
 }
 
-/// An endpoint.
+/// The label of a request whose duration is measured.
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-pub struct Endpoint {
+pub struct EndpointLabel {
     pub endpoint: String,
 }
 
-/// Why a text ended: `stop`, `length`, `gone` (its client left), `stalled` (its client did not read),
-/// `failed`.
+/// Why a sequence ended: `stop`, `length`, `gone` (the client disconnected), `stalled` (the client
+/// stopped reading) or `failed`.
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-pub struct Reason {
+pub struct ReasonLabel {
     pub reason: &'static str,
 }
 
-/// What a server counts.
+/// The metrics of a server.
 pub struct Metrics {
     registry: Registry,
-    pub requests: Family<Answered, Counter>,
-    pub seconds: Family<Endpoint, Histogram, fn() -> Histogram>,
+    pub requests: Family<RequestLabels, Counter>,
+    pub seconds: Family<EndpointLabel, Histogram, fn() -> Histogram>,
     pub waiting: Gauge,
     pub running: Gauge,
     pub cache_bytes: Gauge,
     pub prompt_tokens: Counter,
     pub generated_tokens: Counter,
     pub steps: Counter,
-    pub ended: Family<Reason, Counter>,
+    pub ended: Family<ReasonLabel, Counter>,
 }
 
 impl Default for Metrics {
@@ -60,34 +60,34 @@ impl Default for Metrics {
             steps: Counter::default(),
             ended: Family::default(),
         };
-        let all = &mut metrics.registry;
-        let requests = "Requests answered; status 499: the client left before";
-        all.register("requests", requests, metrics.requests.clone());
-        let seconds = "Seconds from a request to the end of its answer";
-        all.register("request_seconds", seconds, metrics.seconds.clone());
-        let waiting = "Texts that wait for their turn";
-        all.register("sequences_waiting", waiting, metrics.waiting.clone());
-        let running = "Texts on their way";
-        all.register("sequences_running", running, metrics.running.clone());
-        let ended = "Texts that ended, by reason";
-        all.register("sequences_ended", ended, metrics.ended.clone());
-        let cache = "Bytes set aside for the caches of texts on their way";
-        all.register("cache_bytes", cache, metrics.cache_bytes.clone());
-        let prompt = "Tokens of prompts that were read";
-        all.register("prompt_tokens", prompt, metrics.prompt_tokens.clone());
-        let generated = "Tokens that were written";
-        all.register("generated_tokens", generated, metrics.generated_tokens.clone());
-        let steps = "Forwards that wrote a token of every text in them";
-        all.register("steps", steps, metrics.steps.clone());
+        let registry = &mut metrics.registry;
+        let requests = "Requests by endpoint and status; 499: the client disconnected";
+        registry.register("requests", requests, metrics.requests.clone());
+        let seconds = "Seconds from a request to the last byte of its response";
+        registry.register("request_seconds", seconds, metrics.seconds.clone());
+        let waiting = "Sequences that wait to be scheduled";
+        registry.register("sequences_waiting", waiting, metrics.waiting.clone());
+        let running = "Sequences in the running batch";
+        registry.register("sequences_running", running, metrics.running.clone());
+        let ended = "Sequences that ended, by reason";
+        registry.register("sequences_ended", ended, metrics.ended.clone());
+        let cache = "Bytes reserved for the KV caches of running sequences";
+        registry.register("cache_bytes", cache, metrics.cache_bytes.clone());
+        let prompt = "Prompt tokens processed";
+        registry.register("prompt_tokens", prompt, metrics.prompt_tokens.clone());
+        let generated = "Tokens generated";
+        registry.register("generated_tokens", generated, metrics.generated_tokens.clone());
+        let steps = "Decode steps: forward passes that generate a token per sequence";
+        registry.register("steps", steps, metrics.steps.clone());
         metrics
     }
 }
 
 impl Metrics {
-    /// All of it in Prometheus' text format.
+    /// All metrics in Prometheus' text format.
     pub fn text(&self) -> String {
         let mut text = String::new();
-        encode(&mut text, &self.registry).expect("a string takes everything");
+        encode(&mut text, &self.registry).expect("writing to a string cannot fail");
         text
     }
 }

@@ -1,4 +1,5 @@
-//! A model that panics, or fails, at some tokens: those who asked are told, and the server lives on.
+//! A model that panics or fails at certain tokens: the affected requests get an error, and the
+//! server keeps running.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -9,44 +10,49 @@ use std::sync::{Arc, Mutex};
 use burn::tensor::DType;
 use slicegpt_checkpoint::Checkpoint;
 use slicegpt_corpus::Vocabulary;
-use slicegpt_generate::{Defaults, Engine};
+use slicegpt_generate::{Engine, GenerationConfig};
 use slicegpt_models::{Cache, Model};
 use slicegpt_serve::{Forward, Language, Logits, Options, Server};
 use slicegpt_testkit::{device, fixtures};
 
-/// The token at which it panics.
+/// A forward pass over this token panics.
 const PANICS: u32 = 1913;
 
-/// The token at which it fails.
+/// A forward pass over this token fails.
 const FAILS: u32 = 1914;
 
-/// The token at which the logits of a sequence, and no other, are lost.
+/// The logits of a sequence that contains this token are lost, but not those of the others.
 const OVERFLOWS: u32 = 1915;
 
 struct Fragile(Engine<Checkpoint>);
 
 impl Fragile {
-    fn look(&self, ids: &[u32]) -> Result<(), String> {
+    fn check(&self, ids: &[u32]) -> Result<(), String> {
         assert!(!ids.contains(&PANICS), "token {PANICS} was seen");
         if ids.contains(&FAILS) { Err("the device is lost".into()) } else { Ok(()) }
     }
 }
 
 impl Forward for Fragile {
-    fn read(&self, ids: &[u32], cache: &Cache) -> Result<(), String> {
-        self.look(ids)?;
-        Forward::read(&self.0, ids, cache)
+    fn prefill(&self, ids: &[u32], cache: &Cache) -> Result<(), String> {
+        self.check(ids)?;
+        Forward::prefill(&self.0, ids, cache)
     }
 
-    fn each(&self, ids: &[u32], cache: &Cache, sink: &mut dyn FnMut(&[f32])) -> Result<(), String> {
-        self.look(ids)?;
-        Forward::each(&self.0, ids, cache, sink)
+    fn prompt_logits(
+        &self,
+        ids: &[u32],
+        cache: &Cache,
+        sink: &mut dyn FnMut(&[f32]),
+    ) -> Result<(), String> {
+        self.check(ids)?;
+        Forward::prompt_logits(&self.0, ids, cache, sink)
     }
 
-    fn next(&self, sequences: &[(&[u32], &Cache)]) -> Result<Vec<Logits>, String> {
-        sequences.iter().try_for_each(|(ids, _)| self.look(ids))?;
-        let mut logits = Forward::next(&self.0, sequences)?;
-        for (logits, (ids, _)) in logits.iter_mut().zip(sequences) {
+    fn decode(&self, batch: &[(&[u32], &Cache)]) -> Result<Vec<Logits>, String> {
+        batch.iter().try_for_each(|(ids, _)| self.check(ids))?;
+        let mut logits = Forward::decode(&self.0, batch)?;
+        for (logits, (ids, _)) in logits.iter_mut().zip(batch) {
             if ids.contains(&OVERFLOWS) {
                 *logits = Err("the logits are lost".into());
             }
@@ -59,7 +65,7 @@ impl Forward for Fragile {
     }
 }
 
-/// Status and body of an answer.
+/// Status and body of the response to a completion request.
 fn ask(address: &str, prompt: &str, more: &str) -> (u16, String) {
     let body =
         format!(r#"{{"model": "m", "prompt": {prompt}, "max_tokens": 3, "temperature": 0{more}}}"#);
@@ -77,7 +83,7 @@ fn post(address: &str, body: &str) -> (u16, String) {
 }
 
 #[test]
-fn a_failure_is_told_and_the_server_lives_on() {
+fn a_failure_is_reported_and_the_server_keeps_running() {
     let directory = fixtures().join("models/ts-llama3-gqa");
     let (config, _) = Checkpoint::describe(&directory).unwrap();
     let spec = slicegpt_models::parse(&config).unwrap();
@@ -85,36 +91,37 @@ fn a_failure_is_told_and_the_server_lives_on() {
         name: "m".into(),
         vocabulary: Arc::new(Vocabulary::open(&directory).unwrap()),
         template: Err("none".into()),
-        defaults: Defaults::default(),
+        defaults: GenerationConfig::default(),
         context_length: spec.context_length,
         vocab_size: spec.vocab_size,
     };
     let model = Model::new(spec, Checkpoint::open(&directory).unwrap(), device());
     let engine = Engine::load(model, DType::F32, &mut || ControlFlow::Continue(()));
-    let fragile = Fragile(engine.unwrap().expect("nobody broke"));
+    let fragile = Fragile(engine.unwrap().expect("loading was not cancelled"));
     let server = Server::bind(&["127.0.0.1:0".parse().unwrap()]).unwrap();
     let address = server.address().to_string();
     let stop = Arc::new(AtomicBool::new(false));
-    let said = Mutex::new(Vec::new());
+    let log_lines = Mutex::new(Vec::new());
     let lost = AtomicUsize::new(0);
     std::thread::scope(|scope| {
         let asking = scope.spawn(|| {
             let good = || assert_eq!(ask(&address, "[5, 6, 7]", "").0, 200);
             good();
             for more in ["", r#", "stream": true"#, r#", "echo": true, "logprobs": 1"#] {
-                for (ids, words) in [
+                for (ids, message) in [
                     ("[5, 1913, 7]", "token 1913 was seen"),
                     ("[5, 1914, 7]", "the device is lost"),
                 ] {
                     let (status, reply) = ask(&address, ids, more);
                     assert_eq!(status, 500, "{reply}");
-                    assert!(reply.contains(words), "{reply}");
+                    assert!(reply.contains(message), "{reply}");
                     assert!(reply.contains(r#""type":"server_error""#), "{reply}");
                     good();
                 }
             }
-            // One that overflows is lost alone: the other is run with it all the while.
-            let long = r#"{"model": "m", "prompt": [5, 6], "max_tokens": 500, "temperature": 0, "ignore_eos": true}"#;
+            // A sequence that overflows is lost alone: the other sequence of its batch continues.
+            let long = r#"{"model": "m", "prompt": [5, 6], "max_tokens": 500, "temperature": 0,
+                "ignore_eos": true}"#;
             let other = std::thread::spawn({
                 let address = address.clone();
                 move || post(&address, long)
@@ -130,16 +137,16 @@ fn a_failure_is_told_and_the_server_lives_on() {
             assert!(status == 200 && lost > 3, "{lost}: {reply}");
             lost
         });
-        let (over, lost) = (stop.clone(), &lost);
+        let (stopping, lost) = (stop.clone(), &lost);
         scope.spawn(move || {
             let result = asking.join();
-            // Also where it failed.
-            over.store(true, Ordering::SeqCst);
+            // Stop the server also if an assertion failed.
+            stopping.store(true, Ordering::SeqCst);
             lost.store(result.unwrap(), Ordering::SeqCst);
         });
-        let log = |line: &str| said.lock().unwrap().push(line.to_string());
+        let log = |line: &str| log_lines.lock().unwrap().push(line.to_string());
         let stop = move || stop.load(Ordering::SeqCst);
         server.run(language, &fragile, Options::default(), stop, &log);
     });
-    assert_eq!(said.into_inner().unwrap().len(), 6 + lost.into_inner());
+    assert_eq!(log_lines.into_inner().unwrap().len(), 6 + lost.into_inner());
 }

@@ -36,13 +36,14 @@ impl Profile {
         self.importance.iter().flatten().flatten().map(Vec::as_slice)
     }
 
-    /// The `width` most important channels of every group.
+    /// The `width` most important channels of every group; all of a group with fewer channels.
     ///
     /// # Panics
     ///
-    /// If `width` is 0 or a group has fewer channels.
+    /// If `width` is 0.
     pub fn most_important(&self, width: usize) -> KeptChannels {
-        self.kept(self.groups().map(|group| most_important(group, width)))
+        let kept = |group: &[f64]| most_important(group, width.min(group.len()));
+        self.kept(self.groups().map(kept))
     }
 
     /// The `total` most important channels of all groups together, in portions of `step`: see

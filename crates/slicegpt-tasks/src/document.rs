@@ -1,10 +1,10 @@
-//! [`Document`]: one object of a file, whose fields are asked for by type.
+//! [`Document`]: one JSON object of a data file, with typed access to its fields.
 
 use serde_json::{Map, Value};
 
 use crate::{Result, TaskError};
 
-/// One object of a file, and where it stands.
+/// One JSON object of a data file, and its place in the file.
 #[derive(Clone, Debug)]
 pub struct Document {
     fields: Map<String, Value>,
@@ -17,7 +17,7 @@ impl Document {
         Self { fields, place }
     }
 
-    /// Where it stands.
+    /// Its place: file and line, or file and record.
     pub fn place(&self) -> &str {
         &self.place
     }
@@ -27,29 +27,29 @@ impl Document {
         &self.fields
     }
 
-    /// Whether it has all of these fields.
+    /// Whether it has all of `fields`.
     pub fn has(&self, fields: &[&str]) -> bool {
         fields.iter().all(|field| self.fields.contains_key(*field))
     }
 
-    /// A field that is a text.
+    /// A field that is a string.
     ///
     /// # Errors
     ///
-    /// If it is none, or missing.
+    /// If it is not a string, or missing.
     pub fn text(&self, field: &str) -> Result<&str> {
         let value = self.value(field)?;
-        value.as_str().ok_or_else(|| self.wrong(field, format!("is {}, not a text", kind(value))))
+        value.as_str().ok_or_else(|| self.wrong(field, format!("is {}, not a string", kind(value))))
     }
 
-    /// A field that is a list of texts, none of them missing. In an object, the values are the list.
+    /// A field that is a list of strings, or an object whose values are strings.
     ///
     /// # Errors
     ///
-    /// If it is no such list, or empty.
+    /// If it is anything else, or empty.
     pub fn texts(&self, field: &str) -> Result<Vec<String>> {
         let wrong = |value: &Value| {
-            self.wrong(field, format!("holds {} where a text is needed", kind(value)))
+            self.wrong(field, format!("holds {} where a string is needed", kind(value)))
         };
         let text = |value: &Value| value.as_str().map(String::from).ok_or_else(|| wrong(value));
         let texts: Vec<String> = match self.value(field)? {
@@ -57,17 +57,17 @@ impl Document {
             Value::Object(values) => values.values().map(text).collect::<Result<_>>()?,
             value => return Err(self.wrong(field, format!("is {}, not a list", kind(value)))),
         };
-        match texts.is_empty() {
-            true => Err(self.wrong(field, "is an empty list".into())),
-            false => Ok(texts),
+        if texts.is_empty() {
+            return Err(self.wrong(field, "is an empty list".into()));
         }
+        Ok(texts)
     }
 
-    /// An object within the document, as a document.
+    /// A field that is an object, as a document.
     ///
     /// # Errors
     ///
-    /// If it is none, or missing.
+    /// If it is not an object, or missing.
     pub fn object(&self, field: &str) -> Result<Document> {
         match self.value(field)? {
             Value::Object(fields) => Ok(Self::new(fields.clone(), self.place.clone())),
@@ -75,11 +75,12 @@ impl Document {
         }
     }
 
-    /// A field that chooses one of `count` things: a number from `first`, as such or as a text.
+    /// A field that is the index of one of `count` choices: a number, or a string that holds one,
+    /// counted from `first`. The result counts from 0.
     ///
     /// # Errors
     ///
-    /// If it is none, out of range, or missing.
+    /// If it is not a number, out of range, or missing.
     pub fn index(&self, field: &str, first: i64, count: usize) -> Result<usize> {
         let value = self.value(field)?;
         let number = match value {
@@ -99,7 +100,7 @@ impl Document {
         TaskError::Field { place: self.place.clone(), field: field.into(), reason }
     }
 
-    /// An error of a document that is none of a task, whose documents have the fields `expected`.
+    /// An error about a document that does not have the fields `expected` by `task`.
     pub fn unlike(&self, task: &'static str, expected: &'static str) -> TaskError {
         let names: Vec<String> = self.fields.keys().map(|name| format!("`{name}`")).collect();
         let found = if names.is_empty() { "no fields".into() } else { names.join(", ") };
@@ -111,20 +112,20 @@ impl Document {
     }
 }
 
-/// Documents are equal that have the same fields, wherever they stand.
+/// Documents are equal if their fields are, wherever they come from.
 impl PartialEq for Document {
     fn eq(&self, other: &Self) -> bool {
         self.fields == other.fields
     }
 }
 
-/// What a value is, in words.
+/// The type of a value, in words.
 pub(crate) fn kind(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",
         Value::Bool(_) => "true or false",
         Value::Number(_) => "a number",
-        Value::String(_) => "a text",
+        Value::String(_) => "a string",
         Value::Array(_) => "a list",
         Value::Object(_) => "an object",
     }

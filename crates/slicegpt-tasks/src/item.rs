@@ -1,33 +1,33 @@
-//! [`Item`]: what a document asks, and [`Prompt`]: what a model is asked for it.
+//! [`Item`]: the question that a document asks; [`Prompt`]: the texts that a model is given for it.
 
-/// What a document asks.
+/// The question that a document asks, with its answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Item {
     /// Contexts and continuations.
-    pub answer: Answer,
-    /// Which of the answers is right; 0 where there is one only.
+    pub form: ItemForm,
+    /// Index of the right answer; 0 if there is only one.
     pub gold: usize,
 }
 
-/// The forms a question has.
+/// The form of a question.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Answer {
-    /// One context, and one of these choices behind it.
-    Choice {
-        /// Before every choice.
+pub enum ItemForm {
+    /// Multiple choice: one context, followed by one of several choices.
+    Choices {
+        /// The text before every choice.
         context: String,
-        /// What may follow.
+        /// The choices.
         choices: Vec<String>,
     },
-    /// One of these contexts, and one continuation behind it: partial evaluation.
-    Context {
-        /// What may come before, an option in each.
+    /// Partial evaluation: one of several contexts, followed by one continuation.
+    Contexts {
+        /// The contexts, with one option in each.
         contexts: Vec<String>,
-        /// What follows.
+        /// The text after every context.
         continuation: String,
     },
-    /// One context, and what follows it, with the space before.
-    Word {
+    /// Cloze: the last word of a passage.
+    LastWord {
         /// The passage without its last word.
         context: String,
         /// The last word, with the space before it.
@@ -35,76 +35,76 @@ pub enum Answer {
     },
 }
 
-/// What stands between a context and its continuation.
+/// The text between a context and its continuation.
 const DELIMITER: &str = " ";
 
-/// What stands behind a solved example.
-const BETWEEN: &str = "\n\n";
+/// The text after a few-shot example.
+const SEPARATOR: &str = "\n\n";
 
 impl Item {
-    /// The text of the item with its right answer, as an example for others.
+    /// The text of the item with its right answer, as a few-shot example.
     pub fn solved(&self) -> String {
-        let (context, answer) = match &self.answer {
-            Answer::Choice { context, choices } => (context, &choices[self.gold]),
-            Answer::Context { contexts, continuation } => (&contexts[self.gold], continuation),
-            // Two spaces: the harness puts its delimiter before a word that has one.
-            Answer::Word { context, word } => (context, word),
+        let (context, answer) = match &self.form {
+            ItemForm::Choices { context, choices } => (context, &choices[self.gold]),
+            ItemForm::Contexts { contexts, continuation } => (&contexts[self.gold], continuation),
+            // The result has two spaces: the harness puts its delimiter before a word that begins
+            // with one.
+            ItemForm::LastWord { context, word } => (context, word),
         };
-        // The harness takes an empty continuation for none, and puts nothing behind the context.
-        if matches!(self.answer, Answer::Context { .. }) && answer.is_empty() {
+        // The harness treats an empty continuation as missing, and adds nothing to the context.
+        if matches!(self.form, ItemForm::Contexts { .. }) && answer.is_empty() {
             return context.clone();
         }
-        format!("{context}{DELIMITER}{answer}{BETWEEN}")
+        format!("{context}{DELIMITER}{answer}{SEPARATOR}")
     }
 
-    /// What a model is asked, with `before` in front: a description and examples, or nothing.
+    /// The prompt for a model; `before` is the description and the examples, or empty.
     pub fn prompt(&self, before: &str) -> Prompt {
         let with = |context: &String| format!("{before}{context}");
-        let behind = |text: &String| format!("{DELIMITER}{text}");
-        let (contexts, continuations) = match &self.answer {
-            Answer::Choice { context, choices } => {
-                (vec![with(context)], choices.iter().map(behind).collect())
+        let with_delimiter = |text: &String| format!("{DELIMITER}{text}");
+        let (contexts, continuations) = match &self.form {
+            ItemForm::Choices { context, choices } => {
+                (vec![with(context)], choices.iter().map(with_delimiter).collect())
             }
-            Answer::Context { contexts, continuation } => {
-                (contexts.iter().map(with).collect(), vec![behind(continuation)])
+            ItemForm::Contexts { contexts, continuation } => {
+                (contexts.iter().map(with).collect(), vec![with_delimiter(continuation)])
             }
-            Answer::Word { context, word } => (vec![with(context)], vec![word.clone()]),
+            ItemForm::LastWord { context, word } => (vec![with(context)], vec![word.clone()]),
         };
         Prompt { contexts, continuations }
     }
 
-    /// How many answers there are.
+    /// The number of answers.
     pub fn answers(&self) -> usize {
-        match &self.answer {
-            Answer::Choice { choices, .. } => choices.len(),
-            Answer::Context { contexts, .. } => contexts.len(),
-            Answer::Word { .. } => 1,
+        match &self.form {
+            ItemForm::Choices { choices, .. } => choices.len(),
+            ItemForm::Contexts { contexts, .. } => contexts.len(),
+            ItemForm::LastWord { .. } => 1,
         }
     }
 
-    /// The characters of each choice, which normalised likelihoods are divided by.
+    /// The number of characters of each answer, by which `acc_norm` divides log-likelihoods.
     pub fn lengths(&self) -> Vec<usize> {
-        let choices = match &self.answer {
-            Answer::Choice { choices, .. } => choices.as_slice(),
-            Answer::Context { contexts, .. } => contexts.as_slice(),
-            Answer::Word { word, .. } => std::slice::from_ref(word),
+        let choices = match &self.form {
+            ItemForm::Choices { choices, .. } => choices.as_slice(),
+            ItemForm::Contexts { contexts, .. } => contexts.as_slice(),
+            ItemForm::LastWord { word, .. } => std::slice::from_ref(word),
         };
         choices.iter().map(|choice| choice.chars().count()).collect()
     }
 }
 
-/// Texts, whose continuations are to be scored: every continuation of every context. One of the two
-/// lists has one element.
+/// Texts to be scored: every continuation of every context. One of the two lists has one element.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Prompt {
-    /// What the model is given.
+    /// The texts that the model is given.
     pub contexts: Vec<String>,
-    /// What may follow.
+    /// The texts whose likelihood is wanted.
     pub continuations: Vec<String>,
 }
 
 impl Prompt {
-    /// Contexts with their continuations, in the order of answers.
+    /// Contexts with their continuations, in the order of the answers.
     pub fn pairs(&self) -> impl Iterator<Item = (&str, &str)> {
         self.contexts.iter().flat_map(|context| {
             self.continuations.iter().map(move |text| (context.as_str(), text.as_str()))

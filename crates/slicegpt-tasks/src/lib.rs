@@ -1,43 +1,45 @@
-//! Tasks: what a model is asked, and how its answers are counted.
+//! Benchmark tasks: what a model is asked, and how its answers are scored.
 //!
-//! A [`Task`] is data: which fields of a document make the [`Item`] that is asked, which metrics count,
-//! where solved examples are drawn from. One file each under `tasks`. [`documents`] finds and reads them,
-//! [`prompts`] puts examples before each question, an [`Encoder`] makes [`Sequence`]s of tokens,
-//! [`score`] asks a model for the likelihood of every answer, and [`Answers`] become [`Scores`].
+//! A [`Task`] is data: which fields of a document make an [`Item`], which metrics count, and where
+//! few-shot examples come from. There is one file per task under `tasks`. The steps of an
+//! evaluation: [`documents`] finds and reads the data, [`subtasks`] splits it (MMLU by subject),
+//! [`prompts`] puts examples before each question, an [`Encoder`] makes an [`EncodedPrompt`] of
+//! each, [`score`] asks a model for the [`Likelihood`] of every answer, and [`scores`] makes
+//! [`Scores`] of them.
 //!
-//! Prompts, token boundaries, the draw of examples and the metrics are those of EleutherAI's
+//! Prompts, token boundaries, the choice of examples and the metrics are those of EleutherAI's
 //! lm-evaluation-harness, version [`HARNESS`].
 //!
-//! This crate refuses to know where a model came from, who reads the scores, and how a tensor is computed.
+//! This crate refuses to know the files of a model, the command line, and how a tensor is computed.
 
 mod document;
+mod documents;
+mod encoder;
 mod error;
-mod files;
 mod item;
+mod likelihood;
 mod metric;
-mod part;
 mod prompt;
 mod python;
 mod random;
-mod score;
+mod subtask;
 mod task;
 mod tasks;
-mod tokens;
 
 pub use document::Document;
+pub use documents::{Documents, documents};
+pub use encoder::{EncodedPrompt, Encoder};
 pub use error::{Result, TaskError};
-pub use files::{Documents, documents};
-pub use item::{Answer, Item, Prompt};
-pub use metric::{Answers, Metric, Scores, Value, scores};
-pub use part::{Group, Part, groups, parts};
+pub use item::{Item, ItemForm, Prompt};
+pub use likelihood::{Likelihood, score};
+pub use metric::{AnswerLikelihoods, Metric, MetricValue, Scores, scores};
 pub use prompt::prompts;
-pub use score::{Likelihood, score};
-pub use task::{Examples, Task};
+pub use subtask::{Group, Subtask, groups, subtasks};
+pub use task::{Examples, Subjects, Task};
 pub use tasks::{TASKS, find};
-pub use tokens::{Encoder, Sequence};
 
 /// The version of lm-evaluation-harness whose prompts and metrics these are.
 pub const HARNESS: &str = "0.4.13";
 
-/// What the harness draws examples with, unless it is told another.
+/// The seed with which the harness chooses examples by default.
 pub const SEED: u32 = 1234;

@@ -1,53 +1,53 @@
-//! [`prompts`]: what a model is asked for each document, with examples before it.
+//! [`prompts`]: the prompt of each document, with few-shot examples before it.
 
 use std::path::Path;
 
 use crate::random::Random;
-use crate::{Document, Examples, Item, Part, Prompt, Result, Task, TaskError};
+use crate::{Document, Examples, Item, Prompt, Result, Subtask, Task, TaskError};
 
-/// What is asked for each document of `part`, with `shots` examples before it.
+/// The item and the prompt of each scored document of `subtask`, with `shots` examples before it.
 ///
-/// Examples are drawn as the harness draws them with `seed`, document after document. `file` is where they
-/// come from, for errors.
+/// Examples are chosen as the harness does with `seed`, one document after the other. `file` is
+/// where they come from, for errors.
 ///
 /// # Errors
 ///
-/// If a document is none of the task, or there are not enough examples.
+/// If a document does not belong to the task, or there are not enough examples.
 pub fn prompts(
     task: &Task,
-    part: &Part,
+    subtask: &Subtask,
     shots: usize,
     seed: u32,
     file: &Path,
 ) -> Result<Vec<(Item, Prompt)>> {
-    let items = part.scored.iter().map(task.item).collect::<Result<Vec<_>>>()?;
+    let items = subtask.scored.iter().map(task.item).collect::<Result<Vec<_>>>()?;
     if shots == 0 {
         let prompt = |item: Item| {
-            let prompt = item.prompt(&part.description);
+            let prompt = item.prompt(&subtask.description);
             (item, prompt)
         };
         return Ok(items.into_iter().map(prompt).collect());
     }
-    // One more where the document itself may have been drawn.
+    // One more if the document itself may be drawn.
     let spare = usize::from(task.examples == Examples::DrawnFromOthers);
-    let (have, need) = (part.examples.len(), shots + spare);
+    let (have, need) = (subtask.examples.len(), shots + spare);
     if have < need {
-        let (path, task) = (file.into(), part.name.clone());
+        let (path, task) = (file.into(), subtask.name.clone());
         return Err(TaskError::FewExamples { path, task, have, need });
     }
     let solved = |document: &Document| (task.item)(document).map(|item| item.solved());
-    let solved = part.examples.iter().map(solved).collect::<Result<Vec<_>>>()?;
+    let solved = subtask.examples.iter().map(solved).collect::<Result<Vec<_>>>()?;
     let mut random = Random::new(seed);
     let mut prompts = Vec::with_capacity(items.len());
-    for (document, item) in part.scored.iter().zip(items) {
-        let chosen = choose(task.examples, document, &part.examples, shots, &mut random);
+    for (document, item) in subtask.scored.iter().zip(items) {
+        let chosen = choose(task.examples, document, &subtask.examples, shots, &mut random);
         let chosen = chosen.ok_or_else(|| TaskError::FewExamples {
             path: file.into(),
-            task: part.name.clone(),
+            task: subtask.name.clone(),
             have: have - 1,
             need: shots,
         })?;
-        let mut before = part.description.clone();
+        let mut before = subtask.description.clone();
         chosen.iter().for_each(|index| before.push_str(&solved[*index]));
         let prompt = item.prompt(&before);
         prompts.push((item, prompt));
@@ -55,7 +55,7 @@ pub fn prompts(
     Ok(prompts)
 }
 
-/// Which examples stand before a document; `None` if too few are others than it.
+/// The indices of the examples for a document; `None` if too few differ from it.
 fn choose(
     examples: Examples,
     document: &Document,
@@ -71,7 +71,7 @@ fn choose(
             drawn.retain(|index| pool[*index] != *document);
             drawn.truncate(shots);
             if drawn.len() < shots {
-                // The document stands there more than once.
+                // The pool contains the document more than once.
                 let others: Vec<usize> =
                     (0..pool.len()).filter(|index| pool[*index] != *document).collect();
                 if others.len() < shots {

@@ -1,6 +1,6 @@
-//! What Python's strings do, where Rust's do something else.
+//! Python's string methods, where Rust's behave differently.
 
-/// Whether Python takes a character for whitespace: what Unicode does, and four separators.
+/// Whether Python considers a character whitespace: as Unicode does, and four separators.
 fn is_space(c: char) -> bool {
     c.is_whitespace() || ('\u{1c}'..='\u{1f}').contains(&c)
 }
@@ -15,33 +15,30 @@ pub fn rstrip(text: &str) -> &str {
     text.trim_end_matches(is_space)
 }
 
-/// `str.capitalize()`: the first character as in a title, the others small.
+/// `str.capitalize()`: the first character in title case, the others in lower case.
 pub fn capitalize(text: &str) -> String {
     let Some(first) = text.chars().next() else { return String::new() };
-    // As a whole: how a sigma at the end is written hangs on what stands before it.
-    let small = text.to_lowercase();
+    // Of the whole text: the lower case of a final sigma depends on the characters before it.
+    let lower = text.to_lowercase();
     let length: usize = first.to_lowercase().map(char::len_utf8).sum();
-    title(first) + &small[length..]
+    title(first) + &lower[length..]
 }
 
-/// A character as in a title. Of a ligature, or a letter made of two, the first part is large only.
+/// A character in title case. Only the first letter of a ligature or digraph is a capital.
 fn title(c: char) -> String {
-    let two_letters = [('\u{1c4}', '\u{1c6}'), ('\u{1c7}', '\u{1c9}'), ('\u{1ca}', '\u{1cc}')];
-    let two_letters = two_letters.into_iter().chain([('\u{1f1}', '\u{1f3}')]);
-    for (large, small) in two_letters {
-        if (large..=small).contains(&c) {
-            let middle = char::from_u32(large as u32 + 1).expect("it stands between two letters");
-            return middle.into();
+    let digraphs = [('\u{1c4}', '\u{1c6}'), ('\u{1c7}', '\u{1c9}'), ('\u{1ca}', '\u{1cc}')];
+    let digraphs = digraphs.into_iter().chain([('\u{1f1}', '\u{1f3}')]);
+    for (upper, lower) in digraphs {
+        if (upper..=lower).contains(&c) {
+            let title = char::from_u32(upper as u32 + 1).expect("a letter between two letters");
+            return title.into();
         }
     }
     let mut upper = c.to_uppercase();
     let first = upper.next().map(String::from).unwrap_or_default();
-    // A modifier keeps the letter behind it large.
+    // After a modifier apostrophe the letter stays a capital.
     let rest: String = upper.collect();
-    match first.as_str() {
-        "\u{2bc}" => first + &rest,
-        _ => first + &rest.to_lowercase(),
-    }
+    if first == "\u{2bc}" { first + &rest } else { first + &rest.to_lowercase() }
 }
 
 #[cfg(test)]
@@ -49,7 +46,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn strings_are_those_of_python() {
+    fn strings_equal_those_of_python() {
         assert_eq!(strip("\u{1f} \u{a0}a b\n\u{2003}"), "a b");
         assert_eq!(rstrip(" a\t\u{85}"), " a");
         for (text, want) in [

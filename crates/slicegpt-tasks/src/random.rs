@@ -1,10 +1,10 @@
-//! [`Random`]: the numbers of Python's `random.Random`, so that the examples drawn are the same.
+//! [`Random`]: Python's `random.Random`, so that the same few-shot examples are drawn.
 
 use std::collections::HashSet;
 
 use rand_mt::Mt;
 
-/// Python's generator, with those of its methods that are needed here.
+/// Python's random number generator, with the methods that are needed here.
 pub struct Random(Mt);
 
 impl Random {
@@ -19,7 +19,7 @@ impl Random {
         (f64::from(a) * 67_108_864.0 + f64::from(b)) / 9_007_199_254_740_992.0
     }
 
-    /// `randrange(n)`: bits are drawn until they are below.
+    /// `randrange(n)`: draws bits until the number is below `n`.
     fn below(&mut self, n: usize) -> usize {
         let bits = usize::BITS - n.leading_zeros();
         assert!((1..=32).contains(&bits), "a number below {n}");
@@ -35,10 +35,10 @@ impl Random {
     ///
     /// # Panics
     ///
-    /// If there are not so many.
+    /// If `k` is greater than `n`.
     pub fn sample(&mut self, n: usize, k: usize) -> Vec<usize> {
         assert!(k <= n, "{k} of {n}");
-        // Python keeps a list or a set, whichever is smaller, and they give different numbers.
+        // Python uses a list or a set, whichever is smaller; they give different numbers.
         let set = 21 + if k > 5 { 4usize.pow(((k * 3) as f64).log(4.0).ceil() as u32) } else { 0 };
         if n <= set {
             let mut pool: Vec<usize> = (0..n).collect();
@@ -54,7 +54,7 @@ impl Random {
         (0..k).map(|_| draw()).collect()
     }
 
-    /// `choices(range(n), k=k)`: `k` numbers below `n`, some of them the same.
+    /// `choices(range(n), k=k)`: `k` numbers below `n`, with repetition.
     pub fn choices(&mut self, n: usize, k: usize) -> impl Iterator<Item = usize> {
         (0..k).map(move |_| (self.float() * n as f64).floor() as usize)
     }
@@ -64,13 +64,13 @@ impl Random {
 mod tests {
     use super::*;
 
-    /// What CPython 3.11 gives.
+    /// The expected values are those of CPython 3.11.
     #[test]
     fn the_numbers_are_those_of_python() {
         let mut random = Random::new(1234);
         assert_eq!(random.sample(10, 4), [7, 1, 0, 9]);
         assert_eq!(random.sample(1000, 6), [932, 965, 961, 826, 596, 35]);
-        // Around the size at which a list becomes a set.
+        // Around the size at which Python changes from a list to a set.
         assert_eq!(random.sample(21, 5), [2, 3, 11, 7, 0]);
         assert_eq!(random.sample(22, 5), [0, 11, 20, 19, 15]);
         assert_eq!(random.sample(100, 30)[25..], [61, 45, 99, 89, 25]);

@@ -4,37 +4,37 @@ use crate::{Document, Item, Metric, Result};
 
 /// The definition of a task.
 pub struct Task {
-    /// What it is called, in options and files.
+    /// Its name in the harness, and in the names of data files.
     pub name: &'static str,
     /// The version of its definition in the harness.
     pub version: &'static str,
-    /// What is counted.
+    /// The metrics that are reported.
     pub metrics: &'static [Metric],
-    /// The splits it may be scored on, the one the harness takes first.
+    /// The splits it may be scored on, the harness's choice first.
     pub scored: &'static [&'static str],
-    /// Where solved examples come from.
+    /// Where few-shot examples come from.
     pub examples: Examples,
-    /// What a document asks.
+    /// Makes an item of a document.
     pub item: fn(&Document) -> Result<Item>,
-    /// How documents are parted into tasks of their own, if they are.
-    pub parted: Option<Parting>,
+    /// How the documents are split into subtasks, if they are.
+    pub subjects: Option<Subjects>,
 }
 
-/// Where solved examples come from.
+/// Where few-shot examples come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Examples {
-    /// Drawn from the training split, anew for each document.
+    /// Drawn at random from the training split, for each document anew.
     Drawn,
-    /// Drawn like that; the harness takes care that the document itself is not among them.
+    /// Drawn likewise, but never the scored document itself.
     DrawnFromOthers,
-    /// Drawn from the documents that are scored: there is no other split.
+    /// Drawn from the scored documents: there is no other split.
     DrawnFromScored,
-    /// The first of the development split.
+    /// The first documents of the development split.
     First,
 }
 
 impl Examples {
-    /// The splits that may hold them, the one the harness takes first.
+    /// The splits that they may come from, the harness's choice first.
     pub fn splits(self) -> &'static [&'static str] {
         match self {
             Self::Drawn | Self::DrawnFromOthers => &["train", "dev", "validation"],
@@ -44,13 +44,13 @@ impl Examples {
     }
 }
 
-/// How the documents of a task are parted into tasks of their own.
-pub struct Parting {
-    /// The field that says to which a document belongs.
+/// How the documents of a task are split into subtasks by subject.
+pub struct Subjects {
+    /// The field that holds the subject of a document.
     pub field: &'static str,
-    /// What stands before all examples of a part.
+    /// The text before the examples of a subject.
     pub description: fn(&str) -> String,
-    /// Parts that are scored together, by the name of the group.
+    /// The groups with a common score: name, and subjects.
     pub groups: &'static [(&'static str, &'static [&'static str])],
     /// The version of the groups in the harness.
     pub version: &'static str,

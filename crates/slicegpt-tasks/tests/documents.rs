@@ -1,21 +1,21 @@
-//! Files of documents in every form, and documents that are formatted already.
+//! Data files in every form, and documents that are formatted already.
 
 use std::fs;
 use std::path::Path;
 
 use serde_json::{Value, json};
-use slicegpt_tasks::{Item, TaskError, documents, find, parts, prompts};
+use slicegpt_tasks::{Item, TaskError, documents, find, prompts, subtasks};
 use tempfile::TempDir;
 
-/// The items of a task whose files these are.
+/// The items of a task with these data files.
 fn items(task: &str, files: &[(&str, &str)], shots: usize) -> Result<Vec<Item>, TaskError> {
     let directory = folder(files);
     let task = find(task)?;
     let found = documents(directory.path(), task, shots)?;
     let file = found.examples_file.clone().unwrap_or_default();
     let mut items = Vec::new();
-    for part in parts(task, found)? {
-        items.extend(prompts(task, &part, shots, 1, &file)?.into_iter().map(|(item, _)| item));
+    for subtask in subtasks(task, found)? {
+        items.extend(prompts(task, &subtask, shots, 1, &file)?.into_iter().map(|(item, _)| item));
     }
     Ok(items)
 }
@@ -28,7 +28,7 @@ fn folder(files: &[(&str, &str)]) -> TempDir {
     directory
 }
 
-/// The error of a file with one document.
+/// The error about a file with one document.
 fn refused(task: &str, document: Value) -> String {
     let file = format!("{task}.jsonl");
     let text = format!("\n{document}\n");
@@ -36,7 +36,7 @@ fn refused(task: &str, document: Value) -> String {
 }
 
 #[test]
-fn formatted_documents_are_asked_like_others() {
+fn formatted_documents_give_the_same_items() {
     for (task, formatted, plain) in [
         (
             "piqa",
@@ -46,8 +46,8 @@ fn formatted_documents_are_asked_like_others() {
         (
             "arc_easy",
             json!({"query": "Question: Why?\nAnswer:", "choices": ["x", "y", "z"], "gold": 2}),
-            json!({"question": "Why?", "choices": {"text": ["x", "y", "z"], "label": ["1", "2", "3"]},
-                   "answerKey": "3"}),
+            json!({"question": "Why?", "answerKey": "3",
+                   "choices": {"text": ["x", "y", "z"], "label": ["1", "2", "3"]}}),
         ),
         (
             "winogrande",
@@ -61,18 +61,21 @@ fn formatted_documents_are_asked_like_others() {
         ),
         (
             "hellaswag",
-            json!({"query": "Golf: He hits. The ball", "choices": ["flies.", "sits."], "gold": "0"}),
+            json!({"query": "Golf: He hits. The ball", "gold": "0",
+                   "choices": ["flies.", "sits."]}),
             json!({"activity_label": "Golf", "ctx_a": "He hits.", "ctx_b": "the ball",
                    "endings": ["flies.", "[x]sits."], "label": "0"}),
         ),
         (
             "hellaswag",
-            json!({"question": "He [x]hits.", "choices": {"A": "[title]flies.", "B": "b"}, "answer": "B"}),
+            json!({"question": "He [x]hits.", "answer": "B",
+                   "choices": {"A": "[title]flies.", "B": "b"}}),
             json!({"query": "He hits.", "choices": ["flies.", "b"], "gold": 1}),
         ),
         (
             "mmlu",
-            json!({"query": "One?\nA. a\nB. b\nC. c\nD. d\n", "choices": ["A", "B", "C", "D"], "gold": 3}),
+            json!({"query": "One?\nA. a\nB. b\nC. c\nD. d\n", "gold": 3,
+                   "choices": ["A", "B", "C", "D"]}),
             json!({"question": "One?", "choices": ["a", "b", "c", "d"], "answer": "D"}),
         ),
     ] {
@@ -86,7 +89,7 @@ const DOG: &str = r#"{"text": "the dog saw the dog"}"#;
 const CAT: &str = r#"{"text": "the cat saw the cat"}"#;
 
 #[test]
-fn files_have_several_forms_and_names() {
+fn files_may_have_several_forms_and_names() {
     let both = format!("[{DOG}, {CAT}]");
     let lines = format!("{DOG}\n\n{CAT}\n");
     let splits = format!(r#"{{"dataset": "x", "dev": [{DOG}], "test": [{CAT}, {DOG}]}}"#);
@@ -110,7 +113,7 @@ fn files_have_several_forms_and_names() {
 }
 
 #[test]
-fn examples_come_from_the_split_the_harness_takes() {
+fn examples_come_from_the_same_split_as_in_the_harness() {
     let document = |i: usize| json!({"goal": i.to_string(), "sol1": "a", "sol2": "b", "label": 0});
     let lines = |n: usize| (0..n).map(|i| format!("{}\n", document(i))).collect::<String>();
     let (one, three) = (lines(1), lines(3));
@@ -118,26 +121,26 @@ fn examples_come_from_the_split_the_harness_takes() {
     assert_eq!(found.len(), 1);
     let few = |files: &[(&str, &str)], shots| items("piqa", files, shots).unwrap_err().to_string();
     let error = few(&[("piqa.jsonl", &one), ("piqa_train.jsonl", &three)], 3);
-    for word in ["piqa_train.jsonl", "3 examples", "4 are needed", "--num-fewshot"] {
+    for word in ["piqa_train.jsonl", "3 examples", "4 are needed"] {
         assert!(error.contains(word), "{error}");
     }
     let error = few(&[("piqa.jsonl", &three)], 1);
-    for word in ["no examples for task piqa", "piqa_train.jsonl", "--num-fewshot 0"] {
+    for word in ["no examples for task piqa", "piqa_train.jsonl"] {
         assert!(error.contains(word), "{error}");
     }
-    // A file is not the source of its own examples.
+    // The scored file is not used as the source of its own examples.
     let error = few(&[("piqa_validation.jsonl", &three)], 1);
     assert!(error.contains("no examples"), "{error}");
     let splits =
         json!({"validation": [document(1)], "train": [document(0), document(2), document(3)]});
     assert_eq!(items("piqa", &[("piqa.json", &splits.to_string())], 2).unwrap().len(), 1);
-    // All examples are the document itself.
+    // All examples are equal to the scored document.
     let error = few(&[("piqa.jsonl", &one), ("piqa_train.jsonl", &one.repeat(3))], 2);
     assert!(error.contains("piqa_train.jsonl"), "{error}");
 }
 
 #[test]
-fn what_is_wrong_with_a_document_is_told_with_its_place() {
+fn an_error_about_a_document_names_its_place() {
     let piqa = json!({"goal": "g", "sol1": "a", "sol2": "b", "label": 0});
     let with = |field: &str, value: Value| {
         let mut document = piqa.clone();
@@ -155,7 +158,7 @@ fn what_is_wrong_with_a_document_is_told_with_its_place() {
         (with("label", json!(2)), ["`label`", "is 2", "from 0 to 1"]),
         (with("label", json!(-1)), ["`label`", "is -1", "from 0 to 1"]),
         (with("label", json!("")), ["`label`", "\"\"", "from 0 to 1"]),
-        (with("sol1", json!(3)), ["`sol1`", "a number", "not a text"]),
+        (with("sol1", json!(3)), ["`sol1`", "a number", "not a string"]),
         (without("sol2"), ["`sol2`", "is missing", ""]),
         (without("goal"), ["task piqa", "`sol1`, `sol2`, `label`", "`goal`"]),
         (refused("arc_easy", arc), ["`choices`", "2 texts", "1 labels"]),
@@ -182,7 +185,7 @@ fn what_is_wrong_with_a_document_is_told_with_its_place() {
 }
 
 #[test]
-fn what_is_wrong_with_a_file_is_told() {
+fn an_error_about_a_file_names_the_file() {
     let error = |files: &[(&str, &str)]| items("piqa", files, 0).unwrap_err().to_string();
     for (text, words) in [
         ("{\"goal\": \"a\"", vec!["piqa.jsonl: line 1", "character"]),

@@ -1,5 +1,5 @@
-//! Likelihoods do not hang on what is run together and what is run once: they are those of a forward over
-//! each sequence alone, of every family.
+//! Likelihoods do not depend on batching or on shared prefixes: for every family they equal those
+//! of one forward pass over each prompt alone.
 
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use burn::tensor::DType;
 use slicegpt_checkpoint::Checkpoint;
 use slicegpt_generate::{Engine, log_probabilities};
 use slicegpt_models::{Cache, Model};
-use slicegpt_tasks::{Likelihood, Sequence, score};
+use slicegpt_tasks::{EncodedPrompt, Likelihood, score};
 use slicegpt_testkit::{device, fixtures};
 
 fn families() -> Vec<PathBuf> {
@@ -26,16 +26,16 @@ fn engine(case: &Path) -> Engine<Checkpoint> {
     let spec = slicegpt_models::parse(&config).unwrap();
     let model = Model::new(spec, Checkpoint::open(case).unwrap(), device());
     let mut go_on = || ControlFlow::Continue(());
-    Engine::load(model, DType::F32, &mut go_on).unwrap().expect("nobody broke")
+    Engine::load(model, DType::F32, &mut go_on).unwrap().expect("loading was not cancelled")
 }
 
-/// Questions that have much in common, little, and nothing; answers of one token and of many, and some
-/// whose inputs are the same.
-fn sequences(vocab_size: usize, context_length: usize) -> Vec<Sequence> {
+/// Prompts with long, short and no common prefixes; answers of one and of several tokens, some of
+/// them with the same input.
+fn prompts(vocab_size: usize, context_length: usize) -> Vec<EncodedPrompt> {
     let id = |i: usize| (i * 37 % (vocab_size - 4) + 3) as u32;
-    let most = context_length.min(60);
-    let shots: Vec<u32> = (0..most / 3).map(id).collect();
-    let mut sequences = Vec::new();
+    let max = context_length.min(60);
+    let shots: Vec<u32> = (0..max / 3).map(id).collect();
+    let mut prompts = Vec::new();
     for question in 0..5 {
         let length = 3 + 2 * question;
         let context: Vec<u32> = (0..length).map(|i| id(i * (question + 2) + 11)).collect();
@@ -45,7 +45,7 @@ fn sequences(vocab_size: usize, context_length: usize) -> Vec<Sequence> {
                     (0..1 + answer * 2).map(|i| id(i * 5 + answer * (question % 3) + 1)).collect();
                 let mut input = [shots, &context, &continuation].concat();
                 input.pop();
-                sequences.push(Sequence {
+                prompts.push(EncodedPrompt {
                     input,
                     continuations: vec![(0, continuation)],
                     truncated: 0,
@@ -54,22 +54,22 @@ fn sequences(vocab_size: usize, context_length: usize) -> Vec<Sequence> {
         }
     }
     let letters = (0..4).map(|i| (i, vec![id(i + 50)])).collect();
-    sequences.push(Sequence { input: shots, continuations: letters, truncated: 0 });
-    sequences
+    prompts.push(EncodedPrompt { input: shots, continuations: letters, truncated: 0 });
+    prompts
 }
 
-/// By the logits of a forward over the whole sequence and nothing else.
-fn alone(engine: &Engine<Checkpoint>, sequence: &Sequence) -> Vec<Likelihood> {
+/// The likelihoods from the logits of one forward pass over the prompt alone.
+fn alone(engine: &Engine<Checkpoint>, prompt: &EncodedPrompt) -> Vec<Likelihood> {
     let mut rows = Vec::new();
     let cache = Cache::default();
-    engine.each(&sequence.input, &cache, |row| rows.push(row.to_vec())).unwrap();
-    let continuations = sequence.continuations.iter().map(|(_, tokens)| {
+    engine.logits_of_each(&prompt.input, &cache, |row| rows.push(row.to_vec())).unwrap();
+    let continuations = prompt.continuations.iter().map(|(_, tokens)| {
         let rows = &rows[rows.len() - tokens.len()..];
-        let mut found = Likelihood { log: 0.0, greedy: true };
+        let mut found = Likelihood { logprob: 0.0, is_greedy: true };
         for (row, token) in rows.iter().zip(tokens) {
-            found.log += f64::from(log_probabilities(row)[*token as usize]);
+            found.logprob += f64::from(log_probabilities(row)[*token as usize]);
             let token = row[*token as usize];
-            found.greedy &= row.iter().all(|x| *x <= token);
+            found.is_greedy &= row.iter().all(|x| *x <= token);
         }
         found
     });
@@ -77,36 +77,37 @@ fn alone(engine: &Engine<Checkpoint>, sequence: &Sequence) -> Vec<Likelihood> {
 }
 
 #[test]
-fn what_is_shared_changes_nothing() {
+fn sharing_prefixes_changes_no_likelihood() {
     let mut greedy = 0;
     for case in families() {
         let engine = engine(&case);
         let spec = engine.spec();
-        let mut sequences = sequences(spec.vocab_size, spec.context_length);
-        // One that the model would write: the most likely token after some others.
-        let last = sequences.last().unwrap().input.clone();
-        let logits = engine.next(&[(&last, &Cache::default())]).unwrap().remove(0);
+        let mut prompts = prompts(spec.vocab_size, spec.context_length);
+        // A continuation that greedy decoding would produce.
+        let last = prompts.last().unwrap().input.clone();
+        let logits = engine.next_logits(&[(&last, &Cache::default())]).unwrap().remove(0);
         let best = (0..logits.len()).max_by(|a, b| logits[*a].total_cmp(&logits[*b])).unwrap();
-        sequences.last_mut().unwrap().continuations.push((4, vec![best as u32]));
+        prompts.last_mut().unwrap().continuations.push((4, vec![best as u32]));
         let want: Vec<Vec<Likelihood>> =
-            sequences.iter().map(|sequence| alone(&engine, sequence)).collect();
+            prompts.iter().map(|prompt| alone(&engine, prompt)).collect();
         for batch_size in [1, 2, 7, 64] {
             let mut ticked = 0;
-            let found = score(&engine, &sequences, batch_size, &mut |count| {
+            let found = score(&engine, &prompts, batch_size, &mut |count| {
                 ticked += count;
                 ControlFlow::Continue(())
             });
             let found = found.unwrap().unwrap();
-            assert_eq!(ticked, sequences.len());
+            assert_eq!(ticked, prompts.len());
             for (index, (found, want)) in found.iter().zip(&want).enumerate() {
                 assert_eq!(found.len(), want.len());
                 for (found, want) in found.iter().zip(want) {
                     let case = case.display();
-                    let what = format!("{case}, sequence {index}, batches of {batch_size}");
-                    let allowed = 1e-4 * want.log.abs().max(1.0);
-                    assert!((found.log - want.log).abs() <= allowed, "{what}: {found:?} {want:?}");
-                    assert_eq!(found.greedy, want.greedy, "{what}");
-                    greedy += usize::from(found.greedy);
+                    let what = format!("{case}, prompt {index}, batches of {batch_size}");
+                    let allowed = 1e-4 * want.logprob.abs().max(1.0);
+                    let difference = (found.logprob - want.logprob).abs();
+                    assert!(difference <= allowed, "{what}: {found:?} {want:?}");
+                    assert_eq!(found.is_greedy, want.is_greedy, "{what}");
+                    greedy += usize::from(found.is_greedy);
                 }
             }
         }
@@ -115,11 +116,11 @@ fn what_is_shared_changes_nothing() {
 }
 
 #[test]
-fn scoring_may_be_broken_off() {
+fn scoring_can_be_cancelled() {
     let engine = engine(&fixtures().join("families/llama2"));
-    let sequences = sequences(engine.spec().vocab_size, 64);
+    let prompts = prompts(engine.spec().vocab_size, 64);
     let mut batches = 0;
-    let found = score(&engine, &sequences, 4, &mut |_| {
+    let found = score(&engine, &prompts, 4, &mut |_| {
         batches += 1;
         if batches == 2 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     });

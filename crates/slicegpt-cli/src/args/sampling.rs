@@ -6,7 +6,7 @@ use std::str::FromStr;
 use anyhow::Result;
 use clap::Args;
 use slicegpt_checkpoint::Dtype;
-use slicegpt_generate::{Defaults, Ending, Sampling};
+use slicegpt_generate::{GenerationConfig, Sampling, StopCriteria};
 
 use crate::args::options::{DtypeName, positive};
 use crate::args::running::Running;
@@ -17,8 +17,7 @@ use crate::services::generation::Generator;
 #[command(next_help_heading = "Sampling")]
 pub struct Choosing {
     /// Temperature, which logits are divided by; 0 takes the most likely token [default: that of
-    /// the
-    /// model's generation_config.json, else 0]
+    /// the model's generation_config.json, else 0]
     #[arg(long, value_name = "T", value_parser = number(0.0, 100.0))]
     temperature: Option<f32>,
     /// Sample from the N most likely tokens only
@@ -54,7 +53,7 @@ fn number(least: f32, most: f32) -> impl Fn(&str) -> Result<f32, String> + Clone
 
 impl Choosing {
     /// The sampling parameters, given the defaults of the model.
-    pub fn sampling(&self, defaults: &Defaults) -> Sampling {
+    pub fn sampling(&self, defaults: &GenerationConfig) -> Sampling {
         let default = &defaults.sampling;
         // Options that have an effect only with sampling imply sampling.
         let asked = self.top_k.is_some() || self.top_p.is_some() || self.min_p.is_some();
@@ -74,10 +73,10 @@ impl Choosing {
         }
     }
 
-    /// When a text ends, after `most` tokens at the latest.
-    pub fn ending(&self, defaults: &Defaults, most: usize) -> Ending {
-        let ends = if self.ignore_eos { Vec::new() } else { defaults.ends.clone() };
-        Ending { most, ends, stops: self.stop.clone() }
+    /// When generation ends, after `max_tokens` tokens at the latest.
+    pub fn stop_criteria(&self, defaults: &GenerationConfig, max_tokens: usize) -> StopCriteria {
+        let eos = if self.ignore_eos { Vec::new() } else { defaults.eos.clone() };
+        StopCriteria { max_tokens, eos, stop_strings: self.stop.clone() }
     }
 }
 

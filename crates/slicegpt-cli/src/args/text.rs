@@ -187,7 +187,7 @@ impl Calibration {
         let group = target.batch_size(&opened.spec, seqlen).max(32);
         let progress =
             Progress::start("sampling", self.samples().div_ceil(group) * (seqlen - 1).max(1));
-        let ids = slicegpt_models::sample(
+        let ids = slicegpt_generate::sample_sequences(
             &opened.model(&target.device),
             self.samples(),
             seqlen,

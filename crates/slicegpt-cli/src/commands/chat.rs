@@ -11,7 +11,7 @@ use slicegpt_models::Cache;
 use crate::args::options::positive;
 use crate::args::sampling::Choosing;
 use crate::args::sampling::Loading;
-use crate::commands::generate::{answer, show};
+use crate::commands::generate::{generate, show};
 use crate::show::progress::{check, note, warn};
 
 /// Arguments of `slicegpt chat`.
@@ -20,10 +20,10 @@ pub struct Args {
     /// Chat model, dense or sliced: Hugging Face checkpoint directory, or org/name[@revision] on
     /// the Hub
     model: PathBuf,
-    /// System prompt
+    /// System message of the conversation
     #[arg(long, value_name = "TEXT")]
     system: Option<String>,
-    /// Largest number of tokens of an answer
+    /// Maximum number of tokens per response
     #[arg(long, short = 'n', value_name = "N", value_parser = positive, default_value_t = 512)]
     max_tokens: usize,
     #[command(flatten)]
@@ -32,19 +32,19 @@ pub struct Args {
     loading: Loading,
 }
 
-/// Runs it: every line of stdin is a turn, until its end, `/exit`, or Ctrl-C.
+/// Runs the command: each line of stdin is a turn, until its end, `/exit`, or Ctrl-C.
 pub fn run(args: Args) -> Result<ExitCode> {
     let generator = args.loading.generator(&args.model)?;
     let template = generator.template()?;
     let beginning: Vec<Message> =
         args.system.iter().map(|text| Message::new("system", text)).collect();
     let mut messages = beginning.clone();
-    let mut seen: Vec<u32> = Vec::new();
+    let mut cached: Vec<u32> = Vec::new();
     let cache = Cache::default();
-    note("a line is a turn; /clear begins anew, /exit or Ctrl-D ends");
+    note("each line is a turn; /clear starts over, /exit or Ctrl-D ends");
     let mut lines = std::io::stdin().lock().lines();
     loop {
-        ask()?;
+        show_input_prompt()?;
         check()?;
         let Some(line) = lines.next() else { break };
         match line.context("stdin")?.trim() {
@@ -58,27 +58,27 @@ pub fn run(args: Args) -> Result<ExitCode> {
         }
         let ids = generator.vocabulary.encode_inner(&template.prompt(&messages)?)?;
         if let Err(error) = generator.check_prompt(&ids) {
-            warn(format!("{error}, or say /clear"));
+            warn(format!("{error}, or enter /clear"));
             messages.pop();
             continue;
         }
-        // The common prefix is in the KV cache already; the last token must be run for its logits.
-        let known = seen.iter().zip(&ids).take_while(|(old, new)| old == new).count();
+        // The cached part of the conversation is not run again, except for the last token.
+        let known = cached.iter().zip(&ids).take_while(|(old, new)| old == new).count();
         cache.truncate(known.min(ids.len() - 1));
-        let ending = args.choosing.ending(&generator.defaults, args.max_tokens);
+        let stop = args.choosing.stop_criteria(&generator.defaults, args.max_tokens);
         let sampling = args.choosing.sampling(&generator.defaults);
         let context = generator.context_length();
-        let mut sequence = Sequence::new(ids, cache.clone(), sampling, ending, context);
-        let answer = answer(&generator, &mut sequence, &mut |text| show(text))?;
+        let mut sequence = Sequence::new(ids, cache.clone(), sampling, stop, context);
+        let answer = generate(&generator, &mut sequence, &mut |text| show(text))?;
         show("\n")?;
-        seen = sequence.ids()[..cache.seen()].to_vec();
+        cached = sequence.ids()[..cache.seen()].to_vec();
         messages.push(Message::new("assistant", answer.text));
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// Prompts for the next turn at a terminal.
-fn ask() -> Result<()> {
+/// Prints the input prompt on a terminal.
+fn show_input_prompt() -> Result<()> {
     if std::io::stdin().is_terminal() {
         eprint!("> ");
         std::io::stderr().flush().context("stderr")?;

@@ -1,4 +1,4 @@
-//! `slicegpt generate`: text from a prompt.
+//! `slicegpt generate`: continues a prompt.
 
 use std::io::{Read, Write};
 use std::path::PathBuf;
@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use serde_json::json;
-use slicegpt_generate::{Finish, Message, Sequence};
+use slicegpt_generate::{FinishReason, Message, Sequence};
 use slicegpt_models::Cache;
 
 use crate::args::options::positive;
@@ -18,8 +18,8 @@ use crate::services::memory;
 use crate::show::output;
 use crate::show::progress::{check, note};
 
-/// Generated tokens by default.
-const MOST: usize = 128;
+/// Default of `--max-tokens`.
+const MAX_TOKENS: usize = 128;
 
 /// Arguments of `slicegpt generate`.
 #[derive(clap::Args)]
@@ -33,13 +33,13 @@ pub struct Args {
     /// File with the prompt
     #[arg(long, short = 'f', value_name = "FILE")]
     prompt_file: Option<PathBuf>,
-    /// Largest number of tokens to generate
-    #[arg(long, short = 'n', value_name = "N", value_parser = positive, default_value_t = MOST)]
+    /// Maximum number of tokens to generate
+    #[arg(long, short = 'n', value_name = "N", value_parser = positive, default_value_t = MAX_TOKENS)]
     max_tokens: usize,
-    /// Put the prompt into the model's chat template, as a message of the user
+    /// Apply the model's chat template, with the prompt as the user's message
     #[arg(long, help_heading = "Chat")]
     chat: bool,
-    /// System prompt, in the chat template
+    /// System message for the chat template
     #[arg(long, value_name = "TEXT", requires = "chat", help_heading = "Chat")]
     system: Option<String>,
     /// Print the prompt too
@@ -54,7 +54,7 @@ pub struct Args {
     json: bool,
 }
 
-/// Runs it.
+/// Runs the command.
 pub fn run(args: Args) -> Result<ExitCode> {
     let prompt = args.prompt_text()?;
     let generator = args.loading.generator(&args.model)?;
@@ -69,28 +69,26 @@ pub fn run(args: Args) -> Result<ExitCode> {
     };
     generator.check_prompt(&ids)?;
     let prompt_tokens = ids.len();
-    let ending = args.choosing.ending(&generator.defaults, args.max_tokens);
+    let stop = args.choosing.stop_criteria(&generator.defaults, args.max_tokens);
     let sampling = args.choosing.sampling(&generator.defaults);
     let length = (ids.len() + args.max_tokens).min(generator.context_length());
     let cache = Cache::with_capacity(length);
-    let mut sequence = Sequence::new(ids, cache, sampling, ending, generator.context_length());
+    let mut sequence = Sequence::new(ids, cache, sampling, stop, generator.context_length());
 
     let shown = !args.json;
     if args.echo && shown {
         show(&prompt)?;
     }
-    let answer = answer(&generator, &mut sequence, &mut |text| match shown {
-        true => show(text),
-        false => Ok(()),
-    })?;
-    let Answer { text, finish, prefill, decode } = answer;
+    let mut print = |text: &str| if shown { show(text) } else { Ok(()) };
+    let GeneratedText { text, finish, prefill, decode } =
+        generate(&generator, &mut sequence, &mut print)?;
     let tokens = sequence.generated().len();
     let rate = |tokens: usize, time: Duration| tokens as f64 / time.as_secs_f64().max(1e-9);
     if shown {
         show("\n")?;
         note(format!(
-            "{prompt_tokens} tokens read at {:.1} a second, {tokens} written at {:.1} a second, on \
-             {} with {} weights",
+            "{prompt_tokens} tokens read at {:.1} a second, {tokens} written at {:.1} a second, on {} \
+             with {} weights",
             rate(prompt_tokens, prefill),
             rate(tokens.saturating_sub(1), decode),
             generator.target.info.name,
@@ -98,16 +96,12 @@ pub fn run(args: Args) -> Result<ExitCode> {
         ));
         return Ok(ExitCode::SUCCESS);
     }
-    let finish = match finish {
-        Finish::Stop => "stop",
-        Finish::Length => "length",
-    };
     let json = json!({
         "text": text,
         "token_ids": sequence.generated(),
         "prompt_tokens": prompt_tokens,
         "generated_tokens": tokens,
-        "finish_reason": finish,
+        "finish_reason": finish.name(),
         "device": generator.target.info.name.to_string(),
         "weights": generator.weights.to_string(),
         "prefill_seconds": prefill.as_secs_f64(),
@@ -119,22 +113,22 @@ pub fn run(args: Args) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// An answer and its timing.
-pub struct Answer {
+/// A generated text, and how long it took.
+pub struct GeneratedText {
     pub text: String,
-    pub finish: Finish,
-    /// Time to the first token.
+    pub finish: FinishReason,
+    /// Time until the first token.
     pub prefill: Duration,
     /// Time from the first token to the last.
     pub decode: Duration,
 }
 
-/// Runs a sequence to its end; text is streamed as soon as it is final.
-pub fn answer(
+/// Runs a sequence to its end; `show` gets text as it becomes certain.
+pub fn generate(
     generator: &Generator,
     sequence: &mut Sequence,
     show: &mut dyn FnMut(&str) -> Result<()>,
-) -> Result<Answer> {
+) -> Result<GeneratedText> {
     let start = Instant::now();
     let mut first = None;
     let mut text = String::new();
@@ -142,21 +136,21 @@ pub fn answer(
     loop {
         check()?;
         let logits = generator.target.run(|| {
-            let logits = generator.engine.next(&[sequence.next()]);
+            let logits = generator.engine.next_logits(&[sequence.next()]);
             logits.map_err(|error| generator.engine_error(error))
         })?;
-        let piece = sequence.accept(&logits[0], &generator.vocabulary)?;
+        let token = sequence.accept(&logits[0], &generator.vocabulary)?;
         let first = *first.get_or_insert_with(Instant::now);
-        show(&piece.text)?;
-        text.push_str(&piece.text);
-        if let Some(finish) = piece.finish {
+        show(&token.text)?;
+        text.push_str(&token.text);
+        if let Some(finish) = token.finish {
             let (prefill, decode) = (first - start, first.elapsed());
-            return Ok(Answer { text, finish, prefill, decode });
+            return Ok(GeneratedText { text, finish, prefill, decode });
         }
     }
 }
 
-/// Streams text to stdout. A closed pipe ends the command.
+/// Prints text at once. A closed pipe ends the command.
 pub fn show(text: &str) -> Result<()> {
     let mut stdout = std::io::stdout().lock();
     stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).context("stdout")

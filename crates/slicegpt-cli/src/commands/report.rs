@@ -30,8 +30,7 @@ pub struct Args {
     #[arg(long, value_name = "MODEL")]
     base: Option<PathBuf>,
     /// Output of `eval ppl`, `eval kl`, `eval tasks` or `bench` with --json, about these models or
-    /// the
-    /// base
+    /// the base
     #[arg(long, value_name = "FILE", num_args = 1..)]
     results: Vec<PathBuf>,
     /// Heading [default: the model that was cut]

@@ -1,4 +1,4 @@
-//! `slicegpt serve`: a model over HTTP with an OpenAI-compatible API.
+//! `slicegpt serve`: a model over HTTP, for clients of OpenAI's API.
 
 use std::io::ErrorKind;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
@@ -23,13 +23,13 @@ use crate::show::size::{parse_bytes, show_bytes};
 pub struct Args {
     /// Hugging Face checkpoint directory, or org/name[@revision] on the Hub; dense or sliced
     model: PathBuf,
-    /// Address or name to listen on; 0.0.0.0 accepts other machines
+    /// Address or host name to listen at; 0.0.0.0 accepts other machines
     #[arg(long, value_name = "HOST", default_value = "127.0.0.1")]
     host: String,
-    /// Port to listen on; 0 takes a free one, which is printed
+    /// Port to listen at; 0 takes a free one
     #[arg(long, value_name = "N", default_value_t = 8080)]
     port: u16,
-    /// Name of the model for clients [default: the name of its directory, or org/name]
+    /// Model name for clients [default: the name of its directory, or org/name]
     #[arg(long, value_name = "NAME")]
     model_name: Option<String>,
     /// API key that clients must send (Authorization: Bearer KEY)
@@ -37,7 +37,7 @@ pub struct Args {
     api_key: Option<String>,
     #[command(flatten)]
     bounds: Bounds,
-    /// Seed of requests without one
+    /// Seed of the first request that gives none; further ones count up
     #[arg(long, value_name = "N", default_value_t = 42)]
     seed: u64,
     #[command(flatten)]
@@ -48,39 +48,39 @@ pub struct Args {
 #[derive(clap::Args)]
 #[command(next_help_heading = "Limits")]
 struct Bounds {
-    /// Largest number of sequences in a batch
+    /// Maximum number of sequences in the running batch
     #[arg(long, value_name = "N", value_parser = positive, default_value_t = 64)]
     max_sequences: usize,
-    /// Largest number of queued sequences; more are refused (429)
+    /// Maximum number of waiting sequences; more are refused (429)
     #[arg(long, value_name = "N", value_parser = positive, default_value_t = 256)]
     max_queue: usize,
-    /// Memory for the KV caches of a batch [default: a quarter of the device's]
+    /// Memory of all KV caches [default: a quarter of the device's]
     #[arg(long, value_name = "SIZE", value_parser = parse_bytes)]
     cache_memory: Option<u64>,
-    /// Memory for answers that are not read yet; requests that exceed it are refused (400, 429)
+    /// Memory of all responses until they are read; those that do not fit are refused (400, 429)
     #[arg(long, value_name = "SIZE", value_parser = parse_bytes, default_value = "256MB")]
     answer_memory: u64,
-    /// Largest size of a request; larger ones are refused (413)
+    /// Maximum size of a request body; larger ones are refused (413)
     #[arg(long, value_name = "SIZE", value_parser = parse_bytes, default_value = "4MB")]
     max_body: u64,
-    /// Largest number of open connections; more wait
+    /// Maximum number of open connections; more wait
     #[arg(long, value_name = "N", value_parser = positive, default_value_t = 1024)]
     max_connections: usize,
-    /// Time limit of a request, to the end of its answer
+    /// Maximum time of a request, up to the last byte of its response
     #[arg(long, value_name = "SECONDS", value_parser = positive, default_value_t = 600)]
     request_timeout: usize,
-    /// Time limit of a client that does not read its answer
+    /// How long a client may read nothing of a response before it is dropped
     #[arg(long, value_name = "SECONDS", value_parser = positive, default_value_t = 30)]
     stall_timeout: usize,
 }
 
-/// Runs it: until Ctrl-C, or SIGTERM.
+/// Runs the command until Ctrl-C or SIGTERM.
 pub fn run(args: Args) -> Result<ExitCode> {
     let addresses = addresses(&args.host, args.port)?;
     if args.api_key.as_deref() == Some("") {
-        bail!("--api-key is empty; leave it away to let everybody in");
+        bail!("--api-key is empty; leave it out to accept every client");
     }
-    // Before the model is loaded, which takes a long time.
+    // Bind before loading the model: an address in use is reported at once.
     let server = Server::bind(&addresses).map_err(|error| match error.kind() {
         ErrorKind::AddrInUse => anyhow!(
             "{}:{} is in use by another program; choose another --port, or 0 for one that is free",
@@ -97,12 +97,14 @@ pub fn run(args: Args) -> Result<ExitCode> {
     })?;
     let address = server.address();
     if !address.ip().is_loopback() && args.api_key.is_none() {
-        warn(format!("{address} is open to other machines; --api-key lets in only who knows it"));
+        warn(format!(
+            "{address} is open to other machines; --api-key admits only clients that know the key"
+        ));
     }
 
     let generator = args.loading.generator(&args.model)?;
     let template = match generator.template() {
-        // A template given by an option must be valid; a model may have none.
+        // A template given on the command line must be valid; the model need not have one.
         Err(error) if args.loading.has_template() => return Err(error),
         template => template.map_err(|error| error.to_string()),
     };
@@ -145,9 +147,9 @@ fn name_of(model: &Path) -> Result<String> {
         let text = model.to_string_lossy();
         return Ok(text.split('@').next().unwrap_or_default().to_string());
     };
-    let name = path.file_name().with_context(|| {
-        format!("{}: has no name; give the model one with --model-name", model.display())
-    })?;
+    let name = path
+        .file_name()
+        .with_context(|| format!("{}: has no name; set one with --model-name", model.display()))?;
     Ok(name.to_string_lossy().into_owned())
 }
 
@@ -178,8 +180,8 @@ impl Bounds {
         }
         if limits.cache_bytes < all {
             warn(format!(
-                "a text of {context} tokens, all that the model sees, takes {} of --cache-memory; \
-                 there are {}, and longer requests are refused",
+                "a text of {context} tokens, all that the model sees, takes {} of --cache-memory; there \
+                 are {}, and longer requests are refused",
                 show_bytes(all),
                 show_bytes(limits.cache_bytes)
             ));
@@ -188,18 +190,23 @@ impl Bounds {
     }
 }
 
-/// A device that is out of memory or lost is an error of the sequences in the batch.
+/// Errors of the device, such as full memory, are errors of the batch that runs.
 impl Forward for Generator {
-    fn read(&self, ids: &[u32], cache: &Cache) -> Result<(), String> {
-        self.told(|| self.engine.read(ids, cache))
+    fn prefill(&self, ids: &[u32], cache: &Cache) -> Result<(), String> {
+        self.run(|| self.engine.prefill(ids, cache))
     }
 
-    fn each(&self, ids: &[u32], cache: &Cache, sink: &mut dyn FnMut(&[f32])) -> Result<(), String> {
-        self.told(|| self.engine.each(ids, cache, sink))
+    fn prompt_logits(
+        &self,
+        ids: &[u32],
+        cache: &Cache,
+        sink: &mut dyn FnMut(&[f32]),
+    ) -> Result<(), String> {
+        self.run(|| self.engine.logits_of_each(ids, cache, sink))
     }
 
-    fn next(&self, sequences: &[(&[u32], &Cache)]) -> Result<Vec<Logits>, String> {
-        let logits = self.told(|| self.engine.next_of_each(sequences))?.into_iter();
+    fn decode(&self, batch: &[(&[u32], &Cache)]) -> Result<Vec<Logits>, String> {
+        let logits = self.run(|| self.engine.next_finite_logits(batch))?.into_iter();
         let finite = |logits: Option<_>| {
             logits.ok_or_else(|| self.engine_error(EngineError::NotFinite).to_string())
         };
@@ -212,7 +219,8 @@ impl Forward for Generator {
 }
 
 impl Generator {
-    fn told<T>(
+    /// Runs `work` on the device; errors become messages for clients.
+    fn run<T>(
         &self,
         work: impl FnOnce() -> Result<T, EngineError<slicegpt_checkpoint::CheckpointError>>,
     ) -> Result<T, String> {

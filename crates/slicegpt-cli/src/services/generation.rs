@@ -7,7 +7,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use burn::tensor::DType;
 use slicegpt_checkpoint::{Checkpoint, CheckpointError, Dtype};
 use slicegpt_corpus::Vocabulary;
-use slicegpt_generate::{Defaults, Engine, EngineError, Template};
+use slicegpt_generate::{Engine, EngineError, GenerationConfig, Template};
 
 use crate::services::device::Target;
 use crate::services::model::Opened;
@@ -53,7 +53,7 @@ pub fn load_engine(
 pub struct Generator {
     pub engine: Engine<Checkpoint>,
     pub vocabulary: Arc<Vocabulary>,
-    pub defaults: Defaults,
+    pub defaults: GenerationConfig,
     pub target: Target,
     /// The type of its weights.
     pub weights: Dtype,
@@ -73,7 +73,7 @@ impl Generator {
         let directory = opened.directory();
         let vocabulary = Vocabulary::open(&directory)?;
         let generation = opened.checkpoint.generation_config()?;
-        let defaults = Defaults::read(generation.as_ref(), opened.checkpoint.config());
+        let defaults = GenerationConfig::read(generation.as_ref(), opened.checkpoint.config());
         let target = open()?;
         let (engine, weights) = load_engine(opened, &target, weights)?;
         Ok(Self {

@@ -105,8 +105,7 @@ impl Opened {
     }
 
     /// The model that `spec` describes, with its tensors in `checkpoint`. Every tensor is looked
-    /// up,
-    /// none is read.
+    /// up, none is read.
     pub fn of(spec: DecoderSpec, checkpoint: Checkpoint) -> Result<Self> {
         let directory = checkpoint.directory().to_path_buf();
         let model =
@@ -167,8 +166,7 @@ impl Opened {
     }
 
     /// A digest of `config.json` and of some rows of every tensor, so that a large model need not
-    /// be
-    /// read as a whole. It identifies the model and the state of its training.
+    /// be read as a whole. It identifies the model and the state of its training.
     pub fn digest(&self) -> Result<String> {
         const ROWS: usize = 16;
         let mut hash = Sha256::new();

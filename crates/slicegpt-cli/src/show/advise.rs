@@ -3,9 +3,11 @@
 
 use anyhow::Error;
 use slicegpt_checkpoint::{CheckpointError, Dtype, OutputError};
+use slicegpt_corpus::CorpusError;
 use slicegpt_device::DeviceError;
 use slicegpt_gguf::{Cause, ExportError, GgufError};
 use slicegpt_report::ReportError;
+use slicegpt_tasks::TaskError;
 
 /// What to do about `error`, if an option or a command helps.
 pub fn advice(error: &Error) -> Option<String> {
@@ -22,6 +24,10 @@ pub fn advice(error: &Error) -> Option<String> {
             device(error)
         } else if let Some(error) = cause.downcast_ref() {
             report(error)
+        } else if let Some(error) = cause.downcast_ref() {
+            tasks(error)
+        } else if let Some(error) = cause.downcast_ref() {
+            corpus(error)
         } else {
             None
         }
@@ -88,5 +94,56 @@ fn report(error: &ReportError) -> Option<String> {
                 .into(),
         ),
         ReportError::Field(_) | ReportError::Drawing(_) | ReportError::Template(_) => None,
+    }
+}
+
+fn tasks(error: &TaskError) -> Option<String> {
+    let advice = match error {
+        TaskError::NotDirectory(_) => "--data names a directory that holds a file for each task",
+        TaskError::NoExamples { .. } => "--num-fewshot 0 asks without examples",
+        TaskError::FewExamples { .. } => "lower --num-fewshot",
+        TaskError::TooLong { .. } => "--skip-too-long leaves such documents out",
+        TaskError::Corpus(error) => return corpus(error),
+        TaskError::Unknown { .. }
+        | TaskError::Io { .. }
+        | TaskError::Missing { .. }
+        | TaskError::Ambiguous { .. }
+        | TaskError::Empty(_)
+        | TaskError::Json { .. }
+        | TaskError::Field { .. }
+        | TaskError::Form { .. }
+        | TaskError::Tokens { .. } => return None,
+    };
+    Some(advice.into())
+}
+
+fn corpus(error: &CorpusError) -> Option<String> {
+    match error {
+        CorpusError::OnlyPadding { .. } => Some("raise --seqlen or leave the sample out".into()),
+        CorpusError::TooShort { .. } => Some("give a longer text, or lower --seqlen".into()),
+        CorpusError::NoTextColumn { .. } => {
+            Some("name the column that holds the text with --text-column".into())
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::Context;
+
+    use super::*;
+
+    #[test]
+    fn advice_is_found_behind_a_context() {
+        let error = TaskError::FewExamples {
+            path: "piqa_train.jsonl".into(),
+            task: "piqa".into(),
+            have: 3,
+            need: 4,
+        };
+        let error = Err::<(), _>(error).context("piqa").unwrap_err();
+        assert_eq!(advice(&error).as_deref(), Some("lower --num-fewshot"));
+        assert_eq!(advice(&anyhow::anyhow!("other")), None);
     }
 }

@@ -37,8 +37,8 @@ fn unknown_tasks_and_missing_files_are_named() {
     sandbox.write("latin/piqa.jsonl", b"{\"goal\": \"caf\xe9\"}\n");
     let rows: &[(&str, &[&str])] = &[
         ("--tasks pika --data good", &["`pika`", "piqa", "lambada_openai", "mmlu"]),
-        ("--tasks piqa,piqa --data good", &["piqa is there twice"]),
-        ("--tasks piqa --data nowhere", &["nowhere", "not a directory"]),
+        ("--tasks piqa,piqa --data good", &["piqa is given twice"]),
+        ("--tasks piqa --data nowhere", &["nowhere", "not a directory; --data names"]),
         ("--tasks piqa --data good/piqa.jsonl", &["not a directory"]),
         ("--tasks piqa,mmlu --data good", &["good", "mmlu.jsonl or mmlu_test.jsonl"]),
         ("--tasks piqa --data empty", &["empty/piqa.jsonl", "no documents"]),
@@ -46,17 +46,26 @@ fn unknown_tasks_and_missing_files_are_named() {
         ("--tasks piqa --data latin", &["latin/piqa.jsonl", "UTF-8", "byte 13"]),
         ("--tasks piqa --data field", &["field/piqa.jsonl: line 2", "`sol2` is missing"]),
         ("--tasks piqa --data label", &["label/piqa.jsonl: line 1", "`label` is 2", "0 to 1"]),
-        ("--tasks piqa --data other", &["line 1", "no document of task piqa", "`text`"]),
+        ("--tasks piqa --data other", &["line 1", "not a document of task piqa", "`text`"]),
         ("--tasks piqa --data form", &["`gold` is 1", "from 0 to 0"]),
         ("--tasks lambada_openai --data word", &["`continuation` is a number"]),
-        ("--tasks piqa --data good --num-fewshot 1", &["good", "piqa_train.jsonl"]),
+        (
+            "--tasks piqa --data good --num-fewshot 1",
+            &["good", "piqa_train.jsonl", "--num-fewshot 0"],
+        ),
         ("--tasks piqa --data good --num-fewshot 5000", &["--num-fewshot", "0 to 1000"]),
         ("--tasks piqa --data good --limit 0", &["--limit", "above 0"]),
         ("--tasks piqa --data good --limit 1.5", &["--limit", "between 0 and 1"]),
         ("--tasks piqa --data good --log-samples good", &["good", "directory"]),
         ("--tasks piqa --data good --log-samples dense/log.jsonl", &["dense"]),
-        ("--tasks piqa --data good --log-samples good/piqa.jsonl", &["among the documents"]),
-        ("--tasks piqa --data good --log-samples good/log.jsonl", &["among the documents"]),
+        (
+            "--tasks piqa --data good --log-samples good/piqa.jsonl",
+            &["inside the directory of --data"],
+        ),
+        (
+            "--tasks piqa --data good --log-samples good/log.jsonl",
+            &["inside the directory of --data"],
+        ),
         ("--tasks piqa", &["--data"]),
         ("--data good", &["--tasks"]),
     ];

@@ -44,7 +44,7 @@ fn fields_that_are_wrong_are_named() {
         (json!({"presence_penalty": 3}), "presence_penalty", "from -2 to 2"),
         (json!({"n": 0}), "n", "from 1 to"),
         (json!({"n": 1000}), "n", "from 1 to"),
-        (json!({"n": 128, "prompt": ["a", "b", "c"]}), "prompt", "384 texts"),
+        (json!({"n": 128, "prompt": ["a", "b", "c"]}), "prompt", "384 completions"),
         (json!({"seed": "x"}), "seed", "a whole number"),
         (json!({"stop": 5}), "stop", "a string or an array of strings"),
         (json!({"stop": ["a", 5]}), "stop", "a string or an array of strings"),

@@ -1,7 +1,7 @@
-//! ARC: questions of science at school, easy ones and hard ones (arXiv 1803.05457).
+//! ARC: grade-school science questions, easy and challenging ones (arXiv 1803.05457).
 
 use super::query;
-use crate::{Answer, Document, Examples, Item, Metric, Result, Task};
+use crate::{Document, Examples, Item, ItemForm, Metric, Result, Task};
 
 pub const EASY: Task = Task {
     name: "arc_easy",
@@ -10,7 +10,7 @@ pub const EASY: Task = Task {
     scored: &["test", "validation"],
     examples: Examples::Drawn,
     item: |document| item("arc_easy", document),
-    parted: None,
+    subjects: None,
 };
 
 pub const CHALLENGE: Task =
@@ -40,5 +40,5 @@ fn item(task: &'static str, document: &Document) -> Result<Item> {
         return Err(document.unlike(task, FIELDS));
     };
     let context = format!("Question: {question}\nAnswer:");
-    Ok(Item { answer: Answer::Choice { context, choices }, gold })
+    Ok(Item { form: ItemForm::Choices { context, choices }, gold })
 }

@@ -1,11 +1,11 @@
-//! HellaSwag: how a description goes on (arXiv 1905.07830).
+//! HellaSwag: the most plausible continuation of a description (arXiv 1905.07830).
 
 use std::sync::LazyLock;
 
 use regex::Regex;
 
 use super::query;
-use crate::{Answer, Document, Examples, Item, Metric, Result, Task, python};
+use crate::{Document, Examples, Item, ItemForm, Metric, Result, Task, python};
 
 pub const HELLASWAG: Task = Task {
     name: "hellaswag",
@@ -14,11 +14,11 @@ pub const HELLASWAG: Task = Task {
     scored: &["validation"],
     examples: Examples::DrawnFromOthers,
     item,
-    parted: None,
+    subjects: None,
 };
 
-const FIELDS: &str = "`activity_label`, `ctx_a`, `ctx_b`, `endings`, `label`, or `query`, `choices`, \
-                      `gold`, or `question`, `choices`, `answer`,";
+const FIELDS: &str = "`activity_label`, `ctx_a`, `ctx_b`, `endings`, `label`, or `query`, \
+                      `choices`, `gold`, or `question`, `choices`, `answer`,";
 
 fn item(document: &Document) -> Result<Item> {
     let (context, choices, gold) = if document.has(&["endings"]) {
@@ -35,7 +35,7 @@ fn item(document: &Document) -> Result<Item> {
         let (choices, gold) = query::choices(document)?;
         (document.text("query")?.to_string(), choices, gold)
     } else if document.has(&["question", "choices", "answer"]) {
-        // The activity is not told there.
+        // This form of the data set lacks the activity.
         let listed = document.object("choices")?;
         let answer = document.text("answer")?;
         let gold = listed.fields().keys().position(|name| name == answer);
@@ -46,14 +46,14 @@ fn item(document: &Document) -> Result<Item> {
     } else {
         return Err(document.unlike("hellaswag", FIELDS));
     };
-    let choices = choices.iter().map(|choice| without_marks(choice)).collect();
-    Ok(Item { answer: Answer::Choice { context: without_marks(&context), choices }, gold })
+    let choices = choices.iter().map(|choice| without_markup(choice)).collect();
+    Ok(Item { form: ItemForm::Choices { context: without_markup(&context), choices }, gold })
 }
 
-/// Text without the marks in brackets that WikiHow's articles brought along.
-fn without_marks(text: &str) -> String {
-    static MARK: LazyLock<Regex> =
+/// Removes the bracketed markup of WikiHow articles.
+fn without_markup(text: &str) -> String {
+    static MARKUP: LazyLock<Regex> =
         LazyLock::new(|| Regex::new(r"\[.*?\]").expect("a valid expression"));
     let text = python::strip(text).replace(" [title]", ". ");
-    MARK.replace_all(&text, "").replace("  ", " ")
+    MARKUP.replace_all(&text, "").replace("  ", " ")
 }

@@ -1,6 +1,6 @@
-//! LAMBADA, as OpenAI cut it: the last word of a passage (arXiv 1606.06031).
+//! LAMBADA in OpenAI's version: the last word of a passage (arXiv 1606.06031).
 
-use crate::{Answer, Document, Examples, Item, Metric, Result, Task};
+use crate::{Document, Examples, Item, ItemForm, Metric, Result, Task};
 
 pub const OPENAI: Task = Task {
     name: "lambada_openai",
@@ -9,7 +9,7 @@ pub const OPENAI: Task = Task {
     scored: &["test", "validation"],
     examples: Examples::DrawnFromScored,
     item,
-    parted: None,
+    subjects: None,
 };
 
 const FIELDS: &str = "`text`, or `context`, `continuation`,";
@@ -17,7 +17,7 @@ const FIELDS: &str = "`text`, or `context`, `continuation`,";
 fn item(document: &Document) -> Result<Item> {
     let (context, word) = if document.has(&["text"]) {
         let text = document.text("text")?;
-        // One word has nothing before it.
+        // A single word has an empty context.
         text.rsplit_once(' ').unwrap_or(("", text))
     } else if document.has(&["context", "continuation"]) {
         (document.text("context")?, document.text("continuation")?)
@@ -25,5 +25,5 @@ fn item(document: &Document) -> Result<Item> {
         return Err(document.unlike("lambada_openai", FIELDS));
     };
     let (context, word) = (context.to_string(), format!(" {word}"));
-    Ok(Item { answer: Answer::Word { context, word }, gold: 0 })
+    Ok(Item { form: ItemForm::LastWord { context, word }, gold: 0 })
 }

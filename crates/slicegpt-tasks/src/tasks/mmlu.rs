@@ -1,8 +1,8 @@
-//! MMLU: questions of 57 subjects, answered by a letter (arXiv 2009.03300).
+//! MMLU: questions on 57 subjects, answered by a letter (arXiv 2009.03300).
 
 use super::query;
-use crate::task::Parting;
-use crate::{Answer, Document, Examples, Item, Metric, Result, Task, python};
+use crate::task::Subjects;
+use crate::{Document, Examples, Item, ItemForm, Metric, Result, Task, python};
 
 pub const MMLU: Task = Task {
     name: "mmlu",
@@ -11,7 +11,7 @@ pub const MMLU: Task = Task {
     scored: &["test", "validation"],
     examples: Examples::First,
     item,
-    parted: Some(Parting { field: "subject", description, groups: GROUPS, version: "2" }),
+    subjects: Some(Subjects { field: "subject", description, groups: GROUPS, version: "2" }),
 };
 
 const FIELDS: &str = "`question`, `choices`, `answer`, or `query`, `choices`, `gold`,";
@@ -32,18 +32,18 @@ fn item(document: &Document) -> Result<Item> {
         };
         let question = python::strip(document.text("question")?);
         let context = format!("{question}\nA. {a}\nB. {b}\nC. {c}\nD. {d}\nAnswer:");
-        // Some copies of the data name the letter.
+        // Some copies of the data set give the letter instead of the index.
         let named = document
             .text("answer")
             .ok()
             .and_then(|name| LETTERS.iter().position(|letter| *letter == name));
         let gold = named.map_or_else(|| document.index("answer", 0, 4), Ok)?;
-        Ok(Item { answer: Answer::Choice { context, choices: letters }, gold })
+        Ok(Item { form: ItemForm::Choices { context, choices: letters }, gold })
     } else if query::is_formatted(document) {
-        // The choices stand in the query, and are letters.
+        // The query contains the texts of the choices; the choices are letters.
         let (choices, gold) = query::choices(document)?;
         let context = format!("{}\nAnswer:", query::question(document)?);
-        Ok(Item { answer: Answer::Choice { context, choices }, gold })
+        Ok(Item { form: ItemForm::Choices { context, choices }, gold })
     } else {
         Err(document.unlike("mmlu", FIELDS))
     }

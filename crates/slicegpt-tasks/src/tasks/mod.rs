@@ -1,4 +1,4 @@
-//! The tasks, one file each.
+//! The tasks, one file per task.
 
 mod arc;
 mod hellaswag;
@@ -10,7 +10,7 @@ mod winogrande;
 
 use crate::{Result, Task, TaskError};
 
-/// All tasks that are known.
+/// All known tasks.
 pub const TASKS: &[Task] = &[
     piqa::PIQA,
     hellaswag::HELLASWAG,
@@ -21,11 +21,11 @@ pub const TASKS: &[Task] = &[
     mmlu::MMLU,
 ];
 
-/// The task of a name.
+/// The task called `name`.
 ///
 /// # Errors
 ///
-/// If there is none; the error names those there are.
+/// If there is none; the error lists the known tasks.
 pub fn find(name: &str) -> Result<&'static Task> {
     let known = || TASKS.iter().map(|task| task.name).collect::<Vec<_>>().join(", ");
     let found = TASKS.iter().find(|task| task.name == name);

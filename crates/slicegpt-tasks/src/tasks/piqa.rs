@@ -1,7 +1,7 @@
-//! PIQA: which of two ways reaches a goal (arXiv 1911.11641).
+//! PIQA: which of two solutions reaches a goal (arXiv 1911.11641).
 
 use super::query;
-use crate::{Answer, Document, Examples, Item, Metric, Result, Task};
+use crate::{Document, Examples, Item, ItemForm, Metric, Result, Task};
 
 pub const PIQA: Task = Task {
     name: "piqa",
@@ -10,7 +10,7 @@ pub const PIQA: Task = Task {
     scored: &["validation"],
     examples: Examples::DrawnFromOthers,
     item,
-    parted: None,
+    subjects: None,
 };
 
 const FIELDS: &str = "`goal`, `sol1`, `sol2`, `label`, or `query`, `choices`, `gold`,";
@@ -27,5 +27,5 @@ fn item(document: &Document) -> Result<Item> {
         return Err(document.unlike("piqa", FIELDS));
     };
     let context = format!("Question: {goal}\nAnswer:");
-    Ok(Item { answer: Answer::Choice { context, choices }, gold })
+    Ok(Item { form: ItemForm::Choices { context, choices }, gold })
 }

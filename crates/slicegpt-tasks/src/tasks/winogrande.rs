@@ -1,6 +1,6 @@
-//! WinoGrande: whom a sentence speaks of (arXiv 1907.10641).
+//! WinoGrande: which noun a pronoun refers to (arXiv 1907.10641).
 
-use crate::{Answer, Document, Examples, Item, Metric, Result, Task, python};
+use crate::{Document, Examples, Item, ItemForm, Metric, Result, Task, python};
 
 pub const WINOGRANDE: Task = Task {
     name: "winogrande",
@@ -9,23 +9,23 @@ pub const WINOGRANDE: Task = Task {
     scored: &["validation"],
     examples: Examples::DrawnFromOthers,
     item,
-    parted: None,
+    subjects: None,
 };
 
 const FIELDS: &str = "`sentence`, `option1`, `option2`, `answer`, or `context_options`, \
                       `continuation`, `gold`,";
 
-/// Each option stands in the context; what is scored is the rest of the sentence.
+/// The options are in the contexts; the rest of the sentence is scored (partial evaluation).
 fn item(document: &Document) -> Result<Item> {
     let (contexts, continuation, gold) = if document.has(&["sentence"]) {
-        let (before, behind) = document
+        let (before, after) = document
             .text("sentence")?
             .split_once('_')
             .ok_or_else(|| document.wrong("sentence", "has no `_` where an option goes".into()))?;
         let context = |field| document.text(field).map(|option| format!("{before}{option}"));
         let contexts = vec![context("option1")?, context("option2")?];
         let gold = document.index("answer", 1, 2)?;
-        (contexts, python::strip(behind).to_string(), gold)
+        (contexts, python::strip(after).to_string(), gold)
     } else if document.has(&["context_options", "continuation", "gold"]) {
         let contexts = document.texts("context_options")?;
         let gold = document.index("gold", 0, contexts.len())?;
@@ -33,5 +33,5 @@ fn item(document: &Document) -> Result<Item> {
     } else {
         return Err(document.unlike("winogrande", FIELDS));
     };
-    Ok(Item { answer: Answer::Context { contexts, continuation }, gold })
+    Ok(Item { form: ItemForm::Contexts { contexts, continuation }, gold })
 }

@@ -21,8 +21,7 @@ pub struct Capacity {
     /// Tokens of that sequence.
     pub tokens: usize,
     /// Sequences whose KV cache fits on one device together with the weights; `None` if the weights
-    /// do
-    /// not fit.
+    /// do not fit.
     pub batch: Option<u64>,
     /// Devices over which the layers must be spread; `None` if one layer is too large.
     pub devices: Option<usize>,
@@ -30,8 +29,7 @@ pub struct Capacity {
 
 impl Capacity {
     /// The capacity for the model `spec` in the types that `hello` names, with sequences of
-    /// `tokens`
-    /// tokens, on devices of `memory` bytes, by default the memory of this one.
+    /// `tokens` tokens, on devices of `memory` bytes, by default the memory of this one.
     pub fn new(
         spec: &DecoderSpec,
         model: &str,

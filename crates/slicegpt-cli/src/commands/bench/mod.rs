@@ -5,27 +5,26 @@
 //! affects all models alike.
 
 mod capacity;
+mod holding;
 mod plan;
 mod results;
 mod worker;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::str::FromStr;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
 use serde_json::json;
-use slicegpt_device::DeviceName;
 use slicegpt_models::DecoderSpec;
 
 use self::capacity::Capacity;
+use self::holding::Holding;
 use self::plan::{Case, Phase};
 use self::results::{Measured, Results};
 use self::worker::{Worker, serve};
-use crate::args::options::{DtypeName, positive};
-use crate::args::running::Running;
+use crate::args::options::positive;
 use crate::services::model::Described;
 use crate::show::output;
 use crate::show::progress::{self, Progress, note, warn};
@@ -83,56 +82,6 @@ pub struct Args {
     /// Take orders about one model from stdin
     #[arg(long, hide = true)]
     worker: bool,
-}
-
-/// The devices that models run on, and the type of their weights.
-#[derive(clap::Args)]
-#[command(next_help_heading = "Device")]
-pub struct Holding {
-    /// Device: cpu, wgpu[:i], vulkan[:i], metal[:i], cuda[:i], or auto, the best one of this
-    /// machine
-    /// (see `slicegpt devices`); with several, each model is measured on each
-    #[arg(
-        long = "device",
-        value_name = "DEVICE,..",
-        env = "SLICEGPT_DEVICE",
-        default_value = "auto",
-        value_delimiter = ',',
-        value_parser = DeviceName::from_str
-    )]
-    devices: Vec<DeviceName>,
-    /// Type of weights in memory [default: as stored on the CPU, float32 elsewhere]
-    #[arg(long, value_enum, value_name = "TYPE")]
-    weights: Option<DtypeName>,
-}
-
-impl Holding {
-    /// One value per device.
-    fn each(&self) -> Result<Vec<Self>> {
-        let mut all: Vec<Self> = Vec::new();
-        for device in &self.devices {
-            if all.iter().any(|other| other.devices == [*device]) {
-                bail!("--device: {device} is named twice; name each device once");
-            }
-            all.push(Self { devices: vec![*device], weights: self.weights });
-        }
-        Ok(all)
-    }
-
-    /// The value for the first device.
-    fn running(&self) -> Running {
-        Running::on(self.devices[0])
-    }
-
-    /// The options that a worker process gets.
-    fn words(&self) -> Vec<String> {
-        let devices: Vec<String> = self.devices.iter().map(DeviceName::to_string).collect();
-        let mut words = vec!["--device".into(), devices.join(",")];
-        if let Some(value) = self.weights.and_then(|weights| weights.to_possible_value()) {
-            words.extend(["--weights".into(), value.get_name().into()]);
-        }
-        words
-    }
 }
 
 /// Format of the results.

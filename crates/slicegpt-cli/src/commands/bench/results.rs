@@ -97,8 +97,7 @@ impl Measured {
 
 impl Results {
     /// The name of a model in a table: the last part of its path, if that is unique; and its
-    /// device, if
-    /// there are several.
+    /// device, if there are several.
     fn short(&self, name: &str, device: &str) -> String {
         fn last(name: &str) -> &str {
             name.trim_end_matches('/').rsplit('/').next().unwrap_or(name)

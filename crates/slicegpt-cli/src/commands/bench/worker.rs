@@ -14,7 +14,7 @@ use slicegpt_checkpoint::Checkpoint;
 use slicegpt_generate::Engine;
 use slicegpt_models::Cache;
 
-use super::Holding;
+use super::holding::Holding;
 use super::plan::{Case, Phase};
 use crate::services::device::Target;
 use crate::services::generation::load_engine;
@@ -89,8 +89,7 @@ impl Worker {
         let program =
             std::env::current_exe().context("cannot find this program to start it again")?;
         // A model of the Hub is downloaded here, so that all workers use the same commit, whose
-        // shapes
-        // are known here.
+        // shapes are known here.
         let directory = located(model, WEIGHTS)?;
         let mut command = Command::new(program);
         command.args(["bench", "--worker"]).arg(directory).args(holding.words());
@@ -244,7 +243,7 @@ fn measure(
     let caches: Vec<Cache> = (0..batch).map(|_| Cache::with_capacity(case.longest())).collect();
     let next = |ids: &[Vec<u32>]| {
         let sequences: Vec<(&[u32], &Cache)> = ids.iter().map(Vec::as_slice).zip(&caches).collect();
-        engine.next(&sequences)
+        engine.next_logits(&sequences)
     };
     let before = match phase {
         Phase::Prefill => Vec::new(),

@@ -1,4 +1,4 @@
-//! Tasks to requests, and requests to answers.
+//! From tasks to prompts, and from prompts to the likelihoods of answers.
 
 use std::path::{Path, PathBuf};
 
@@ -6,169 +6,171 @@ use anyhow::{Result, bail};
 use slicegpt_checkpoint::Checkpoint;
 use slicegpt_generate::Engine;
 use slicegpt_tasks::{
-    Answers, Encoder, Group, Item, Likelihood, Part, Prompt, SEED, Scores, Sequence, Task,
-    TaskError, documents, groups, parts, prompts, score, scores,
+    AnswerLikelihoods, EncodedPrompt, Encoder, Group, Item, Likelihood, Prompt, SEED, Scores,
+    Subtask, Task, TaskError, documents, groups, prompts, score, scores, subtasks,
 };
 
-use super::{Args, Limit};
+use super::args::{Args, Limit};
 use crate::services::device::Target;
 use crate::services::generation::engine_error;
 use crate::show::progress::{Interrupted, Progress};
 
-/// A document that is asked.
+/// A document with its prompt, and later with the likelihoods of its answers.
 pub struct Question {
-    /// Its index among the documents of its part.
+    /// Index of the document within its subtask.
     pub document: usize,
     pub item: Item,
     pub prompt: Prompt,
     pub truncated: bool,
-    pub answers: Answers,
+    pub likelihoods: AnswerLikelihoods,
 }
 
-/// Questions that are scored together.
-pub struct Asked {
-    /// Name in lm-evaluation-harness.
+/// The questions of a subtask.
+pub struct SubtaskRun {
+    /// The name in the harness.
     pub name: String,
-    /// Number of documents before some were left out.
+    /// The number of documents before any limit.
     pub original: usize,
-    /// Number of documents left out, because an answer exceeds the context.
+    /// The number of documents left out, because an answer is longer than the context.
     pub skipped: usize,
     pub questions: Vec<Question>,
 }
 
 /// A task with its questions.
-pub struct OfTask {
+pub struct TaskRun {
     pub task: &'static Task,
-    pub parts: Vec<Asked>,
+    pub subtasks: Vec<SubtaskRun>,
     pub groups: Vec<Group>,
-    /// The files of documents and of examples.
+    /// The file of the scored documents, and the file of the examples.
     pub files: (PathBuf, Option<PathBuf>),
-    sequences: Vec<Sequence>,
-    /// Part and question of each sequence.
+    prompts: Vec<EncodedPrompt>,
+    /// For each prompt the indices of its subtask and question.
     places: Vec<(usize, usize)>,
 }
 
-impl OfTask {
-    /// Number of documents asked.
+impl TaskRun {
+    /// The number of scored documents.
     pub fn documents(&self) -> usize {
-        self.parts.iter().map(|part| part.questions.len()).sum()
+        self.subtasks.iter().map(|subtask| subtask.questions.len()).sum()
     }
 
-    /// Whether the task has subjects and its documents name none.
+    /// Whether it is a task with subjects whose documents name none.
     pub fn lacks_subjects(&self) -> bool {
-        self.task.parted.is_some() && self.groups.is_empty()
+        self.task.subjects.is_some() && self.groups.is_empty()
     }
 
-    /// Number of documents left out, because an answer exceeds the context.
+    /// The number of documents left out, because an answer is longer than the context.
     pub fn skipped(&self) -> usize {
-        self.parts.iter().map(|part| part.skipped).sum()
+        self.subtasks.iter().map(|subtask| subtask.skipped).sum()
     }
 
-    /// Number of documents that exceed the context.
+    /// The number of documents whose beginning was cut off to fit into the context.
     pub fn truncated(&self) -> usize {
-        self.parts.iter().map(Asked::truncated).sum()
+        self.subtasks.iter().map(SubtaskRun::truncated).sum()
     }
 }
 
-impl Asked {
-    /// Number of documents that exceed the context.
+impl SubtaskRun {
+    /// The number of documents whose beginning was cut off to fit into the context.
     pub fn truncated(&self) -> usize {
         self.questions.iter().filter(|question| question.truncated).count()
     }
 
     /// The metrics of the answers.
     pub fn scores(&self, task: &Task) -> Scores {
-        let answered: Vec<(&Item, &Answers)> =
-            self.questions.iter().map(|question| (&question.item, &question.answers)).collect();
-        scores(task.metrics, &answered)
+        let answered =
+            self.questions.iter().map(|question| (&question.item, &question.likelihoods));
+        scores(task.metrics, &answered.collect::<Vec<_>>())
     }
 }
 
-/// The requests of a task.
-pub fn questions(task: &'static Task, args: &Args, encoder: &Encoder) -> Result<OfTask> {
+/// Reads the documents of a task, and makes their prompts.
+pub fn questions(task: &'static Task, args: &Args, encoder: &Encoder) -> Result<TaskRun> {
     let found = documents(&args.data, task, args.num_fewshot)?;
     let files = (found.file.clone(), found.examples_file.clone());
     let examples = files.1.clone().unwrap_or_default();
-    let found = parts(task, found)?;
+    let found = subtasks(task, found)?;
     let groups = groups(task, &found);
-    let mut of_task = OfTask {
+    let mut run = TaskRun {
         task,
-        parts: Vec::new(),
+        subtasks: Vec::new(),
         groups,
         files,
-        sequences: Vec::new(),
+        prompts: Vec::new(),
         places: Vec::new(),
     };
-    for mut part in found {
-        let original = part.scored.len();
-        part.scored.truncate(Limit::of(args.limit, original));
-        let asked = prompts(task, &part, args.num_fewshot, SEED, &examples)?;
-        of_task.add(&part, original, asked, encoder, args.skip_too_long)?;
+    for mut subtask in found {
+        let original = subtask.scored.len();
+        subtask.scored.truncate(Limit::of(args.limit, original));
+        let items = prompts(task, &subtask, args.num_fewshot, SEED, &examples)?;
+        run.add(&subtask, original, items, encoder, args.skip_too_long)?;
     }
-    Ok(of_task)
+    Ok(run)
 }
 
-impl OfTask {
+impl TaskRun {
     fn add(
         &mut self,
-        part: &Part,
+        subtask: &Subtask,
         original: usize,
-        asked: Vec<(Item, Prompt)>,
+        items: Vec<(Item, Prompt)>,
         encoder: &Encoder,
         skip_too_long: bool,
     ) -> Result<()> {
-        let mut questions = Vec::with_capacity(asked.len());
+        let mut questions = Vec::with_capacity(items.len());
         let mut skipped = 0;
-        for (document, (item, prompt)) in asked.into_iter().enumerate() {
-            let sequences = match encoder.encode(&prompt, part.scored[document].place()) {
+        for (document, (item, prompt)) in items.into_iter().enumerate() {
+            let encoded = match encoder.encode(&prompt, subtask.scored[document].place()) {
                 Err(TaskError::TooLong { .. }) if skip_too_long => {
                     skipped += 1;
                     continue;
                 }
-                sequences => sequences?,
+                encoded => encoded?,
             };
-            let truncated = sequences.iter().any(|sequence| sequence.truncated > 0);
-            let place = (self.parts.len(), questions.len());
-            self.places.extend(sequences.iter().map(|_| place));
-            self.sequences.extend(sequences);
-            let answers = Answers(vec![Likelihood { log: 0.0, greedy: false }; item.answers()]);
-            questions.push(Question { document, item, prompt, truncated, answers });
+            let truncated = encoded.iter().any(|prompt| prompt.truncated > 0);
+            let place = (self.subtasks.len(), questions.len());
+            self.places.extend(encoded.iter().map(|_| place));
+            self.prompts.extend(encoded);
+            let unscored = Likelihood { logprob: 0.0, is_greedy: false };
+            let likelihoods = AnswerLikelihoods(vec![unscored; item.answers()]);
+            questions.push(Question { document, item, prompt, truncated, likelihoods });
         }
         if questions.is_empty() {
-            bail!("{}: all {skipped} documents have answers longer than the model sees", part.name);
+            bail!(
+                "{}: all {skipped} documents have answers longer than the model sees",
+                subtask.name
+            );
         }
-        self.parts.push(Asked { name: part.name.clone(), original, skipped, questions });
+        self.subtasks.push(SubtaskRun { name: subtask.name.clone(), original, skipped, questions });
         Ok(())
     }
 }
 
-/// Asks a model.
+/// Runs the model on the prompts of a task.
 pub fn answer(
-    mut of_task: OfTask,
+    mut run: TaskRun,
     engine: &Engine<Checkpoint>,
     target: &Target,
     model: &Path,
-) -> Result<OfTask> {
-    let sequences = std::mem::take(&mut of_task.sequences);
-    let tokens: usize = sequences.iter().map(|sequence| sequence.input.len()).sum();
-    let mean = (tokens / sequences.len().max(1)).max(1);
+) -> Result<TaskRun> {
+    let prompts = std::mem::take(&mut run.prompts);
+    let tokens: usize = prompts.iter().map(|prompt| prompt.input.len()).sum();
+    let mean = (tokens / prompts.len().max(1)).max(1);
     let batch_size = target.batch_size(engine.spec(), mean);
-    let progress = Progress::start(of_task.task.name, sequences.len());
-    target.doing(format!("asking {}", of_task.task.name));
+    let progress = Progress::start(run.task.name, prompts.len());
+    target.doing(format!("asking {}", run.task.name));
     let found = target.run(|| {
         let mut tick = |count| progress.advance(count);
-        let found = score(engine, &sequences, batch_size, &mut tick);
+        let found = score(engine, &prompts, batch_size, &mut tick);
         found.map_err(|error| engine_error(error, model))
     });
     progress.finish();
     let found = found?.ok_or(Interrupted)?;
-    for ((sequence, likelihoods), (part, question)) in
-        sequences.iter().zip(found).zip(&of_task.places)
-    {
-        let answers = &mut of_task.parts[*part].questions[*question].answers;
-        for ((answer, _), likelihood) in sequence.continuations.iter().zip(likelihoods) {
-            answers.0[*answer] = likelihood;
+    for ((prompt, likelihoods), (subtask, question)) in prompts.iter().zip(found).zip(&run.places) {
+        let question = &mut run.subtasks[*subtask].questions[*question];
+        for ((answer, _), likelihood) in prompt.continuations.iter().zip(likelihoods) {
+            question.likelihoods.0[*answer] = likelihood;
         }
     }
-    Ok(of_task)
+    Ok(run)
 }

@@ -1,102 +1,35 @@
-//! `slicegpt eval tasks`: tasks with right answers, as in lm-evaluation-harness.
+//! `slicegpt eval tasks`: benchmark tasks, scored as in lm-evaluation-harness.
 
+mod args;
 mod ask;
 mod report;
 
-use std::path::{Path, PathBuf};
+use std::io::ErrorKind;
+use std::path::Path;
 use std::process::ExitCode;
-use std::str::FromStr;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
+use serde_json::Value;
 use slicegpt_checkpoint::{Staging, lies_in};
+use slicegpt_corpus::Vocabulary;
 use slicegpt_tasks::{Encoder, Task, find};
 
-use crate::args::options::DtypeName;
-use crate::args::running::Running;
+pub use self::args::Args;
+use self::ask::TaskRun;
 use crate::services::generation::load_engine;
 use crate::services::model::Opened;
 use crate::show::output;
 use crate::show::progress::{note, warn};
 
-/// Arguments of `slicegpt eval tasks`.
-#[derive(clap::Args)]
-pub struct Args {
-    /// Hugging Face checkpoint directory, or org/name[@revision] on the Hub; dense or sliced
-    model: PathBuf,
-    /// Tasks, separated by commas: piqa, hellaswag, winogrande, arc_easy, arc_challenge,
-    /// lambada_openai, mmlu
-    #[arg(long, value_name = "NAMES", value_delimiter = ',', required = true)]
-    tasks: Vec<String>,
-    /// Directory with the data: TASK.jsonl or TASK_SPLIT.jsonl (or .json) for each task
-    #[arg(long, value_name = "DIR")]
-    data: PathBuf,
-    /// Solved examples before each question
-    #[arg(long, value_name = "N", default_value_t = 0, value_parser = shots)]
-    num_fewshot: usize,
-    /// Ask the first N documents of each task only, or this fraction of them, below 1
-    #[arg(long, value_name = "N")]
-    limit: Option<Limit>,
-    /// Leave out documents with an answer that exceeds the context, and report their number; by
-    /// default the first of them is an error
-    #[arg(long)]
-    skip_too_long: bool,
-    #[command(flatten)]
-    running: Running,
-    /// Type of weights in memory [default: as stored on the CPU, float32 elsewhere]
-    #[arg(long, value_enum, value_name = "TYPE", help_heading = "Device")]
-    weights: Option<DtypeName>,
-    /// Write requests and answers to this file, one JSON object per document
-    #[arg(long, value_name = "FILE.jsonl")]
-    log_samples: Option<PathBuf>,
-    /// Print one JSON object, with the names of lm-evaluation-harness
-    #[arg(long)]
-    json: bool,
-}
-
-/// The number of documents to ask.
-#[derive(Clone, Copy, Debug)]
-pub enum Limit {
-    First(usize),
-    Fraction(f64),
-}
-
-impl FromStr for Limit {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match (text.parse::<usize>(), text.parse::<f64>()) {
-            (Ok(count), _) if count > 0 => Ok(Self::First(count)),
-            (Err(_), Ok(part)) if part > 0.0 && part < 1.0 => Ok(Self::Fraction(part)),
-            _ => Err("a whole number above 0, or a fraction between 0 and 1, is needed".into()),
-        }
-    }
-}
-
-impl Limit {
-    /// The number of documents to ask, of `count`.
-    fn of(limit: Option<Self>, count: usize) -> usize {
-        match limit {
-            Some(Self::First(most)) => most.min(count),
-            Some(Self::Fraction(part)) => (count as f64 * part).ceil() as usize,
-            None => count,
-        }
-    }
-}
-
-fn shots(text: &str) -> Result<usize, String> {
-    let number = text.parse().ok().filter(|number| *number <= 1000);
-    number.ok_or_else(|| "a whole number from 0 to 1000 is needed".into())
-}
-
-/// Prepares the log of requests, which must not replace a document or a file that is no log.
+/// Prepares the file of `--log-samples`, which may replace an older log but no other file.
 fn stage_log(path: &Path, model: &Path, data: &Path) -> Result<Staging> {
     let staging = Staging::for_file(path, model)?;
     let absolute = std::path::absolute(path)?;
-    // A link among the documents counts as a document, wherever it points.
+    // A symbolic link inside the data directory counts as part of it, wherever it leads.
     let folder = absolute.parent().unwrap_or(&absolute);
     if lies_in(path, data)? || lies_in(folder, data)? {
         bail!(
-            "--log-samples: {} lies among the documents of --data; choose a file elsewhere",
+            "--log-samples: {} is inside the directory of --data; choose another place",
             path.display()
         );
     }
@@ -105,13 +38,24 @@ fn stage_log(path: &Path, model: &Path, data: &Path) -> Result<Staging> {
     Ok(staging)
 }
 
-/// Runs it.
+/// The `tokenizer_config.json` of a checkpoint; null if there is none.
+fn tokenizer_config(directory: &Path) -> Result<Value> {
+    let path = directory.join("tokenizer_config.json");
+    let place = || path.display().to_string();
+    match std::fs::read(&path) {
+        Ok(bytes) => serde_json::from_slice(&bytes).with_context(place),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(Value::Null),
+        Err(error) => Err(error).with_context(place),
+    }
+}
+
+/// Runs the command.
 pub fn run(args: Args) -> Result<ExitCode> {
     let mut tasks: Vec<&Task> = Vec::new();
     for name in &args.tasks {
         let task = find(name.trim())?;
         if tasks.iter().any(|other| other.name == task.name) {
-            bail!("--tasks: {name} is there twice");
+            bail!("--tasks: {name} is given twice");
         }
         tasks.push(task);
     }
@@ -122,45 +66,20 @@ pub fn run(args: Args) -> Result<ExitCode> {
         None => None,
     };
     let spec = opened.spec.clone();
-    let encoder = Encoder::open(&directory, spec.context_length, spec.vocab_size)?;
-    // All files are read before the model, so that errors in them are reported at once.
+    let vocabulary = Vocabulary::open(&directory)?;
+    let config = tokenizer_config(&directory)?;
+    let encoder = Encoder::new(vocabulary, &config, spec.context_length, spec.vocab_size);
+    // Read all data files before the model: errors in them are reported at once.
     let read = |task: &&'static Task| ask::questions(task, &args, &encoder);
-    let questions = tasks.iter().map(read).collect::<Result<Vec<_>>>()?;
-    for of_task in questions.iter().filter(|of_task| of_task.lacks_subjects()) {
-        warn(format!(
-            "{}: {} says no `subject`: asked without the line that names it, with examples of any, \
-             and not scored by subject; the harness does all three",
-            of_task.task.name,
-            of_task.files.0.display()
-        ));
-    }
+    let runs = tasks.iter().map(read).collect::<Result<Vec<_>>>()?;
+    runs.iter().for_each(warn_if_without_subjects);
     let target = args.running.open()?;
     let (engine, weights) = load_engine(opened, &target, args.weights.map(Into::into))?;
-    let mut answered = Vec::with_capacity(questions.len());
-    for of_task in questions {
-        answered.push(ask::answer(of_task, &engine, &target, &directory)?);
+    let mut answered = Vec::with_capacity(runs.len());
+    for run in runs {
+        answered.push(ask::answer(run, &engine, &target, &directory)?);
     }
-    for task in &answered {
-        if task.skipped() > 0 {
-            warn(format!(
-                "{}: {} documents are left out: an answer of theirs is longer than the {} tokens \
-                 the model sees",
-                task.task.name,
-                task.skipped(),
-                spec.context_length
-            ));
-        }
-        let truncated = task.truncated();
-        if truncated > 0 {
-            warn(format!(
-                "{}: {truncated} of {} documents are longer than the {} tokens the model sees; \
-                 their beginnings were left away",
-                task.task.name,
-                task.documents(),
-                spec.context_length
-            ));
-        }
-    }
+    answered.iter().for_each(|run| warn_if_too_long(run, spec.context_length));
     if let Some((path, staging)) = staging {
         report::log(&staging.path().join("samples.jsonl"), &answered)?;
         staging.commit_file("samples.jsonl")?;
@@ -172,4 +91,32 @@ pub fn run(args: Args) -> Result<ExitCode> {
         rows.iter().map(|(name, cells)| (name.as_str(), cells.clone())).collect();
     output::print(args.json.then_some(json), &rows, &header, Some(&report::protocol()))?;
     Ok(ExitCode::SUCCESS)
+}
+
+fn warn_if_without_subjects(run: &TaskRun) {
+    if run.lacks_subjects() {
+        warn(format!(
+            "{}: {} has no field `subject`: the line that names the subject is left out, examples \
+             come from any subject, and there are no scores by subject; the harness has all three",
+            run.task.name,
+            run.files.0.display()
+        ));
+    }
+}
+
+fn warn_if_too_long(run: &TaskRun, context_length: usize) {
+    let (name, skipped, truncated) = (run.task.name, run.skipped(), run.truncated());
+    if skipped > 0 {
+        warn(format!(
+            "{name}: {skipped} documents are left out: one of their answers is longer than the \
+             {context_length} tokens the model sees"
+        ));
+    }
+    if truncated > 0 {
+        warn(format!(
+            "{name}: {truncated} of {} documents are longer than the {context_length} tokens the \
+             model sees; their beginnings were cut off",
+            run.documents()
+        ));
+    }
 }

@@ -7,10 +7,10 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use serde_json::{Map, Value, json};
 use slicegpt_checkpoint::Dtype;
-use slicegpt_tasks::{Answer, HARNESS, SEED, Scores, Task};
+use slicegpt_tasks::{HARNESS, ItemForm, SEED, Scores, Task};
 
-use super::ask::{Asked, OfTask, Question};
-use super::{Args, Limit};
+use super::args::{Args, Limit};
+use super::ask::{Question, SubtaskRun, TaskRun};
 use crate::services::device::Target;
 
 /// The protocol: what the numbers mean.
@@ -25,7 +25,7 @@ pub fn protocol() -> String {
 
 /// The rows of the table and the JSON object.
 pub fn report(
-    answered: &[OfTask],
+    answered: &[TaskRun],
     args: &Args,
     target: &Target,
     weights: Dtype,
@@ -53,21 +53,21 @@ pub fn report(
             }
         };
     let mut groups = Vec::new();
-    for of_task in answered {
-        let task = of_task.task;
-        let scores: Vec<Scores> = of_task.parts.iter().map(|part| part.scores(task)).collect();
-        for group in &of_task.groups {
-            let members: Vec<&Scores> = group.parts.iter().map(|i| &scores[*i]).collect();
-            let parts = || group.parts.iter().map(|i| &of_task.parts[*i]);
-            let cut = parts().map(Asked::truncated).sum();
-            let out = parts().map(|part| part.skipped).sum();
-            let all = parts().map(|part| part.original).sum();
+    for run in answered {
+        let task = run.task;
+        let scores: Vec<Scores> = run.subtasks.iter().map(|run| run.scores(task)).collect();
+        for group in &run.groups {
+            let members: Vec<&Scores> = group.subtasks.iter().map(|i| &scores[*i]).collect();
+            let subtasks = || group.subtasks.iter().map(|i| &run.subtasks[*i]);
+            let cut = subtasks().map(SubtaskRun::truncated).sum();
+            let out = subtasks().map(|subtask| subtask.skipped).sum();
+            let all = subtasks().map(|subtask| subtask.original).sum();
             add(task, &group.name, group.version, &Scores::pooled(&members), [cut, out, all]);
             groups.push(group.name.clone());
         }
-        for (part, scores) in of_task.parts.iter().zip(&scores) {
-            let counts = [part.truncated(), part.skipped, part.original];
-            add(task, &part.name, task.version, scores, counts);
+        for (subtask, scores) in run.subtasks.iter().zip(&scores) {
+            let counts = [subtask.truncated(), subtask.skipped, subtask.original];
+            add(task, &subtask.name, task.version, scores, counts);
         }
     }
     let groups: Map<String, Value> =
@@ -98,11 +98,11 @@ pub fn report(
 }
 
 /// The files of a task, by its name.
-fn files(of_task: &OfTask) -> (String, Value) {
-    let (documents, examples) = &of_task.files;
+fn files(run: &TaskRun) -> (String, Value) {
+    let (documents, examples) = &run.files;
     let examples = examples.as_ref().map(|path| path.to_string_lossy());
     let files = json!({"documents": documents.to_string_lossy(), "examples": examples});
-    (of_task.task.name.to_string(), files)
+    (run.task.name.to_string(), files)
 }
 
 fn limit(args: &Args) -> Value {
@@ -128,13 +128,13 @@ fn result(name: &str, scores: &Scores) -> Value {
 }
 
 /// Writes requests and answers, one line per document.
-pub fn log(path: &Path, answered: &[OfTask]) -> Result<()> {
+pub fn log(path: &Path, answered: &[TaskRun]) -> Result<()> {
     let at = || path.display().to_string();
     let mut out = BufWriter::new(File::create(path).with_context(at)?);
-    for of_task in answered {
-        for part in &of_task.parts {
-            for question in &part.questions {
-                let line = sample(of_task.task, &part.name, question);
+    for run in answered {
+        for subtask in &run.subtasks {
+            for question in &subtask.questions {
+                let line = sample(run.task, &subtask.name, question);
                 writeln!(out, "{line}").with_context(at)?;
             }
         }
@@ -148,10 +148,11 @@ fn sample(task: &Task, name: &str, question: &Question) -> Value {
         .pairs()
         .map(|(context, continuation)| json!([context, continuation]))
         .collect();
+    let likelihoods = question.likelihoods.0.iter();
     let answers: Vec<Value> =
-        question.answers.0.iter().map(|answer| json!([answer.log, answer.greedy])).collect();
-    let target = match &question.item.answer {
-        Answer::Word { word, .. } => json!(word),
+        likelihoods.map(|answer| json!([answer.logprob, answer.is_greedy])).collect();
+    let target = match &question.item.form {
+        ItemForm::LastWord { word, .. } => json!(word),
         _ => json!(question.item.gold),
     };
     let mut line = json!({
@@ -163,7 +164,7 @@ fn sample(task: &Task, name: &str, question: &Question) -> Value {
         "truncated": question.truncated,
     });
     for metric in task.metrics {
-        line[metric.name()] = metric.of(&question.item, &question.answers).into();
+        line[metric.name()] = metric.of(&question.item, &question.likelihoods).into();
     }
     line
 }

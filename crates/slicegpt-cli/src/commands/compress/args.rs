@@ -1,0 +1,148 @@
+//! The arguments of `slicegpt compress`, and the plan that they mean.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::ValueEnum;
+use slicegpt_checkpoint::Dtype;
+use slicegpt_compress::{Axes, Plan, PlanError, Ranking, SplitSearch, field};
+
+use crate::args::computing::Computing;
+use crate::args::cut::{Cut, Method};
+use crate::args::options::{DtypeName, option, positive};
+use crate::args::refit::Refit;
+use crate::args::running::Running;
+use crate::args::text::Calibration;
+use crate::show::size::parse_bytes;
+
+/// Arguments of `slicegpt compress`.
+#[derive(clap::Args)]
+pub struct Args {
+    /// Hugging Face checkpoint directory, or org/name[@revision] on the Hub
+    pub model: PathBuf,
+    /// Directory to write; it appears only when it is complete
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
+    #[command(flatten)]
+    pub cut: Cut,
+    /// Axes inside the kept subspace: along the eigenvectors, or random. The function of the model
+    /// is the same; random axes spread magnitudes, for half precision and quantisation
+    #[arg(long, value_enum, default_value_t = OrientationName::Pca, help_heading = "What to cut")]
+    pub orientation: OrientationName,
+    /// Refit every linear to the dense model after the cut: ridge[:LAMBDA], with LAMBDA relative to
+    /// the mean square of its inputs, or none [default: ridge:0.001; none per-layer]
+    #[arg(long, value_name = "HOW", help_heading = "What to cut")]
+    pub refit: Option<Refit>,
+    /// How the split of a size between stream and MLPs is chosen (shared) [default: auto]
+    #[arg(long, value_enum, value_name = "HOW", help_heading = "What to cut")]
+    pub split_search: Option<SearchName>,
+    /// Order of directions: by the loss of the linears that read the stream, or by energy (shared)
+    /// [default: read]
+    #[arg(long, value_enum, help_heading = "What to cut")]
+    pub basis: Option<BasisName>,
+    #[command(flatten)]
+    pub calibration: Calibration,
+    /// Statistics that `slicegpt calibrate` wrote for this model and calibration text (shared)
+    #[arg(long, value_name = "FILE", help_heading = "Calibration")]
+    pub stats: Option<PathBuf>,
+    #[command(flatten)]
+    pub running: Running,
+    #[command(flatten)]
+    pub computing: Computing,
+    /// Type of the written weights [default: as in the checkpoint]
+    #[arg(long, value_enum, help_heading = "Output")]
+    pub dtype: Option<DtypeName>,
+    /// Largest size of a weights file
+    #[arg(
+        long,
+        value_name = "SIZE",
+        default_value = "5GB",
+        value_parser = parse_bytes,
+        help_heading = "Output"
+    )]
+    pub max_shard_size: u64,
+    /// Replace the checkpoint in --out
+    #[arg(long, help_heading = "Output")]
+    pub force: bool,
+    /// Print one JSON object
+    #[arg(long, help_heading = "Output")]
+    pub json: bool,
+    /// Write the eigenvalues at every cut, un-normalised and descending, as JSON
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    pub spectra: Option<PathBuf>,
+    /// Text or token ids to measure perplexity on, before and after the cut
+    #[arg(long, value_name = "FILE", help_heading = "Evaluation")]
+    pub eval_text: Option<PathBuf>,
+    /// Evaluate on the first N sequences only
+    #[arg(long, value_name = "N", value_parser = positive, help_heading = "Evaluation")]
+    pub eval_max_samples: Option<usize>,
+    /// Do not score labels equal to this token
+    #[arg(long, value_name = "ID", help_heading = "Evaluation")]
+    pub ignore_token_id: Option<u32>,
+}
+
+/// Axes inside the kept subspace.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum OrientationName {
+    /// Along the eigenvectors
+    Pca,
+    /// Along random directions, from --seed
+    Random,
+}
+
+/// Order of directions.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum BasisName {
+    /// By the loss of the readers without them
+    Read,
+    /// By energy
+    Energy,
+}
+
+/// How splits are compared.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum SearchName {
+    /// Measured up to 3 B parameters, predicted above
+    Auto,
+    /// Each is cut, refitted on some of the calibration text, and compared with the dense model on
+    /// the rest
+    Measured,
+    /// By the statistics of the dense model alone
+    Predicted,
+}
+
+impl Args {
+    /// The plan, for weights that are written as `dtype`.
+    pub fn plan(&self, dtype: Dtype) -> Result<Plan> {
+        self.refuse_misfits()?;
+        Ok(Plan {
+            orientation: match self.orientation {
+                OrientationName::Pca => Axes::Pca,
+                OrientationName::Random => Axes::Random,
+            },
+            seed: self.calibration.seed,
+            refit: self.refit.map(Into::into),
+            ranking: self.basis.map(|basis| match basis {
+                BasisName::Read => Ranking::Read,
+                BasisName::Energy => Ranking::Energy,
+            }),
+            split_search: self.split_search.map(|search| match search {
+                SearchName::Auto => SplitSearch::Auto,
+                SearchName::Measured => SplitSearch::Measured,
+                SearchName::Predicted => SplitSearch::Predicted,
+            }),
+            all_spectra: self.spectra.is_some(),
+            ..self.cut.plan(dtype)?
+        })
+    }
+
+    /// Refuses the one option that has no effect with the method and is not part of a plan.
+    fn refuse_misfits(&self) -> Result<()> {
+        if self.stats.is_some() && self.cut.method == Method::PerLayer {
+            let needs = slicegpt_compress::Method::Shared;
+            let error = PlanError::Method { field: field::STATS, value: None, needs };
+            anyhow::bail!(error.message(&option));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,199 @@
+//! [`App`]: the state that all handlers share, and the way from a request to jobs.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::mpsc::Sender;
+
+use axum::response::Response;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError, mpsc};
+use tokio::time::{Instant, timeout_at};
+
+use crate::error::ApiError;
+use crate::request::params::Params;
+use crate::request::prompt::{PromptInput, PromptTokenizer, TokenizedPrompt};
+use crate::response::output::{CompletionState, RequestOutput, ResponseFormat, Ticket};
+use crate::response::stream::stream;
+use crate::schedule::budget::Budget;
+use crate::schedule::cancel::CancelOnDrop;
+use crate::schedule::job::Job;
+use crate::state::ServerState;
+
+/// Minimum capacity of the channel for the events of a request.
+const EVENTS: usize = 32;
+
+/// The state that all handlers share.
+pub struct App {
+    pub state: Arc<ServerState>,
+    pub api_key: Option<String>,
+    /// Set during shutdown: no more requests are accepted.
+    pub closing: AtomicBool,
+    /// Number of requests whose response is not complete.
+    pub active: AtomicUsize,
+    jobs: Sender<Job>,
+    /// One permit per sequence, waiting or running.
+    slots: Arc<Semaphore>,
+    /// Memory of responses.
+    budget: Budget,
+    tokenizer: PromptTokenizer,
+    /// The number of the next request.
+    next_request: AtomicU64,
+    /// The seed of the next completion whose request sets none.
+    next_seed: AtomicU64,
+}
+
+impl App {
+    pub fn new(
+        state: Arc<ServerState>,
+        api_key: Option<String>,
+        seed: u64,
+        jobs: Sender<Job>,
+    ) -> Self {
+        let limits = &state.limits;
+        Self {
+            api_key,
+            jobs,
+            closing: AtomicBool::new(false),
+            active: AtomicUsize::new(0),
+            slots: Arc::new(Semaphore::new(limits.sequences + limits.queue)),
+            budget: Budget::new(limits.answer_bytes),
+            tokenizer: PromptTokenizer::new(&state.language, state.context),
+            next_request: AtomicU64::new(0),
+            next_seed: AtomicU64::new(seed),
+            state,
+        }
+    }
+
+    /// The deadline of a request that arrives now.
+    pub fn deadline(&self) -> Instant {
+        Instant::now() + self.state.limits.request
+    }
+
+    /// Answers a request. `default_max_tokens` bounds each completion if the request sets no
+    /// `max_tokens` and there is room.
+    pub async fn answer<F: ResponseFormat>(
+        self: Arc<Self>,
+        params: Params,
+        prompts: Vec<PromptInput>,
+        default_max_tokens: usize,
+        format: F,
+        deadline: Instant,
+    ) -> Result<Response, ApiError> {
+        let slots = self.acquire_slots(prompts.len() * params.n)?;
+        let (slots, prompts) = self.clone().tokenise(prompts, slots, deadline).await?;
+        let default = default_max_tokens.min(self.budget.default_max_tokens(&params));
+        let max_tokens = prompts.iter();
+        let max_tokens =
+            max_tokens.map(|prompt| self.max_tokens(prompt, params.max_tokens, default));
+        let max_tokens = max_tokens.collect::<Result<Vec<_>, _>>()?;
+        let memory = self.budget.reserve(&params, &prompts, &max_tokens)?;
+        let (streams, usage) = (params.stream, params.include_usage);
+        let ticket = Ticket { id: self.next_request(), deadline, memory };
+        let output = self.submit(params, prompts, max_tokens, slots, ticket)?;
+        if streams { stream(output, format, usage).await } else { output.collect(format).await }
+    }
+
+    /// Slots for `count` sequences.
+    fn acquire_slots(&self, count: usize) -> Result<OwnedSemaphorePermit, ApiError> {
+        let all = self.state.limits.sequences + self.state.limits.queue;
+        if count > all {
+            let message = format!(
+                "{count} completions are requested at once; this server accepts {all} at most"
+            );
+            return Err(ApiError::invalid("prompt", "invalid_value", message));
+        }
+        match self.slots.clone().try_acquire_many_owned(count as u32) {
+            Ok(slots) => Ok(slots),
+            Err(TryAcquireError::NoPermits) => Err(ApiError::queue_full()),
+            Err(TryAcquireError::Closed) => Err(ApiError::shutting_down()),
+        }
+    }
+
+    /// Tokenises prompts on the blocking pool. The task holds the slots until it ends, even if the
+    /// client has disconnected by then.
+    async fn tokenise(
+        self: Arc<Self>,
+        prompts: Vec<PromptInput>,
+        slots: OwnedSemaphorePermit,
+        deadline: Instant,
+    ) -> Result<(OwnedSemaphorePermit, Vec<TokenizedPrompt>), ApiError> {
+        let task = CancelOnDrop::new(move |cancelled| {
+            let prompts = prompts.into_iter().map(|prompt| {
+                if cancelled() {
+                    return Err(ApiError::response_timeout());
+                }
+                self.tokenizer.tokenise(prompt, &self.state.language)
+            });
+            Ok((slots, prompts.collect::<Result<_, _>>()?))
+        });
+        match timeout_at(deadline, task).await {
+            Err(_) => Err(ApiError::response_timeout()),
+            Ok(Err(panic)) => {
+                Err(ApiError::internal(format!("the prompt could not be tokenised: {panic}")))
+            }
+            Ok(Ok(result)) => result,
+        }
+    }
+
+    /// The maximum number of tokens to generate after a prompt: what is `requested`, or else
+    /// `default`, as far as the context has room.
+    fn max_tokens(
+        &self,
+        prompt: &TokenizedPrompt,
+        requested: Option<usize>,
+        default: usize,
+    ) -> Result<usize, ApiError> {
+        let context = self.state.context;
+        let tokens = prompt.ids.len();
+        let room = context.saturating_sub(tokens);
+        let max_tokens = requested.unwrap_or(default.min(room).max(1));
+        if tokens <= context && max_tokens <= room {
+            return Ok(max_tokens);
+        }
+        let message = format!(
+            "This model's maximum context length is {context} tokens. However, you requested {} \
+             tokens ({tokens} in the prompt; {max_tokens} in the completion). Please reduce the \
+             length of the prompt or completion.",
+            tokens + max_tokens
+        );
+        Err(ApiError::invalid("prompt", "context_length_exceeded", message))
+    }
+
+    fn next_request(&self) -> u64 {
+        self.next_request.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Sends the jobs of a request to the thread that runs the model.
+    fn submit(
+        &self,
+        params: Params,
+        prompts: Vec<TokenizedPrompt>,
+        max_tokens: Vec<usize>,
+        mut slots: OwnedSemaphorePermit,
+        ticket: Ticket,
+    ) -> Result<RequestOutput, ApiError> {
+        let count = prompts.len() * params.n;
+        let (sender, events) = mpsc::channel(EVENTS.max(2 * count));
+        let mut completions = Vec::with_capacity(count);
+        let (params, stalled_since) = (Arc::new(params), Arc::default());
+        let next_seed = || self.next_seed.fetch_add(params.n as u64, Ordering::Relaxed);
+        for (TokenizedPrompt { ids, text }, max_tokens) in prompts.into_iter().zip(max_tokens) {
+            let (prompt, text) = (Arc::<[u32]>::from(ids), Arc::<str>::from(text));
+            let seed = params.seed.unwrap_or_else(next_seed);
+            for nth in 0..params.n {
+                let job = Job {
+                    index: completions.len(),
+                    prompt: prompt.clone(),
+                    params: params.clone(),
+                    seed: seed.wrapping_add(nth as u64),
+                    max_tokens,
+                    events: sender.clone(),
+                    stalled_since: Arc::clone(&stalled_since),
+                    slot: slots.split(1).expect("a slot was acquired for each completion"),
+                };
+                self.jobs.send(job).map_err(|_| ApiError::shutting_down())?;
+                completions.push(CompletionState::new(prompt.clone(), text.clone(), max_tokens));
+            }
+        }
+        Ok(RequestOutput::new(self.state.clone(), &params, completions, events, ticket))
+    }
+}

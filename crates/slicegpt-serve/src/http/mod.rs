@@ -1,0 +1,10 @@
+//! Sockets, routes, authentication, and the state that the handlers share.
+
+pub mod access_log;
+pub mod app;
+pub mod body;
+pub mod connections;
+pub mod endpoints;
+pub mod expiry;
+pub mod routes;
+pub mod server;

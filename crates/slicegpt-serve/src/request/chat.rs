@@ -1,0 +1,104 @@
+//! Requests of `/v1/chat/completions`: the next turn of a conversation.
+
+use serde_json::{Value, json};
+use slicegpt_generate::Message;
+
+use crate::error::ApiError;
+use crate::language::Language;
+use crate::request::fields::{Fields, wrong_type};
+use crate::request::params::{MAX_TOP_LOGPROBS, Params};
+use crate::request::prompt::PromptInput;
+
+/// Parses the body of a request.
+pub fn parse(body: &[u8], language: &Language) -> Result<(Params, PromptInput), ApiError> {
+    let mut fields = Fields::parse(body)?;
+    let mut params = Params::take(&mut fields, &language.name, &language.defaults)?;
+    let messages = fields.take("messages").ok_or_else(|| {
+        ApiError::invalid("messages", "missing_parameter", "you must provide messages")
+    })?;
+    let Value::Array(messages) = messages else {
+        return Err(wrong_type("messages", "an array of messages", &messages));
+    };
+    if messages.is_empty() {
+        return Err(ApiError::invalid("messages", "invalid_value", "'messages' is empty"));
+    }
+    let messages = messages.into_iter().enumerate().map(|(index, value)| message(index, value));
+    let conversation = PromptInput::Conversation(messages.collect::<Result<_, _>>()?);
+    let max_tokens = fields.count("max_tokens", 1, 1 << 30)?;
+    params.max_tokens = fields.count("max_completion_tokens", 1, 1 << 30)?.or(max_tokens);
+    let logprobs = fields.flag("logprobs")?;
+    let top_logprobs = fields.count("top_logprobs", 0, MAX_TOP_LOGPROBS)?;
+    if top_logprobs.is_some() && !logprobs {
+        let message = "'top_logprobs' is only allowed when 'logprobs' is true";
+        return Err(ApiError::invalid("top_logprobs", "invalid_value", message));
+    }
+    params.top_logprobs = logprobs.then_some(top_logprobs.unwrap_or(0));
+    let tools = "this server calls no tools";
+    fields.fixed("tools", &[json!([])], tools)?;
+    fields.fixed("functions", &[json!([])], tools)?;
+    fields.fixed("tool_choice", &[json!("none"), json!("auto")], tools)?;
+    fields.fixed("function_call", &[json!("none"), json!("auto")], tools)?;
+    let plain = "this server returns plain text";
+    fields.fixed("response_format", &[json!({"type": "text"})], plain)?;
+    fields.fixed("modalities", &[json!(["text"])], plain)?;
+    fields.finish()?;
+    Ok((params, conversation))
+}
+
+/// Message number `index` of a conversation. Errors name fields as `messages[index].field`.
+fn message(index: usize, value: Value) -> Result<Message, ApiError> {
+    let name = |field: &str| format!("messages[{index}]{field}");
+    let Value::Object(fields) = value else {
+        return Err(wrong_type(&name(""), "an object", &value));
+    };
+    let mut fields = Fields::new(fields);
+    let with_path = |error: ApiError| {
+        let field = error.param.as_deref().unwrap_or_default();
+        let param = name(&format!(".{field}"));
+        let message = error.message.replacen(&format!("'{field}'"), &format!("'{param}'"), 1);
+        ApiError { param: Some(param), message, ..error }
+    };
+    let missing = |field: &str| {
+        let param = name(&format!(".{field}"));
+        let message = format!("'{param}' is missing");
+        ApiError::invalid(&param, "missing_parameter", message)
+    };
+    let role = fields.string("role").map_err(with_path)?.ok_or_else(|| missing("role"))?;
+    let role = match role.as_str() {
+        "system" | "user" | "assistant" => role.as_str(),
+        // OpenAI's newer name of the system role.
+        "developer" => "system",
+        _ => {
+            let param = name(".role");
+            let message =
+                format!("'{param}' must be system, developer, user or assistant, not '{role}'");
+            return Err(ApiError::invalid(&param, "invalid_value", message));
+        }
+    };
+    let content = match fields.take("content") {
+        Some(Value::String(text)) => text,
+        Some(Value::Array(parts)) => {
+            let texts = parts.into_iter().map(|part| text_part(&name(".content"), part));
+            texts.collect::<Result<Vec<_>, _>>()?.join("\n")
+        }
+        Some(other) => {
+            return Err(wrong_type(&name(".content"), "a string or an array of parts", &other));
+        }
+        None => return Err(missing("content")),
+    };
+    fields.ignore(&["name", "refusal", "annotations"]);
+    fields.fixed("tool_calls", &[json!([])], "this server calls no tools").map_err(with_path)?;
+    fields.finish().map_err(with_path)?;
+    Ok(Message::new(role, content))
+}
+
+/// The text of a content part, which must be of type `text`.
+fn text_part(name: &str, part: Value) -> Result<String, ApiError> {
+    match (&part["type"], &part["text"]) {
+        (Value::String(kind), Value::String(text)) if kind == "text" => Ok(text.clone()),
+        _ => {
+            let message = "only content parts of type text are supported";
+            Err(ApiError::invalid(name, "unsupported_content", message))
+        }
+    }
+}

@@ -1,0 +1,8 @@
+//! From generated tokens to the JSON of a response, whole or streamed.
+
+pub mod chat;
+pub mod chunked;
+pub mod completions;
+pub mod logprobs;
+pub mod output;
+pub mod stream;

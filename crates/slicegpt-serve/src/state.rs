@@ -1,0 +1,31 @@
+//! [`ServerState`]: what request handlers, responses and the scheduler share.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use crate::language::Language;
+use crate::limits::Limits;
+use crate::metrics::Metrics;
+
+/// What request handlers, responses and the scheduler share.
+pub struct ServerState {
+    pub language: Language,
+    pub limits: Limits,
+    pub metrics: Metrics,
+    /// Maximum number of tokens of a sequence, prompt included: the model's context length, or less
+    /// where the KV cache has no room for that.
+    pub context: usize,
+    /// When the server was started, in seconds since 1970.
+    pub started: u64,
+}
+
+impl ServerState {
+    /// The state of a server that starts now.
+    pub fn new(language: Language, limits: Limits, context: usize) -> Self {
+        Self { language, limits, metrics: Metrics::default(), context, started: unix_seconds() }
+    }
+}
+
+/// The current time in seconds since 1970.
+pub fn unix_seconds() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs())
+}
