@@ -1,7 +1,7 @@
 //! The tensors of a checkpoint: names, shapes, and which weight of the decoder each one is.
 //!
-//! Declared once here and in a family's [`Names`](crate::Names); loading, writing, parameter counts and size
-//! predictions all derive from it.
+//! Declared once here and in a family's [`Names`](crate::Names); loading, writing, parameter counts
+//! and size predictions all derive from it.
 
 use crate::names::{Entry, Kind, Part};
 use crate::{DecoderSpec, Positions, Slicing};
