@@ -32,7 +32,11 @@ fn write(directory: &Path, name: &str, json: &Value) {
 
 /// SentencePiece's BPE as tokenizer.json: bytes, two letters, a merge.
 fn pieces() -> Value {
-    let added = |id: usize, content: &str, special: bool| json!({ "id": id, "content": content, "special": special });
+    let added = |id: usize, content: &str, special: bool| {
+        json!({
+            "id": id, "content": content, "special": special,
+        })
+    };
     json!({
         "added_tokens": [
             added(0, "<unk>", true), added(1, "<s>", true), added(2, "</s>", true),
