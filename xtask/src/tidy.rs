@@ -33,13 +33,7 @@ pub fn run(workspace: &Workspace) -> Result<ExitCode> {
 
 /// Prints every violation on a line of its own; true when there is none.
 pub fn report(workspace: &Workspace) -> Result<bool> {
-    let (violations, later) = check(workspace)?;
-    if std::env::var_os("TIDY_LATER").is_some() {
-        later.iter().for_each(|violation| println!("later: {violation}"));
-    }
-    if !later.is_empty() {
-        println!("tidy: {} violations of coming rules: TIDY_LATER=1 shows them", later.len());
-    }
+    let violations = check(workspace)?;
     for violation in &violations {
         println!("{violation}");
     }
@@ -51,7 +45,7 @@ pub fn report(workspace: &Workspace) -> Result<bool> {
     Ok(violations.is_empty())
 }
 
-fn check(workspace: &Workspace) -> Result<(Vec<Violation>, Vec<Violation>)> {
+fn check(workspace: &Workspace) -> Result<Vec<Violation>> {
     let root = &workspace.root;
     let read = |path: &str| {
         std::fs::read_to_string(root.join(path)).with_context(|| format!("cannot read {path}"))
@@ -60,7 +54,6 @@ fn check(workspace: &Workspace) -> Result<(Vec<Violation>, Vec<Violation>)> {
         workspace.packages.iter().map(|package| package.name.as_str()).collect();
     let families = files::families(root)?;
     let mut violations = Vec::new();
-    let mut later = Vec::new();
     let mut all = Vec::new();
 
     for package in &workspace.packages {
@@ -71,7 +64,7 @@ fn check(workspace: &Workspace) -> Result<(Vec<Violation>, Vec<Violation>)> {
         let paths = files::rust_files(root, package.folder())?.into_iter();
         let files: Vec<(String, String)> =
             paths.map(|path| Ok((path.clone(), read(&path)?))).collect::<Result<_>>()?;
-        later.extend(cycles::check(package.folder(), &files));
+        violations.extend(cycles::check(package.folder(), &files));
         for (path, text) in &files {
             violations.extend(sources::check(package, &families, path, text));
             violations.extend(functions::check(path, text));
@@ -86,15 +79,12 @@ fn check(workspace: &Workspace) -> Result<(Vec<Violation>, Vec<Violation>)> {
     }
     for (path, text) in &all {
         violations.extend(files::check(path, text));
-        later.extend(columns::check(path, text));
+        violations.extend(columns::check(path, text));
     }
     violations.extend(files::check_allowed_lengths(&all));
     violations.extend(documents::check(root, &workspace.packages, &read("Cargo.toml")?)?);
     violations.extend(book::check(root)?);
     violations.sort();
     violations.dedup();
-    let (flags, violations) = violations.into_iter().partition(|it| it.message.starts_with("`--"));
-    later.extend::<Vec<_>>(flags);
-    later.sort();
-    Ok((violations, later))
+    Ok(violations)
 }

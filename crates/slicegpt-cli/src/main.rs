@@ -144,11 +144,11 @@ fn main() -> ExitCode {
     match result {
         Ok(Ok(code)) => code,
         Ok(Err(error)) if error.is::<Interrupted>() => {
-            eprintln!("{}", one_line(&error));
+            eprintln!("{}", show::error::one_line(&error));
             ExitCode::from(130)
         }
         Ok(Err(error)) => {
-            eprintln!("error: {}", one_line(&error));
+            eprintln!("error: {}", show::error::one_line(&error));
             ExitCode::from(2)
         }
         Err(_) => {
@@ -161,21 +161,3 @@ fn main() -> ExitCode {
 
 /// Message of the last panic.
 static PANIC: Mutex<String> = Mutex::new(String::new());
-
-/// An error, its causes and advice, in one line. A cause that the message contains already is not
-/// repeated, and control characters in names from files are escaped.
-fn one_line(error: &anyhow::Error) -> String {
-    let mut message = String::new();
-    for cause in error.chain().map(ToString::to_string) {
-        if message.is_empty() {
-            message = cause;
-        } else if !message.contains(&cause) {
-            message = format!("{message}: {cause}");
-        }
-    }
-    if let Some(advice) = show::advise::advice(error) {
-        message = format!("{message}; {advice}");
-    }
-    let escape = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.into() };
-    message.chars().map(escape).collect()
-}

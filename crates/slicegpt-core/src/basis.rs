@@ -2,8 +2,6 @@
 
 use burn::tensor::{DType, Device, Tensor, TensorData};
 
-use crate::precise::PreciseMatrix;
-
 /// Orthonormal directions of the stream, one per column, the most important first:
 /// `[hidden_size, rank]` in float64, on the host.
 ///
@@ -69,11 +67,6 @@ impl Basis {
     /// Row-major values, `[hidden_size, rank]`.
     pub fn values(&self) -> &[f64] {
         &self.values
-    }
-
-    /// The basis on `device`, for products to double-precision accuracy.
-    pub fn on(&self, device: &Device) -> PreciseMatrix {
-        PreciseMatrix::new(self, device)
     }
 
     /// The basis on `device` as a tensor of `dtype`, `[hidden_size, rank]`.

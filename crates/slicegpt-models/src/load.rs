@@ -8,7 +8,7 @@ use burn::tensor::{DType, Device, Tensor, TensorData};
 use slicegpt_core::{Norm, Shortcut, TensorSource};
 
 use crate::attention::head_norm;
-use crate::layout::{Entry, Kind, Part};
+use crate::names::{Entry, Kind, Part};
 use crate::{Attention, Branch, DecoderBlock, DecoderSpec, Mlp, Sublayer, Topology};
 
 impl DecoderBlock {

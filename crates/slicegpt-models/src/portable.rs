@@ -6,7 +6,7 @@
 
 use serde_json::{Value, json};
 
-use crate::layout::Part;
+use crate::names::Part;
 use crate::rope::Scaling;
 use crate::{Activation, DecoderSpec, Positions, Rope, Topology};
 

@@ -1,7 +1,7 @@
 //! The operations of a forward and the memory of a model, from shapes alone. How fast a machine is
 //! at them is measured elsewhere.
 
-use crate::layout::{Kind, Part};
+use crate::names::{Kind, Part};
 use crate::{DecoderSpec, Entry};
 
 impl DecoderSpec {

@@ -83,14 +83,3 @@ pub struct Report {
     /// How to get results, shown where there are none.
     pub advice: Option<String>,
 }
-
-impl Report {
-    /// The page as HTML.
-    ///
-    /// # Errors
-    ///
-    /// If a chart cannot be drawn, which is a bug.
-    pub fn to_html(&self) -> Result<String, ReportError> {
-        page::html(self)
-    }
-}

@@ -9,8 +9,18 @@ use crate::{Report, ReportError, compared, one};
 const TEMPLATE: &str = include_str!("page.html");
 const STYLE: &str = include_str!("page.css");
 
-/// The page as HTML.
-pub fn html(report: &Report) -> Result<String, ReportError> {
+impl Report {
+    /// The page as HTML.
+    ///
+    /// # Errors
+    ///
+    /// If a chart cannot be drawn, which is a bug.
+    pub fn to_html(&self) -> Result<String, ReportError> {
+        html(self)
+    }
+}
+
+fn html(report: &Report) -> Result<String, ReportError> {
     let mut sections = compared::sections(report)?;
     for run in &report.runs {
         sections.push(one::section(run)?);

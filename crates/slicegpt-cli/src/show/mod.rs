@@ -1,6 +1,7 @@
-//! What users see: help, progress, tables, JSON, sizes, advice about errors.
+//! What users see: help, progress, tables, JSON, sizes, errors with advice.
 
 pub mod advise;
+pub mod error;
 pub mod help;
 pub mod output;
 pub mod progress;

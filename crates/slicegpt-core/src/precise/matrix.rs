@@ -36,6 +36,13 @@ enum Arithmetic {
     Split(Split, OperandPrecision),
 }
 
+impl Basis {
+    /// The basis on `device`, for products to double-precision accuracy.
+    pub fn on(&self, device: &Device) -> PreciseMatrix {
+        PreciseMatrix::new(self, device)
+    }
+}
+
 impl PreciseMatrix {
     /// `basis` on `device`.
     pub fn new(basis: &Basis, device: &Device) -> Self {

@@ -32,8 +32,10 @@ fn write(directory: &Path, name: &str, json: &Value) {
 
 /// SentencePiece's BPE as tokenizer.json: bytes, two letters, a merge.
 fn pieces() -> Value {
-    let added = |id: usize, content: &str, special: bool| -> Value {
-        json!({ "id": id, "content": content, "special": special })
+    let added = |id: usize, content: &str, special: bool| {
+        json!({
+            "id": id, "content": content, "special": special,
+        })
     };
     json!({
         "added_tokens": [

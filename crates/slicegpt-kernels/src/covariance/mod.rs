@@ -12,6 +12,7 @@
 //! `2^-9` of `x` and smaller, and with it the rounding of the other products.
 
 mod panel;
+mod products;
 mod split;
 mod tiles;
 
@@ -19,8 +20,9 @@ use faer::Mat;
 use rayon::prelude::*;
 
 use crate::isa::Isa;
-use panel::{AddProducts, PANEL, Row};
+use panel::{PANEL, Row};
 pub(crate) use panel::{Panel, add_rows};
+use products::AddProducts;
 use split::Split;
 use tiles::for_each_lower;
 

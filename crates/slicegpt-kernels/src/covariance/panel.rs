@@ -4,7 +4,7 @@
 //! A general matrix product would write its float32 sums to memory and read them again every few
 //! rows. Here they stay in registers until they are widened.
 
-use crate::isa::{Instructions, Kernel};
+use crate::isa::MultiplyAdd;
 
 /// Columns of a panel.
 pub const PANEL: usize = 16;
@@ -21,29 +21,10 @@ pub struct Panel<'a> {
     pub middle: &'a [Row],
 }
 
-/// `out <- out + h^T h' + a^T l' + l^T a'`, where `x` holds the rows of one panel and `y` those of
-/// another.
-pub struct AddProducts<'a> {
-    pub x: Panel<'a>,
-    pub y: Panel<'a>,
-    /// `[PANEL, PANEL]`, row-major with `stride` numbers from row to row.
-    pub out: &'a mut [f64],
-    pub stride: usize,
-}
-
-impl Kernel for AddProducts<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<I: Instructions>(self, isa: I) {
-        isa.add_products(self.x, self.y, self.out, self.stride);
-    }
-}
-
-/// Rows `first..first + ROWS` of [`AddProducts`]. Products of leading bits are exact, so rounding
-/// once or twice is the same for them.
+/// Rows `first..first + ROWS` of the products of two panels. Products of leading bits are exact, so
+/// rounding once or twice is the same for them.
 #[inline(always)]
-pub fn add_rows<I: Instructions, const ROWS: usize>(
+pub fn add_rows<I: MultiplyAdd, const ROWS: usize>(
     isa: I,
     x: Panel<'_>,
     y: Panel<'_>,
@@ -77,7 +58,7 @@ fn add_widened<const ROWS: usize>(
 
 /// Adds the products of columns `first..first + ROWS` of `x` with all columns of `y`.
 #[inline(always)]
-fn sums<I: Instructions, const ROWS: usize>(
+fn sums<I: MultiplyAdd, const ROWS: usize>(
     isa: I,
     mut sums: [Row; ROWS],
     x: &[Row],
@@ -92,39 +73,4 @@ fn sums<I: Instructions, const ROWS: usize>(
         }
     }
     sums
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::isa::Isa;
-
-    /// Every instruction set of this CPU gives what float64 gives, on whole numbers.
-    #[test]
-    fn panels_are_multiplied() {
-        let values = |seed: usize| -> Vec<Row> {
-            (0..7)
-                .map(|k| std::array::from_fn(|i| ((k * 31 + i * 17 + seed) % 23) as f32))
-                .collect()
-        };
-        let pieces: Vec<_> = (0..6).map(values).collect();
-        let panel =
-            |at: usize| Panel { high: &pieces[at], low: &pieces[at + 1], middle: &pieces[at + 2] };
-        let (x, y) = (panel(0), panel(3));
-        let stride = PANEL + 5;
-        for isa in Isa::available() {
-            let mut out = vec![1.0; PANEL * stride];
-            isa.run(AddProducts { x, y, out: &mut out, stride });
-            for i in 0..PANEL {
-                for j in 0..PANEL {
-                    let dot = |a: &[Row], b: &[Row]| -> f32 {
-                        a.iter().zip(b).map(|(a, b)| a[i] * b[j]).sum()
-                    };
-                    let sum = dot(x.high, y.high) + dot(x.middle, y.low) + dot(x.low, y.middle);
-                    assert_eq!(out[i * stride + j], 1.0 + f64::from(sum), "{isa:?}");
-                }
-            }
-            assert_eq!(out[PANEL], 1.0);
-        }
-    }
 }

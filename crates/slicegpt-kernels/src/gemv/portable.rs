@@ -1,7 +1,7 @@
 //! The inner loop of [`gemv`](super::gemv) in plain Rust, for instruction sets whose vectors are
 //! not spelled out.
 
-use crate::isa::Instructions;
+use crate::isa::MultiplyAdd;
 use crate::weight::Weight;
 
 /// Sums kept for a single row: two registers of AVX-512.
@@ -18,7 +18,7 @@ const SUMS: usize = 16;
 /// - `x`: `[rows, inputs]`
 /// - `out`: `[outputs, rows]`
 #[inline(always)]
-pub(crate) fn gemv<I: Instructions, W: Weight>(
+pub(crate) fn gemv<I: MultiplyAdd, W: Weight>(
     isa: I,
     weights: &[W],
     x: &[f32],
@@ -47,7 +47,7 @@ pub(crate) fn gemv<I: Instructions, W: Weight>(
 
 /// The products of one row of weights with some rows of `x`.
 #[inline(always)]
-fn dots<I: Instructions, W: Weight, const ROWS: usize, const LANES: usize>(
+fn dots<I: MultiplyAdd, W: Weight, const ROWS: usize, const LANES: usize>(
     isa: I,
     weights: &[W],
     x: [&[f32]; ROWS],

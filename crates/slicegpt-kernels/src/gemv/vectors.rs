@@ -4,7 +4,7 @@
 use pulp::Simd;
 
 use super::portable::sum_by_halves;
-use crate::isa::Instructions;
+use crate::isa::MultiplyAdd;
 use crate::weight::Weight;
 
 /// Rows that share a weight while it is in a register.
@@ -16,7 +16,7 @@ const ALONE: usize = 4;
 const EACH: usize = 2;
 
 /// An instruction set with vectors of float32 and conversions of stored weights to them.
-pub(crate) trait Vectors: Instructions {
+pub(crate) trait Vectors: MultiplyAdd {
     /// Its vectors.
     type Simd: Simd;
 

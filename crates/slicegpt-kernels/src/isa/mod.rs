@@ -4,12 +4,15 @@
 //! always inlined, and so is compiled once for every set. [`Isa`] can only be made with a token of
 //! `pulp`, which proves that the CPU has the instructions.
 
+mod multiply_add;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
 use crate::covariance::{Panel, add_rows};
 use crate::gemv::portable;
 use crate::weight::Weight;
+
+pub(crate) use multiply_add::MultiplyAdd;
 
 #[cfg(target_arch = "aarch64")]
 use pulp::aarch64::Neon;
@@ -92,10 +95,7 @@ pub(crate) trait Kernel {
 }
 
 /// What kernels need of an instruction set beside what the compiler does with plain loops.
-pub(crate) trait Instructions: Copy {
-    /// `a * b + c`, rounded once where the set has an instruction for it.
-    fn multiply_add(self, a: f32, b: f32, c: f32) -> f32;
-
+pub(crate) trait Instructions: MultiplyAdd {
     /// `out[o][r] = sum_i weights[o][i] x[r][i]`: see [`crate::gemv`].
     #[inline(always)]
     fn gemv<W: Weight>(self, weights: &[W], x: &[f32], inputs: usize, out: &mut [f32]) {
@@ -115,20 +115,25 @@ pub(crate) trait Instructions: Copy {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Baseline;
 
-impl Instructions for Baseline {
+impl MultiplyAdd for Baseline {
     #[inline(always)]
     fn multiply_add(self, a: f32, b: f32, c: f32) -> f32 {
         a * b + c
     }
 }
 
+impl Instructions for Baseline {}
+
 #[cfg(target_arch = "aarch64")]
-impl Instructions for Neon {
+impl MultiplyAdd for Neon {
     #[inline(always)]
     fn multiply_add(self, a: f32, b: f32, c: f32) -> f32 {
         f32::mul_add(a, b, c)
     }
 }
+
+#[cfg(target_arch = "aarch64")]
+impl Instructions for Neon {}
 
 /// A kernel and the set it is to be compiled for, as `pulp` takes it. A closure would do the same,
 /// but cannot be marked as always inlined.

@@ -3,7 +3,7 @@
 use pulp::x86::V3;
 pub(crate) use pulp::x86::V4 as Avx512;
 
-use super::Instructions;
+use super::{Instructions, MultiplyAdd};
 use crate::covariance::{Panel, add_rows};
 use crate::gemv::vectors::{self, Vectors};
 use crate::weight::Weight;
@@ -29,12 +29,14 @@ pulp::simd_type! {
     }
 }
 
-impl Instructions for Avx2 {
+impl MultiplyAdd for Avx2 {
     #[inline(always)]
     fn multiply_add(self, a: f32, b: f32, c: f32) -> f32 {
         f32::mul_add(a, b, c)
     }
+}
 
+impl Instructions for Avx2 {
     #[inline(always)]
     fn gemv<W: Weight>(self, weights: &[W], x: &[f32], inputs: usize, out: &mut [f32]) {
         vectors::gemv(self, weights, x, inputs, out);
@@ -78,12 +80,14 @@ impl Vectors for Avx2 {
     }
 }
 
-impl Instructions for Avx512 {
+impl MultiplyAdd for Avx512 {
     #[inline(always)]
     fn multiply_add(self, a: f32, b: f32, c: f32) -> f32 {
         f32::mul_add(a, b, c)
     }
+}
 
+impl Instructions for Avx512 {
     #[inline(always)]
     fn gemv<W: Weight>(self, weights: &[W], x: &[f32], inputs: usize, out: &mut [f32]) {
         vectors::gemv(self, weights, x, inputs, out);

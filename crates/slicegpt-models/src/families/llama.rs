@@ -1,8 +1,8 @@
 //! Llama 1, 2, 3 and 3.x: which the others are derived from. Attention and MLP biases are options.
 
-use super::llama_like;
 use crate::DecoderSpec;
 use crate::config::{Config, Result};
+use crate::llama_like::llama_like;
 
 pub(super) fn parse(config: Config<'_>) -> Result<DecoderSpec> {
     let mut spec = llama_like(config, "llama")?;

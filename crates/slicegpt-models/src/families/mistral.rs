@@ -1,8 +1,8 @@
 //! Mistral: Llama with a sliding attention window on every layer, if one is given.
 
-use super::llama_like;
 use crate::DecoderSpec;
 use crate::config::{Config, Result};
+use crate::llama_like::llama_like;
 
 pub(super) fn parse(config: Config<'_>) -> Result<DecoderSpec> {
     let mut spec = llama_like(config, "mistral")?;

@@ -2,9 +2,9 @@
 
 use serde_json::json;
 
-use super::{activation, heads};
 use crate::config::{Config, ConfigError, Result};
-use crate::layout::{Names, Part};
+use crate::llama_like::{activation, heads};
+use crate::names::{Names, Part};
 use crate::{DecoderSpec, MlpSpec, NormSpec, Positions, Topology};
 
 static NAMES: Names = Names {

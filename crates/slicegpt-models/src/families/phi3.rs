@@ -1,10 +1,10 @@
 //! Phi-3, Phi-3.5-mini, Phi-4 and Phi-4-mini: Llama with packed projections, an optional window
 //! and longrope.
 
-use super::llama_like_with;
 use crate::DecoderSpec;
 use crate::config::{Config, Result};
-use crate::layout::{Names, Part};
+use crate::llama_like::llama_like_with;
+use crate::names::{Names, Part};
 
 static NAMES: Names = Names {
     base: "model.",

@@ -1,9 +1,9 @@
 //! Qwen2 and Qwen2.5: Llama with biases on query, key and value, and an optional window on the
 //! upper layers.
 
-use super::llama_like;
 use crate::DecoderSpec;
 use crate::config::{Config, Result};
+use crate::llama_like::llama_like;
 
 pub(super) fn parse(config: Config<'_>) -> Result<DecoderSpec> {
     let mut spec = llama_like(config, "qwen2")?;

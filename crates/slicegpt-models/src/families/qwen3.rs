@@ -1,9 +1,10 @@
 //! Qwen3 (dense): Llama with an RMS norm over every query and key head. The head norms are
 //! inside the heads, so a rotation of the stream does not concern them.
 
-use super::{llama_like, qwen2};
+use super::qwen2;
 use crate::DecoderSpec;
 use crate::config::{Config, Result};
+use crate::llama_like::llama_like;
 
 pub(super) fn parse(config: Config<'_>) -> Result<DecoderSpec> {
     let mut spec = llama_like(config, "qwen3")?;

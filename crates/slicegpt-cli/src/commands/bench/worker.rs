@@ -21,6 +21,7 @@ use crate::services::generation::load_engine;
 use crate::services::hub::{WEIGHTS, located};
 use crate::services::memory::{peak_rss_bytes, reset_peak};
 use crate::services::model::Opened;
+use crate::show::error::one_line;
 use crate::show::progress::{self, Interrupted};
 
 /// The message of a worker after its model was loaded.
@@ -188,7 +189,7 @@ pub fn serve(model: &Path, holding: &Holding) -> Result<ExitCode> {
         // The parent process reports it.
         Err(error) if error.is::<Interrupted>() => Ok(ExitCode::from(130)),
         Err(error) => {
-            tell(&Reply::Failed(crate::one_line(&error)))?;
+            tell(&Reply::Failed(one_line(&error)))?;
             Ok(ExitCode::from(2))
         }
     }
