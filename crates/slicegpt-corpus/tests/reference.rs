@@ -59,8 +59,8 @@ fn calibration_samples_begin_as_in_the_reference() {
         assert_eq!(ours.count(), 128);
         let first =
             |samples: &Samples| -> Vec<u32> { samples.batches(1).map(|(ids, _)| ids[0]).collect() };
-        // Each sample begins with the beginning-of-sequence token if the tokenizer adds one, else with
-        // any token.
+        // Each sample begins with the beginning-of-sequence token if the tokenizer adds one, else
+        // with any token.
         let (golden, ours) = (first(&golden), first(&ours));
         if golden.iter().all(|id| *id == golden[0]) {
             assert_eq!(ours, golden, "{model}");

@@ -180,8 +180,8 @@ impl Bounds {
         }
         if limits.cache_bytes < all {
             warn(format!(
-                "a text of {context} tokens, all that the model sees, takes {} of --cache-memory; there \
-                 are {}, and longer requests are refused",
+                "a text of {context} tokens, all that the model sees, takes {} of --cache-memory; \
+                 there are {}, and longer requests are refused",
                 show_bytes(all),
                 show_bytes(limits.cache_bytes)
             ));
