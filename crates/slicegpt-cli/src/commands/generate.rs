@@ -19,7 +19,7 @@ use crate::show::output;
 use crate::show::progress::{check, note};
 
 /// Default of `--max-tokens`.
-const MAX_TOKENS: usize = 128;
+const TOKENS: usize = 128;
 
 /// Arguments of `slicegpt generate`.
 #[derive(clap::Args)]
@@ -34,13 +34,7 @@ pub struct Args {
     #[arg(long, short = 'f', value_name = "FILE")]
     prompt_file: Option<PathBuf>,
     /// Maximum number of tokens to generate
-    #[arg(
-        long,
-        short = 'n',
-        value_name = "N",
-        value_parser = positive,
-        default_value_t = MAX_TOKENS
-    )]
+    #[arg(long, short = 'n', value_name = "N", value_parser = positive, default_value_t = TOKENS)]
     max_tokens: usize,
     /// Apply the model's chat template, with the prompt as the user's message
     #[arg(long, help_heading = "Chat")]
@@ -93,8 +87,8 @@ pub fn run(args: Args) -> Result<ExitCode> {
     if shown {
         show("\n")?;
         note(format!(
-            "{prompt_tokens} tokens read at {:.1} a second, {tokens} written at {:.1} a second, \
-             on {} with {} weights",
+            "{prompt_tokens} tokens read at {:.1} a second, {tokens} written at {:.1} a second, on \
+             {} with {} weights",
             rate(prompt_tokens, prefill),
             rate(tokens.saturating_sub(1), decode),
             generator.target.info.name,
