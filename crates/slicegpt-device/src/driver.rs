@@ -1,17 +1,19 @@
 //! The driver of a device: its name and version, and the library that is missing.
 
-use crate::{BackendKind, DeviceName};
+use crate::backend::DeviceInfo;
+use crate::kind::BackendKind;
+#[cfg(any(feature = "wgpu", feature = "cuda"))]
+use crate::name::DeviceName;
 
 /// Name and version of the driver of a device, where its interface reports them.
-pub fn driver(name: DeviceName) -> Option<String> {
-    match name {
+pub fn driver(info: &DeviceInfo) -> Option<String> {
+    match info.name {
         #[cfg(feature = "cuda")]
         DeviceName::Device(BackendKind::Cuda, _) => cuda(),
         #[cfg(all(feature = "wgpu", any(target_os = "linux", target_os = "windows")))]
         DeviceName::Device(BackendKind::Wgpu | BackendKind::Vulkan, _) => {
-            let model = crate::open(name).ok()?.info.model;
-            let info = crate::memory::vulkan_adapter(&model)?.get_info();
-            Some(format!("{} {}", info.driver, info.driver_info).trim().to_owned())
+            let found = crate::memory::vulkan_adapter(&info.model)?.get_info();
+            Some(format!("{} {}", found.driver, found.driver_info).trim().to_owned())
         }
         _ => None,
     }

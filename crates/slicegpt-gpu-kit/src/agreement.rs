@@ -111,7 +111,8 @@ impl Agreement {
         Ok(checks)
     }
 
-    /// Perplexity after a cut with activations in `dtype`, against that of float32 on the same device.
+    /// Perplexity after a cut with activations in `dtype`, against that of float32 on the same
+    /// device.
     ///
     /// # Errors
     ///
@@ -151,8 +152,8 @@ impl Agreement {
         Ok(Check::new("text", format!("{}, 32 tokens", file_name(model)), differ, 0.0, seconds))
     }
 
-    /// Logits of the model in `case`, fused and rotated, against those of the dense one: the accuracy of
-    /// weight edits.
+    /// Logits of the model in `case`, fused and rotated, against those of the dense one: the
+    /// accuracy of weight edits.
     ///
     /// # Errors
     ///

@@ -1,5 +1,5 @@
-//! `slicegpt-gpu-kit`: the stages of the GPU kit, one process each, and the pages made of their results.
-//! `run.sh` calls it; it refuses to know more than one stage at a time.
+//! `slicegpt-gpu-kit`: the stages of the GPU kit, one process each, and the pages made of their
+//! results. `run.sh` calls it; it refuses to know more than one stage at a time.
 
 use std::io::{self, Write as _};
 use std::path::PathBuf;

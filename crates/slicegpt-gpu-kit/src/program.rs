@@ -7,7 +7,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use serde_json::Value;
 
 use crate::Usage;
@@ -85,6 +85,16 @@ impl Program {
         Ok(Finished { status, stdout, stderr, usage })
     }
 
+    /// What `slicegpt devices --json` prints.
+    ///
+    /// # Errors
+    ///
+    /// If it fails, or does not end within `limit`.
+    pub fn devices(&self, limit: Duration) -> Result<Value> {
+        let finished = self.run(&["devices", "--json"], limit)?;
+        finished.json().map_err(|reason| anyhow!("slicegpt devices: {reason}"))
+    }
+
     /// Where it is.
     pub fn path(&self) -> &Path {
         &self.path
@@ -154,8 +164,8 @@ fn drain(pipe: Option<impl Read + Send + 'static>) -> thread::JoinHandle<Vec<u8>
     })
 }
 
-/// Has a child end when this process does, where the system can: a stage that is killed leaves nothing
-/// running on the device.
+/// Has a child end when this process does, where the system can: a stage that is killed leaves
+/// nothing running on the device.
 fn ends_with_parent(command: &mut Command) {
     #[cfg(target_os = "linux")]
     {

@@ -1,5 +1,5 @@
-//! [`Results`]: all that a run found, as one JSON file with a version, put together from the files of
-//! its stages.
+//! [`Results`]: all that a run found, as one JSON file with a version, put together from the files
+//! of its stages.
 
 use std::fs;
 use std::io::Write;
@@ -128,8 +128,8 @@ impl Results {
         write_whole(path, &(serde_json::to_string_pretty(self)? + "\n"))
     }
 
-    /// What is wrong, a line each: stages that failed or were stopped, checks that did not pass, faults
-    /// that were not met as they must be. What was skipped is not wrong.
+    /// What is wrong, a line each: stages that failed or were stopped, checks that did not pass,
+    /// faults that were not met as they must be. What was skipped is not wrong.
     pub fn problems(&self) -> Vec<String> {
         let mut problems = Vec::new();
         for StageResult { name, status, reason, .. } in &self.stages {

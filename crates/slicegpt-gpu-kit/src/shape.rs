@@ -79,15 +79,16 @@ impl Shape {
         Needs {
             // The dense model and, a little smaller, what is made of it.
             disk_bytes: 2 * weights + weights / 10,
-            // Two streams wait there if it refits; blocks in float32, normal equations, covariances.
+            // Two streams wait there if it refits; blocks in float32, normal equations,
+            // covariances.
             host_bytes: (1 << 30) + 2 * signal + 2 * block + 3 * 8 * normal + 8 * 8 * square,
             // One block dense and cut, its products in pieces, and room for a batch.
             device_bytes: (1 << 30) + 3 * block + 4 * 12 * normal,
         }
     }
 
-    /// The checkpoint with `layers` blocks in `folder`, made unless it is there, with random token ids
-    /// beside the weights.
+    /// The checkpoint with `layers` blocks in `folder`, made unless it is there, with random token
+    /// ids beside the weights.
     ///
     /// # Errors
     ///

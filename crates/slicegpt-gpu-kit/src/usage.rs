@@ -1,8 +1,8 @@
-//! What a process uses, sampled from outside: CPU time, disk and memory from `/proc`, the device from
-//! its driver. It refuses to know what the process does.
+//! What a process uses, sampled from outside: CPU time, disk and memory from `/proc`, the device
+//! from its driver. It refuses to know what the process does.
 //!
-//! The driver's share of busy time counts any kernel that runs, however small: it tells when a device
-//! waits, not how well it is used.
+//! The driver's share of busy time counts any kernel that runs, however small: it tells when a
+//! device waits, not how well it is used.
 
 use std::fs;
 use std::path::PathBuf;

@@ -98,10 +98,12 @@ fn results_of_nothing_have_a_page() {
 fn docs() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     fs::create_dir(folder.path().join("bench")).unwrap();
-    let devices = "# Devices\n\nBefore.\n\n<!-- devices: written by `cargo xtask gpu-page` -->\nold\n\
+    let devices = "# Devices\n\nBefore.\n\n\
+                   <!-- devices: written by `cargo xtask gpu-page` -->\nold\n\
                    <!-- end of devices -->\n\nAfter.\n";
     fs::write(folder.path().join("devices.md"), devices).unwrap();
-    let summary = "# Summary\n\n- [Benchmarks](benchmarks.md)\n  - [Slicing](bench/compress.md)\n\n# Extend\n";
+    let summary = "# Summary\n\n- [Benchmarks](benchmarks.md)\n  \
+                   - [Slicing](bench/compress.md)\n\n# Extend\n";
     fs::write(folder.path().join("SUMMARY.md"), summary).unwrap();
     folder
 }
@@ -130,7 +132,10 @@ fn devices_are_in_one_table() {
     assert!(!devices.contains("No GPU has been measured"), "{devices}");
     assert!(devices.contains("Never measured on a GPU: `cuda`, `wgpu`, `metal`."), "{devices}");
     assert!(
-        devices.contains("bench/gpu-nvidia-h100-80gb-hbm3-vulkan.md) | vulkan | unknown | 2026-01-02 | 2 of 3 | 250 TFLOP/s | 62.5 %"),
+        devices.contains(
+            "bench/gpu-nvidia-h100-80gb-hbm3-vulkan.md) | vulkan | unknown | 2026-01-02 | \
+             2 of 3 | 250 TFLOP/s | 62.5 %"
+        ),
         "{devices}"
     );
     assert!(devices.starts_with("# Devices\n\nBefore.") && devices.ends_with("\n\nAfter.\n"));
@@ -138,7 +143,8 @@ fn devices_are_in_one_table() {
     let page = read("bench/gpu-nvidia-h100-80gb-hbm3-vulkan.md");
     assert!(page.contains("do not edit"), "{page}");
     let summary = read("SUMMARY.md");
-    let listed = "(bench/compress.md)\n  - [llvmpipe (LLVM 15, 256 bits), vulkan](bench/gpu-llvmpipe-llvm-15-256-bits-vulkan.md)\n  \
+    let listed = "(bench/compress.md)\n  - [llvmpipe (LLVM 15, 256 bits), vulkan]\
+                  (bench/gpu-llvmpipe-llvm-15-256-bits-vulkan.md)\n  \
                   - [NVIDIA H100 80GB HBM3, vulkan]";
     assert!(summary.contains(listed), "{summary}");
     assert_eq!(summary.matches("bench/gpu-").count(), 2);

@@ -1,4 +1,5 @@
-//! `run.sh` with a stand-in for the stages: time limits, stages that fail or hang, a run that is killed.
+//! `run.sh` with a stand-in for the stages: time limits, stages that fail or hang, a run that is
+//! killed.
 
 #![cfg(unix)]
 

@@ -33,8 +33,8 @@ pub fn write(path: &Path, text: &str) -> Result<()> {
     fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
 }
 
-/// Packs `folder` as `out`: gzip, which every `tar` unpacks, in an order and with owners that do not
-/// depend on the machine.
+/// Packs `folder` as `out`: gzip, which every `tar` unpacks, in an order and with owners that do
+/// not depend on the machine.
 pub fn pack(folder: &Path, out: &Path) -> Result<()> {
     let (parent, name) = (folder.parent(), folder.file_name());
     let (parent, name) = parent.zip(name).context("a folder with a name")?;

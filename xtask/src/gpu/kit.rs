@@ -1,5 +1,5 @@
-//! `cargo xtask gpu-kit`: builds the binaries, checks what they link, and packs them with fixtures and
-//! the script that runs them.
+//! `cargo xtask gpu-kit`: builds the binaries, checks what they link, and packs them with fixtures
+//! and the script that runs them.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,11 +13,11 @@ use crate::machine::Machine;
 use crate::versions::Versions;
 use crate::workspace::{DEVICE_FEATURES, Workspace};
 
-/// Packs an archive that checks and measures the GPU of a bare Linux machine: unpack it there and run
-/// `./run.sh`.
+/// Packs an archive that checks and measures the GPU of a bare Linux machine: unpack it there and
+/// run `./run.sh`.
 ///
-/// It holds `slicegpt`, the checks, some fixtures and a script that needs a POSIX shell, the driver and,
-/// for Vulkan, a loader. Nothing is asked of a network.
+/// It holds `slicegpt`, the checks, some fixtures and a script that needs a POSIX shell, the driver
+/// and, for Vulkan, a loader. Nothing is asked of a network.
 #[derive(clap::Args)]
 pub struct Args {
     /// How the GPU is reached: vulkan, wgpu or cuda.

@@ -1,5 +1,5 @@
-//! What a binary needs of the machine it runs on: libraries it links, versions of glibc it asks for, and
-//! what it loads at run time.
+//! What a binary needs of the machine it runs on: libraries it links, versions of glibc it asks
+//! for, and what it loads at run time.
 
 use std::path::Path;
 use std::process::Command;
@@ -45,8 +45,8 @@ pub fn libraries(binary: &Path, feature: &str) -> Result<Vec<String>> {
     let others: Vec<&String> = found.iter().filter(|name| !allowed(name)).collect();
     if let Some(other) = others.first() {
         bail!(
-            "{} links {other}, which a bare machine may not have: link it statically, or add it to \
-             ALLOWED in xtask/src/gpu/links.rs",
+            "{} links {other}, which a bare machine may not have: link it statically, or add it \
+             to ALLOWED in xtask/src/gpu/links.rs",
             binary.display()
         );
     }
@@ -59,8 +59,8 @@ pub fn newest_glibc(binary: &Path) -> Result<Option<Version>> {
     let newest = symbols.iter().max_by_key(|(version, _)| *version);
     if let Some((version, symbol)) = newest.filter(|(version, _)| *version > GLIBC) {
         bail!(
-            "{} asks for glibc {version} (symbol {symbol}), and Debian 12 has {GLIBC}: build it on a \
-             machine with glibc {GLIBC} or older",
+            "{} asks for glibc {version} (symbol {symbol}), and Debian 12 has {GLIBC}: build it on \
+             a machine with glibc {GLIBC} or older",
             binary.display()
         );
     }
@@ -128,7 +128,7 @@ mod tests {
 
     #[test]
     fn the_newest_symbol_is_named() {
-        let text = "0000000000000000      DF *UND*\t0000000000000000 (GLIBC_2.34) __libc_start_main\n\
+        let text = "0000000000000000      DF *UND*\t0000000000000000 (GLIBC_2.34) __libc_main\n\
                     0000000000000000      DF *UND*\t0000000000000000  GLIBC_2.2.5 free\n\
                     0000000000000000  w   DF *UND*\t0000000000000000 (GLIBC_2.38) __isoc23_strtol\n\
                     0000000000000000  w   D  *UND*\t0000000000000000  Base        _ITM\n";

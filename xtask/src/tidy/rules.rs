@@ -203,7 +203,8 @@ const FILELESS: &[&str] = &[
 ];
 
 /// Everything but programs and the test kit.
-const LIBRARY: Scope = Scope::AllBut(&["slicegpt-cli", "slicegpt-testkit", "xtask"]);
+const LIBRARY: Scope =
+    Scope::AllBut(&["slicegpt-cli", "slicegpt-gpu-kit", "slicegpt-testkit", "xtask"]);
 
 pub const SOURCES: &[SourceRule] = &[
     SourceRule {

@@ -66,11 +66,14 @@ pub fn checks(results: &Results) -> String {
         }
     }
     let mut text = String::from(
-        "## Agreement\n\nThe largest difference of each kind. *Covariance*, *directions* and *moments*: from \
-         float64 on the CPU; *product*: in units of what rounding to float32 may change; *logits*: from \
-         transformers; *rotation*: from the dense model; *perplexity* and *spectrum*: relative to the CPU; \
-         *half precision*: relative to float32 on the device; *text*: 1 where it is not that of the CPU.\n\n\
-         | kind | checks | passed | largest difference | tolerance | where |\n|---|---:|---:|---:|---:|---|\n",
+        "## Agreement\n\n\
+         The largest difference of each kind. *Covariance*, *directions* and *moments*: from \
+         float64 on the CPU; *product*: in units of what rounding to float32 may change; \
+         *logits*: from transformers; *rotation*: from the dense model; *perplexity* and \
+         *spectrum*: relative to the CPU; *half precision*: relative to float32 on the device; \
+         *text*: 1 where it is not that of the CPU.\n\n\
+         | kind | checks | passed | largest difference | tolerance | where |\n\
+         |---|---:|---:|---:|---:|---|\n",
     );
     for group in groups {
         let members: Vec<_> = checks.iter().filter(|check| check.group == group).collect();

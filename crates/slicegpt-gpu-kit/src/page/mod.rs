@@ -1,5 +1,5 @@
-//! Pages about results: one about a run, one for each device, and the table of all devices. They take
-//! results as they are: what is missing is said to be missing.
+//! Pages about results: one about a run, one for each device, and the table of all devices. They
+//! take results as they are: what is missing is said to be missing.
 
 mod agreement;
 mod figures;
@@ -36,8 +36,8 @@ fn verdict(results: &Results) -> String {
     let mut text = agreement::summary(results);
     if head::is_software(results) {
         text.push_str(
-            "\n\n**This is a program that stands in for a GPU.** It shows that the kit works and that \
-             results agree; it says nothing about the speed of a GPU.",
+            "\n\n**This is a program that stands in for a GPU.** It shows that the kit works and \
+             that results agree; it says nothing about the speed of a GPU.",
         );
     }
     text

@@ -17,8 +17,9 @@ const END: &str = "<!-- end of devices -->";
 /// Kinds of devices, and what an archive for them is made with.
 const KINDS: [&str; 4] = ["cuda", "vulkan", "wgpu", "metal"];
 
-/// Writes `bench/gpu-NAME.md` and `.json` below `docs` for each of `results`, and the table of devices in
-/// `docs/devices.md` from all such files; lists new pages in `docs/SUMMARY.md`. Gives what was written.
+/// Writes `bench/gpu-NAME.md` and `.json` below `docs` for each of `results`, and the table of
+/// devices in `docs/devices.md` from all such files; lists new pages in `docs/SUMMARY.md`. Gives
+/// what was written.
 ///
 /// # Errors
 ///
@@ -89,8 +90,8 @@ fn table(all: &BTreeMap<String, Results>) -> String {
     }
     if !all.is_empty() {
         text.push_str(
-            "| device | through | driver | when | checks passed | float32 products | part of the peak | \
-             7 B shape, per-layer |\n|---|---|---|---|---:|---:|---:|---:|\n",
+            "| device | through | driver | when | checks passed | float32 products | \
+             part of the peak | 7 B shape, per-layer |\n|---|---|---|---|---:|---:|---:|---:|\n",
         );
     }
     for (name, results) in all {
@@ -112,7 +113,8 @@ fn table(all: &BTreeMap<String, Results>) -> String {
         );
         let software = if head::is_software(results) { " (a program, no GPU)" } else { "" };
         text.push_str(&format!(
-            "| [{}](bench/{name}.md){software} | {kind} | {} | {} | {passed} of {count} | {achieved} | {} | {seven} |\n",
+            "| [{}](bench/{name}.md){software} | {kind} | {} | {} | {passed} of {count} | \
+             {achieved} | {} | {seven} |\n",
             cell(&head::model(results)),
             cell(&head::driver_line(results)),
             head::day(results),

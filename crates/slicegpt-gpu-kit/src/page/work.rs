@@ -29,10 +29,12 @@ pub fn compressions(results: &Results) -> String {
         return String::new();
     }
     let mut text = String::from(
-        "## Compressing a model of random weights\n\nSeconds by kind of work, as `compress --json` gives \
-         them; *rest* is reading, writing, tables and the head. Some stages wait for the device only where \
-         they read its results, so that work of one may count to the next.\n\n\
-         | shape | blocks | method | tokens | type | batch | seconds | forward | gram | eigen | edit | stream | rest |\n\
+        "## Compressing a model of random weights\n\n\
+         Seconds by kind of work, as `compress --json` gives them; *rest* is reading, writing, \
+         tables and the head. Some stages wait for the device only where they read its results, \
+         so that work of one may count to the next.\n\n\
+         | shape | blocks | method | tokens | type | batch | seconds | forward | gram | eigen | \
+         edit | stream | rest |\n\
          |---|---:|---|---:|---|---:|---:|---:|---:|---:|---:|---:|---:|\n",
     );
     for it in &all {
@@ -57,12 +59,12 @@ pub fn compressions(results: &Results) -> String {
         text.push_str(&format!(" {} |\n", digits(rest.max(0.0))));
     }
     text.push_str(
-        "\nWhat these runs waited for, seen from outside: *device busy* is the mean of what the driver says \
-         (any kernel counts, however small); *cores busy* is CPU time over wall time; *disk* is the part of \
-         the time in which a thread waited for a block device, and the bytes that came from one (not from \
-         the page cache).\n\n\
-         | shape | method | wall s | device busy | cores busy | disk wait | read | written | host peak | device peak |\n\
-         |---|---|---:|---:|---:|---:|---:|---:|---:|---:|\n",
+        "\nWhat these runs waited for, seen from outside: *device busy* is the mean of what the \
+         driver says (any kernel counts, however small); *cores busy* is CPU time over wall time; \
+         *disk* is the part of the time in which a thread waited for a block device, and the \
+         bytes that came from one (not from the page cache).\n\n\
+         | shape | method | wall s | device busy | cores busy | disk wait | read | written | \
+         host peak | device peak |\n|---|---|---:|---:|---:|---:|---:|---:|---:|---:|\n",
     );
     for it in &all {
         let usage = &it.usage;
@@ -87,8 +89,9 @@ pub fn compressions(results: &Results) -> String {
         let [layers, whole] = it.layers;
         let scaled = it.seconds * whole as f64 / layers as f64;
         text.push_str(&format!(
-            "\nAll {whole} blocks of the {} shape would take about {} s at this rate ({}): the seconds of \
-             {layers} blocks, embedding and head, times {:.1}, which is an upper bound.\n",
+            "\nAll {whole} blocks of the {} shape would take about {} s at this rate ({}): the \
+             seconds of {layers} blocks, embedding and head, times {:.1}, which is an upper \
+             bound.\n",
             it.shape,
             digits(scaled),
             it.method,
@@ -106,7 +109,8 @@ pub fn speeds(results: &Results) -> String {
     }
     let mut text = String::from(
         "## Tokens per second, dense and cut by 25 %\n\n\
-         | shape | phase | batch | tokens | dense | cut | ratio |\n|---|---|---:|---:|---:|---:|---:|\n",
+         | shape | phase | batch | tokens | dense | cut | ratio |\n\
+         |---|---|---:|---:|---:|---:|---:|\n",
     );
     for dense in all.iter().filter(|speed| speed.model == "dense") {
         let same = |other: &&&Speed| {

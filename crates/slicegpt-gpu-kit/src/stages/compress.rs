@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use serde_json::Value;
 
-use super::{A_SECOND, Context, Tested, free_disk};
+use super::context::{A_SECOND, Context, Tested, free_disk};
 use crate::program::words;
 use crate::shape::Shape;
 use crate::usage::Counters;

@@ -3,11 +3,11 @@
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, anyhow, bail};
+use anyhow::{Context as _, Result, bail};
 use serde_json::{Value, json};
 use slicegpt_device::Host;
 
-use super::Context;
+use super::context::Context;
 use crate::{Line, Log, Program};
 
 /// What `nvidia-smi` is asked.
@@ -23,8 +23,9 @@ pub fn run(context: &Context, log: &mut Log<'_>) -> Result<()> {
             "processor": processor, "cores": cores, "memory_bytes": memory_bytes, "system": system,
         }),
     )?;
-    fact("devices", listed(&context.program, context.deadline.left())?)?;
-    if let Some(driver) = slicegpt_device::driver(context.device.parse()?) {
+    fact("devices", context.program.devices(context.deadline.left())?)?;
+    let opened = slicegpt_device::open(context.device.parse()?);
+    if let Some(driver) = opened.ok().and_then(|opened| slicegpt_device::driver(&opened.info)) {
         fact("driver", driver.into())?;
     }
     let query = format!("--query-gpu={NVIDIA}");
@@ -42,19 +43,13 @@ pub fn run(context: &Context, log: &mut Log<'_>) -> Result<()> {
     Ok(())
 }
 
-/// What `slicegpt devices --json` prints.
-pub fn listed(program: &Program, limit: Duration) -> Result<Value> {
-    let finished = program.run(&["devices", "--json"], limit)?;
-    finished.json().map_err(|reason| anyhow!("slicegpt devices: {reason}"))
-}
-
 /// The device to test: the best one in hardware, else one that a program stands in for.
 ///
 /// # Errors
 ///
 /// If the machine shows no device that the binary was built for; with what it shows instead.
 pub fn pick(program: &Program, limit: Duration) -> Result<String> {
-    let listed = listed(program, limit)?;
+    let listed = program.devices(limit)?;
     if let Some(auto) = listed["auto"].as_str().filter(|auto| !auto.starts_with("cpu")) {
         return Ok(auto.to_owned());
     }

@@ -8,7 +8,7 @@ use std::thread;
 
 use anyhow::Result;
 
-use super::{A_SECOND, Context};
+use super::context::{A_SECOND, Context};
 use crate::agreement::{Checked, file_name};
 use crate::{Agreement, Check, Log};
 

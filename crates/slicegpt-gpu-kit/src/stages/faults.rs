@@ -1,5 +1,5 @@
-//! What is asked for and cannot be done: a device that is not there, more memory than there is. It must be
-//! a clear error or a smaller batch, and never a panic.
+//! What is asked for and cannot be done: a device that is not there, more memory than there is. It
+//! must be a clear error or a smaller batch, and never a panic.
 
 use std::ffi::OsString;
 
@@ -8,7 +8,7 @@ use burn::tensor::{DType, Device, Tensor};
 use slicegpt_device::{DeviceError, guard};
 
 use super::compress::dense_note;
-use super::{A_SECOND, Context, Tested, attempt};
+use super::context::{A_SECOND, Context, Tested, attempt};
 use crate::program::words;
 use crate::shape::Shape;
 use crate::{Fault, Finished, Line, Log};

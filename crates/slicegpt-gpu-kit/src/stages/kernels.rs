@@ -1,11 +1,12 @@
-//! The kernels of `backend-bench` at the width of a 7 B model, as parts of what the device does at most.
+//! The kernels of `backend-bench` at the width of a 7 B model, as parts of what the device does at
+//! most.
 
 use std::time::Duration;
 
 use anyhow::Result;
 use slicegpt_benches::{Limits, Measured, Sizes, kernels, measure};
 
-use super::{A_SECOND, Context, attempt};
+use super::context::{A_SECOND, Context, attempt};
 use crate::{Line, Log, Rate};
 
 /// What matters most: a covariance and a forward, at the width of a 7 B model.

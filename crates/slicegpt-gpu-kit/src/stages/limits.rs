@@ -1,5 +1,5 @@
-//! What the device does at most: matrix products in each type, copies on the device, transfers to it
-//! and back, as parts of what its data sheet says.
+//! What the device does at most: matrix products in each type, copies on the device, transfers to
+//! it and back, as parts of what its data sheet says.
 
 use std::time::{Duration, Instant};
 
@@ -7,7 +7,7 @@ use anyhow::Result;
 use burn::tensor::{DType, Device, Distribution, Tensor, TensorData};
 use slicegpt_benches::Grade;
 
-use super::{Context, Tested, attempt};
+use super::context::{Context, Tested, attempt};
 use crate::{Line, Log, Peak, Rate, peak};
 
 /// A product that takes longer than this is the largest tried.

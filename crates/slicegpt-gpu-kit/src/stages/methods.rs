@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use super::{A_SECOND, Context};
+use super::context::{A_SECOND, Context};
 use crate::agreement::file_name;
 use crate::{Agreement, HALVES, Log, METHODS};
 

@@ -7,7 +7,7 @@ use burn::tensor::{DType, Device, Tensor, TensorData};
 use slicegpt_calibrate::{Arithmetic, Covariance, Moments, Orientation, principal, random_basis};
 use slicegpt_core::precise::product;
 
-use super::{Context, attempt};
+use super::context::{Context, attempt};
 use crate::{Check, Log};
 
 /// Distance of a covariance from float64, relative in the Frobenius norm.
@@ -180,8 +180,8 @@ fn products(device: &Device, size: &Size) -> Result<Vec<Check>> {
     Ok(checks)
 }
 
-/// The largest error of `A^T B` in units of what may be rounded: twice the result, and next to nothing of
-/// what was added up to it.
+/// The largest error of `A^T B` in units of what may be rounded: twice the result, and next to
+/// nothing of what was added up to it.
 fn off(found: &[f64], a: &[f64], b: &[f64], rows: usize) -> f64 {
     let (n, m) = (a.len() / rows, b.len() / rows);
     let mut worst = 0.0;

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 
 use super::compress::{cut_folder, dense_note};
-use super::{A_SECOND, Context};
+use super::context::{A_SECOND, Context};
 use crate::program::words;
 use crate::shape::Shape;
 use crate::{Line, Log, Speed};
