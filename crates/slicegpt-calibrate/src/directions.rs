@@ -166,7 +166,7 @@ mod tests {
     #[test]
     fn readers_lose_least_if_directions_are_ordered_by_what_they_read() {
         let signal = random(400, 12, |i| 1.0 / (1 + i) as f32);
-        // The readers weigh most what carries least.
+        // The readers have the largest weights where the signal has the least energy.
         let readers = random(30, 12, |i| (1 + i) as f32);
         let (covariance, reading) = (covariance(&signal), covariance(&readers));
         let [energy, read] = [

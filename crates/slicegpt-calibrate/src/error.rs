@@ -2,7 +2,7 @@
 
 /// A sum holds a NaN or an infinity, because a number that was added to it was not finite.
 ///
-/// A sum does not know what it is a sum of: [`AnalysisError`] does.
+/// This error does not say what was summed; [`AnalysisError`] does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a sum holds a NaN or an infinity")]
 pub struct NotFinite;
@@ -33,12 +33,12 @@ pub enum RidgeError {
 }
 
 impl AnalysisError {
-    /// For a sum over activations.
+    /// The error for a sum over activations.
     pub(crate) fn activations(_: NotFinite) -> Self {
         Self::ActivationsNotFinite
     }
 
-    /// For a sum over weights.
+    /// The error for a sum over weights.
     pub(crate) fn weights(_: NotFinite) -> Self {
         Self::WeightsNotFinite
     }

@@ -71,8 +71,8 @@ impl Ridge {
     }
 
     /// Solves for the map, with `prior`, `[inputs, targets]`, as its prior and, if a constant is to
-    /// be fitted, `shift`, `[targets]`, as the prior of that constant. Without a token the result
-    /// is the prior.
+    /// be fitted, `shift`, `[targets]`, as the prior of that constant. Without tokens the result is
+    /// the prior.
     ///
     /// # Errors
     ///

@@ -48,7 +48,7 @@ impl Lanes {
     ///
     /// # Panics
     ///
-    /// If there are more items than lanes, and if `work` does.
+    /// If there are more items than lanes, or if `work` panics.
     pub fn map<T: Send, R: Send>(&self, items: Vec<T>, work: impl Fn(T) -> R + Sync) -> Vec<R> {
         assert!(items.len() <= self.count(), "at most one item per lane");
         if items.len() <= 1 {

@@ -48,12 +48,12 @@ pub trait Observer: Send + Sync {
     /// The stage is complete.
     fn end(&self) {}
 
-    /// A message that only a person who watches needs.
+    /// An informational message, for a person who watches.
     fn note(&self, message: &str) {
         let _ = message;
     }
 
-    /// A message that matters: something is not as it was asked for.
+    /// A warning: something differs from what was asked for.
     fn warn(&self, message: &str) {
         let _ = message;
     }

@@ -44,7 +44,7 @@ fn exact(a: &[f64], b: &[f64], rows: usize) -> Vec<(f64, f64)> {
             let sum: f64 = terms.clone().map(|(x, y)| x * y).sum();
             let lengths: f64 = terms.clone().map(|(x, _)| x * x).sum::<f64>().sqrt()
                 * terms.map(|(_, y)| y * y).sum::<f64>().sqrt();
-            // Two roundings of the result, and a negligible error of its terms.
+            // The result is rounded twice; the error of its terms is negligible.
             all.push((sum, sum.abs() * 2f64.powi(-23) + lengths * 2f64.powi(-32)));
         }
     }

@@ -1,13 +1,13 @@
 //! Rewrites a decoder so that rotating its residual stream changes nothing.
 //!
-//! Start with [`fuse`]: it folds every norm of a block into what reads it, scales and biases into
-//! the readers and the centring of a LayerNorm into the writers (SliceGPT, section 3.1). What is
-//! left is the bare norm `x / rms(x)`, which commutes with rotations. The result is a
+//! Start with [`fuse`]: it folds every norm of a block into the linears around it. Scales and
+//! biases go into the readers, the centring of a LayerNorm into the writers (SliceGPT, section
+//! 3.1). What is left is the bare norm `x / rms(x)`, which commutes with rotations. The result is a
 //! [`slicegpt_core::Fused`] block, which the passes of `slicegpt-slice` take.
 //!
-//! [`rotate`] then expresses the stream of each sublayer in a basis of its own, with shortcut
-//! matrices between them (section 3.2). [`Rotated`] does both for a whole decoder. Neither changes
-//! a logit. [`TableEdit`] rewrites the embedding and the head to match.
+//! [`rotate`] then expresses the stream in a different basis at each sublayer, with shortcut
+//! matrices between the bases (section 3.2). [`Rotated`] does both for a whole decoder. Both leave
+//! the logits unchanged up to rounding. [`TableEdit`] rewrites the embedding and the head to match.
 //!
 //! ```
 //! use burn::nn::{Linear, LinearConfig};

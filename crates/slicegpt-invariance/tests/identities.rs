@@ -68,7 +68,7 @@ fn a_fused_block_reads_and_writes_the_centred_stream() {
     }
 }
 
-/// A table that is rewritten in pieces equals the table that is rewritten at once.
+/// Rewriting a table in pieces gives the same rows as rewriting it at once.
 #[test]
 fn tables_are_rewritten_row_by_row() {
     let model = Model::new(spec("opt"), ToySource { seed: 2 }, Device::flex());

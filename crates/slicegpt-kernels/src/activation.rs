@@ -7,7 +7,7 @@ use crate::elementwise::{GeluTanh, Silu};
 use crate::isa::run;
 use crate::view::{View, in_place};
 
-/// Numbers that a thread takes at a time.
+/// The number of elements that a thread takes at a time.
 pub(crate) const SHARE: usize = 1 << 14;
 
 /// `x sigmoid(x)`.

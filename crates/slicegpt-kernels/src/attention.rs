@@ -10,10 +10,10 @@ use crate::elementwise::Softmax;
 use crate::isa::run;
 use crate::view::Heads;
 
-/// Rows of scores at a time: queries of all heads that share keys.
+/// Rows of scores computed at a time: the queries of all heads that share a key head.
 const ROWS: usize = 64;
 
-/// Queries at a time, at least, if there are as many.
+/// The least number of queries in a piece, if there are as many.
 const LEAST: usize = 16;
 
 /// Causal attention, with scale `1 / sqrt(head_dim)`.
@@ -35,7 +35,7 @@ pub fn causal_attention(query: Tensor<4>, key: Tensor<4>, value: Tensor<4>) -> T
     let inputs = Inputs { query, key, value, group, queries, seen, head_dim };
     let mut mixed = vec![0.0; batch * queries * heads * head_dim];
     if queries == 1 {
-        // The heads are shared out among threads.
+        // Threads take one key head at a time.
         let size = group * head_dim;
         let heads = mixed.par_chunks_mut(size).enumerate();
         heads.for_each_init(Scratch::default, |scratch, (index, out)| {
@@ -43,8 +43,8 @@ pub fn causal_attention(query: Tensor<4>, key: Tensor<4>, value: Tensor<4>) -> T
             inputs.attend(scratch, Piece { row, kv_head, start: 0 }, out, size);
         });
     } else {
-        // The queries are shared out. Later ones see more: there are enough pieces for threads to
-        // end at about the same time.
+        // Threads take pieces of the queries. Later queries see more keys, so there are several
+        // pieces per thread, and all threads end at about the same time.
         let pieces = 4 * rayon::current_num_threads();
         let step = (ROWS / group).min(queries.div_ceil(pieces)).max(LEAST).min(queries);
         let width = heads * head_dim;
@@ -91,8 +91,8 @@ struct Scratch {
 }
 
 impl Inputs {
-    /// Scores, softmax and mixing of a piece. In `out`, every `stride` numbers begin a query, with
-    /// the heads of the piece first.
+    /// Computes scores, softmax and weighted values of a piece. The output of each query begins
+    /// `stride` numbers after that of the query before it, with the heads of the piece first.
     fn attend(&self, scratch: &mut Scratch, piece: Piece, out: &mut [f32], stride: usize) {
         let Piece { row, kv_head, start } = piece;
         let Self { group, head_dim, .. } = *self;
@@ -136,7 +136,7 @@ mod tests {
 
     use super::*;
 
-    /// Tokens before heads, as a projection leaves them.
+    /// In memory, tokens come before heads, as in the output of a projection.
     fn random(batch: usize, heads: usize, tokens: usize, head_dim: usize) -> Tensor<4> {
         let shape = [batch, tokens, heads, head_dim];
         Tensor::random(shape, Distribution::Normal(0.0, 1.0), &Device::flex()).swap_dims(1, 2)
@@ -147,7 +147,7 @@ mod tests {
         for (batch, heads, kv_heads) in [(1, 1, 1), (2, 6, 2), (1, 4, 4), (3, 8, 1)] {
             for (queries, seen) in [(1, 1), (1, 9), (3, 3), (5, 12), (64, 64), (65, 200)] {
                 let query = random(batch, heads, queries, 12);
-                // The first tokens of a cache with room for more.
+                // The first tokens of a cache with spare capacity.
                 let [key, value] =
                     [(); 2].map(|()| random(batch, kv_heads, seen + 7, 12).narrow(2, 0, seen));
                 let found =

@@ -1,9 +1,9 @@
 //! Cross-entropy of a head's predictions, without its logits in memory.
 //!
-//! With a vocabulary of many thousands, the logits of a text are as large as the model. Here they
-//! are computed a tile at a time, some tokens by some of the vocabulary, and each tile leaves three
-//! numbers per token: the greatest logit `m`, `sum e^(x - m)`, and the logit of the label if it is
-//! in the tile.
+//! With a large vocabulary, the logits of a text can be as large as the model. Here they are
+//! computed a tile at a time, some tokens by a part of the vocabulary. Each tile is reduced to
+//! three numbers per token: the greatest logit `m`, `sum e^(x - m)`, and the logit of the label if
+//! it is in the tile.
 
 use burn::tensor::{DType, Tensor};
 use faer::linalg::matmul::matmul;
@@ -16,7 +16,7 @@ use crate::isa::{Instructions, Kernel, run};
 use crate::norm::normalise;
 use crate::view::{View, as_flex};
 
-/// Tokens of a tile, and its part of the vocabulary: it stays in a core's second-level cache.
+/// The tokens and the vocabulary entries of a tile, which stays in a core's second-level cache.
 const ROWS: usize = 1 << 10;
 const COLUMNS: usize = 128;
 
@@ -30,7 +30,7 @@ const COLUMNS: usize = 128;
 /// # Panics
 ///
 /// If the stream is not [host float32](crate::is_host_f32), there is not one label per token, or a
-/// label is not of the vocabulary.
+/// label is outside the vocabulary.
 pub fn cross_entropy(head: &Head, stream: Tensor<3>, labels: &[u32]) -> Vec<f64> {
     let normed = View::of(normalise(&head.norm, stream));
     let weight = head.linear.weight.val();
@@ -39,7 +39,7 @@ pub fn cross_entropy(head: &Head, stream: Tensor<3>, labels: &[u32]) -> Vec<f64>
     assert!(labels.iter().all(|id| (*id as usize) < vocab_size), "labels are of the vocabulary");
     let bias = head.linear.bias.as_ref().map(|bias| View::of(bias.val().cast(DType::F32)));
     let bias = bias.as_ref().map(View::values);
-    // As a checkpoint stores it; a weight in another layout or type is copied.
+    // The layout of a checkpoint. A weight in another layout or type is copied.
     let stored = as_flex(weight.transpose().cast(DType::F32)).to_contiguous();
     let weight: &[f32] = stored.as_slice().expect("it is contiguous");
     let tiles = vocab_size.div_ceil(COLUMNS);
@@ -77,7 +77,7 @@ pub fn cross_entropy(head: &Head, stream: Tensor<3>, labels: &[u32]) -> Vec<f64>
     losses
 }
 
-/// What is known of a token after a tile of its logits.
+/// The three numbers that a tile of logits gives for one token.
 #[derive(Clone, Copy, Default)]
 struct Partial {
     greatest: f32,
@@ -117,7 +117,7 @@ impl Kernel for SumsOfExponentials<'_> {
         const LANES: usize = 32;
         for (row, partial) in self.logits.chunks_exact(self.columns).zip(self.partials) {
             let greatest = greatest(row);
-            // Logits that are all minus infinity have no difference from it.
+            // If all logits are minus infinity, their differences from the greatest would be NaN.
             let from = if greatest == f32::NEG_INFINITY { 0.0 } else { greatest };
             let mut sums = [0.0; LANES];
             let (whole, rest) = row.as_chunks::<LANES>();
@@ -182,7 +182,7 @@ mod tests {
             let found = cross_entropy(&head, stream.clone(), &[0, 1]);
             assert!(found.iter().all(|loss| loss.is_nan()), "{bad}: {found:?}");
         }
-        // A token that cannot come is no damage to the others.
+        // A token with probability zero does not affect the others.
         let bias = Tensor::zeros([300], &Device::flex());
         let bias = bias.slice_fill([128..256], f32::NEG_INFINITY);
         head.linear.bias = Some(Param::from_tensor(bias));

@@ -12,7 +12,7 @@ use crate::view::View;
 pub struct RowDivergence {
     /// `KL(base || other)` in nats; not finite where a logit is not.
     pub nats: f64,
-    /// Whether both have the same most likely token. Of equals, the first counts.
+    /// Whether both have the same most likely token. Of equal logits, the first counts.
     pub agree: bool,
 }
 
@@ -33,7 +33,7 @@ pub fn divergence_of_rows(base: Tensor<2>, other: Tensor<2>) -> Vec<RowDivergenc
     rows.map(|(base, other)| run(Divergence { base, other })).collect()
 }
 
-/// Partial sums that a sum is made of.
+/// The number of partial sums kept for each sum.
 const LANES: usize = 32;
 
 /// Compares one row. With the greatest logits `m` and `m'`, `w = e^(x - m)` and `w' = e^(x' - m')`:
@@ -51,7 +51,7 @@ impl Kernel for Divergence<'_> {
 
     #[inline(always)]
     fn run<I: Instructions>(self, isa: I) -> RowDivergence {
-        /// Numbers summed in float32 before their sum goes into float64.
+        /// How many numbers are summed in float32 before their sum is added in float64.
         const SHORT: usize = 1024;
         let (m, m2) = (greatest(self.base), greatest(self.other));
         let [mut weights, mut weights2, mut products] = [0.0f64; 3];

@@ -1,11 +1,11 @@
-//! Activations and softmax of rows, as loops that a compiler turns into vector instructions.
+//! Activations and softmax of rows, as loops that the compiler vectorises.
 
 use crate::isa::{Instructions, Kernel};
 
-/// Numbers worked on at a time: two registers of AVX-512, four of AVX2.
+/// How many numbers are processed at a time: two registers of AVX-512, four of AVX2.
 const LANES: usize = 32;
 
-/// Adding it rounds a number below `2^22` to a whole one, which is then in the lowest bits.
+/// Adding this constant rounds a number below `2^22` to a whole number, held in the lowest bits.
 const ROUND: f32 = 1.5 * (1 << 23) as f32;
 
 /// `e^x`, to two units in the last place; NaN stays NaN, and below -87.3 it is `e^-87.3 = 1.2e-38`.
@@ -18,7 +18,7 @@ pub(crate) fn exp<I: Instructions>(isa: I, x: f32) -> f32 {
     let x = if x > 88.3 { 88.3 } else { x };
     let shifted = isa.multiply_add(x, std::f32::consts::LOG2_E, ROUND);
     let n = shifted - ROUND;
-    // log 2 in two parts: products of the first with n are exact.
+    // log 2 in two parts, of which the first has exact products with n.
     let r = isa.multiply_add(n, -355.0 / 512.0, x);
     let r = isa.multiply_add(n, 2.121_944_4e-4, r);
     let p = isa.multiply_add(1.987_569_2e-4, r, 1.398_199_9e-3);
@@ -61,8 +61,8 @@ impl Kernel for GeluTanh<'_> {
     }
 }
 
-/// `e^(scale (x - m)) / sum` of a row, in place, with the greatest number `m`. A NaN or an infinity
-/// makes all of them NaN.
+/// `e^(scale (x - m)) / sum` of a row, in place, where `m` is the greatest number of the row. A NaN
+/// or an infinity makes the whole row NaN.
 pub(crate) struct Softmax<'a> {
     pub row: &'a mut [f32],
     pub scale: f32,
@@ -92,7 +92,7 @@ impl Kernel for Softmax<'_> {
     }
 }
 
-/// The greatest number of a row; a NaN is passed over.
+/// The greatest number of a row; NaNs are ignored.
 #[inline(always)]
 pub(crate) fn greatest(row: &[f32]) -> f32 {
     let mut greatest = [f32::NEG_INFINITY; LANES];
@@ -115,7 +115,7 @@ mod tests {
     use super::*;
     use crate::isa::Isa;
 
-    /// From where everything vanishes to where it overflows, in steps that hit no whole number.
+    /// Inputs from underflow to overflow, in steps that hit no whole number.
     fn line() -> impl Iterator<Item = f32> {
         (-1300..1300).map(|i| i as f32 * 0.0931)
     }
@@ -144,7 +144,7 @@ mod tests {
                 function(isa, &mut found);
                 for (x, found) in line().zip(found) {
                     let exact = exact(f64::from(x));
-                    // Where the exponent is large, so is what its rounding does.
+                    // Where the exponent is large, its rounding has a large effect.
                     let allowed = 3e-5 * exact.abs() + 1e-35;
                     let error = (f64::from(found) - exact).abs();
                     assert!(error <= allowed, "{x}: {found}, exactly {exact}");

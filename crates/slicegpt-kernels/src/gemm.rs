@@ -1,6 +1,6 @@
-//! `y + x W` for many rows. This is bound by arithmetic.
+//! `y + x W` for many rows, which is limited by arithmetic.
 //!
-//! The products are faer's, whose kernels take half the time of those of Burn's CPU backend.
+//! faer computes the products; its kernels take half the time of those of Burn's CPU backend.
 //! Weights in half precision are widened a few outputs at a time, while they are in the cache.
 
 use std::ops::Range;
@@ -10,15 +10,15 @@ use faer::{Accum, MatMut, MatRef, Par};
 use half::slice::HalfFloatSliceExt;
 use rayon::prelude::*;
 
-/// Multiplications below which a product is not worth sharing out among threads.
+/// A product of at most this many multiplications runs on one thread.
 const SHORT: usize = 1 << 17;
 
-/// Outputs that a thread takes at a time, at most, and what their number is a multiple of: with
-/// many more, widened weights leave the cache, and the last share leaves threads idle.
+/// The largest number of outputs that a thread takes at a time, a multiple of [`STEP`]. With many
+/// more, widened weights would leave the cache, and the last share would leave threads idle.
 const OUTPUTS: usize = 128;
 const STEP: usize = 16;
 
-/// Rows that a thread takes at a time.
+/// The number of rows that a thread takes at a time.
 const ROWS: usize = 1 << 10;
 
 /// `y + x W`, in `y`, for float32 weights.
@@ -50,8 +50,8 @@ where
     });
 }
 
-/// Shares rows and outputs out among threads. `product` is given a scratch buffer, a range of
-/// outputs, rows of `x`, and the part of `y` for them.
+/// Distributes rows and outputs among threads. `product` gets a scratch buffer, a range of outputs,
+/// rows of `x`, and the part of `y` for them.
 fn share_out(
     x: &[f32],
     inputs: usize,

@@ -1,11 +1,11 @@
-//! CPU kernels: the parts of a forward and of a calibration at which Burn's CPU backend is slow, on
-//! the memory of that backend.
+//! CPU kernels for the parts of a forward pass and of a calibration that are slow on Burn's CPU
+//! backend. They work directly on the memory of that backend.
 //!
-//! Burn's Flex backend shares nothing but large products out among threads, calls the C library for
-//! each exponential, and makes a tensor of every step. The loops here work on many numbers at a
-//! time, on all threads. They take float32 tensors on Flex ([`is_host_f32`]) and nothing else;
-//! functions that may be called with any tensor ([`normalise`], [`project`], [`project_onto`],
-//! [`multiply`], [`logits`]) leave all others to Burn.
+//! Burn's Flex backend runs nothing but large matrix products on several threads, calls the C
+//! library for each exponential, and allocates a tensor for every step. The loops here are
+//! vectorised and run on all threads. They take float32 tensors on Flex ([`is_host_f32`]) and
+//! nothing else; functions that may be called with any tensor ([`normalise`], [`project`],
+//! [`project_onto`], [`multiply`], [`logits`]) leave all others to Burn.
 //!
 //! | | kernel |
 //! |---|---|
@@ -18,10 +18,10 @@
 //! | [`divergence_of_rows`] | KL divergence of two rows of logits, in one pass |
 //! | [`covariance`] | `x^T x` to double-precision accuracy, from float32 products |
 //!
-//! Loops are compiled for every instruction set that matters, and the best is chosen at run time by
-//! the tokens of `pulp`, which prove that the CPU has it.
+//! Loops are compiled for several instruction sets, and the best that the CPU has is chosen at run
+//! time; a token of `pulp` proves that the CPU has it.
 //!
-//! This crate refuses to know models, blocks, files and what its results are for.
+//! This crate refuses to know models, blocks, files and the purpose of its results.
 
 #![deny(clippy::undocumented_unsafe_blocks)]
 

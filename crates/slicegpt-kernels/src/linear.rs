@@ -85,7 +85,7 @@ fn add_product<const D: usize>(weight: &Tensor<2>, x: Tensor<D>, y: &mut [f32]) 
     let stored = as_flex(weight.clone().transpose());
     let dtype = stored.dtype();
     if !stored.is_contiguous() || !matches!(dtype, DType::F32 | DType::F16 | DType::BF16) {
-        // Input-major, as an edited weight is, or in no order.
+        // Input-major, like an edited weight, or with other strides.
         let weight = View::of(weight.clone().cast(DType::F32));
         return gemm(MatRef::from_row_major_slice(weight.values(), inputs, outputs), x, y);
     }
@@ -128,7 +128,7 @@ mod tests {
         Linear { weight: Param::from_tensor(weight), bias }
     }
 
-    /// The values of [`example`] are exact in every type, so all of them are one linear.
+    /// The values of [`example`] are exact in every type, so the linear is the same in all types.
     #[test]
     fn it_is_the_linear_for_any_rows_and_types() {
         let device = Device::flex();
@@ -153,7 +153,7 @@ mod tests {
         let mut other = example(12, 9, DType::F32, false);
         let x = Tensor::<3>::random([2, 3, 12], Distribution::Default, &device);
         let exact = other.forward(x.clone());
-        // Input-major, as an edited weight is.
+        // Input-major, like an edited weight.
         other.weight = other.weight.map(|weight| weight + 0.0);
         let error = (project(&other, x) - exact).abs().max().into_scalar::<f32>();
         assert!(error <= 1e-5, "{error}");

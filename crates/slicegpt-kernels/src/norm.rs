@@ -23,7 +23,7 @@ pub fn normalise(norm: &Norm, x: Tensor<3>) -> Tensor<3> {
     let [weight, bias] = [&norm.weight, &norm.bias].map(|vector| vector.as_ref().map(on_host));
     let [weight, bias] = [&weight, &bias].map(|vector| vector.as_ref().map(View::values));
     let (centers, count, eps) = (norm.centers, norm.hidden_size as f32, norm.eps as f32);
-    // The residual goes on beside the normalised stream, so `x` is read in place and not copied.
+    // The residual path still needs `x`, so the result goes to new memory.
     let x = View::of(x);
     let mut normed = vec![0.0; x.values().len()];
     let tokens = normed.par_chunks_exact_mut(width).zip(x.values().par_chunks_exact(width));
@@ -73,7 +73,7 @@ impl Kernel for NormaliseToken<'_> {
     }
 }
 
-/// Partial sums that a sum is made of: a register of AVX-512.
+/// The number of partial sums kept for each sum: a register of AVX-512.
 const LANES: usize = 16;
 
 #[inline(always)]

@@ -1,4 +1,4 @@
-//! New tokens written into a tensor of many: how a KV cache grows.
+//! [`scatter_tokens`]: writes keys or values of new tokens into a KV cache.
 
 use burn::backend::Flex;
 use burn::tensor::Tensor;
@@ -47,7 +47,7 @@ mod tests {
         let all = random([2, 3, 9, 4]);
         let other = all.clone();
         let before = other.clone().into_data();
-        // Tokens before heads, as a projection leaves them.
+        // In memory, tokens come before heads, as in the output of a projection.
         let new = random([2, 5, 3, 4]).swap_dims(1, 2);
         let exact = all.clone().slice_assign([0..2, 0..3, 2..7, 0..4], new.clone());
         assert_eq!(scatter_tokens(all, 2, new).into_data(), exact.into_data());

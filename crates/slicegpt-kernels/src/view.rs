@@ -1,12 +1,12 @@
-//! Tensors of Burn's CPU backend, read and written where they are.
+//! Tensors of Burn's CPU backend, read and written in place.
 
 use burn::backend::Flex;
 use burn::backend::flex::FlexTensor;
 use burn::tensor::{DType, Device, Tensor};
 use faer::MatRef;
 
-/// Whether `x` is a tensor that the kernels take: float32 on Burn's Flex backend, and no part of a
-/// graph that gradients are taken of. Everything else is left to Burn, other CPU backends included.
+/// Whether `x` is a tensor that the kernels take: float32 on Burn's Flex backend, and not tracked
+/// by autodiff. Everything else is left to Burn, other CPU backends included.
 pub fn is_host_f32<const D: usize>(x: &Tensor<D>) -> bool {
     let device = x.device();
     x.dtype() == DType::F32 && !device.is_autodiff() && device == Device::flex()
@@ -75,7 +75,7 @@ impl Heads {
     }
 }
 
-/// `x` as the Flex backend has it.
+/// `x` as a tensor of the Flex backend.
 ///
 /// # Panics
 ///
@@ -84,7 +84,8 @@ pub(crate) fn as_flex<const D: usize>(x: Tensor<D>) -> FlexTensor {
     x.try_into_primitive::<Flex>().expect("kernels are called with tensors of the Flex backend")
 }
 
-/// A tensor whose numbers are changed, in its own memory if no other tensor shares it.
+/// Applies `change` to the numbers of `x`, in its memory if no other tensor shares it, else in a
+/// copy.
 pub(crate) fn in_place<const D: usize>(x: Tensor<D>, change: impl FnOnce(&mut [f32])) -> Tensor<D> {
     let device = x.device();
     let mut data = x.into_data();

@@ -1,4 +1,5 @@
-//! Types in which weights are stored, widened to float32: exactly, one by one and by vectors.
+//! The types in which weights are stored, and their exact conversion to float32, one by one and in
+//! vectors.
 
 use half::{bf16, f16};
 #[cfg(target_arch = "x86_64")]
@@ -12,11 +13,11 @@ pub(crate) trait Weight: Copy + Sync {
     /// The same number in float32.
     fn widen(self) -> f32;
 
-    /// Eight of them.
+    /// Eight weights, widened.
     #[cfg(target_arch = "x86_64")]
     fn widen_avx2(isa: Avx2, weights: &[Self; 8]) -> f32x8;
 
-    /// Sixteen of them.
+    /// Sixteen weights, widened.
     #[cfg(target_arch = "x86_64")]
     fn widen_avx512(isa: Avx512, weights: &[Self; 16]) -> f32x16;
 }
@@ -96,10 +97,11 @@ where
     *halves.as_slice().reinterpret_cast().first_chunk().expect("as many bits as numbers")
 }
 
-/// A float16 from its bits, by selection, which vector units do for many at a time.
+/// A float16 from its bits, without branches, so that a loop over many is vectorised.
 #[inline(always)]
 fn from_f16(bits: u16) -> f32 {
-    /// The difference of the exponents' biases, and the least normal number.
+    /// The difference of the exponents' biases in float16 and float32, and the least normal
+    /// float16.
     const BIAS: u32 = (127 - 15) << 23;
     const LEAST: u32 = 113 << 23;
     /// The exponent of infinities and NaN, in float16 (shifted) and in float32.

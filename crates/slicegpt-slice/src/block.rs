@@ -112,7 +112,7 @@ pub fn slice_block<B: Block>(
     slice(block, number, stream, widths, orientation, End::Analysed)
 }
 
-/// What becomes of the signal after the last sublayer of a block.
+/// Whether the signal after the last sublayer of a block is needed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum End {
     /// It is computed and analysed, as after every other sublayer.
@@ -122,7 +122,7 @@ pub(crate) enum End {
     Open,
 }
 
-/// [`slice_block`], with a choice of what becomes of the signal at the end.
+/// [`slice_block`], with `end` saying whether the signal after the block is needed.
 pub(crate) fn slice<B: Block>(
     block: Fused<B>,
     number: usize,

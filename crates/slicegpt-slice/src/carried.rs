@@ -48,8 +48,8 @@ impl<C, const N: usize> Carried<C, N> {
         &self.device
     }
 
-    /// What blocks need of batch `number` in addition to its signals, and which of its tokens
-    /// count.
+    /// The context of batch `number`, which blocks need in addition to its signals, and the mask
+    /// of its tokens.
     pub fn batch(&self, number: usize) -> (&C, Option<&[bool]>) {
         let (context, keep) = &self.batches[number];
         (context, keep.as_deref())
@@ -89,9 +89,9 @@ impl<C, const N: usize> Carried<C, N> {
         if self.observer.step().is_break() { Err(SliceError::Interrupted) } else { Ok(()) }
     }
 
-    /// Replaces the signals of every batch by what `work` makes of them: the signals after the
-    /// sublayer at `place`. What `work` gives in addition goes to `sink`, in the order of the
-    /// batches, with the mask of the batch.
+    /// Replaces the signals of every batch by those that `work` computes from them: the signals
+    /// after the sublayer at `place`. The second result of `work` goes to `sink`, in the order of
+    /// the batches, with the mask of the batch.
     ///
     /// As many batches run at the same time as there are lanes. While an accelerator computes, the
     /// host fetches the next batch.
@@ -127,7 +127,7 @@ impl<C, const N: usize> Carried<C, N> {
         Ok(())
     }
 
-    /// The signals of some batches, of which the first may have been fetched before.
+    /// The signals of the batches `numbers`. Those of the first may have been prefetched.
     #[allow(clippy::type_complexity)]
     fn start(
         &mut self,

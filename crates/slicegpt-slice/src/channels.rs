@@ -5,7 +5,8 @@ use burn::tensor::{DType, Int, Tensor, TensorData};
 use slicegpt_core::{Block, PrunableChannels, SublayerMut, host_vec, replace_param};
 
 /// What each channel of one group of [`PrunableChannels`] contributes to the stream: the sum over
-/// tokens of the square of its value, times the squared norm of its row of the writer.
+/// tokens of its squared value, divided by the mean square of the token's stream after the
+/// sublayer, times the squared norm of its row of the writer.
 pub type Importance = Vec<f64>;
 
 /// The indices of the `width` most important channels, ascending.

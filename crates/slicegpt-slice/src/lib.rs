@@ -66,7 +66,7 @@ pub use split::{Grid, Split, Trial, search};
 pub use stages::Stages;
 pub use stream::Stream;
 
-/// The page of the book about this crate: its program runs with the examples of this documentation.
+/// Runs the program in `docs/library.md` as a documentation test.
 #[cfg(doctest)]
 #[doc = include_str!("../../../docs/library.md")]
 struct Page;

@@ -1,5 +1,5 @@
-//! [`profile`]: one run of the dense decoder, for all that a shared basis and a choice of channels
-//! need.
+//! [`profile`]: runs the dense decoder once and sums the statistics from which a shared basis and
+//! the channels to keep are chosen.
 
 use burn::tensor::{Bool, DType, Tensor, TensorData};
 use slicegpt_calibrate::{AnalysisError, Covariance, Directions, NotFinite};
@@ -19,11 +19,11 @@ pub struct Profile {
     /// embedding output and the output of every sublayer. All tokens and all cuts have the same
     /// weight.
     pub covariance: Covariance,
-    /// Covariance of the weights that read the normalised stream, one token per output, summed over
-    /// the readers of all blocks. The caller adds the head, which is a reader too.
+    /// The sum of `W W^T` over the readers `W` of all blocks: a covariance in which each output of
+    /// a reader counts as one token. The caller adds the head, which is a reader too.
     pub readers: Covariance,
-    /// By block, sublayer and group of [`slicegpt_core::PrunableChannels`]. All tokens have the
-    /// same weight, however long their vectors are.
+    /// Importance by block, sublayer and group of [`slicegpt_core::PrunableChannels`]. All tokens
+    /// have the same weight, however long their vectors are.
     pub importance: Vec<Vec<Vec<Importance>>>,
     /// Where the time was spent.
     pub stages: Stages,
@@ -79,8 +79,8 @@ impl Profile {
             let kept: f64 = kept.iter().map(|channel| importance[*channel]).sum();
             importance.iter().sum::<f64>() - kept
         });
-        // Directions that are cut are missing at every cut, channels in one MLP only. The factor
-        // was measured: `docs/quality.md`.
+        // A removed direction is missing at every cut, a removed channel in one MLP only. The
+        // factor was measured: `docs/quality.md`.
         2.0 * sites * directions.lost(width) + lost.sum::<f64>() / (all / sites)
     }
 }

@@ -8,7 +8,7 @@ use crate::error::SliceError;
 use crate::stages::Stages;
 use crate::stream::Stream;
 
-/// At which cuts a spectrum is asked for.
+/// The cuts at which the spectrum is computed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Spectra {
     /// At every cut.
@@ -31,8 +31,9 @@ pub struct Sliced<B> {
 /// before the next is taken: one block is in memory at a time. Gives the basis of the stream after
 /// the last block, and where the time was spent.
 ///
-/// If the last cut keeps the full width, and `spectra` asks for none that is not needed, the last
-/// sublayer runs on the first batch only. Its spectrum is then missing.
+/// If the last cut keeps the full width, its spectrum is not asked for ([`Spectra::WhereCut`]) and
+/// `orientation` is [`Orientation::Pca`], the last sublayer runs on the first batch only, and its
+/// spectrum is missing.
 ///
 /// # Errors
 ///

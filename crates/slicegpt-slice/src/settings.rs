@@ -1,4 +1,4 @@
-//! [`Batch`] and [`Settings`]: what a pass is given to calibrate on, and how it computes.
+//! [`Batch`] and [`Settings`]: the data that a pass calibrates on, and how it computes.
 
 use std::iter::Peekable;
 use std::sync::Arc;
@@ -51,7 +51,7 @@ impl Default for Settings {
     }
 }
 
-/// What [`Settings`] leave to the signals, as the first batch decides it.
+/// Values that [`Settings`] leave open, taken from the first batch.
 #[derive(Clone)]
 pub(crate) struct Defaults {
     pub device: Device,
@@ -62,11 +62,11 @@ pub(crate) struct Defaults {
 }
 
 impl Defaults {
-    /// Looks at the first of `batches`.
+    /// Takes the values from the first of `batches`.
     ///
     /// # Errors
     ///
-    /// If it could not be made.
+    /// If the first batch is an error.
     ///
     /// # Panics
     ///

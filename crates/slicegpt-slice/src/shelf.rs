@@ -1,4 +1,4 @@
-//! [`Shelf`]: where signals are stored while others are worked on.
+//! [`Shelf`]: storage for signals while others are processed.
 
 use std::io;
 
@@ -7,8 +7,8 @@ use slicegpt_core::precise::has_own_memory;
 
 /// Stores the data of signals outside a device, by number: in host memory or in a file.
 ///
-/// A number is written again and again, always with the same number of bytes, and read once after
-/// each time it was written.
+/// A number is written many times, always with the same number of bytes, and is read once after
+/// each write.
 pub trait Shelf {
     /// Stores `data` under `number`.
     ///
@@ -62,7 +62,7 @@ fn overflowed(data: &TensorData) -> bool {
 pub(crate) enum Signals {
     /// As tensors, on the device that computes them.
     Resident(Vec<Option<Tensor<3>>>),
-    /// On a shelf, in a type of its own.
+    /// On a shelf, as `dtype`.
     Shelved { shelf: Box<dyn Shelf>, dtype: DType, device: Device, compute: DType },
 }
 

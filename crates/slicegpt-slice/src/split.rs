@@ -15,7 +15,7 @@ pub struct Split {
 pub struct Grid {
     /// The widths of the dense decoder.
     pub full: Split,
-    /// Each width is a multiple of the one here, or full.
+    /// Each width is a multiple of the width here, or the full width.
     pub step: Split,
 }
 

@@ -1,5 +1,5 @@
-//! One sliced block: the stream that is carried on is what the sliced block computes; errors name
-//! the sublayer.
+//! One sliced block: the stream after it equals the output of the sliced block; errors name the
+//! sublayer.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;

@@ -11,7 +11,7 @@ use slicegpt_testkit::device;
 
 const WIDTH: usize = 8;
 
-/// An MLP whose writer is zero, and whose norm gives `scale` times what it should.
+/// An MLP whose writer is zero, and whose norm is `scale` times too large.
 #[derive(Clone)]
 struct Scaled {
     norm: Norm,

@@ -100,7 +100,7 @@ fn a_refit_at_full_width_finds_the_dense_weights() {
     }
 }
 
-/// With a cut, the sliced stream is nearer to the dense one for a refit.
+/// After a cut, a refit brings the sliced stream nearer to the dense one.
 #[test]
 fn a_refit_brings_the_streams_together() {
     for family in SUPPORTED {

@@ -46,7 +46,7 @@ pub struct Covariance {
 /// smaller if few directions carry most of the energy. Tests require 1e-10 on every kind of data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Arithmetic {
-    /// In float64 on the host, on whatever device the signal is.
+    /// In float64 on the host, wherever the signal is.
     Float64,
     /// In float32 on the device of the signal, from operands that are split into pieces whose
     /// products are exact or nearly so.

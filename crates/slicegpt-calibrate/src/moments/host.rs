@@ -45,7 +45,8 @@ pub fn add(
     }
 }
 
-/// Rows of `from`, `width` wide, as float64 to the beginnings of rows of `to`, `stride` wide.
+/// Copies `rows` of `from`, `width` wide, as float64 to the start of each row of `to`, `stride`
+/// wide.
 fn widen(from: &[f32], width: usize, rows: &[usize], to: &mut [f64], stride: usize) {
     to.par_chunks_exact_mut(stride).zip(rows).for_each(|(to, row)| {
         let from = &from[row * width..][..width];

@@ -19,7 +19,7 @@ impl<T: Copy> Known<T> {
         if let Some((_, answer)) = known().iter().find(|(other, _)| other == device) {
             return *answer;
         }
-        // Not under the lock: `ask` may compute, and a computation may come back here.
+        // Called without holding the lock: `ask` may run computations that call this function.
         let answer = ask();
         known().push((device.clone(), answer));
         answer

@@ -28,8 +28,8 @@ use known::Known;
 pub fn has_own_memory(device: &Device) -> bool {
     static KNOWN: Known<bool> = Known::new();
     KNOWN.of(device, || {
-        // LibTorch reports no allocator for any device, and Burn says what a device is by its name
-        // alone, unless the backend is compiled in.
+        // LibTorch reports no allocator for any device. Unless the backend is compiled in, its
+        // devices can be recognised by their names only.
         let name = format!("{device:?}");
         let libtorch_accelerator = name.contains("LibTorch") && !name.contains("Cpu");
         device.memory_pool_usage().is_some() || libtorch_accelerator

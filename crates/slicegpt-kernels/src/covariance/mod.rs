@@ -9,7 +9,8 @@
 //! The products of some rows are summed in float32, and these sums in float64. `h^T h` is exact:
 //! column `j` of `h` is a multiple of `u_j`, a power of two of at least `|x_j| / 2^12`, so that by
 //! Cauchy and Schwarz every sum of products is a whole number of `u_i u_j` below `2^24`. `l` is
-//! `2^-9` of `x` and smaller, and with it the rounding of the other products.
+//! `2^-9` of `x` or smaller, and the rounding errors of the other two products are smaller by the
+//! same factor.
 
 mod panel;
 mod products;
@@ -26,18 +27,18 @@ use products::AddProducts;
 use split::Split;
 use tiles::for_each_lower;
 
-/// Rows split before they are multiplied.
+/// The number of rows that are split, and then multiplied, at a time.
 const CHUNK: usize = 1024;
 
-/// Panels of a tile, in each direction, at most: its sums in float64 stay in a core's second-level
-/// cache.
+/// The largest number of panels in each direction of a tile: its float64 sums stay in a core's
+/// second-level cache.
 const TILE: usize = 6;
 
-/// Tiles per thread, at least, so that none waits long for another.
+/// The least number of tiles per thread, so that no thread waits long for another.
 const TILES: usize = 5;
 
-/// Scratch buffers for the pieces of some rows, reused from call to call: panel after panel within
-/// every few rows.
+/// Scratch buffers for the pieces of some rows, reused from call to call. Rows are stored in small
+/// groups, and each group panel after panel.
 #[derive(Default)]
 pub struct Scratch {
     high: Vec<Row>,
@@ -45,8 +46,8 @@ pub struct Scratch {
     middle: Vec<Row>,
 }
 
-/// Adds the outer products of `rows` to the lower triangle of `lower`, which with them is the sum
-/// over `tokens` rows. Returns `false`, and adds nothing, if a number is not finite.
+/// Adds the outer products of `rows` to the lower triangle of `lower`, which is then the sum over
+/// `tokens` rows. Returns `false`, and adds nothing, if a number is not finite.
 ///
 /// # Shapes
 /// - `lower`: `[width, width]`
@@ -83,7 +84,7 @@ fn split(rows: &[&[f32]], scale: f32, step: usize, panels: usize, scratch: &mut 
         .zip(middle.par_chunks_mut(step * panels));
     parts.zip(rows.par_chunks(step)).for_each(|(((high, low), middle), rows)| {
         if rows.len() < step {
-            // Rows of an earlier call may be where this group has none.
+            // Where this group has no rows, the buffers may hold those of an earlier call.
             for piece in [&mut *high, low, middle] {
                 piece.fill([0.0; PANEL]);
             }
@@ -113,12 +114,12 @@ fn add_tiles(lower: &mut Mat<f64>, scratch: &Scratch, layout: Layout, scale: f32
     };
     for_each_lower(lower, across * PANEL, |row, column, mut tile| {
         let panels = |first: usize| first / PANEL..(first / PANEL + across).min(panels);
-        // Columns first, so that it has the layout of the tile.
+        // Column-major, like the tile.
         let stride = across * PANEL;
         let mut sum = vec![0f64; stride * stride];
         for group in 0..groups {
             for (i, x) in panels(column).enumerate() {
-                // Above the diagonal nothing is needed.
+                // Panels above the diagonal are skipped.
                 for (j, y) in panels(row).enumerate().filter(|(_, y)| x <= *y) {
                     let out = &mut sum[(i * stride + j) * PANEL..];
                     isa.run(AddProducts { x: panel(group, x), y: panel(group, y), out, stride });
@@ -134,17 +135,18 @@ fn add_tiles(lower: &mut Mat<f64>, scratch: &Scratch, layout: Layout, scale: f32
     });
 }
 
-/// Panels of a tile, in each direction. `n` tiles in a row are `n (n + 1) / 2` in the triangle.
+/// The number of panels in each direction of a tile. With `n` tiles in a row, the triangle has
+/// `n (n + 1) / 2`.
 fn panels_of_a_tile(panels: usize) -> usize {
     let in_a_row = (2 * TILES * rayon::current_num_threads()).isqrt();
     (panels / in_a_row).clamp(2, TILE)
 }
 
-/// What rows are multiplied by before they are split.
+/// The factor that rows are multiplied by before they are split.
 enum Scale {
-    /// Brings the largest magnitude to between 1/2 and 1.
+    /// This factor brings the largest magnitude to between 1/2 and 1.
     PowerOfTwo(f32),
-    /// There is nothing to add.
+    /// All numbers are zero: there is nothing to add.
     AllZero,
     /// A number is infinite or NaN.
     NotFinite,
@@ -167,9 +169,10 @@ fn scale(rows: &[&[f32]]) -> Scale {
     Scale::PowerOfTwo(2f32.powi(exponent))
 }
 
-/// How many rows are summed in float32 before their sum goes into float64. The products of `l` are
-/// more precise the fewer rows there are; their error weighs more, relative to the whole sum, the
-/// fewer tokens there are. Measured on random tokens, this is the most that stays below `2^-34`.
+/// How many rows are summed in float32 before their sum is added in float64. With fewer rows the
+/// products of `l` are more precise. With fewer tokens their error is a larger part of the whole
+/// sum. This is the largest number of rows whose error, measured on random tokens, stays below
+/// `2^-34`.
 fn rows_at_a_time(tokens: u64, width: usize) -> usize {
     let most = 18.0 * (tokens as f64 / width as f64).sqrt();
     (most as usize / 8 * 8).clamp(8, 128)

@@ -6,7 +6,7 @@
 
 use crate::isa::MultiplyAdd;
 
-/// Columns of a panel.
+/// The number of columns of a panel.
 pub const PANEL: usize = 16;
 
 /// A row of a panel.
@@ -22,7 +22,7 @@ pub struct Panel<'a> {
 }
 
 /// Rows `first..first + ROWS` of the products of two panels. Products of leading bits are exact, so
-/// rounding once or twice is the same for them.
+/// it does not matter whether a multiply-add rounds once or twice.
 #[inline(always)]
 pub fn add_rows<I: MultiplyAdd, const ROWS: usize>(
     isa: I,

@@ -3,7 +3,7 @@
 use super::panel::{PANEL, Row};
 use crate::isa::{Instructions, Kernel};
 
-/// Adding and subtracting it rounds a float32 below `2^22` to a whole number.
+/// Adding and then subtracting this constant rounds a float32 below `2^22` to a whole number.
 const ROUND: f32 = 1.5 * (1 << 23) as f32;
 
 /// Splits some rows, scaled, into leading bits `h`, the rest `l`, and `h + l / 2`.
@@ -12,7 +12,7 @@ pub struct Split<'a> {
     pub rows: &'a [&'a [f32]],
     /// A power of two.
     pub scale: f32,
-    /// Rows of a panel: the pieces are panel after panel, of `step` rows each.
+    /// The number of rows of a panel. The pieces are stored panel after panel.
     pub step: usize,
     pub high: &'a mut [Row],
     pub low: &'a mut [Row],
@@ -34,8 +34,8 @@ impl Kernel for Split<'_> {
             }
         }
         for unit in &mut units {
-            // A little more than 2^-12 of the length, for the rounding of the leading bits and of
-            // this sum; then the next power of two.
+            // Slightly more than 2^-12 of the length, to allow for the rounding of the leading bits
+            // and of this sum. It is then rounded up to a power of two.
             let exact = (unit.sqrt() * (1.004 / 4096.0)).max(f32::MIN_POSITIVE);
             *unit = f32::from_bits((exact.to_bits() + 0x007f_ffff) & 0x7f80_0000);
         }

@@ -3,8 +3,8 @@
 use faer::{Mat, MatMut};
 use rayon::prelude::*;
 
-/// Calls `work` with the first row and the first column of every tile that meets the lower
-/// triangle, and that tile, of `size` rows and columns; those at the edges are smaller.
+/// Calls `work` for every tile that meets the lower triangle, with the tile's first row, its first
+/// column and the tile itself. Tiles have `size` rows and columns; those at the edges have fewer.
 pub fn for_each_lower(
     lower: &mut Mat<f64>,
     size: usize,

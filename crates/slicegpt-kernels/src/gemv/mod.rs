@@ -1,5 +1,5 @@
-//! `y + x W` for few rows. This is bound by memory, so every weight is read once, for all rows, in
-//! the type it is stored in.
+//! `y + x W` for few rows. This is limited by memory bandwidth, so every weight is read once for
+//! all rows, in the type it is stored in.
 
 pub(crate) mod portable;
 #[cfg(target_arch = "x86_64")]
@@ -10,10 +10,10 @@ use rayon::prelude::*;
 use crate::isa::{Instructions, Kernel, run};
 use crate::weight::Weight;
 
-/// The number of rows up to which a product is bound by memory and not by arithmetic.
+/// The number of rows up to which a product is limited by memory bandwidth and not by arithmetic.
 pub(crate) const FEW: usize = 16;
 
-/// Weights that a thread takes at a time.
+/// The number of weights that a thread takes at a time.
 const SHARE: usize = 1 << 17;
 
 /// `y + x W`, in `y`, on all threads.

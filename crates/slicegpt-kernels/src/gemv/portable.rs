@@ -1,13 +1,13 @@
-//! The inner loop of [`gemv`](super::gemv) in plain Rust, for instruction sets whose vectors are
-//! not spelled out.
+//! The inner loop of [`gemv`](super::gemv) in plain Rust, for instruction sets without explicit
+//! vector code.
 
 use crate::isa::MultiplyAdd;
 use crate::weight::Weight;
 
-/// Sums kept for a single row: two registers of AVX-512.
+/// Partial sums kept for a single row: two registers of AVX-512.
 const ALONE: usize = 32;
 
-/// Rows that share a weight while it is in a register, and the sums kept for each.
+/// Rows that share a weight while it is in a register, and the partial sums kept for each.
 const TOGETHER: usize = 4;
 const SUMS: usize = 16;
 
@@ -60,8 +60,8 @@ fn dots<I: MultiplyAdd, W: Weight, const ROWS: usize, const LANES: usize>(
     }
     let mut sums = [[0.0f32; LANES]; ROWS];
     for (i, weights) in whole.iter().enumerate() {
-        // A loop: `map` of an array is a call that is not always inlined, and then not compiled for
-        // these instructions.
+        // A loop and not `map`: `map` of an array is not always inlined, and would then be compiled
+        // for the baseline instructions.
         let mut wide = [0.0f32; LANES];
         for lane in 0..LANES {
             wide[lane] = weights[lane].widen();
@@ -80,8 +80,9 @@ fn dots<I: MultiplyAdd, W: Weight, const ROWS: usize, const LANES: usize>(
     dots
 }
 
-/// The sum of a power of two of numbers. Halves are added first: fewer roundings follow each other,
-/// and the order is not left to the compiler.
+/// The sum of `sums`, whose length is a power of two. One half is added to the other until one
+/// number is left: this needs fewer successive roundings, and the order does not depend on the
+/// compiler.
 #[inline(always)]
 pub(crate) fn sum_by_halves(sums: &mut [f32]) -> f32 {
     let mut half = sums.len() / 2;

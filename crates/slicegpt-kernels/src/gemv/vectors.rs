@@ -1,5 +1,5 @@
-//! The inner loop of [`gemv`](super::gemv) in vectors. What a compiler makes of the plain loop
-//! changes with the code around it, by a factor of ten.
+//! The inner loop of [`gemv`](super::gemv) in explicit vector code. The speed of the plain loop, as
+//! the compiler vectorises it, varies by a factor of ten with the code around it.
 
 use pulp::Simd;
 
@@ -10,20 +10,20 @@ use crate::weight::Weight;
 /// Rows that share a weight while it is in a register.
 const TOGETHER: usize = 4;
 
-/// Vectors of sums kept for a single row, and for each of several: enough that no addition waits
-/// for the one before it.
+/// Vectors of partial sums kept for a single row, and for each of several: enough that no addition
+/// waits for the one before it.
 const ALONE: usize = 4;
 const EACH: usize = 2;
 
 /// An instruction set with vectors of float32 and conversions of stored weights to them.
 pub(crate) trait Vectors: MultiplyAdd {
-    /// Its vectors.
+    /// The vector type of `pulp`.
     type Simd: Simd;
 
-    /// The token for them.
+    /// The token of `pulp` for these vectors.
     fn simd(self) -> Self::Simd;
 
-    /// A vector of float32 from as many weights.
+    /// A vector of float32 from the same number of weights.
     fn widen<W: Weight>(self, weights: &[W]) -> <Self::Simd as Simd>::f32s;
 }
 
@@ -61,7 +61,7 @@ pub(crate) fn gemv<V: Vectors, W: Weight>(
     }
 }
 
-/// The products of one row of weights with some rows of `x`, each as long.
+/// The products of one row of weights with some rows of `x` of the same length.
 #[inline(always)]
 fn dots<V: Vectors, W: Weight, const ROWS: usize, const SUMS: usize>(
     isa: V,

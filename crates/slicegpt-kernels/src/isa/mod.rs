@@ -94,7 +94,8 @@ pub(crate) trait Kernel {
     fn run<I: Instructions>(self, isa: I) -> Self::Output;
 }
 
-/// What kernels need of an instruction set beside what the compiler does with plain loops.
+/// The operations that an instruction set may implement itself. Everything else in a kernel is a
+/// plain loop, left to the compiler.
 pub(crate) trait Instructions: MultiplyAdd {
     /// `out[o][r] = sum_i weights[o][i] x[r][i]`: see [`crate::gemv`].
     #[inline(always)]

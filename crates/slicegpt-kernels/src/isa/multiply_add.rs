@@ -1,5 +1,5 @@
-//! [`MultiplyAdd`]: the operation that plain loops cannot leave to the compiler, because it rounds
-//! once or twice.
+//! [`MultiplyAdd`]: the one operation that plain loops cannot leave to the compiler. A compiler may
+//! not fuse a multiplication and an addition, because that changes the rounding.
 
 /// An instruction set with its multiply-add.
 pub(crate) trait MultiplyAdd: Copy {

@@ -44,7 +44,7 @@ impl Instructions for Avx2 {
 
     #[inline(always)]
     fn add_products(self, x: Panel<'_>, y: Panel<'_>, out: &mut [f64], stride: usize) {
-        // Twelve registers of sums, twelve, and eight.
+        // Six, six and four rows, which need twelve, twelve and eight registers for their sums.
         add_rows::<_, 6>(self, x, y, out, stride, 0);
         add_rows::<_, 6>(self, x, y, out, stride, 6);
         add_rows::<_, 4>(self, x, y, out, stride, 12);

@@ -92,8 +92,8 @@ impl<C: Sync> PairedPass<C> {
     }
 
     /// Slices and refits `dense`, block `number` of the model, with the channels in `kept`, to the
-    /// basis the pass began with. The observer is called twice per batch and sublayer, without a
-    /// refit once.
+    /// basis the pass began with. The observer is called twice per batch and sublayer, or once
+    /// without a refit.
     ///
     /// # Errors
     ///
@@ -173,7 +173,7 @@ impl<C: Sync> PairedPass<C> {
     }
 
     /// Carries both streams through a sublayer whose weights are final, and sums the moments that
-    /// the next readers need. The dense stream may be there already.
+    /// the next readers need. The dense stream may already have been carried through it.
     fn step<B: Block<Context = C>>(
         &mut self,
         dense: &B,

@@ -13,8 +13,8 @@ use crate::refit::refit_writers;
 use crate::stages::timed;
 use crate::stream::Projection;
 
-/// A sublayer whose output has been analysed. The pass is in the basis after it; its writers are
-/// not.
+/// A sublayer whose output has been analysed. The pass has already changed to the basis after it;
+/// its writers have not.
 struct Analysed {
     /// The basis before it.
     from: PreciseMatrix,
@@ -28,7 +28,7 @@ impl<C: Sync> PairedPass<C> {
     /// Slices and refits `dense`, block `number` of the model, with one basis per cut: to `widths`
     /// (the width it reads, then the width each sublayer writes). Each basis consists of the
     /// principal directions of what the sliced model writes at that cut, and the shortcuts change
-    /// from one basis to the next. Gives the spectra too.
+    /// from one basis to the next. Also returns the spectra.
     ///
     /// # Errors
     ///

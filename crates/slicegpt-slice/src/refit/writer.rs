@@ -6,8 +6,8 @@ use faer::MatRef;
 use slicegpt_calibrate::{Affine, Moments, Ridge, RidgeError};
 use slicegpt_core::{host_vec, replace_param};
 
-/// Refits sliced `writers` together, from moments of their concatenated inputs on what they are to
-/// add to the stream. Their weights are the priors.
+/// Refits sliced `writers` together, from moments of their concatenated inputs on the target of
+/// their sum. Their present weights are the priors.
 ///
 /// # Errors
 ///
