@@ -38,7 +38,7 @@ fn run(dense: &Path, out: &Path) -> Result<(), Box<dyn Error>> {
     let spec = parse(checkpoint.config())?;
     let model = Model::new(spec.clone(), &checkpoint, Device::flex());
 
-    // Calibration text as tokens. Use text that is like what the model will be used for.
+    // Calibration text as tokens. Use text like that which the model will see in use.
     let (text, vocabulary) = (Text::bundled(), Vocabulary::open(dense)?);
     let samples = calibration_samples(&text, &vocabulary, SEQUENCES, SEQLEN, SEED)?;
     let (ids, mask) = samples.batches(SEQUENCES).next().ok_or("the text is empty")?;

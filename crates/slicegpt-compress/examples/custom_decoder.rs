@@ -1,4 +1,4 @@
-//! A whole decoder of one's own blocks, compressed in one basis with a refit, and checked.
+//! A whole decoder made of your own blocks, compressed in one basis with a refit, and checked.
 //!
 //! ```text
 //! cargo run --release -p slicegpt-compress --example custom_decoder
@@ -72,7 +72,7 @@ impl Block for Gated {
     }
 }
 
-/// A decoder in memory: an embedding table, blocks, a norm and a head with a table of its own.
+/// A decoder in memory: an embedding table, blocks, a norm and an untied head.
 struct Memory {
     embedding: Vec<f32>,
     blocks: Vec<Gated>,
@@ -106,7 +106,7 @@ impl Memory {
         }
     }
 
-    /// The decoder of the parts that a compression has given.
+    /// A decoder from the parts of a compressed one; `None` if they are incomplete.
     fn of(parts: InMemory<Gated>, device: &Device) -> Option<Self> {
         let head = parts.to_head(device)?;
         let (embedding, blocks) = (parts.embedding, parts.blocks);
@@ -154,7 +154,7 @@ impl Decoder for Memory {
     }
 }
 
-/// What a compression needs beside a decoder: the rows of its tables.
+/// What a compression needs in addition to [`Decoder`]: the rows of the tables.
 impl Tables for Memory {
     fn device(&self) -> Device {
         self.device.clone()
@@ -180,8 +180,8 @@ impl Tables for Memory {
     }
 }
 
-/// The dense decoder, cut to 80 % of its parameters, and how far it is from the dense one on other
-/// tokens, in nats per token.
+/// Cuts the dense decoder to 80 % of its parameters. Returns its KL divergence from the dense one
+/// on other tokens, in nats per token.
 fn cut(
     dense: &Memory,
     tokens: &TokenBatch,

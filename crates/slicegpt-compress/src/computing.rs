@@ -11,22 +11,22 @@ use slicegpt_slice::{Arithmetic, Settings, Shelf};
 use crate::error::{CompressError, Result};
 
 /// How a calibration is computed. The default is float32 on the device of the model, where the
-/// signals also wait, in batches of a size that suits it.
+/// signals are also stored, in batches of a size that suits it.
 #[derive(Default)]
 pub struct Computing<'a> {
     /// How many sequences are run at a time. `None`: [`Batching::on`] the device.
     pub batching: Option<Batching>,
-    /// What covariances are summed in. `None`: as [`Arithmetic::of`] the device.
+    /// The arithmetic that covariances are summed in. `None`: [`Arithmetic::of`] the device.
     pub arithmetic: Option<Arithmetic>,
     /// The type the model is run in. `None`: float32. Weights are edited, and covariances summed,
     /// to double-precision accuracy in any case.
     pub compute: Option<DType>,
-    /// Makes a place for signals to wait, for each pass over the model, and the type they have
-    /// there. `None`: on the device, as they are.
+    /// Creates the storage for signals between sublayers, once per pass over the model, and the
+    /// type they are stored in. `None`: on the device, as they are.
     pub shelf: Option<(MakeShelf<'a>, DType)>,
 }
 
-/// Makes a place for signals to wait.
+/// Creates a storage for signals.
 pub type MakeShelf<'a> = Box<dyn Fn() -> io::Result<Box<dyn Shelf>> + 'a>;
 
 /// How many sequences are run at a time.
@@ -34,20 +34,20 @@ pub type MakeShelf<'a> = Box<dyn Fn() -> io::Result<Box<dyn Shelf>> + 'a>;
 pub struct Batching {
     /// Sequences at a time in all lanes.
     pub size: usize,
-    /// Batches that run at the same time, at most; no more than there are cores. 1 for an
-    /// accelerator, which runs one at a time.
+    /// The largest number of batches that run at the same time; never more than there are cores. 1
+    /// for an accelerator, which runs one at a time.
     pub lanes: usize,
 }
 
-/// Tokens at a time on each core of a CPU: more are not faster and take more memory.
+/// Tokens at a time on each core of a CPU. More take more memory and are not faster.
 const TOKENS_PER_CORE: usize = 1024;
 
-/// Sequences at a time on a CPU, at most.
+/// The largest number of sequences at a time on a CPU, and the number on an accelerator.
 const MAX_SEQUENCES: usize = 16;
 
 impl Batching {
-    /// What suits `device` for sequences of `seqlen` tokens: on a CPU up to four short sequences
-    /// per core, on an accelerator one batch of up to 16, whatever memory it has.
+    /// The default on `device` for sequences of `seqlen` tokens: on a CPU up to four short
+    /// sequences per core, on an accelerator one batch of up to 16, whatever memory it has.
     pub fn on(device: &Device, seqlen: usize) -> Self {
         if has_own_memory(device) {
             return Self { size: MAX_SEQUENCES, lanes: 1 };

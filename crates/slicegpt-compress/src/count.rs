@@ -7,8 +7,8 @@ use crate::{Dimensions, Intermediate, Shape, Tables};
 
 /// The sizes of a decoder, counted block by block.
 ///
-/// What a block has beside the readers, the writers and the norms of its sublayers does not depend
-/// on the cut, and is not counted.
+/// Parameters of a block outside the readers, the writers and the norms of its sublayers do not
+/// depend on the cut, and are not counted.
 #[derive(Clone, Debug)]
 pub struct Counted {
     hidden_size: usize,
@@ -30,7 +30,7 @@ struct Vectors {
     bias: bool,
 }
 
-/// What a sublayer declares.
+/// The sizes that a sublayer declares.
 #[derive(Clone, Debug)]
 struct SublayerSizes {
     norm: Vectors,
@@ -38,7 +38,7 @@ struct SublayerSizes {
     readers: Vec<(usize, bool)>,
     /// Inputs of each writer, and whether it has a bias.
     writers: Vec<(usize, bool)>,
-    /// Writer and readers of each prunable layer.
+    /// The writer and the readers of each group of prunable channels.
     prunable: Vec<(usize, Vec<usize>)>,
 }
 
@@ -95,7 +95,7 @@ impl SublayerSizes {
         }
     }
 
-    /// Removes all but some channels of each prunable layer.
+    /// Narrows each group of prunable channels to the width that `widths` gives for its full width.
     fn narrow(&mut self, widths: &mut impl FnMut(usize) -> usize) {
         for (writer, readers) in &self.prunable {
             let full = self.writers[*writer].0;
@@ -166,7 +166,7 @@ impl Dimensions for Counted {
         for (sublayer, ends) in self.sublayers.iter().zip(widths.windows(2)) {
             let mut sublayer = sublayer.clone();
             sublayer.narrow(&mut width_of);
-            // A bias of the norm becomes a bias of whatever reads it.
+            // Fusing turns a bias of the norm into biases of its readers.
             sublayer.readers.iter_mut().for_each(|(_, bias)| *bias |= sublayer.norm.bias);
             count += sublayer.linears([ends[0], ends[1]]);
             count += if shape.shortcuts { ends[0] * ends[1] } else { 0 };

@@ -1,5 +1,5 @@
 //! [`Dense`]: the dense model as every pass reads it: the stream after the embedding, fused blocks,
-//! and tables a few rows at a time, all of it reported to the observer.
+//! and tables a few rows at a time. Every read is reported to the observer.
 
 use std::sync::Arc;
 
@@ -13,13 +13,13 @@ use crate::{Sink, Table, Tables};
 /// Elements of a table rewritten at a time.
 const CHUNK: usize = 4 << 20;
 
-/// What a block of `D` needs beside the stream.
+/// The context of the blocks of `D`.
 pub(crate) type ContextOf<D> = <<D as Decoder>::Block as Block>::Context;
 
-/// The dense model, its last norm, and who follows the work.
+/// The dense model, its last norm, and the observer.
 pub(crate) struct Dense<'a, D> {
     pub decoder: &'a D,
-    /// The norm before the head, of whose kind all norms are.
+    /// The norm before the head. All norms over the stream are of the same kind.
     pub norm: Norm,
     pub observer: &'a Arc<dyn Observer>,
 }
@@ -51,13 +51,13 @@ impl<'a, D: Tables> Dense<'a, D> {
         (weight.unwrap_or_else(|| vec![1.0; self.norm.hidden_size]), bias)
     }
 
-    /// One step is done; an error if the observer cancels.
+    /// Reports a step to the observer; an error if it cancels.
     pub fn step(&self) -> Result<()> {
         if self.observer.step().is_break() { Err(CompressError::Interrupted) } else { Ok(()) }
     }
 
-    /// The stream after the embedding, centred where norms centre: of `batches`, then of
-    /// `held_out`, of which no token counts.
+    /// The stream after the embedding, centred if the norms centre it: first for `batches`, then
+    /// for `held_out`, whose tokens are all masked out.
     pub fn signals<'s>(
         &'s self,
         batches: &'s [TokenBatch],
@@ -99,7 +99,7 @@ impl<'a, D: Tables> Dense<'a, D> {
         if self.decoder.is_tied() { Table::Embedding } else { Table::Head }
     }
 
-    /// Rows of a table, a few at a time, as one stage of the work.
+    /// Passes the rows of a table to `sink`, a few at a time, as one stage of the work.
     pub fn each_rows(
         &self,
         table: Table,
@@ -121,7 +121,8 @@ impl<'a, D: Tables> Dense<'a, D> {
         Ok(())
     }
 
-    /// Rewrites a table: gives the new rows, and what the biases of their outputs gain.
+    /// Rewrites a table. `sink` gets the new rows, and what is to be added to the biases of their
+    /// outputs.
     pub fn rewrite(
         &self,
         table: Table,
@@ -135,7 +136,7 @@ impl<'a, D: Tables> Dense<'a, D> {
         })
     }
 
-    /// Rewrites the tables that the stream begins with.
+    /// Rewrites the token embedding and the position embedding.
     pub fn rewrite_embeddings<S: Sink<D::Block>>(
         &self,
         edit: &TableEdit,

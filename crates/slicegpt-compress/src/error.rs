@@ -5,7 +5,7 @@ use slicegpt_slice::SliceError;
 
 use crate::{PlanError, StatisticsError};
 
-/// Why a compression failed. Sources are kept, for programs that tell them apart.
+/// Why a compression failed. Sources are kept, so that programs can distinguish them.
 #[derive(Debug, thiserror::Error)]
 pub enum CompressError {
     /// The plan contradicts itself or the model.
@@ -32,7 +32,7 @@ pub enum CompressError {
         /// The table, as the model calls it.
         table: String,
     },
-    /// The place where signals wait could not be made.
+    /// The storage for the calibration signal could not be created.
     #[error("the calibration signal cannot be kept: {0}")]
     Shelf(#[source] std::io::Error),
     /// Statistics in a file do not fit.

@@ -1,4 +1,4 @@
-//! The head of a model cut to one basis: what becomes of its rows, its bias and the last norm.
+//! The head of a model cut to one basis: how its rows, its bias and the last norm are rewritten.
 
 use slicegpt_calibrate::Moments;
 use slicegpt_core::Norm;
@@ -11,17 +11,18 @@ use crate::{Sink, Table, Tables};
 
 /// How the head is rewritten.
 pub(crate) struct HeadEdit {
-    /// What becomes of a row of the dense table; nothing where the head is the embedding.
+    /// How a row of the dense table is rewritten; `None` if the head is tied.
     pub table: Option<TableEdit>,
-    /// The weight of the last norm, where it keeps one.
+    /// The weight of the last norm, if it has one.
     pub weight: Option<Vec<f64>>,
-    /// What a row of the dense table adds to the bias of its logit, where the head is the embedding
-    /// and has a bias.
+    /// Computes from a row of the dense table what is added to the bias of its logit, if the head
+    /// is tied and gets a bias from the last norm.
     pub shift: Option<TableEdit>,
 }
 
 impl<D: Tables> Shared<'_, D> {
-    /// The head that fits the basis, from what is read before it.
+    /// The head for the basis of `frame`, refitted if there is a ridge and `here` holds moments of
+    /// the normalised sliced stream on the normalised dense one before the head.
     pub fn head(&self, frame: &Frame, here: Option<&Moments>) -> Result<HeadEdit> {
         let dense = self.dense;
         dense.observer.at("the head");
@@ -50,7 +51,7 @@ impl<D: Tables> Shared<'_, D> {
         Ok(HeadEdit { table: Some(table), weight: None, shift: None })
     }
 
-    /// The last norm of the model cut to `frame`, without the form its family may ask for.
+    /// The last norm of the cut model, not yet written as an RMSNorm.
     pub fn last_norm(&self, head: &HeadEdit) -> Norm {
         let norm = self.dense.bare_norm();
         match &head.weight {
@@ -59,8 +60,8 @@ impl<D: Tables> Shared<'_, D> {
         }
     }
 
-    /// Rewrites the head, a few rows at a time; nothing in place of rows where it is the embedding.
-    /// Gives its bias, `[vocab_size]`, if it has one.
+    /// Rewrites the head and passes it to `sink`, a few rows at a time; a tied head has no rows of
+    /// its own. Returns its bias, `[vocab_size]`, if it has one.
     pub fn head_rows(
         &self,
         head: &HeadEdit,

@@ -1,4 +1,4 @@
-//! How far a model that is cut to a frame is from the dense one, without writing it.
+//! Measures how far the cut model of a frame is from the dense one, without writing it.
 
 use slicegpt_core::{Head, TokenBatch};
 use slicegpt_eval::{Divergence, DivergenceSum};
@@ -9,8 +9,8 @@ use crate::error::{CompressError, Result};
 use crate::shared::{Frame, Shared};
 
 impl<D: Tables> Shared<'_, D> {
-    /// The divergence from the dense model on `held_out`, which nothing is fitted to, of the model
-    /// cut to `frame` and refitted on `batches`; nothing if its logits are not finite.
+    /// The KL divergence from the dense model, on `held_out`, of the model that is cut to `frame`
+    /// and refitted on `batches` only. `None` if its logits are not finite.
     pub fn measure(
         &self,
         frame: &Frame,

@@ -111,7 +111,7 @@ impl<D: Tables> PerLayer<'_, D> {
         Ok(dense.is_some() || self.dense.norm.bias.is_some())
     }
 
-    /// Hands over the last norm and the head, which becomes a table of its own.
+    /// Hands over the last norm and the head, which is untied.
     fn write_head<S: Sink<D::Block>>(&self, edit: &TableEdit, sink: &mut S) -> Result<()> {
         let dense = self.dense;
         dense.observer.at("the head");

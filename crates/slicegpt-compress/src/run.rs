@@ -14,7 +14,7 @@ use crate::search::{Choice, choose};
 use crate::shared::{Shared, statistics};
 use crate::{Cut, Plan, Ranking, Shape, SharedCut, Sink, Tables};
 
-/// A model that is to be compressed, how, and who follows the work.
+/// A compression to be run: the model, the plan, how it is computed, and the observer.
 pub struct Compression<'a, D> {
     /// The dense model.
     pub decoder: &'a D,
@@ -26,7 +26,7 @@ pub struct Compression<'a, D> {
     pub observer: Arc<dyn Observer>,
 }
 
-/// What a compression has done.
+/// The result of a compression, without the parts that went to the sink.
 #[derive(Clone, Debug)]
 pub struct Compressed {
     /// What the model has become.
@@ -100,7 +100,7 @@ impl<'a, D: Tables> Compression<'a, D> {
         }
     }
 
-    /// The statistics of the dense model on `tokens`: good for every cut to one basis.
+    /// The statistics of the dense model on `tokens`, which are valid for every cut to one basis.
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! The choice of a split between the stream and the MLPs, where a size is asked for.
+//! The choice of a split between the stream and the MLPs, if a size is asked for.
 
 use slicegpt_calibrate::{Directions, Orientation};
 use slicegpt_core::TokenBatch;
@@ -9,7 +9,7 @@ use crate::error::Result;
 use crate::shared::Shared;
 use crate::{PlanError, SplitSearch, Tables};
 
-/// Parameters up to which splits are measured.
+/// Splits are measured for models of up to this many parameters.
 const MEASURED: u64 = 3_000_000_000;
 
 /// The best split, and what was measured.
@@ -69,14 +69,15 @@ pub(crate) fn choose<D: Tables>(
     Ok(Choice { split: tried[0].split, tried })
 }
 
-/// Tokens that a split is fitted on, at least, if there are as many.
+/// The least number of tokens used to measure a split, if there are as many.
 const MIN_TOKENS: usize = 8192;
 
-/// Splits that are measured in one search, about.
+/// About how many splits are measured in one search.
 const SPLITS: usize = 8;
 
-/// The sequences that splits are fitted on, and those that they are judged by: together so many
-/// that the search takes about as long as the compression itself, a quarter of them held out.
+/// The sequences that splits are fitted on, and the held-out ones that they are judged by: a
+/// quarter of the total. The total is chosen so that the search takes about as long as the
+/// compression itself.
 fn parts(tokens: &TokenBatch, candidates: usize) -> Result<[TokenBatch; 2]> {
     let [count, seqlen] = tokens.shape();
     if count < 2 {

@@ -1,4 +1,5 @@
-//! One basis for the whole model: its statistics, what a split means, and the pass that cuts.
+//! One basis for the whole model: the statistics of the dense model, the basis and channels that a
+//! split keeps, and the pass that cuts.
 
 use slicegpt_calibrate::{Directions, Orientation, Ridge, align};
 use slicegpt_core::{Basis, Block, SublayerMut, TokenBatch};
@@ -11,7 +12,7 @@ use crate::dense::{ContextOf, Dense};
 use crate::error::{CompressError, Result};
 use crate::{Dimensions, Intermediate, Shape, SharedCut, Sink, Tables};
 
-/// A model, how it is cut, and how what is cut is refitted.
+/// A model, how it is cut, and the ridge of its refit.
 pub(crate) struct Shared<'a, D> {
     pub dense: &'a Dense<'a, D>,
     pub dimensions: &'a dyn Dimensions,
@@ -19,10 +20,10 @@ pub(crate) struct Shared<'a, D> {
     pub ridge: Option<Ridge>,
 }
 
-/// Everything that a split decides before anything is rewritten.
+/// Everything that follows from a split and the statistics, before anything is rewritten.
 pub(crate) struct Frame {
     pub split: Split,
-    /// What the model becomes.
+    /// The shape of the cut model.
     pub shape: Shape,
     pub basis: Basis,
     /// The weight of the last norm in the basis, for a head that is the embedding.
@@ -40,7 +41,7 @@ pub(crate) fn statistics<D: Tables>(
     settings: Settings,
 ) -> Result<Profile> {
     let signals = dense.signals(batches, &[]);
-    dense.observer.begin("surveying", dense.sublayers() * batches.len());
+    dense.observer.begin("profiling", dense.sublayers() * batches.len());
     let blocks = dense.blocks(batches);
     let mut found = profile(signals, settings, blocks)?;
     dense.observer.end();
@@ -59,7 +60,7 @@ pub(crate) fn statistics<D: Tables>(
 }
 
 impl<D: Tables> Shared<'_, D> {
-    /// What `split` means: the directions and the channels that stay.
+    /// The frame of `split`: the directions and the channels that stay.
     pub fn frame(
         &self,
         profile: &Profile,
@@ -123,7 +124,7 @@ impl<D: Tables> Shared<'_, D> {
         Ok(walk.map_or_else(Stages::default, |walk| walk.stages()))
     }
 
-    /// Cuts block after block, with the streams of both models.
+    /// Cuts one block after the other in a [`PairedPass`], and passes each to `sink`.
     pub fn walk(
         &self,
         frame: &Frame,
@@ -147,13 +148,15 @@ impl<D: Tables> Shared<'_, D> {
         Ok(walk)
     }
 
-    /// How rows of the embedding are rewritten: centred if norms no longer do it.
+    /// How rows of the embedding are rewritten: centred if the norms of the cut model no longer
+    /// subtract means.
     pub fn embedding_edit(&self, frame: &Frame) -> TableEdit {
         let centers = self.centers_rows(frame);
         TableEdit::writer(centers, &frame.basis, &self.dense.decoder.device())
     }
 
-    /// Whether rows of the embedding are centred, because norms no longer do it.
+    /// Whether rows of the embedding are centred, because the norms of the cut model no longer
+    /// subtract means.
     pub fn centers_rows(&self, frame: &Frame) -> bool {
         self.dense.norm.centers && !frame.centers
     }

@@ -12,7 +12,7 @@ use crate::{Shape, Table};
 /// rows of the embeddings, the blocks in their order, the last norm, the rows of the head, its
 /// bias.
 ///
-/// A part is dropped from the memory of the compression once it was handed over.
+/// The compression keeps no part in memory once it has handed it over.
 pub trait Sink<B> {
     /// Why a part could not be taken.
     type Error: Into<Box<dyn std::error::Error + Send + Sync>>;
@@ -57,7 +57,7 @@ pub trait Sink<B> {
 /// The parts of a compressed model, in memory.
 #[derive(Clone, Debug)]
 pub struct InMemory<B> {
-    /// What the model has become; absent until the compression has begun.
+    /// The shape of the compressed model; `None` until the compression has begun.
     pub shape: Option<Shape>,
     /// The token embedding, row-major, `[vocab_size, width]`.
     pub embedding: Vec<f32>,
@@ -65,7 +65,7 @@ pub struct InMemory<B> {
     pub positions: Vec<f32>,
     /// The blocks.
     pub blocks: Vec<B>,
-    /// The norm before the head; absent until the blocks are complete.
+    /// The norm before the head; `None` until the blocks are complete.
     pub norm: Option<Norm>,
     /// The head, row-major, `[vocab_size, width]`; empty where it is the embedding.
     pub head: Vec<f32>,

@@ -15,7 +15,7 @@ use slicegpt_slice::{Profile, Stages};
 
 use crate::Dimensions;
 
-/// What statistics were computed from. The same model, text and types give the same statistics.
+/// The inputs of statistics. The same model, text and types give the same statistics.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Origin {
     /// Version of the file. Readers refuse another.
@@ -26,7 +26,7 @@ pub struct Origin {
     pub calibration: CalibrationRecord,
     /// The type the model was run in.
     pub compute_dtype: String,
-    /// What covariances were summed in.
+    /// The arithmetic that covariances were summed in.
     pub covariance: Summation,
 }
 
@@ -42,22 +42,22 @@ const KEY: &str = "slicegpt";
 #[derive(Debug, thiserror::Error)]
 #[error("{}", self.message(&|field| field.into()))]
 pub enum StatisticsError {
-    /// The file is none of statistics, or is damaged in its header.
+    /// The file does not hold statistics, or its header is damaged.
     Foreign(#[source] Option<Box<dyn std::error::Error + Send + Sync>>),
     /// The origin of the statistics cannot be read.
     Version(#[source] serde_json::Error),
     /// The file has another format.
     Format(u32),
-    /// They are those of another model.
+    /// The statistics are those of another model.
     Model,
-    /// They are those of other text.
+    /// The statistics are those of other text.
     Calibration {
         /// The text of the statistics.
         found: Box<CalibrationRecord>,
         /// The text given.
         asked: Box<CalibrationRecord>,
     },
-    /// They were computed in another type.
+    /// The statistics were computed in another type.
     Type {
         /// The field.
         field: &'static str,
@@ -232,7 +232,7 @@ fn importance(
     if found.eq(dense.prunable_widths()) { Ok(importance) } else { Err(StatisticsError::Misfit) }
 }
 
-/// Says what differs.
+/// Refuses statistics of another origin, with an error that names the difference.
 fn check(found: &Origin, asked: &Origin) -> Result<(), StatisticsError> {
     if found.format != asked.format {
         return Err(StatisticsError::Format(found.format));

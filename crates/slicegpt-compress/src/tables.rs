@@ -21,8 +21,8 @@ pub enum Table {
 
 /// A decoder whose embedding and head can be read a few rows at a time.
 ///
-/// They are the largest matrices of a model. A compression rewrites them row by row, so they are
-/// never in memory as a whole.
+/// They are the largest matrices of a model. A compression rewrites them a few rows at a time. Only
+/// measuring a split needs the whole head in memory.
 pub trait Tables:
     Decoder<Block: Clone, Error: std::error::Error + Send + Sync + 'static> + Sized
 {

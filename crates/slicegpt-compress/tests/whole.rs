@@ -37,7 +37,7 @@ fn dense_logits(model: &Model<ToySource>, batch: &TokenBatch) -> Vec<f64> {
     values(model.head().unwrap().forward(stream))
 }
 
-/// The logits of the parts of a compressed one.
+/// The logits of a compressed model, from its parts.
 fn logits(
     model: &Model<ToySource>,
     parts: &InMemory<DecoderBlock>,

@@ -18,7 +18,7 @@ pub enum EvalError<E: std::error::Error + 'static> {
     /// No label was left to score.
     #[error("no token is left to score: every label is masked or ignored")]
     Nothing,
-    /// The caller asked to stop.
+    /// The caller cancelled the computation.
     #[error("interrupted")]
     Interrupted,
 }

@@ -14,8 +14,7 @@ use crate::standard_error::mean_and_error;
 pub struct Perplexity {
     /// `exp` of the mean over sequences of each sequence's mean negative log-likelihood.
     pub perplexity: f64,
-    /// The logarithm of it: the mean over sequences of each sequence's mean negative
-    /// log-likelihood.
+    /// Its logarithm: the mean over sequences of each sequence's mean negative log-likelihood.
     pub nll: f64,
     /// Standard error of [`Perplexity::nll`]; 0 for one sequence.
     pub standard_error: f64,
@@ -53,8 +52,8 @@ where
     let mut scored = 0;
     forward(decoder, batches, lanes, tick, |batch, stream, head| {
         let [_, tokens] = batch.shape();
-        // The label of a position is the token after it. The last position has none: its loss, of
-        // an arbitrary label, is not used.
+        // The label of a position is the token after it. The last position has none: it gets an
+        // arbitrary label, and its loss is not used.
         let ids = batch.ids();
         let labels: Vec<u32> = (0..ids.len()).map(|i| ids[(i + 1) % ids.len()]).collect();
         let losses = losses(head, stream, &labels, vocab_size);
@@ -145,7 +144,7 @@ mod tests {
 
     #[test]
     fn padding_and_the_label_after_it_do_not_count() {
-        // Padding on either side, in the second sequence of two.
+        // The second of two sequences has padding at both ends.
         let mask = vec![true, true, true, true, true, false, true, true, true, false];
         let batch = TokenBatch::new(vec![5; 10], Some(mask), 5);
         assert_eq!(counted(&batch, 1, &LOSSES, None), [2.0, 3.0]);

@@ -30,7 +30,7 @@ impl Cache {
         Self { capacity: tokens, layers: Arc::default() }
     }
 
-    /// The tokens that are allocated for a cache of capacity `tokens`.
+    /// The number of tokens that are allocated for a cache of capacity `tokens`.
     pub fn room(tokens: usize) -> usize {
         tokens.next_multiple_of(STEP)
     }

@@ -258,7 +258,7 @@ impl<'a> Config<'a> {
                     .number_or_none("mscale")?
                     .zip(inner.number_or_none("mscale_all_dim")?),
             }),
-            // `su` is what Phi-3 called it first.
+            // Phi-3 first called it `su`.
             "longrope" | "su" => {
                 let original = original.unwrap_or(context_length);
                 let lists = ["short_factor", "long_factor"].map(|field| {

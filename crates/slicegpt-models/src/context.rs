@@ -1,4 +1,4 @@
-//! [`Context`]: what attention needs besides the stream, made once per batch.
+//! [`Context`]: what attention needs in addition to the stream, computed once per batch.
 
 use std::collections::BTreeMap;
 
@@ -86,8 +86,8 @@ impl Context {
         Self { rotary, parts: parts.collect() }
     }
 
-    /// Appends the new keys and values to the caches, and returns the queries of each part with
-    /// what they see.
+    /// Appends the new keys and values to the caches, and returns the queries of each part with the
+    /// keys and values that they see.
     ///
     /// # Shapes
     /// - `query`: `[batch, heads, tokens, head_dim]`
@@ -140,7 +140,7 @@ fn rotary(
     })
 }
 
-/// The masks of `tokens` tokens after `start` others.
+/// The masks of `tokens` tokens that follow `start` earlier ones.
 fn masks(
     spec: &DecoderSpec,
     keep: Option<&[bool]>,

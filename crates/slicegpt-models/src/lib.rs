@@ -1,8 +1,8 @@
-//! The model zoo: Llama, Mistral, Qwen, OPT and Phi as data, with one forward for all of them.
+//! The model families: Llama, Mistral, Qwen, OPT and Phi as data, with one forward for all of them.
 //!
-//! Start from [`parse`], which makes a [`DecoderSpec`] of a `config.json`, and [`Model`], which
-//! makes a [`slicegpt_core::Decoder`] of a spec and a source of tensors. A [`DecoderBlock`] is the
-//! [`slicegpt_core::Block`] that passes rewrite; [`Cache`] and [`Context`] serve generation.
+//! Start from [`parse`], which turns a `config.json` into a [`DecoderSpec`], and [`Model`], which
+//! makes a [`slicegpt_core::Decoder`] from a spec and a source of tensors. A [`DecoderBlock`] is
+//! the [`slicegpt_core::Block`] that passes rewrite; [`Cache`] and [`Context`] serve generation.
 //!
 //! A family is one file under [`families`]: how its `config.json` becomes a [`DecoderSpec`], and
 //! the names of its tensors. Attention, MLP, rotary positions and the block are written once, on

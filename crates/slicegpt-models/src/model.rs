@@ -172,7 +172,7 @@ impl<S: TensorSource> Decoder for Model<S> {
     fn block(&self, index: usize) -> Result<DecoderBlock, S::Error> {
         let rename = |name: &str| self.stored_name(name);
         let block = DecoderBlock::load(&self.spec, index, &self.source, rename, &self.device)?;
-        // The next one comes from disk while this one is worked on.
+        // The next block is read from disk while this one is computed.
         if index + 1 < self.spec.layers {
             for entry in self.spec.block_entries(index + 1) {
                 self.source.will_read(&self.stored_name(&entry.name));

@@ -122,9 +122,9 @@ fn python_name(activation: Activation) -> &'static str {
     }
 }
 
-/// Frequencies as numbers, so that a reader needs no formula of any scaling; `long` for sequences
-/// longer than `beyond`. Dynamic scaling has different frequencies for every length, so its
-/// parameters are written.
+/// Frequencies as numbers, so that other programs need not implement the scalings; `long` holds
+/// those for sequences longer than `beyond`. Dynamic scaling has different frequencies for every
+/// length, so its parameters are written instead.
 fn portable_rope(rope: &Rope) -> Value {
     let (frequencies, attention_factor) = rope.frequencies(1);
     let mut json = json!({ "frequencies": frequencies, "attention_factor": attention_factor });

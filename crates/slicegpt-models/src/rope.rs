@@ -14,7 +14,7 @@ pub struct Rope {
     pub dim: usize,
     /// Base of the frequencies.
     pub theta: f64,
-    /// How the frequencies are scaled for contexts longer than that of the first training.
+    /// How the frequencies are scaled for contexts longer than that of the original training.
     pub scaling: Scaling,
 }
 

@@ -33,7 +33,7 @@ pub struct DecoderSpec {
     pub tied: bool,
     /// Whether the head has a bias.
     pub head_bias: bool,
-    /// How its stream has been cut, if that makes it another architecture than the family's own.
+    /// How its stream has been cut, if the result is no longer an architecture of the family.
     pub slicing: Option<Slicing>,
 }
 
@@ -199,7 +199,7 @@ impl DecoderSpec {
     }
 
     /// This decoder with its norms folded into the readers, its head untied and its stream cut to
-    /// `widths`, each cut in a basis of its own: the residual crosses by shortcuts.
+    /// `widths`, with a different basis at each cut: the residual crosses by shortcuts.
     pub fn in_per_layer_bases(&self, widths: Widths) -> Self {
         self.with_slicing(Slicing {
             widths,

@@ -1,5 +1,5 @@
-//! The operations of a forward and the memory of a model, from shapes alone. How fast a machine is
-//! at them is measured elsewhere.
+//! The operations of a forward pass and the memory traffic of a model, from shapes alone. The speed
+//! of a machine is measured elsewhere.
 
 use crate::names::{Kind, Part};
 use crate::{DecoderSpec, Entry};

@@ -1,5 +1,5 @@
-//! One attention, three ways to compute it: causal by blocks of queries, with a mask written out,
-//! and token by token with a cache.
+//! One attention, computed in three ways: causal by blocks of queries, with an explicit mask, and
+//! token by token with a cache.
 
 use burn::tensor::{DType, Device, Tensor};
 use slicegpt_core::{Block, Decoder, TokenBatch};
@@ -36,7 +36,7 @@ fn blocks_of_queries_see_what_a_mask_lets_through() {
     for family in ["llama", "opt", "phi"] {
         let model = model(family);
         let causal = run(&model, &TokenBatch::new(ids(), None, TOKENS));
-        // Padding at the end is seen by nothing before it, but has the mask written out.
+        // No earlier token sees padding at the end, but it makes the mask explicit.
         let keep = (0..TOKENS).map(|i| i + 1 < TOKENS).collect();
         let masked = run(&model, &TokenBatch::new(ids(), Some(keep), TOKENS));
         let kept = (TOKENS - 1) * 16;
@@ -52,7 +52,7 @@ fn a_cache_changes_nothing() {
         let whole = run(&model, &TokenBatch::new(ids(), None, TOKENS));
         let cache = Cache::default();
         let mut steps = Vec::new();
-        // A long beginning at once, then token by token.
+        // Long pieces at once and single tokens in turn.
         let pieces = [(0, 150), (150, 151), (151, 290), (290, 291), (291, TOKENS)];
         for (start, end) in pieces {
             let batch = TokenBatch::new(ids()[start..end].to_vec(), None, end - start);
@@ -87,7 +87,7 @@ fn sequences_run_as_one_do_not_see_each_other() {
             });
             let caches = [Cache::default(), Cache::with_capacity(80), Cache::default()];
             let mut steps: [Vec<f64>; 3] = Default::default();
-            // Beginnings of several lengths, one token of each, the rest of some.
+            // Prompts of several lengths, then one token of each, then the rest of some.
             for ends in [[30, 1, 90], [31, 2, 91], [31, 30, 91], [300, 31, 91], [300, 73, 100]] {
                 let next: Vec<(&[u32], &Cache)> = ids
                     .iter()

@@ -1,4 +1,4 @@
-//! Configs as they stand on the Hub, where absence and variants mean something.
+//! Configs as they are on the Hub, where an absent field or a variant has a meaning.
 
 use serde_json::{Value, json};
 use slicegpt_models::{Positions, parse};

@@ -5,9 +5,9 @@ use slicegpt_checkpoint::Dtype;
 use slicegpt_models::{DecoderSpec, portable};
 use slicegpt_provenance::Manifest;
 
-/// The config of the dense model with what slicing changed. If the result is not a model of its
-/// family, it also has the `slicegpt` section, and the fields by which transformers finds the code
-/// that comes with the checkpoint.
+/// The config of the dense model with the fields that slicing changes. If the result is not a model
+/// of its family, it also has the `slicegpt` section, and the fields by which transformers finds
+/// the code in the checkpoint.
 pub fn sliced_config(
     config: &Value,
     spec: &DecoderSpec,
@@ -16,19 +16,19 @@ pub fn sliced_config(
 ) -> Value {
     let mut config = config.clone();
     let fields = config.as_object_mut().expect("it was parsed as a config before");
-    // Newer files call it `dtype`, older ones `torch_dtype`: neither may be left to contradict.
+    // Newer files call it `dtype`, older ones `torch_dtype`: both must agree with the weights.
     for field in ["dtype", "torch_dtype"] {
         if fields.contains_key(field) || (field == "torch_dtype" && !fields.contains_key("dtype")) {
             fields.insert(field.into(), json!(dtype.torch_name()));
         }
     }
-    // Families differ in what an absent field means.
+    // Written always, because families differ in the default.
     fields.insert("tie_word_embeddings".into(), json!(spec.tied));
     let intermediate_size = spec.names.intermediate_size;
     if manifest.intermediate_size.is_some() {
         fields.insert(intermediate_size.into(), json!(spec.mlp.intermediate_size));
     }
-    // Python code of the dense model is not copied, and would not fit.
+    // Python code of the dense model is not copied, and would not fit the sliced one.
     fields.remove("auto_map");
     if manifest.stock {
         fields.insert("hidden_size".into(), json!(spec.hidden_size));
@@ -46,7 +46,7 @@ pub fn sliced_config(
         fields.insert("slicegpt".into(), section);
         fields.insert("auto_map".into(), portable::auto_map());
         fields.insert("architectures".into(), json!([portable::ARCHITECTURE]));
-        // `architectures` or `auto_map` may have been what named the family.
+        // Without `model_type`, `architectures` named the family, and it has just been replaced.
         fields.insert("model_type".into(), json!(spec.model_type));
     }
     config

@@ -1,4 +1,4 @@
-//! A complete checkpoint directory: what lies beside the weights.
+//! The files of a checkpoint directory other than the weights.
 
 use std::path::{Path, PathBuf};
 
@@ -9,9 +9,10 @@ use slicegpt_provenance::Manifest;
 
 use super::sliced_config;
 
-/// Writes everything beside the weights into `out`: tokenizer, licence and other companions of the
-/// `dense` directory, the Python code that transformers runs a model with that is not one of its
-/// family, the manifest, and `config.json`, which is `config` with what slicing changed.
+/// Writes everything but the weights into `out`: the tokenizer, the licence and other files of the
+/// `dense` directory, the manifest, and `config.json`, which is `config` with the fields that
+/// slicing changes. If the model is not one of its family, also the Python code that transformers
+/// needs to run it.
 ///
 /// # Errors
 ///

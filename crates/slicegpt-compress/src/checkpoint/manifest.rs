@@ -1,4 +1,4 @@
-//! The manifest of a compressed model of the zoo.
+//! The manifest of a compressed model of a known family.
 
 use slicegpt_models::DecoderSpec;
 use slicegpt_provenance::{self as provenance, CalibrationRecord, Manifest, TriedSplit};
@@ -6,7 +6,7 @@ use slicegpt_slice::{Split, Trial};
 
 use crate::{Axes, Compressed, Method, Plan};
 
-/// What a manifest says beside the result of a compression.
+/// What a manifest holds in addition to the result of a compression.
 pub struct About<'a> {
     /// The decoder before the cut.
     pub dense: &'a DecoderSpec,

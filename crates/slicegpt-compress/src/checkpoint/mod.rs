@@ -1,5 +1,5 @@
-//! Models of the zoo, with weights in a checkpoint, as decoders to compress: their tables and
-//! sizes, and the tensors of the result by name.
+//! Models of the known families, with weights in a checkpoint, as decoders to compress: their
+//! tables and sizes, and the tensors of the result by name.
 
 mod config;
 mod directory;
@@ -66,7 +66,7 @@ fn stored<S: TensorSource>(model: &Model<S>, table: Table) -> (String, [usize; 2
     (model.stored_name(&entry.name), [entry.shape[0], entry.shape[1]])
 }
 
-/// The decoder that `spec` becomes with `shape`.
+/// The decoder `spec`, cut to `shape`.
 pub fn cut_spec(spec: &DecoderSpec, shape: &Shape) -> DecoderSpec {
     let width = shape.widths.embedding();
     match &shape.intermediate {
@@ -107,7 +107,7 @@ impl Dimensions for DecoderSpec {
     }
 
     fn width_multiple(&self) -> usize {
-        // transformers refuses a Llama whose width is no multiple of its heads.
+        // transformers refuses a Llama whose width is not a multiple of its number of heads.
         if DecoderSpec::is_rms_only(self) { self.attention.heads } else { 1 }
     }
 

@@ -1,4 +1,4 @@
-//! [`Shards`]: named tensors into the weight files of a checkpoint.
+//! [`Shards`]: writes named tensors to the weight files of a checkpoint.
 
 use std::path::Path;
 
@@ -15,7 +15,7 @@ pub struct Shards<'a> {
 }
 
 impl<'a> Shards<'a> {
-    /// Files of at most `max_shard_size` bytes in `directory`, values as `dtype`.
+    /// Writes files of at most `max_shard_size` bytes in `directory`, with values as `dtype`.
     pub fn new(directory: &'a Path, dtype: Dtype, max_shard_size: u64) -> Self {
         Self { directory, dtype, max_shard_size, writer: None }
     }

@@ -1,4 +1,4 @@
-//! [`ByName`]: the parts of a compressed model of the zoo as named tensors.
+//! [`ByName`]: the parts of a compressed model of a known family as named tensors.
 
 use slicegpt_core::Norm;
 use slicegpt_models::{DecoderBlock, DecoderSpec};
@@ -26,7 +26,7 @@ pub trait TensorSink {
     fn write(&mut self, name: &str, values: &[f32]) -> Result<(), Self::Error>;
 }
 
-/// Turns the parts of a compressed model of the zoo into the tensors that its family has, as
+/// Turns the parts of a compressed model of a known family into the tensors that the family has, as
 /// [`DecoderSpec::entries`] lists them.
 pub struct ByName<'a, T> {
     dense: &'a DecoderSpec,
@@ -35,13 +35,13 @@ pub struct ByName<'a, T> {
 }
 
 impl<'a, T: TensorSink> ByName<'a, T> {
-    /// The parts of the decoder that was `dense`, as tensors into `tensors`.
+    /// A sink for the parts of the compressed `dense`, which writes them to `tensors`.
     pub fn new(dense: &'a DecoderSpec, tensors: T) -> Self {
         Self { dense, sliced: None, tensors }
     }
 
-    /// The decoder after the cut and the sink of its tensors; no decoder until the compression has
-    /// begun.
+    /// The decoder after the cut, `None` until the compression has begun, and the sink of its
+    /// tensors.
     pub fn into_inner(self) -> (Option<DecoderSpec>, T) {
         (self.sliced, self.tensors)
     }
@@ -81,7 +81,7 @@ impl<T: TensorSink> Sink<DecoderBlock> for ByName<'_, T> {
         let entries = self.sliced().norm_entries();
         let vectors = norm.vectors().into_iter().flatten();
         for (entry, values) in entries.iter().zip(vectors) {
-            // Exact: they were made float32.
+            // Exact: the values were rounded to float32 before.
             let values: Vec<f32> = values.into_iter().map(|x| x as f32).collect();
             self.tensors.write(&entry.name, &values)?;
         }

@@ -27,18 +27,18 @@ pub mod field {
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[error("{}", self.message(&|field| field.into()))]
 pub enum PlanError {
-    /// A field means nothing with the method.
+    /// A field does not apply to the method.
     Method {
         /// The field.
         field: &'static str,
-        /// Its value, where only that one means nothing.
+        /// Its value, if only this value does not apply.
         value: Option<&'static str>,
-        /// The method that it belongs to.
+        /// The method that the field applies to.
         needs: Method,
     },
-    /// A part to keep that is no fraction.
+    /// The part to keep is not a fraction in `(0, 1]`.
     KeepParams(f64),
-    /// More parameters than there are.
+    /// More parameters are asked for than the model has.
     TooMany {
         /// The parameters asked for.
         asked: u64,
@@ -67,9 +67,9 @@ pub enum PlanError {
     Zero(&'static str),
     /// A multiple above the width of the stream.
     WideStep,
-    /// A head that is not the embedding cannot stay it.
+    /// A head that is not tied in the dense model cannot be tied.
     NotTied,
-    /// No widths give the size.
+    /// No widths give the size that was asked for.
     Unreachable {
         /// The parameters asked for.
         asked: u64,

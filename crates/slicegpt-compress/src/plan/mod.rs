@@ -1,4 +1,4 @@
-//! [`Plan`]: what to cut and how, as a user says it; resolved to a [`Cut`] for a decoder.
+//! [`Plan`]: what to cut and how, as a user specifies it; resolved to a [`Cut`] for a decoder.
 
 mod error;
 mod resolve;
@@ -9,8 +9,8 @@ use slicegpt_slice::{Orientation, Ridge};
 
 /// What to cut and how. The default keeps 75 % of the parameters in one basis, refitted.
 ///
-/// Fields that mean nothing with the method must be left at their defaults; [`Plan::resolve`] says
-/// which are not.
+/// Fields that do not apply to the method must be left at their defaults, else [`Plan::resolve`]
+/// returns an error.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Plan {
     /// How the directions to keep are found.
@@ -18,19 +18,21 @@ pub struct Plan {
     /// How much to keep. `None`: 75 % of the parameters, or with [`Method::PerLayer`] 75 % of the
     /// width of the stream.
     pub size: Option<Size>,
-    /// Keep the stream a multiple of this wide. `None`: 8, and what the family asks for.
+    /// The width of the stream is a multiple of this. `None`: 8, or with one basis the least common
+    /// multiple of 8 and the multiple that the family requires.
     pub round_to: Option<usize>,
-    /// Keep the stream and the MLPs a multiple of this wide; with one basis only, and instead of
-    /// `round_to`. 256 for the K-quants of llama.cpp.
+    /// The widths of the stream and of the MLPs are multiples of this; with one basis only, and
+    /// instead of `round_to`. 256 for the K-quants of llama.cpp.
     pub align: Option<usize>,
-    /// Cut the stream that the head reads too; with a basis per cut only, one basis always does.
+    /// Whether to cut the stream at the head too. With a basis per cut only; with one basis it is
+    /// always cut there.
     pub slice_head: bool,
     /// Whether all MLPs become equally wide; with one basis only. `None`: uniform for models that
-    /// stay of their family with equal widths, free for the others.
+    /// are still of their family if all widths are equal, free for the others.
     pub mlp_widths: Option<MlpWidths>,
     /// Whether the head is the embedding.
     pub head: HeadTying,
-    /// The axes inside the kept subspace. A tied head decides them, so there this has no effect.
+    /// The axes inside the kept subspace. No effect with a tied head, which determines them.
     pub orientation: Axes,
     /// Seed of [`Axes::Random`].
     pub seed: u64,
@@ -41,7 +43,7 @@ pub struct Plan {
     pub ranking: Option<Ranking>,
     /// How a split of a size between the stream and the MLPs is chosen; with one basis only.
     pub split_search: Option<SplitSearch>,
-    /// Whether spectra are wanted even at cuts where nothing is cut, at the cost of some time.
+    /// Whether to compute spectra even at cuts that keep the full width, at the cost of some time.
     pub all_spectra: bool,
 }
 
@@ -117,7 +119,7 @@ pub enum HeadTying {
     Auto,
     /// It stays the embedding.
     Tied,
-    /// It gets a matrix of its own.
+    /// It gets a separate matrix.
     Untied,
 }
 
@@ -143,7 +145,7 @@ pub enum Refit {
 /// Which directions of the stream come first.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Ranking {
-    /// Those without which the linears that read the stream lose most.
+    /// Those whose removal costs the readers of the stream most.
     #[default]
     Read,
     /// Those with the most energy.
@@ -159,7 +161,7 @@ pub enum SplitSearch {
     /// Candidates are cut, refitted on some of the calibration sequences and compared with the
     /// dense model on others.
     Measured,
-    /// By the statistics of the dense model alone.
+    /// The split is predicted from the statistics of the dense model alone.
     Predicted,
 }
 

@@ -1,4 +1,4 @@
-//! [`Cut`]: a plan resolved for a decoder, with all refusals.
+//! [`Cut`]: a plan resolved for a decoder, and the checks that refuse a plan.
 
 use slicegpt_core::Widths;
 use slicegpt_slice::{Grid, Schedule, Split};
@@ -22,13 +22,13 @@ pub struct SharedCut {
     pub splits: Vec<Split>,
     /// Whether the head is the embedding.
     pub tied: bool,
-    /// If MLP widths differ from block to block: by this many channels at a time.
+    /// If MLP widths may differ from block to block: the number of channels they are multiples of.
     pub free: Option<usize>,
 }
 
 impl Cut {
-    /// The shapes that the decoder may get; one unless a split is to be chosen. Free MLP widths are
-    /// shown as if they were equal.
+    /// The shapes that the decoder may get: several if a split is still to be chosen. Free MLP
+    /// widths are shown as if they were equal.
     pub fn shapes(&self, dense: &dyn Dimensions) -> Vec<Shape> {
         match self {
             Self::PerLayer(widths) => vec![Shape::per_layer(widths.clone())],
@@ -63,7 +63,7 @@ impl Plan {
         }
     }
 
-    /// Refuses fields that mean nothing with the method.
+    /// Refuses fields that do not apply to the method.
     fn refuse_misfits(&self) -> Result<(), PlanError> {
         let widths = match self.size {
             Some(Size::Widths { hidden_size, intermediate_size }) => {
@@ -96,7 +96,7 @@ impl Plan {
         }
     }
 
-    /// The parameters to keep, where a number of them is asked for.
+    /// The number of parameters to keep, if the plan asks for one.
     fn parameters(&self, dense: &dyn Dimensions) -> Result<Option<u64>, PlanError> {
         let before = dense.dense_parameters();
         let asked = match self.size {
@@ -206,7 +206,8 @@ impl Plan {
         Ok(SharedCut { splits, tied, free })
     }
 
-    /// The widest split that may be taken: the dense one, or the largest multiples in it.
+    /// The widest split that is allowed: the dense one, or with `align` the largest multiples
+    /// within it.
     fn widest(&self, full: Split) -> Result<Split, PlanError> {
         let Some(step) = self.align else { return Ok(full) };
         let Split { width, intermediate } = full;

@@ -1,4 +1,5 @@
-//! Llama 1, 2, 3 and 3.x: which the others are derived from. Attention and MLP biases are options.
+//! Llama 1, 2, 3 and 3.x, from which most other families are derived. Attention and MLP biases are
+//! options.
 
 use crate::DecoderSpec;
 use crate::config::{Config, Result};
