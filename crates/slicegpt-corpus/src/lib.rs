@@ -4,8 +4,8 @@
 //! token ids. [`calibration_samples`] and [`evaluation_samples`] pack those into [`Samples`].
 //! [`token_file`] reads samples that were tokenised elsewhere.
 //!
-//! This crate refuses to know tensors, models and the command line. All it may be told about a
-//! model is the number of its token ids ([`Samples::check_vocabulary`]).
+//! This crate refuses to know tensors, models and the command line. The only fact about a model
+//! that it uses is the number of token ids ([`Samples::check_vocabulary`]).
 
 mod calibration;
 mod columns;

@@ -4,7 +4,8 @@ use slicegpt_corpus::{Result, Vocabulary};
 
 use crate::decoding_context::{CONTINUATION, REPLACEMENT, WINDOW, decoding_context};
 
-/// Maximum number of tokens that wait for the rest of a character. More are not a character.
+/// Maximum number of tokens that wait for the rest of a character. A longer run of bytes is no
+/// character.
 const MAX_PENDING: usize = 16;
 
 /// Turns tokens into text as they arrive. A character of several tokens appears with the last one.

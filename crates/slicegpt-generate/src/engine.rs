@@ -109,8 +109,8 @@ where
         logits.map(|logits| logits.ok_or(EngineError::NotFinite)).collect()
     }
 
-    /// As [`Engine::next_logits`]; but logits that are not finite are `None`, and do not affect the
-    /// other sequences.
+    /// Like [`Engine::next_logits`], but logits that are not finite are `None` and do not affect
+    /// the other sequences.
     ///
     /// # Errors
     ///

@@ -13,10 +13,10 @@ pub struct Sampling {
     pub temperature: f32,
     /// Draw from this many of the most likely tokens only.
     pub top_k: Option<usize>,
-    /// Draw from the smallest set of most likely tokens that has this probability in sum (nucleus
+    /// Draw from the smallest set of most likely tokens whose probabilities add up to this (nucleus
     /// sampling, arXiv 1904.09751).
     pub top_p: Option<f32>,
-    /// Draw from tokens only whose probability is at least this fraction of the greatest one.
+    /// Draw only from tokens whose probability is at least this fraction of the greatest one.
     pub min_p: Option<f32>,
     /// Divisor of positive logits, and factor of negative ones, of tokens that occur in the prompt
     /// or the generated text (arXiv 1909.05858); 1 has no effect.

@@ -201,7 +201,7 @@ fn on_device(logits: Tensor<3>, rows: &[Row]) -> Vec<Vec<TokenLikelihood>> {
     rows.iter().enumerate().map(of_row).collect()
 }
 
-/// The same from logits in host memory, by all cores.
+/// Like [`on_device`], from logits in host memory, on all cores.
 fn on_host(logits: Tensor<3>, rows: &[Row]) -> Vec<Vec<TokenLikelihood>> {
     let [_, _, vocab_size] = logits.dims();
     let logits: Vec<f32> = logits.into_data().try_into_vec().expect("it was made float32");

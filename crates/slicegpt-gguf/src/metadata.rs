@@ -36,7 +36,7 @@ pub(crate) fn hyperparameters(
         ("vocab_size", count(spec.vocab_size)),
         ("attention.head_count", count(attention.heads)),
         ("attention.head_count_kv", count(attention.kv_heads)),
-        // Where the stream was cut, it is not the stream's width divided by the heads.
+        // After a cut this is not the width of the stream divided by the number of heads.
         ("attention.key_length", count(attention.head_dim)),
         ("attention.value_length", count(attention.head_dim)),
         ("attention.layer_norm_rms_epsilon", Value::F32(spec.norm.eps as f32)),

@@ -54,7 +54,7 @@ impl Cache {
         self.repo.blob_path(digest)
     }
 
-    /// Path of their unfinished download.
+    /// Path of the unfinished download of these contents.
     pub fn incomplete(&self, digest: &str) -> PathBuf {
         self.repo.blob_path(&format!("{digest}.incomplete"))
     }

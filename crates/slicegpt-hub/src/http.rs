@@ -66,7 +66,7 @@ impl Http {
         }
     }
 
-    /// The headers that describe a file. Once a redirect describes it, it is not followed.
+    /// The headers that describe a file. A redirect that has them already is not followed.
     pub fn head(&self, url: &Uri) -> Result<Reply, ureq::Error> {
         let known = |headers: &HeaderMap| headers.contains_key("x-linked-etag");
         self.send(&Method::HEAD, url, 0, known)

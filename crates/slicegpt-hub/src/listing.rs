@@ -5,7 +5,7 @@ use std::path::Path;
 
 use crate::error::{HubError, Result};
 
-/// The purpose of a download, which decides over its files.
+/// The purpose of a download, which decides which files it needs.
 #[derive(Debug, Clone, Copy)]
 pub enum Need {
     /// To describe the model: `config.json` and, if it exists, `slicegpt.json`.
@@ -35,7 +35,8 @@ pub(crate) struct Needed {
 }
 
 impl Needed {
-    /// The files of `listed` to download. `Err` holds the names of which one is missing.
+    /// The files of `listed` to download. `Err` holds the names one of which would be needed and
+    /// none of which is listed.
     pub fn of(listed: &[String], need: Need) -> std::result::Result<Self, Vec<String>> {
         let has = |name: &str| listed.iter().any(|file| file == name);
         let [config, own] = DESCRIPTION;

@@ -30,7 +30,7 @@ pub struct Snapshot {
 pub(crate) enum Origin {
     /// The Hub, which has these files.
     Hub { http: Http, files: Vec<String> },
-    /// None, and why.
+    /// There is none, for this reason.
     Nowhere(String),
 }
 

@@ -26,7 +26,7 @@ pub fn section(run: &SlicedModel) -> Result<Section, ReportError> {
             });
         }
         None => section.text.push(format!(
-            "There is no {} beside it ({}): spectra, times and the machine are not known.",
+            "There is no {} next to it ({}): spectra, times and the machine are not known.",
             Record::FILE,
             match &run.manifest.imported {
                 Some(_) => "an imported model has none",

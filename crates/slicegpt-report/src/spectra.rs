@@ -80,7 +80,7 @@ impl Spectra<'_> {
         let kept = if self.marks.is_empty() {
             String::new()
         } else {
-            format!(" The upright line: {} directions are kept.", self.first.kept)
+            format!(" The vertical line: {} directions are kept.", self.first.kept)
         };
         let note =
             format!("Eigenvalues of the covariance of {signal} on the calibration text.{kept}");
@@ -98,16 +98,18 @@ impl Spectra<'_> {
         })?;
         let lost = if self.is_one {
             format!(
-                " The {} leading ones leave out {} %; which ones are kept is decided by what \
-                 readers lose.",
+                " The {} leading ones leave out {} %; the directions that are kept are those that \
+                 the readers need most.",
                 self.first.kept,
                 show_number(100.0 * self.first.lost)
             )
         } else {
             String::new()
         };
-        let note =
-            format!("Of the sum of all eigenvalues, by how many of the largest are kept.{lost}");
+        let note = format!(
+            "The part of the sum of all eigenvalues that is left out, by the number of the largest \
+             that are kept.{lost}"
+        );
         let chart = Chart::new("Energy that leading directions leave out", svg, &note);
         Ok(Chart { legend: self.legend(), ..chart })
     }

@@ -18,7 +18,7 @@ pub fn rstrip(text: &str) -> &str {
 /// `str.capitalize()`: the first character in title case, the others in lower case.
 pub fn capitalize(text: &str) -> String {
     let Some(first) = text.chars().next() else { return String::new() };
-    // Of the whole text: the lower case of a final sigma depends on the characters before it.
+    // The whole text at once: the lower case of a final sigma depends on the characters before it.
     let lower = text.to_lowercase();
     let length: usize = first.to_lowercase().map(char::len_utf8).sum();
     title(first) + &lower[length..]

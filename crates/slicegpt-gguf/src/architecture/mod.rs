@@ -1,8 +1,9 @@
 //! The architectures of llama.cpp, one file each, and the choice of one for a decoder.
 //!
-//! llama.cpp fixes per architecture what may vary. A model becomes the first of the architectures
-//! listed for its family that can express it. A model whose stream was cut no longer fits the
-//! architectures made for its family; the most general one then computes the same function.
+//! Each architecture of llama.cpp fixes which properties of a model may vary. A model becomes the
+//! first of the architectures listed for its family that can express it. A model whose stream was
+//! cut no longer fits the architectures made for its family; the most general one then computes the
+//! same function.
 
 mod definition;
 mod llama;

@@ -26,7 +26,7 @@ pub(super) fn encode(x: &[f32], out: &mut [u8]) {
         let d = put_half(&mut out[108..], 1.0 / inverse);
         let packed = &mut out[96..108];
         for (group, x) in x.chunks_exact(GROUP).enumerate() {
-            // In eight bits, as in llama.cpp. No scale of weights is so large that it does not fit.
+            // Through eight bits, as in llama.cpp. The scales of real weights fit.
             let rounded = i32::from(nearest(inverse * scales[group]) as i8).clamp(-32, 31);
             let six = (rounded + 32) as u8;
             packed[group % 8] |= (six & 0xf) << (4 * (group / 8));

@@ -89,7 +89,7 @@ fn adds_space(json: &TokenizerJson) -> bool {
     prepends || metaspace
 }
 
-/// The note for texts before which a Metaspace step puts no space, and llama.cpp does.
+/// The note that llama.cpp puts a space before some texts where a Metaspace step puts none.
 fn spared_spaces(json: &TokenizerJson) -> Option<String> {
     let step = json.pre_tokenizers.iter().find(|step| kind(step) == "Metaspace")?;
     let follows = match text(step, "prepend_scheme") {
@@ -104,7 +104,7 @@ fn spared_spaces(json: &TokenizerJson) -> Option<String> {
     })
 }
 
-/// The note for a step that changes text and that llama.cpp does not have.
+/// The note about the first step that changes text and that llama.cpp does not have.
 fn strange_steps(json: &TokenizerJson) -> Option<String> {
     let normalizer = json.normalizers.iter().map(kind).find(|kind| {
         // `Precompiled` is SentencePiece's own table, which is empty in BPE models of this kind.

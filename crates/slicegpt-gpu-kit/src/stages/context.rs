@@ -32,7 +32,8 @@ pub struct Tested {
     pub memory_bytes: Option<u64>,
     /// Whether it is a software rasteriser.
     pub software: bool,
-    listed: Value,
+    /// Its entry in the list of devices.
+    pub listed: Value,
 }
 
 impl Context {
@@ -68,6 +69,7 @@ impl Context {
         Ok(cases)
     }
 
+    /// The text that the stages calibrate and score on.
     pub fn text(&self) -> PathBuf {
         self.fixtures.join("text/valid.txt")
     }

@@ -19,7 +19,7 @@ pub struct Lines<'a> {
     pub is_logarithmic: bool,
     /// Whether points are drawn as circles.
     pub is_marked: bool,
-    /// Horizontal positions of upright lines.
+    /// Horizontal positions of vertical lines.
     pub marks: Vec<f64>,
     pub lines: Vec<Line>,
 }

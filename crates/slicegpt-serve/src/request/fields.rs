@@ -111,7 +111,8 @@ impl Fields {
         }
     }
 
-    /// Takes a field that this server supports only with the values `allowed`; `why` says why.
+    /// Takes a field that this server supports only with one of the values `allowed`. `why` is the
+    /// reason, for the error.
     pub fn fixed(&mut self, name: &str, allowed: &[Value], why: &str) -> Result<()> {
         match self.take(name) {
             Some(value) if !allowed.contains(&value) => Err(ApiError::unsupported(name, why)),

@@ -34,7 +34,7 @@ const IGNORED: &[&str] = &[
 pub struct Params {
     /// Completions per prompt.
     pub n: usize,
-    /// Maximum number of tokens of each completion, if the request says one.
+    /// Maximum number of tokens of each completion, if the request sets it.
     pub max_tokens: Option<usize>,
     /// How tokens are chosen. The seed is not set here.
     pub sampling: Sampling,
@@ -96,7 +96,7 @@ impl Params {
         })
     }
 
-    /// When a completion of at most `max_tokens` tokens ends.
+    /// The criteria that end a completion of at most `max_tokens` tokens.
     pub fn stop_criteria(&self, max_tokens: usize) -> StopCriteria {
         StopCriteria { max_tokens, eos: self.eos.clone(), stop_strings: self.stop.clone() }
     }
@@ -140,7 +140,8 @@ fn include_usage(fields: &mut Fields, stream: bool) -> Result<bool, ApiError> {
         Some(Value::Object(options)) => {
             let mut options = Fields::new(options);
             let include_usage = options.flag("include_usage")?;
-            // It pads chunks to hide token lengths from eavesdroppers; this server never pads.
+            // The field asks for padding that hides token lengths from eavesdroppers. This server
+            // never pads.
             options.ignore(&["include_obfuscation"]);
             options.finish()?;
             Ok(include_usage)

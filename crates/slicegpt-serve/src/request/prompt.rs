@@ -78,7 +78,7 @@ pub struct PromptTokenizer {
 }
 
 impl PromptTokenizer {
-    /// For sequences of at most `context` tokens.
+    /// A tokenizer of prompts for sequences of at most `context` tokens.
     pub fn new(language: &Language, context: usize) -> Self {
         let vocabulary = &language.vocabulary;
         let length = |id: u32| match vocabulary.special(id) {
@@ -86,7 +86,7 @@ impl PromptTokenizer {
             None => vocabulary.decode(&[id]).map_or(0, |text| text.len()),
         };
         let longest = (0..language.vocab_size as u32).map(length).max().unwrap_or(0);
-        // One more byte: the text of a lone token lacks the space before its word.
+        // One more byte, because a token decoded alone lacks the space before its word.
         let max_bytes = context.saturating_mul(longest + 1);
         Self { max_bytes, context, prefix: OnceLock::new() }
     }
@@ -110,7 +110,7 @@ impl PromptTokenizer {
             }
             PromptInput::Ids(ids) => {
                 if ids.len() > self.context {
-                    // Not decoded: the request is refused for its length.
+                    // Not decoded, because the request is refused for its length.
                     return Ok(TokenizedPrompt { ids, text: String::new() });
                 }
                 TokenizedPrompt { text: vocabulary.decode(&ids).map_err(failed)?, ids }
@@ -168,7 +168,8 @@ impl PromptTokenizer {
                 let mut all = vocabulary.encode_prompt(text)?;
                 all.truncate(all.len().saturating_sub(inner.len()));
                 if inner.is_empty() {
-                    // Around an empty text, tokens before it and after it look the same.
+                    // Without text between them, tokens before and after the text cannot be
+                    // distinguished.
                     return Ok(all);
                 }
                 self.prefix.get_or_init(|| all)

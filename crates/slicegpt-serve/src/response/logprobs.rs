@@ -30,7 +30,7 @@ pub struct LogprobEntry {
     pub offset: usize,
 }
 
-/// Serialises as the list of what a function makes of each value, without building that list.
+/// Serialises as a list: a function applied to each value, without building the list in memory.
 pub struct Mapped<'a, V, T>(pub &'a [V], pub fn(&'a V) -> T);
 
 impl<V, T: Serialize> Serialize for Mapped<'_, V, T> {
@@ -52,14 +52,14 @@ pub struct LogprobTexts {
 }
 
 impl LogprobTexts {
-    /// For tokens that follow `prompt`, which is not part of the text.
+    /// Starts at the first token after `prompt`; the prompt is not part of the text.
     pub fn after(prompt: &[u32]) -> Self {
         let before = prompt[prompt.len().saturating_sub(CONTEXT)..].to_vec();
         let detokenizer = Detokenizer::after(prompt);
         Self { before, detokenizer, characters: 0, prompt: None }
     }
 
-    /// For the tokens of a prompt whose text is `text`.
+    /// Starts at the first token of an echoed prompt whose text is `text`.
     pub fn of_prompt(text: Arc<str>) -> Self {
         let prompt = EchoedPrompt { text, bytes: 0, characters: 0 };
         Self { prompt: Some(prompt), ..Self::after(&[]) }

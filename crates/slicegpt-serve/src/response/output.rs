@@ -33,7 +33,7 @@ pub struct Delta {
 }
 
 impl Delta {
-    /// Nothing yet of completion `index`.
+    /// The empty output of completion `index`.
     fn empty(index: usize, logprobs: bool) -> Self {
         Self { index, text: String::new(), logprobs: logprobs.then(Vec::new), finish: None }
     }

@@ -11,7 +11,7 @@ use serde::Serialize;
 use crate::error::ApiError;
 use crate::response::output::{Delta, RequestOutput, ResponseFormat};
 
-/// What of a stream is still to be sent.
+/// The part of a stream that is still to be sent.
 enum Remaining<F> {
     /// The opening, the first output, and everything after it.
     Opening(RequestOutput, F, Delta),

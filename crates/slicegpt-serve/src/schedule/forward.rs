@@ -4,7 +4,7 @@ use slicegpt_core::TensorSource;
 use slicegpt_generate::{Engine, EngineError};
 use slicegpt_models::Cache;
 
-/// The logits after a token, `vocab_size` of them; or a message why there are none.
+/// The logits after a token, `vocab_size` of them; or a message that says why there are none.
 pub type Logits = Result<Vec<f32>, String>;
 
 /// Runs forward passes: an [`Engine`], or a wrapper of one. Clients see its error messages.

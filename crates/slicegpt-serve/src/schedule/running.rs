@@ -10,7 +10,7 @@ use tokio::sync::mpsc::error::TrySendError;
 
 use crate::schedule::job::{Event, EventKind, Job};
 
-/// What a sequence needs of the model next.
+/// What a sequence needs from the model next.
 pub enum Need {
     /// The logprobs of this many further tokens of the prompt.
     PromptLogprobs(usize),
@@ -78,7 +78,7 @@ impl Running {
     pub fn need(&self) -> Option<Need> {
         let work = self.work.as_ref().filter(|_| self.pending.is_empty())?;
         let cached = self.cache().map_or(0, Cache::seen);
-        // The last token of the prompt predicts none of its tokens.
+        // No prompt token follows the last one, so its logits score nothing.
         let unscored = (self.job.prompt.len() - 1).saturating_sub(cached);
         Some(match work {
             _ if self.job.params.wants_prompt_logprobs() && unscored > 0 => {

@@ -346,7 +346,7 @@ mod tests {
         let params = Arc::new(params);
         let (sender, jobs) = channel();
         let slots = Arc::new(Semaphore::new(2));
-        // The channel has room for one event, and nobody reads it.
+        // The channel has room for one event, and its receiver never reads.
         let (events, _receiver) = tokio::sync::mpsc::channel::<Event>(1);
         for max_tokens in [1, 5] {
             let job = Job {
