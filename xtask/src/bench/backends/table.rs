@@ -112,7 +112,7 @@ fn kernels(text: &mut String, devices: &[DeviceResults]) {
          The last column is the time that the measured limits allow, divided by the least measured \
          time. The limits allow all products of the kernel at the fastest rate of a square \
          product, or all bytes of its inputs and outputs at the fastest rate of a copy, whichever \
-         takes longer. Above 100 %, data were in a cache, or a copy is slower than a read alone.\n\n\
+         takes longer. Above 100 %, data were in a cache, or a copy is slower than a read.\n\n\
          | kernel | shape | device | ms | rate | bound by | of the limit |\n\
          |---|---|---|---:|---:|---|---:|\n",
     );
