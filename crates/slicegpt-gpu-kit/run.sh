@@ -1,8 +1,8 @@
 #!/bin/sh
-# Checks and measures the GPU of this machine with the binaries beside this script, and writes what it
-# finds to results/results.json and results/results.md. Each stage has a time limit; what has ended is
-# kept, whatever happens to the rest. Needs a POSIX shell, the driver of the GPU and, for Vulkan, a
-# loader (libvulkan.so.1).
+# Checks and measures the GPU of this machine with the binaries in bin/, and writes the results to
+# results/results.json and results/results.md. Each stage has a time limit; the results of finished
+# stages are kept, whatever happens to the rest. Needs a POSIX shell, the driver of the GPU and, for
+# Vulkan, a loader (libvulkan.so.1).
 #
 # Usage: ./run.sh [--minutes N] [--device NAME] [--out DIR] [--scratch DIR] [--stages "NAME ..."]
 set -u
@@ -16,15 +16,15 @@ device=
 out="$here/results"
 scratch="$here/scratch"
 only=
-# Seconds kept for putting the results together, and for a stage that does not stop by itself.
+# Seconds reserved for assembling the results, and for a stage that does not stop by itself.
 margin=6
 
 usage() {
     echo "usage: run.sh [--minutes N] [--device NAME] [--out DIR] [--scratch DIR] [--stages \"NAME ...\"]" >&2
     echo "  --minutes  how long the whole run may take (6)" >&2
-    echo "  --device   as \`bin/slicegpt devices\` names it (the best in hardware)" >&2
-    echo "  --out      folder for the results (results, beside this script)" >&2
-    echo "  --scratch  folder for models that are made and cut; up to 30 GB (scratch, beside this script)" >&2
+    echo "  --device   as \`bin/slicegpt devices\` names it (the best hardware device)" >&2
+    echo "  --out      folder for the results (results, next to this script)" >&2
+    echo "  --scratch  folder for models that are made and cut; up to 30 GB (scratch, next to this script)" >&2
     echo "  --stages   these stages only: see \`bin/slicegpt-gpu-kit plan\`" >&2
 }
 
@@ -49,7 +49,7 @@ done
 began=$(date +%s)
 started=$(date -u +%Y-%m-%dT%H:%M:%SZ)
 plan=$("$kit" plan --minutes "$minutes") || exit 2
-# Minutes may be a fraction; a shell has whole numbers only.
+# Minutes may be a fraction, but the shell has only whole numbers.
 total=$(awk "BEGIN { printf \"%d\", 60 * $minutes }" 2>/dev/null) || total=$((60 * ${minutes%.*}))
 mkdir -p "$out" "$scratch" || exit 2
 rm -f "$out"/*.jsonl "$out"/*.part "$out"/*.end "$out"/*.log "$out"/results.json "$out"/results.md
@@ -58,14 +58,15 @@ elapsed() {
     echo $(($(date +%s) - began))
 }
 
-# Runs a command for at most $1 seconds; status 124 if it was stopped. `timeout` may not be there.
+# Runs a command for at most $1 seconds; status 124 if it was stopped. `timeout` may not exist.
 limited() {
     patience=$1
     shift
     "$@" &
     running=$!
     (
-        # Short sleeps: the last of them outlives a watcher that is ended. It ends with the run, too.
+        # Short sleeps, because the last one outlives a watcher that is killed. The watcher also
+        # ends with the run.
         while [ "$patience" -gt 0 ]; do
             sleep 1
             kill -0 "$$" 2>/dev/null || exit 0
@@ -81,7 +82,7 @@ limited() {
     kill -KILL "$watching" 2>/dev/null
     wait "$watching" 2>/dev/null
     watching=
-    # Stopped by a signal: 128 and its number.
+    # A command that a signal ended has status 128 plus its number.
     [ "$status" -lt 128 ] || status=124
     return "$status"
 }
@@ -96,19 +97,19 @@ assemble() {
         --kit "$here/kit.json"
 }
 
-# Ends what runs, and keeps what there is.
+# Kills the running stage, and keeps the results so far.
 stopped() {
     trap '' INT TERM HUP
     [ -z "${running:-}" ] || kill -KILL "$running" 2>/dev/null
     [ -z "${watching:-}" ] || kill -KILL "$watching" 2>/dev/null
     assemble
     rm -rf "$scratch"
-    echo "stopped; what had ended is in $out" >&3
+    echo "stopped; the results of the finished stages are in $out" >&3
     exit 130
 }
 running=
 watching=
-# The messages of a stage go to a file; those of the run do not.
+# The messages of a stage go to a file, those of the run to the terminal.
 exec 3>&2
 trap stopped INT TERM HUP
 

@@ -9,7 +9,7 @@ HIDDEN, INNER, HEADS, KEYS, HEAD = 256, 512, 8, 2, 32
 
 
 def write(directory, layers=12, vocabulary=320):
-    """Writes it to `directory`: a Llama with 4 query heads for each key head."""
+    """Writes the model to `directory`: a Llama with 4 query heads for each key head."""
     directory.mkdir()
     config = {
         "architectures": ["LlamaForCausalLM"],

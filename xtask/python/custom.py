@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Shows that checkpoints which `slicegpt compress` writes in its own layout run in Hugging Face
-transformers with the code beside their weights (`trust_remote_code=True`).
+transformers with the code next to their weights (`trust_remote_code=True`).
 
     custom.py SLICEGPT MODEL...
 

@@ -4,7 +4,7 @@
     generated.py SLICEGPT MODEL...
 
 Each MODEL is a dense checkpoint directory with a tokenizer. It is run as it is, cut by the shared
-method, and cut per layer. A cut model that left its family runs with the code beside its weights.
+method, and cut per layer. A cut model that left its family runs with the code next to its weights.
 The exit code is 1 if a text differs.
 """
 

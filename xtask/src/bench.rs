@@ -14,7 +14,8 @@ use anyhow::Result;
 
 use crate::workspace::Workspace;
 
-/// Measures whole runs of the binary, evaluation beside PyTorch, or the kernels on every device.
+/// Measures whole runs of the binary, its evaluation next to PyTorch, or the kernels on every
+/// device.
 #[derive(clap::Subcommand)]
 pub enum Command {
     Compress(compress::Args),

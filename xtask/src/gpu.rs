@@ -1,5 +1,5 @@
 //! `cargo xtask gpu-kit` and `gpu-page`: an archive for a bare machine with a GPU, and the pages
-//! made of what it brings back.
+//! made from its results.
 
 mod archive;
 mod kit;

@@ -52,9 +52,9 @@ const GGUF: &[&str] = &["llama31"];
 const GGUF_ALL: &[&str] = &["llama2", "llama-yarn", "mistral", "qwen2", "qwen3", "phi3"];
 
 /// Compares logits and greedy text with Hugging Face transformers, in its latest version and the
-/// latest 4.x, for every family: dense and compressed, as a stock model and with the code beside
-/// its weights. Also imports files of the reference implementation, and reads exported GGUF files
-/// with llama.cpp's Python package.
+/// latest 4.x, for every family: dense and compressed, as a stock model and with the code next
+/// to its weights. Also imports files of the reference implementation, and reads exported GGUF
+/// files with llama.cpp's Python package.
 ///
 /// The first run makes a Python environment from xtask/python/requirements.txt in the target
 /// directory.

@@ -31,7 +31,7 @@ pub fn run(workspace: &Workspace) -> Result<ExitCode> {
     Ok(if report(workspace)? { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Prints every violation on a line of its own; true when there is none.
+/// Prints every violation on a separate line; true if there are none.
 pub fn report(workspace: &Workspace) -> Result<bool> {
     let violations = check(workspace)?;
     for violation in &violations {

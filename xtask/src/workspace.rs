@@ -19,7 +19,7 @@ pub struct Workspace {
 
 pub struct Package {
     pub name: String,
-    /// Whether the manifest is without `publish = false`.
+    /// Whether the manifest lacks `publish = false`.
     pub is_published: bool,
     /// The fields of the `[package]` table that hold something, such as `description`.
     pub fields: Vec<String>,

@@ -2,7 +2,7 @@
 //! `NAME_SPARSITY.pt`, a pickled state dictionary, and `NAME_SPARSITY.json`, the widths of its
 //! cuts.
 //!
-//! This finds and reads the two files. Which tensor has which width is for the caller to know.
+//! This finds and reads the two files. The caller knows which tensor has which width.
 
 use std::path::{Path, PathBuf};
 

@@ -193,8 +193,8 @@ impl Shard {
     }
 }
 
-/// Asks the operating system to read a part of a map into its page cache, which is not memory of this
-/// process, without waiting for it.
+/// Asks the operating system to read a part of a map into its page cache, and does not wait for it.
+/// The page cache does not count as memory of this process.
 fn read_ahead(map: &Mmap, offset: usize, length: usize) {
     #[cfg(unix)]
     if length > 0 {

@@ -1,4 +1,4 @@
-//! What the documents tell a reader to type is understood.
+//! Tests that the argument parser accepts every command in the documents.
 
 use clap::CommandFactory;
 use slicegpt_testkit::{commands, examples, pages};

@@ -1,5 +1,5 @@
-//! A server on the device that `SLICEGPT_DEVICE` names: texts of one batch are those of `generate`
-//! on that device. `serve/` tests limits and the protocol on the CPU.
+//! A server on the device that `SLICEGPT_DEVICE` names: texts generated in one batch equal those
+//! of `generate` on that device. `serve/` tests limits and the protocol on the CPU.
 
 #![cfg(unix)]
 

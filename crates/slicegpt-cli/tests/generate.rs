@@ -102,8 +102,7 @@ fn cut_models_generate_and_a_cut_of_nothing_changes_nothing() {
             let found = json(&["generate", out, "--prompt", PROMPT, "-n", "48"]);
             assert!(found["generated_tokens"].as_u64().unwrap() > 0);
             if cut == "0" {
-                // The rotated weights were rounded to float16, so near ties may change later
-                // tokens.
+                // The rotated weights were rounded to float16, which may flip near ties later on.
                 let (found, want) = (&found["token_ids"], &want["token_ids"]);
                 let first = |ids: &Value| ids.as_array().unwrap()[..12].to_vec();
                 assert_eq!(first(found), first(want), "{name}");

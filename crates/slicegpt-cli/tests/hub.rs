@@ -127,7 +127,7 @@ fn every_command_takes_a_model_of_the_hub() {
     assert!(small["params"].as_u64() < inspected["params"].as_u64());
     let card = std::fs::read_to_string(fixture.home.path().join("small/README.md")).unwrap();
     assert!(card.contains("# org/llama2, sliced"), "{card}");
-    // The files beside the weights are downloaded too.
+    // The files next to the weights are downloaded too.
     let chat = "org/chat";
     let ids = |model: &str| {
         let line = format!("generate '{model}' -p 'Once upon a time' -n 4");

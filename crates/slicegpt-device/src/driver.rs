@@ -19,7 +19,7 @@ pub fn driver(info: &DeviceInfo) -> Option<String> {
     }
 }
 
-/// The version of CUDA that the driver speaks.
+/// The newest version of CUDA that the driver supports.
 #[cfg(feature = "cuda")]
 fn cuda() -> Option<String> {
     // SAFETY: only tries to load the library.
@@ -33,7 +33,7 @@ fn cuda() -> Option<String> {
     known.then(|| format!("CUDA {}.{}", version / 1000, version % 1000 / 10))
 }
 
-/// The library of the driver that cannot be loaded, if that is why a backend has no devices.
+/// The driver's library that cannot be loaded, if that is why a backend has no devices.
 pub(crate) fn missing_library(kind: BackendKind) -> Option<&'static str> {
     match kind {
         #[cfg(feature = "cuda")]

@@ -70,7 +70,7 @@ fn graphics(_: &str) -> Option<u64> {
     None
 }
 
-/// The value of a future that is ready at once, as those of native graphics are.
+/// The value of a future that is ready at once, as those of wgpu are on native platforms.
 #[cfg(all(feature = "wgpu", any(target_os = "linux", target_os = "windows")))]
 fn ready<T>(future: impl Future<Output = T>) -> Option<T> {
     use std::task::{Context, Poll, Waker};

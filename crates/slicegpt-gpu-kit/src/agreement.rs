@@ -1,5 +1,5 @@
-//! [`Agreement`]: the binary on a device against the binary on the CPU, as numbers with tolerances.
-//! The kit and the tests of the binary share these checks.
+//! [`Agreement`]: compares the results of the binary on a device with those on the CPU. Each check
+//! is a difference with a tolerance. The kit and the tests of the binary share these checks.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -12,8 +12,8 @@ use tempfile::TempDir;
 use crate::program::words;
 use crate::{Check, Program};
 
-/// The methods that are compared, and the options that ask for them: 24 samples, because directions
-/// found with fewer tokens depend on the last digit of each.
+/// The methods that are compared, and their options. They use 24 samples, because with fewer tokens
+/// the directions depend on rounding errors.
 pub const METHODS: [(&str, &[&str]); 4] = [
     ("per-layer", &["--method", "per-layer"]),
     ("per-layer, refit", &["--method", "per-layer", "--refit", "ridge"]),
@@ -23,25 +23,25 @@ pub const METHODS: [(&str, &[&str]); 4] = [
 
 const CUT: [&str; 4] = ["--sparsity", "0.25", "--samples", "24"];
 
-/// The types of half precision, as options and `slicegpt devices` name them.
+/// The half-precision types, as the options name them and as `slicegpt devices` names them.
 pub const HALVES: [(&str, &str); 2] = [("f16", "float16"), ("bf16", "bfloat16")];
 
-/// Perplexity of a model that was cut on the device, relative to that of the CPU.
+/// Tolerance of the perplexity of a model cut on the device, relative to one cut on the CPU.
 const PERPLEXITY: f64 = 1e-3;
 
-/// The same, with activations in half precision against float32.
+/// Tolerance of the perplexity with activations in half precision, relative to float32.
 const HALF_PERPLEXITY: f64 = 5e-3;
 
-/// Logits of a model that was fused and rotated, relative to the largest.
+/// Tolerance of the logits of a fused and rotated model, relative to the largest.
 const ROTATED: f64 = 1e-4;
 
-/// Logits against those of transformers, absolute.
+/// Absolute tolerance of logits against those of transformers.
 const LOGITS: f64 = 1e-3;
 
-/// Eigenvalues at every cut, relative to the largest.
+/// Tolerance of the eigenvalues at every cut, relative to the largest.
 const SPECTRUM: f64 = 1e-3;
 
-/// What is compared with what.
+/// The program, the device and the text of the comparisons.
 #[derive(Clone, Debug)]
 pub struct Agreement {
     /// The binary `slicegpt`.
@@ -50,11 +50,11 @@ pub struct Agreement {
     pub device: String,
     /// Text that perplexity is measured on.
     pub text: PathBuf,
-    /// The longest that one command may take.
+    /// Time limit of one command.
     pub limit: Duration,
 }
 
-/// What a check gives, or why there is nothing to compare.
+/// The result of a check, or why it could not be made.
 pub type Checked<T> = Result<T, String>;
 
 impl Agreement {
@@ -90,7 +90,7 @@ impl Agreement {
             self.compress(model, device, &options)
         };
         let (wanted_files, wanted) = run("cpu", "f64")?;
-        // What every other device does by itself.
+        // The default on every device except the CPU.
         let (found_files, found) = run(&self.device, "split-f32")?;
         let computed = found["device"].as_str().unwrap_or_default();
         if !computed.starts_with(&self.device) || found["covariance"] != "split-f32" {
@@ -134,7 +134,7 @@ impl Agreement {
         Ok(Check::new("half precision", name, relative(half, full), HALF_PERPLEXITY, seconds))
     }
 
-    /// The greedy text of `model` on the device is that of the CPU: 0 if so, else 1.
+    /// Compares the greedy text of `model` on the device with that on the CPU: 0 if equal, else 1.
     ///
     /// # Errors
     ///
@@ -152,8 +152,8 @@ impl Agreement {
         Ok(Check::new("text", format!("{}, 32 tokens", file_name(model)), differ, 0.0, seconds))
     }
 
-    /// Logits of the model in `case`, fused and rotated, against those of the dense one: the
-    /// accuracy of weight edits.
+    /// Compares the logits of the model in `case`, fused and rotated, with those of the dense
+    /// model. This tests the accuracy of weight edits.
     ///
     /// # Errors
     ///
@@ -162,14 +162,15 @@ impl Agreement {
         let began = Instant::now();
         let mut args = vec!["verify".into(), OsString::from(case)];
         args.extend(words(&["--device", &self.device, "--max-samples", "1", "--seqlen", "16"]));
-        // Its own tolerance would end it with an error and no number.
+        // With the default tolerance, a large difference would be an error without a number.
         args.extend(words(&["--tolerance", "1000", "--json"]));
         let found = number(&self.json(&args)?, "max_rel_logit_diff")?;
         let seconds = began.elapsed().as_secs_f64();
         Ok(Check::new("rotation", file_name(case), found, ROTATED, seconds))
     }
 
-    /// Logits of the model in `case`, padded ones too, against those of transformers.
+    /// Compares the logits of the model in `case`, with and without padding, with those of
+    /// transformers.
     ///
     /// # Errors
     ///
@@ -208,7 +209,7 @@ impl Agreement {
 }
 
 impl Check {
-    /// A difference and its tolerance. What is not a number does not pass.
+    /// A difference and its tolerance. A NaN does not pass.
     pub fn new(
         group: &str,
         name: impl Into<String>,
@@ -227,7 +228,7 @@ impl Check {
     }
 }
 
-/// The distance of `found` from `wanted`, relative to it.
+/// The difference of `found` from `wanted`, relative to `wanted`.
 fn relative(found: f64, wanted: f64) -> f64 {
     (found - wanted).abs() / wanted.abs()
 }
@@ -270,7 +271,7 @@ fn collect(value: &Value, all: &mut Vec<Vec<f64>>) {
 /// The largest difference of eigenvalues, relative to the largest of their cut.
 fn spectra_apart(found: &[Vec<f64>], wanted: &[Vec<f64>]) -> Checked<f64> {
     if found.len() != wanted.len() || found.iter().zip(wanted).any(|(a, b)| a.len() != b.len()) {
-        return Err("there are not as many eigenvalues as on the CPU".into());
+        return Err("the number of eigenvalues differs from that on the CPU".into());
     }
     let apart = |(found, wanted): (&Vec<f64>, &Vec<f64>)| {
         let largest = wanted.iter().fold(0.0, |a: f64, b| a.max(b.abs()));

@@ -1,8 +1,8 @@
-//! [`Deadline`]: when a stage must have ended.
+//! [`Deadline`]: the time by which a stage must end.
 
 use std::time::{Duration, Instant};
 
-/// When a stage must have ended.
+/// The time by which a stage must end.
 #[derive(Clone, Copy, Debug)]
 pub struct Deadline {
     end: Instant,

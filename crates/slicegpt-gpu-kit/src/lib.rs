@@ -1,9 +1,9 @@
-//! What the GPU kit checks and measures on a device, and the pages made from its results.
+//! The checks and measurements of the GPU kit, and the pages made from its results.
 //!
 //! The kit is an archive for a bare machine with a GPU (`cargo xtask gpu-kit`): the binary
 //! `slicegpt`, the binary `slicegpt-gpu-kit`, some fixtures and the script `run.sh`. The script
 //! runs the [`stages`] one by one, each in a process with a time limit; a stage prints each result
-//! as one JSON line as soon as it has it ([`Line`]). [`Results`] are all lines of a run, and
+//! as one JSON line as soon as it has it ([`Line`]). [`Results`] holds all lines of a run, and
 //! [`page`] shows them.
 //!
 //! This crate refuses to know how a tensor is computed and how an archive is packed.

@@ -9,35 +9,35 @@ use serde_json::Value;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum Line {
-    /// Something about the machine or the device.
+    /// A fact about the machine or the device.
     Fact {
-        /// What it is about.
+        /// The name of the fact.
         name: String,
-        /// What is known.
+        /// Its value.
         value: Value,
     },
-    /// The device against the CPU, or against transformers.
+    /// A comparison of the device with the CPU, or with transformers.
     Check(Check),
-    /// What the device achieves, and its limit.
+    /// A rate that the device achieves, and its limit.
     Rate(Rate),
     /// A model of random weights, compressed.
     Compress(Box<Compress>),
     /// Tokens per second of a model.
     Speed(Speed),
-    /// What happens when something is asked for that cannot be done.
+    /// The reaction to a request that cannot be met.
     Fault(Fault),
-    /// What was not done, and why.
+    /// Work that was skipped.
     Skipped {
-        /// What was not done.
+        /// The name of the work.
         name: String,
         /// Why.
         reason: String,
     },
-    /// What was tried and failed.
+    /// Work that failed.
     Failed {
-        /// What was tried.
+        /// The name of the work.
         name: String,
-        /// The last lines of what it said.
+        /// The last lines of its messages.
         reason: String,
     },
     /// A line of a later version.
@@ -63,7 +63,7 @@ pub struct Check {
     pub seconds: f64,
 }
 
-/// What the device achieves, per second.
+/// A rate that the device achieves, per second.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Rate {
     /// Which kind of work: `product`, `copy`, `transfer`, `kernel`.
@@ -86,13 +86,13 @@ pub struct Rate {
 }
 
 impl Rate {
-    /// The part of the limit that is achieved.
+    /// The achieved fraction of the limit.
     pub fn fraction(&self) -> Option<f64> {
         self.limit.map(|limit| self.achieved / limit)
     }
 }
 
-/// What a process used, as far as it can be seen from outside.
+/// The resources that a process used, as far as they can be observed from outside.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Usage {
@@ -108,9 +108,9 @@ pub struct Usage {
     pub disk_write_bytes: Option<u64>,
     /// Peak resident memory.
     pub peak_rss_bytes: Option<u64>,
-    /// Mean part of the time that the device was busy, as its driver samples it, from 0 to 1.
+    /// Mean fraction of the time in which the device was busy, as its driver samples it.
     pub device_busy: Option<f64>,
-    /// Greatest memory in use on the device, by all processes.
+    /// Peak of the memory in use on the device, by all processes.
     pub device_memory_bytes: Option<u64>,
     /// Number of samples of the two above.
     pub device_samples: u64,
@@ -122,7 +122,7 @@ pub struct Usage {
 pub struct Compress {
     /// Name of the shape, such as `1.1B`.
     pub shape: String,
-    /// Blocks that were compressed, and those of the whole model.
+    /// Number of blocks that were compressed, and number of blocks of the whole model.
     pub layers: [usize; 2],
     /// `per-layer` or `shared`.
     pub method: String,
@@ -132,15 +132,15 @@ pub struct Compress {
     pub compute_dtype: String,
     /// Sequences at a time.
     pub batch_size: u64,
-    /// Seconds as the program counts them: without start and evaluation.
+    /// Seconds as the program reports them, without start-up and evaluation.
     pub seconds: f64,
     /// Seconds by kind of work.
     pub stage_seconds: BTreeMap<String, f64>,
-    /// Memory that the program holds on the device at its end.
+    /// Memory that the program has reserved on the device at its end.
     pub device_memory_bytes: Option<u64>,
-    /// Peak resident memory as the program counts it.
+    /// Peak resident memory as the program reports it.
     pub peak_rss_bytes: Option<u64>,
-    /// What the process used.
+    /// The resources that the process used.
     pub usage: Usage,
 }
 
@@ -155,23 +155,23 @@ pub struct Speed {
     pub phase: String,
     /// Sequences at a time.
     pub batch: u64,
-    /// Tokens of each.
+    /// Tokens of each sequence.
     pub tokens: u64,
     /// Tokens per second, of all sequences together.
     pub tokens_per_second: f64,
 }
 
-/// What happens when something is asked for that cannot be done.
+/// The reaction to a request that cannot be met.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Fault {
-    /// What was asked for.
+    /// The request.
     pub name: String,
-    /// What must happen.
+    /// The expected reaction.
     pub expected: String,
     /// Exit status, if it ended by itself.
     pub status: Option<i32>,
-    /// The last lines of what it said.
+    /// The last lines of its messages.
     pub said: String,
-    /// Whether that is what must happen.
+    /// Whether the reaction was as expected.
     pub passed: bool,
 }

@@ -11,12 +11,12 @@ use crate::line::Check;
 pub struct Log<'a>(Box<dyn Write + 'a>);
 
 impl<'a> Log<'a> {
-    /// On stdout.
+    /// A log on stdout.
     pub fn stdout() -> Self {
         Self(Box::new(io::stdout()))
     }
 
-    /// On any writer.
+    /// A log on any writer.
     pub fn to(writer: impl Write + 'a) -> Self {
         Self(Box::new(writer))
     }
@@ -40,7 +40,7 @@ impl<'a> Log<'a> {
         self.put(&Line::Check(check))
     }
 
-    /// Writes why something was not done.
+    /// Writes that something was skipped, and why.
     ///
     /// # Errors
     ///
@@ -49,7 +49,7 @@ impl<'a> Log<'a> {
         self.put(&Line::Skipped { name: name.into(), reason: reason.into() })
     }
 
-    /// Writes why something failed.
+    /// Writes that something failed, and why.
     ///
     /// # Errors
     ///

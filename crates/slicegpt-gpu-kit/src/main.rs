@@ -1,5 +1,5 @@
 //! `slicegpt-gpu-kit`: the stages of the GPU kit, one process each, and the pages made of their
-//! results. `run.sh` calls it; it refuses to know more than one stage at a time.
+//! results. `run.sh` calls it. A process refuses to know more than one stage.
 
 use std::io::{self, Write as _};
 use std::path::PathBuf;
@@ -14,7 +14,7 @@ use slicegpt_gpu_kit::{
     Deadline, Log, Program, Results, SCHEMA, STAGES, limit_seconds, page, write_whole,
 };
 
-// What the binary that users run allocates with: fresh pages cost as much here as there.
+// The allocator of the `slicegpt` binary, so that new pages cost the same here.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
@@ -34,20 +34,20 @@ enum Command {
         #[arg(long, default_value_t = 6.0)]
         minutes: f64,
     },
-    /// Print the device to test: the best in hardware, else a program that stands in for one
+    /// Print the device to test: the best hardware device, else a software rasteriser
     Pick {
-        /// The binary `slicegpt` [default: beside this one]
+        /// The binary `slicegpt` [default: in the folder of this one]
         #[arg(long)]
         slicegpt: Option<PathBuf>,
     },
     /// Run one stage; each result is one JSON line on stdout
     Stage {
-        /// Its name, as `plan` prints it
+        /// Name of the stage, as `plan` prints it
         name: String,
         /// Device to test, as `slicegpt devices` names it
         #[arg(long)]
         device: String,
-        /// Seconds after which it stops by itself
+        /// Seconds after which the stage stops by itself
         #[arg(long)]
         seconds: u64,
         /// Folder with families, models and text
@@ -56,11 +56,11 @@ enum Command {
         /// Folder for models that are made and cut
         #[arg(long)]
         scratch: PathBuf,
-        /// The binary `slicegpt` [default: beside this one]
+        /// The binary `slicegpt` [default: in the folder of this one]
         #[arg(long)]
         slicegpt: Option<PathBuf>,
     },
-    /// Put results.json and results.md together from what the stages wrote
+    /// Make results.json and results.md from the files of the stages
     Assemble {
         /// Folder with the files of the stages, where the results are written too
         folder: PathBuf,
@@ -73,18 +73,18 @@ enum Command {
         /// Minutes of the whole run
         #[arg(long, default_value_t = 6.0)]
         minutes: f64,
-        /// File that says what the kit is made of
+        /// The file kit.json of the kit
         #[arg(long)]
         kit: Option<PathBuf>,
     },
-    /// Say what is wrong in results.json; the exit code is 2 if anything is
+    /// Print the problems in results.json; the exit code is 2 if there are any
     Verdict {
-        /// What `assemble` wrote
+        /// The results.json that `assemble` wrote
         results: PathBuf,
     },
     /// Make a page for each device, and the table of devices in docs/devices.md
     Page {
-        /// What runs of the kit wrote
+        /// The results.json of one or more runs
         #[arg(required = true)]
         results: Vec<PathBuf>,
         /// Folder of the documents
@@ -94,12 +94,12 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    // SAFETY: nothing has run yet.
+    // SAFETY: no thread has been started yet.
     unsafe { slicegpt_device::quiet_without_screen() };
     match run(Args::parse().command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // Where it cannot be said, the exit code says it.
+            // If stderr cannot be written to, the exit code still reports the failure.
             let _ = writeln!(io::stderr().lock(), "error: {error:#}");
             ExitCode::from(2)
         }
@@ -110,7 +110,7 @@ fn run(command: Command) -> Result<()> {
     let mut stdout = io::stdout();
     match command {
         Command::Plan { minutes } => {
-            ensure!(minutes > 0.0, "--minutes {minutes}: a run takes some time");
+            ensure!(minutes > 0.0, "--minutes {minutes}: a number above 0 is needed");
             for stage in STAGES {
                 let limit = limit_seconds(stage, minutes);
                 writeln!(stdout, "{} {limit} {}", stage.name, stage.least)?;
@@ -167,7 +167,7 @@ fn run(command: Command) -> Result<()> {
     }
 }
 
-/// The binary `slicegpt`, at `path` or beside this one.
+/// The binary `slicegpt`, at `path` or in the folder of this one.
 fn program(path: Option<PathBuf>) -> Result<Program> {
     let path = match path {
         Some(path) => path,
@@ -182,7 +182,7 @@ fn program(path: Option<PathBuf>) -> Result<Program> {
     Ok(Program::at(path))
 }
 
-/// Ends this process when the script that started it is gone, where the system can do that.
+/// Ends this process when the script that started it ends, on systems that support it.
 fn end_with_parent() {
     #[cfg(target_os = "linux")]
     // SAFETY: a system call with numbers.

@@ -1,12 +1,12 @@
-//! Published peaks of some GPUs, by the name the driver gives.
+//! Published peak rates of some GPUs, by the name that the driver reports.
 //!
-//! Dense matrix products, without structured sparsity, and memory bandwidth, from the vendor's data
-//! sheets. Where a sheet gives rates with sparsity only, half of these.
+//! The rates are those of dense matrix products, without structured sparsity, and of the memory,
+//! from the vendor's data sheets. If a sheet has only rates with sparsity, they are halved.
 
-/// What a data sheet promises, per second.
+/// The rates in a data sheet, per second.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Peak {
-    /// Words of the name that the driver gives, all of which must be in it.
+    /// Words that must all be in the name that the driver reports.
     pub name: &'static [&'static str],
     /// Operations in float32 without tensor cores.
     pub float32: f64,
@@ -22,7 +22,7 @@ pub struct Peak {
 
 const T: f64 = 1e12;
 
-/// The first that fits counts: longer names come before those they contain.
+/// The first match counts, so longer names come before the names they contain.
 const PEAKS: &[Peak] = &[
     Peak {
         name: &["H100", "PCIe"],
@@ -114,11 +114,11 @@ const PEAKS: &[Peak] = &[
     },
 ];
 
-/// What is published about the device that calls itself `model`.
+/// The published rates of the device whose driver reports the name `model`.
 pub fn peak(model: &str) -> Option<&'static Peak> {
     let words = format!(" {} ", model.replace('-', " "));
     let has = |part: &&str| words.contains(&format!(" {part} "));
-    // Chips of laptops have the names of larger ones.
+    // Laptop chips have the names of larger desktop chips.
     PEAKS.iter().find(|peak| peak.name.iter().all(has) && !has(&"Laptop"))
 }
 

@@ -5,22 +5,22 @@
 pub struct Stage {
     /// Its name, and that of its files.
     pub name: &'static str,
-    /// What it finds out.
+    /// Its title on pages.
     pub title: &'static str,
-    /// Seconds it may take in a run of six minutes.
+    /// Time limit in seconds, in a run of six minutes.
     pub seconds: u64,
-    /// With fewer seconds than this it is not begun.
+    /// Seconds it needs at least; with less time left it is skipped.
     pub least: u64,
 }
 
-/// All of them. The limits add up to more than a run: few stages need theirs.
+/// All stages. The limits add up to more than the run, because few stages use theirs up.
 pub const STAGES: &[Stage] = &[
     stage("devices", "The machine and its devices", 20, 3),
     stage("precision", "Sums and products against float64", 45, 5),
     stage("families", "Every family: logits, rotation", 75, 10),
     stage("methods", "Both methods, against the CPU", 90, 10),
-    stage("limits", "What the device does at most", 40, 5),
-    stage("faults", "What cannot be done", 30, 5),
+    stage("limits", "Peak rates of the device", 40, 5),
+    stage("faults", "Requests that cannot be met", 30, 5),
     stage("compress-1b", "Compressing the 1.1 B shape", 75, 15),
     stage("speed-1b", "Speed of the 1.1 B shape, dense and cut", 45, 10),
     stage("compress-7b", "Compressing the 7 B shape", 150, 45),
@@ -31,10 +31,10 @@ const fn stage(name: &'static str, title: &'static str, seconds: u64, least: u64
     Stage { name, title, seconds, least }
 }
 
-/// Seconds that the limits of [`STAGES`] are for.
+/// Minutes of the run that the limits of [`STAGES`] are for.
 const MINUTES: f64 = 6.0;
 
-/// Seconds that a stage may take in a run of `minutes`.
+/// Time limit of a stage in seconds, in a run of `minutes`.
 pub fn limit_seconds(stage: &Stage, minutes: f64) -> u64 {
     let scaled = stage.seconds as f64 * minutes / MINUTES;
     (scaled as u64).max(stage.least)

@@ -1,4 +1,5 @@
-//! [`Program`]: the binary `slicegpt`, run with a time limit. It refuses to know what it is asked.
+//! [`Program`]: runs the binary `slicegpt` with a time limit. It refuses to know what the arguments
+//! mean.
 
 use std::ffi::{OsStr, OsString};
 use std::io::Read;
@@ -13,32 +14,32 @@ use serde_json::Value;
 use crate::Usage;
 use crate::usage::{Counters, Sampler};
 
-/// A program that is run again and again.
+/// A program to run.
 #[derive(Clone, Debug)]
 pub struct Program {
     path: PathBuf,
 }
 
-/// What became of a run.
+/// The outcome of a run.
 #[derive(Clone, Debug)]
 pub struct Finished {
     /// How it ended; `None` if it was stopped for its time limit.
     pub status: Option<ExitStatus>,
-    /// What it wrote to stdout.
+    /// Its stdout.
     pub stdout: Vec<u8>,
-    /// What it wrote to stderr.
+    /// Its stderr.
     pub stderr: String,
-    /// What it used.
+    /// The resources it used.
     pub usage: Usage,
 }
 
-/// Lines of a program's messages that are kept.
+/// Number of lines of a program's messages that are kept.
 const LAST_LINES: usize = 6;
 
-/// Characters of these that are kept.
+/// Number of characters of them that are kept.
 const LAST_CHARS: usize = 600;
 
-/// How often a run is looked at.
+/// Time between two checks of a running process.
 const PAUSE: Duration = Duration::from_millis(20);
 
 impl Program {
@@ -56,7 +57,7 @@ impl Program {
         self.run_watched(args, limit, None)
     }
 
-    /// [`Program::run`], with the device's counters sampled meanwhile.
+    /// As [`Program::run`], and samples the counters of the device meanwhile.
     ///
     /// # Errors
     ///
@@ -95,7 +96,7 @@ impl Program {
         finished.json().map_err(|reason| anyhow!("slicegpt devices: {reason}"))
     }
 
-    /// Where it is.
+    /// Its path.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -138,7 +139,7 @@ pub fn words(words: &[&str]) -> Vec<OsString> {
     words.iter().map(OsString::from).collect()
 }
 
-/// The status of a run that ended before `end`.
+/// Waits for a process until `end`, then kills it. `None` if it was killed.
 fn wait(child: &mut Child, end: Instant, sampler: &mut Sampler) -> Result<Option<ExitStatus>> {
     loop {
         sampler.look();
@@ -158,14 +159,14 @@ fn wait(child: &mut Child, end: Instant, sampler: &mut Sampler) -> Result<Option
 fn drain(pipe: Option<impl Read + Send + 'static>) -> thread::JoinHandle<Vec<u8>> {
     thread::spawn(move || {
         let mut bytes = Vec::new();
-        // What was read before an error is all there is.
+        // After an error, the bytes read so far are used.
         let _ = pipe.map(|mut pipe| pipe.read_to_end(&mut bytes));
         bytes
     })
 }
 
-/// Has a child end when this process does, where the system can: a stage that is killed leaves
-/// nothing running on the device.
+/// Makes a child end with this process, on systems that support it, so that a stage that is killed
+/// leaves nothing running on the device.
 fn ends_with_parent(command: &mut Command) {
     #[cfg(target_os = "linux")]
     {

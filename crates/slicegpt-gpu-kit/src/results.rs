@@ -1,5 +1,4 @@
-//! [`Results`]: all that a run found, as one JSON file with a version, put together from the files
-//! of its stages.
+//! [`Results`]: all results of a run, as one versioned JSON file made from the files of its stages.
 
 use std::fs;
 use std::io::Write;
@@ -11,15 +10,15 @@ use serde_json::Value;
 
 use crate::{Line, STAGES};
 
-/// The version of the file's layout. A later layout that this one cannot be read as counts up.
+/// The version of the layout of the file. It increases with every incompatible change.
 pub const SCHEMA: u64 = 1;
 
-/// All that a run found.
+/// All results of a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Results {
     /// [`SCHEMA`].
     pub schema: u64,
-    /// What the archive holds: version, commit, features, as it says itself.
+    /// The contents of `kit.json` in the archive: version, commit, features.
     #[serde(default)]
     pub kit: Value,
     /// The device that was tested, as the options name it.
@@ -28,7 +27,7 @@ pub struct Results {
     /// When the run began, in UTC.
     #[serde(default)]
     pub started: String,
-    /// The minutes it was given.
+    /// The time limit of the run, in minutes.
     #[serde(default)]
     pub minutes: f64,
     /// The stages, in the order of [`STAGES`]; some may be missing.
@@ -36,12 +35,12 @@ pub struct Results {
     pub stages: Vec<StageResult>,
 }
 
-/// What one stage found.
+/// The results of one stage.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct StageResult {
     /// Its name.
     pub name: String,
-    /// What became of it.
+    /// Its outcome.
     pub status: Status,
     /// Seconds it took, if it ended.
     #[serde(default)]
@@ -49,12 +48,12 @@ pub struct StageResult {
     /// Why it was skipped, or failed.
     #[serde(default)]
     pub reason: Option<String>,
-    /// What it found.
+    /// Its results.
     #[serde(default)]
     pub lines: Vec<Line>,
 }
 
-/// What became of a stage.
+/// The outcome of a stage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Status {
@@ -64,9 +63,9 @@ pub enum Status {
     Failed,
     /// It was stopped at its time limit.
     TimedOut,
-    /// The run ended while it ran.
+    /// The whole run ended before the stage did.
     CutOff,
-    /// It was not begun.
+    /// It was not started.
     Skipped,
 }
 
@@ -92,7 +91,7 @@ impl Results {
         serde_json::from_value(value).with_context(|| format!("{shown}: damaged results"))
     }
 
-    /// Puts together what the files of the stages in `folder` say.
+    /// Reads the results of the stages from their files in `folder`.
     ///
     /// A stage's lines are in `NAME.jsonl`, or in `NAME.part` while it runs; how it ended is in
     /// `NAME.end`, as `STATUS SECONDS REASON`.
@@ -128,8 +127,8 @@ impl Results {
         write_whole(path, &(serde_json::to_string_pretty(self)? + "\n"))
     }
 
-    /// What is wrong, a line each: stages that failed or were stopped, checks that did not pass,
-    /// faults that were not met as they must be. What was skipped is not wrong.
+    /// The problems, one line each: stages that failed or were stopped, checks that did not pass,
+    /// faults that were not handled as expected. Skipped work is not a problem.
     pub fn problems(&self) -> Vec<String> {
         let mut problems = Vec::new();
         for StageResult { name, status, reason, .. } in &self.stages {
@@ -158,7 +157,7 @@ impl Results {
         self.stages.iter().flat_map(|stage| &stage.lines)
     }
 
-    /// The value of a fact.
+    /// The value of the fact `name`.
     pub fn fact(&self, name: &str) -> Option<&Value> {
         self.lines().find_map(|line| match line {
             Line::Fact { name: found, value } if found == name => Some(value),
@@ -167,7 +166,7 @@ impl Results {
     }
 }
 
-/// Writes a file beside its place, has it on disk, and moves it there.
+/// Writes a temporary file next to `path`, flushes it to disk, and renames it to `path`.
 ///
 /// # Errors
 ///

@@ -1,4 +1,4 @@
-//! [`Shape`]: the models of random weights that are compressed and run, and what they need.
+//! [`Shape`]: the models with random weights that are compressed and run, and the space they need.
 
 use std::path::{Path, PathBuf};
 
@@ -10,7 +10,7 @@ use slicegpt_testkit::RandomModel;
 /// The shape of a model with random weights in bfloat16.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shape {
-    /// For a reader.
+    /// The name on pages.
     pub name: &'static str,
     /// Width of the residual stream.
     pub hidden_size: usize,
@@ -27,7 +27,7 @@ pub struct Shape {
 const VOCABULARY: usize = 32_000;
 
 impl Shape {
-    /// What a program that stands in for a GPU compresses in seconds.
+    /// A shape that a software rasteriser compresses in seconds.
     pub const SMALL: Self = Self {
         name: "small",
         hidden_size: 256,
@@ -57,19 +57,19 @@ impl Shape {
         intermediate_size: 11_008,
     };
 
-    /// Numbers of one block's linears.
+    /// Number of parameters of the linears of one block.
     pub fn block_parameters(&self) -> u64 {
         let attention = 2 * self.heads + 2 * self.kv_heads;
         let head_dim = self.hidden_size / self.heads;
         (self.hidden_size * (attention * head_dim + 3 * self.intermediate_size)) as u64
     }
 
-    /// Numbers of `layers` blocks, the embedding and the head, next to all there are.
+    /// Number of parameters of `layers` blocks, the embedding and the head; norms are left out.
     pub fn parameters(&self, layers: usize) -> u64 {
         layers as u64 * self.block_parameters() + 2 * (VOCABULARY * self.hidden_size) as u64
     }
 
-    /// What compressing `layers` blocks on `samples` of `seqlen` tokens takes.
+    /// The space that compressing `layers` blocks on `samples` of `seqlen` tokens needs.
     pub fn needs(&self, layers: usize, [samples, seqlen]: [usize; 2]) -> Needs {
         let weights = 2 * self.parameters(layers);
         let signal = (4 * samples * seqlen * self.hidden_size) as u64;
@@ -77,18 +77,17 @@ impl Shape {
         let square = (self.hidden_size * self.hidden_size) as u64;
         let normal = (self.intermediate_size * self.intermediate_size) as u64;
         Needs {
-            // The dense model and, a little smaller, what is made of it.
+            // The dense model and the cut model, which is smaller, with a margin.
             disk_bytes: 2 * weights + weights / 10,
-            // Two streams wait there if it refits; blocks in float32, normal equations,
-            // covariances.
+            // Two streams if it refits, blocks in float32, normal equations, covariances.
             host_bytes: (1 << 30) + 2 * signal + 2 * block + 3 * 8 * normal + 8 * 8 * square,
-            // One block dense and cut, its products in pieces, and room for a batch.
+            // One block, dense and cut, its split operands, and the activations of a batch.
             device_bytes: (1 << 30) + 3 * block + 4 * 12 * normal,
         }
     }
 
-    /// The checkpoint with `layers` blocks in `folder`, made unless it is there, with random token
-    /// ids beside the weights.
+    /// The checkpoint with `layers` blocks in `folder`, with random token ids next to the weights.
+    /// It is made unless it exists.
     ///
     /// # Errors
     ///
@@ -100,7 +99,7 @@ impl Shape {
             return Ok(out);
         }
         let model = RandomModel {
-            // The first family is the one whose shapes these are.
+            // These are shapes of the first family.
             family: SUPPORTED[0].into(),
             hidden_size: self.hidden_size,
             layers,
@@ -131,7 +130,7 @@ pub struct Needs {
 }
 
 impl Needs {
-    /// What is missing, for a reader; unknown memory is taken for enough.
+    /// A message about the first space that is too small. Unknown sizes count as sufficient.
     pub fn missing(&self, disk: Option<u64>, host: u64, device: Option<u64>) -> Option<String> {
         let gb = |bytes: u64| format!("{:.1} GB", bytes as f64 / 1e9);
         let rows = [

@@ -1,8 +1,8 @@
-//! What a process uses, sampled from outside: CPU time, disk and memory from `/proc`, the device
-//! from its driver. It refuses to know what the process does.
+//! The resources that a process uses, sampled from outside: CPU time, disk and memory from `/proc`,
+//! the device from its driver. It refuses to know what the process does.
 //!
-//! The driver's share of busy time counts any kernel that runs, however small: it tells when a
-//! device waits, not how well it is used.
+//! The driver counts the device as busy while any kernel runs, however small. Its utilisation shows
+//! when a device waits, not how well it is used.
 
 use std::fs;
 use std::path::PathBuf;
@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use crate::Usage;
 
-/// Where a device's driver tells how busy it is.
+/// The source of a device's utilisation.
 #[derive(Clone, Debug)]
 pub enum Counters {
     /// `nvidia-smi`, for the device with this name.
@@ -22,14 +22,14 @@ pub enum Counters {
     Amd(PathBuf),
 }
 
-/// One look at a device.
+/// One sample of a device.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Sample {
     busy: f64,
     bytes: Option<u64>,
 }
 
-/// Between two looks at a device.
+/// Time between two samples of a device.
 const PERIOD: Duration = Duration::from_millis(250);
 
 /// Samples one process.
@@ -44,7 +44,7 @@ pub struct Sampler {
 }
 
 impl Counters {
-    /// Those of the device that calls itself `model`, if its driver has any.
+    /// The counters of the device whose driver reports the name `model`, if it has any.
     pub fn of(model: &str) -> Option<Self> {
         if model.contains("NVIDIA") {
             let query = ["--query-gpu=name", "--format=csv,noheader"];
@@ -60,7 +60,7 @@ impl Counters {
 }
 
 impl Sampler {
-    /// Begins to sample `process`, and a device beside it.
+    /// Starts to sample `process` and, with `counters`, a device.
     pub fn new(process: u32, counters: Option<&Counters>) -> Self {
         let (nvidia, samples) = match counters {
             Some(Counters::Nvidia(name)) => nvidia(name).unzip(),
@@ -74,7 +74,7 @@ impl Sampler {
         Self { process, next: Instant::now(), usage, samples, busy: 0.0, nvidia, amd }
     }
 
-    /// Takes a sample, if it is time. What was read last before the process ended counts.
+    /// Takes a sample if it is due. The last values before the process ends are the result.
     pub fn look(&mut self) {
         if Instant::now() < self.next {
             return;
@@ -104,7 +104,7 @@ impl Sampler {
         self.usage.device_memory_bytes = self.usage.device_memory_bytes.max(sample.bytes);
     }
 
-    /// All that was seen.
+    /// Ends the sampling and returns the usage.
     pub fn finish(mut self) -> Usage {
         if let Some(mut child) = self.nvidia.take() {
             let _ = child.kill();
@@ -119,7 +119,7 @@ impl Sampler {
 
 /// CPU seconds, and seconds waited for block devices, in `/proc/PID/stat`.
 fn times(stat: &str) -> Option<(f64, f64)> {
-    // The name of the program, in brackets, may hold blanks; fields are counted behind it.
+    // The name of the program, in parentheses, may contain spaces, so fields are counted after it.
     let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
     let ticks = |number: usize| fields.get(number - 3)?.parse::<f64>().ok();
     let of_a_second = 100.0;
@@ -127,7 +127,7 @@ fn times(stat: &str) -> Option<(f64, f64)> {
     Some((cpu / of_a_second, ticks(42)? / of_a_second))
 }
 
-/// The number behind `name` at the beginning of a line.
+/// The number after `name`, which begins a line.
 fn field(text: &str, name: &str) -> Option<u64> {
     let line = text.lines().find_map(|line| line.strip_prefix(name))?;
     line.split_whitespace().next()?.parse().ok()
@@ -141,7 +141,7 @@ fn amd(folder: &PathBuf) -> Option<Sample> {
     Some(Sample { busy, bytes: number("mem_info_vram_used") })
 }
 
-/// `nvidia-smi`, which prints a line of every period until it is stopped.
+/// Starts `nvidia-smi`, which prints a line per period until it is killed.
 fn nvidia(model: &str) -> Option<(std::process::Child, Receiver<Sample>)> {
     use std::io::{BufRead, BufReader};
     let period = PERIOD.as_millis().to_string();

@@ -1,4 +1,4 @@
-//! Pages from results of which much is missing, and the table of devices from several.
+//! Pages from incomplete results, and the table of devices from several results.
 
 use std::fs;
 use std::path::Path;
@@ -80,7 +80,7 @@ fn a_run_that_was_cut_off_has_a_page() {
     ] {
         assert!(text.contains(words), "{words} in\n{text}");
     }
-    // Nothing is said of what was not measured.
+    // There are no sections about things that were not measured.
     for words in ["## Limits", "## Faults", "## Compressing", "## Tokens per second"] {
         assert!(!text.contains(words), "{words} in\n{text}");
     }

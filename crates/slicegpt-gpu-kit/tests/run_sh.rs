@@ -28,7 +28,7 @@ case $1 in
 esac
 "#;
 
-/// An unpacked kit whose stages do next to nothing.
+/// An unpacked kit whose stages are a stand-in that does almost nothing.
 fn kit() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     let bin = folder.path().join("bin");
@@ -42,7 +42,7 @@ fn kit() -> TempDir {
     folder
 }
 
-/// `run.sh` with nothing in its environment but what the stand-in needs.
+/// `run.sh` with an environment that holds only the variables of the stand-in.
 fn command(kit: &Path, families: &str, args: &[&str]) -> Command {
     let mut command = Command::new("/bin/sh");
     command.arg(kit.join("run.sh")).args(args).env_clear();
@@ -63,7 +63,7 @@ fn assert_ran(output: &Output) {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
-/// It ended by itself, and says that something is wrong.
+/// Checks that the run ended by itself and reports problems.
 #[track_caller]
 fn assert_found_problems(output: &Output) {
     let errors = String::from_utf8_lossy(&output.stderr);
@@ -90,7 +90,7 @@ fn stages_that_fail_or_hang_do_not_end_a_run() {
     assert_eq!(results.stages[1].reason.as_deref(), Some("a reason"));
     assert_eq!(results.device, "wgpu:0");
     assert_eq!(results.kit["commit"], "abc");
-    // What it had found before it was stopped is kept.
+    // The results from before it was stopped are kept.
     let begun = Line::Fact { name: "begun".into(), value: "families".into() };
     assert_eq!(results.stages[2].lines, [begun]);
     assert!(kit.path().join("results/results.md").is_file());
@@ -130,7 +130,7 @@ fn a_run_that_is_killed_leaves_what_had_ended() {
     child.wait().unwrap();
     let results = results(kit.path());
     assert_eq!(statuses(&results), [("devices", Status::Done), ("precision", Status::Failed)]);
-    // What the third had found can be put together afterwards.
+    // The results of the third stage can be added afterwards.
     let mut assemble = Command::new(env!("CARGO_BIN_EXE_slicegpt-gpu-kit"));
     assert_ran(&assemble.arg("assemble").arg(kit.path().join("results")).output().unwrap());
     let results = self::results(kit.path());

@@ -1,4 +1,4 @@
-//! [`ProvenanceError`] and [`SizesError`]: why a file of provenance was refused.
+//! [`ProvenanceError`] and [`SizesError`]: why a provenance file was refused.
 
 /// Why a manifest or a record could not be read.
 #[derive(Debug, thiserror::Error)]

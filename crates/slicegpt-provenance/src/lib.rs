@@ -1,4 +1,4 @@
-//! What a sliced checkpoint says about how it was made.
+//! How a sliced checkpoint was made, as JSON files and sections.
 //!
 //! [`Manifest`] says what a sliced model is: its method, its widths, its calibration text. A loader
 //! needs it. [`Record`] says what the compression measured: time, memory, spectra, perplexity. No

@@ -29,7 +29,7 @@ pub struct Manifest {
     /// How weights were refitted after the cut; absent where they were not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refit: Option<Refit>,
-    /// The splits of the size that were tried before one was chosen, the best first.
+    /// The splits that were tried for the target size, the best first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tried: Vec<TriedSplit>,
     /// The file of the reference implementation that it was imported from; absent where this tool

@@ -48,7 +48,7 @@ impl ReferenceSizes {
     ///
     /// # Errors
     ///
-    /// The first field that says otherwise.
+    /// The first field that does not match.
     pub fn check(
         &self,
         hidden_size: usize,

@@ -1,4 +1,4 @@
-//! The device that a run of the tests is about.
+//! The device under test.
 
 use burn::tensor::Device;
 use slicegpt_device::DeviceName;

@@ -1,8 +1,8 @@
-//! What the tests of SliceGPT share: fixtures, toy decoders, error metrics, a runner of the binary,
+//! Shared by the tests of SliceGPT: fixtures, toy decoders, error metrics, a runner of the binary,
 //! a local server that answers like the Hugging Face Hub, and the examples in the documents.
 //!
-//! The libraries and the binary use it in their tests only. The benches use its toy decoders. It
-//! knows how to start `slicegpt`, not what its options mean.
+//! The libraries and the binary use it in their tests only. The benches and the GPU kit
+//! use its toy decoders and fixtures. It knows how to start `slicegpt`, not what its options mean.
 
 mod cli;
 mod device;

@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "stands before no example")]
+    #[should_panic(expected = "no example after a `run` comment")]
     fn a_comment_is_about_an_example() {
         examples("<!-- run -->\n\nText.\n\n```sh\nslicegpt\n```\n");
     }

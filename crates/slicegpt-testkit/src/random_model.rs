@@ -54,7 +54,7 @@ const PIECE: usize = 1 << 18;
 const SHARD: u64 = 5_000_000_000;
 
 impl RandomModel {
-    /// Writes the checkpoint; gives its number of parameters.
+    /// Writes the checkpoint and returns its number of parameters.
     ///
     /// # Errors
     ///

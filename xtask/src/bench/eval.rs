@@ -16,8 +16,8 @@ use crate::workspace::Workspace;
 
 /// Measures the tokens per second of `slicegpt eval ppl` and of PyTorch, and prints both.
 ///
-/// Time of slicegpt is that of the whole process, loading included; time of PyTorch is that of the
-/// forwards and losses alone.
+/// The time of slicegpt is that of the whole process, loading included. The time of PyTorch is that
+/// of the forwards and losses alone.
 #[derive(clap::Args)]
 pub struct Args {
     /// A checkpoint to evaluate instead of a random one of the Llama 110M shape.
@@ -88,7 +88,7 @@ pub fn run(workspace: &Workspace, args: &Args) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Runs `slicegpt eval ppl`. Returns the number of tokens read, too.
+/// Runs `slicegpt eval ppl`. Also returns the number of tokens read.
 fn evaluate(slicegpt: &Path, model: &Path, tokens: &Path, threads: usize) -> Result<(Run, f64)> {
     let mut command = Command::new(slicegpt);
     command.args(["eval", "ppl"]).arg(model).arg("--tokens").arg(tokens);
@@ -101,7 +101,7 @@ fn evaluate(slicegpt: &Path, model: &Path, tokens: &Path, threads: usize) -> Res
     Ok((Run { tokens_per_second: count / seconds, nll: number("nll")? }, count))
 }
 
-/// Runs `script` on the same. Returns the version of PyTorch, too.
+/// Runs `script` on the same model and tokens. Also returns the version of PyTorch.
 fn evaluate_torch(
     python: &Path,
     script: &Path,

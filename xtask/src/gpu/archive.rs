@@ -1,4 +1,4 @@
-//! Files into a folder, and the folder into an archive, with the system's `tar`.
+//! Copies files into a folder, and packs the folder with the system's `tar`.
 
 use std::fs;
 use std::path::Path;
@@ -15,7 +15,7 @@ pub fn copy(from: &Path, to: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Copies a folder, without the scripts that made what is in it.
+/// Copies a folder, without the scripts that made its contents.
 pub fn copy_folder(from: &Path, to: &Path) -> Result<()> {
     for entry in from.read_dir().with_context(|| format!("cannot list {}", from.display()))? {
         let path = entry?.path();

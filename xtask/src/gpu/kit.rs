@@ -17,10 +17,10 @@ use crate::workspace::{DEVICE_FEATURES, Workspace};
 /// run `./run.sh`.
 ///
 /// It holds `slicegpt`, the checks, some fixtures and a script that needs a POSIX shell, the driver
-/// and, for Vulkan, a loader. Nothing is asked of a network.
+/// and, for Vulkan, a loader. It needs no network.
 #[derive(clap::Args)]
 pub struct Args {
-    /// How the GPU is reached: vulkan, wgpu or cuda.
+    /// Cargo feature to build with: vulkan, wgpu or cuda.
     #[arg(long, value_name = "FEATURE")]
     features: String,
     /// Archive to write [default: slicegpt-gpu-kit-FEATURE.tar.gz in the target directory].
@@ -28,12 +28,12 @@ pub struct Args {
     out: Option<PathBuf>,
 }
 
-/// Largest archive, in bytes: what is carried to a machine by hand.
+/// Maximum size of the archive, in bytes: it is copied to a machine by hand.
 const LARGEST: u64 = 40_000_000;
 
 const BINARIES: [&str; 2] = ["slicegpt", "slicegpt-gpu-kit"];
 
-/// Trained models that go along: one of each kind of norm.
+/// The trained models in the archive: one for each kind of norm.
 const MODELS: [&str; 2] = ["ts-llama3-gqa", "ts-opt"];
 
 const NAME: &str = "slicegpt-gpu-kit";
@@ -99,7 +99,7 @@ pub fn run(workspace: &Workspace, args: &Args) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The binary without symbols and without lines for a debugger.
+/// Copies a binary without symbols and debug information.
 fn strip(built: &Path, out: &Path) -> Result<()> {
     let status = Command::new("strip")
         .arg("-o")

@@ -1,5 +1,5 @@
-//! What a binary needs of the machine it runs on: libraries it links, versions of glibc it asks
-//! for, and what it loads at run time.
+//! The requirements of a binary on a machine: the libraries it links, the versions of glibc it
+//! needs, and the libraries it loads at run time.
 
 use std::path::Path;
 use std::process::Command;
@@ -19,10 +19,10 @@ const ALLOWED: &[&str] = &[
     "linux-vdso.so.1",
 ];
 
-/// What a feature may link beside these: LLVM, which compiles kernels for CUDA, is C++.
+/// Libraries that a feature may link in addition: LLVM, which compiles kernels for CUDA, is C++.
 const ALLOWED_WITH: &[(&str, &str)] = &[("cuda", "libstdc++.so.6")];
 
-/// That of Debian 12.
+/// The glibc of Debian 12.
 const GLIBC: Version = Version { major: 2, minor: 36 };
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -53,7 +53,7 @@ pub fn libraries(binary: &Path, feature: &str) -> Result<Vec<String>> {
     Ok(found)
 }
 
-/// The newest version of glibc that `binary` asks for.
+/// The newest version of glibc that `binary` needs.
 pub fn newest_glibc(binary: &Path) -> Result<Option<Version>> {
     let symbols = glibc_symbols(&output("objdump", &["-T"], binary)?);
     let newest = symbols.iter().max_by_key(|(version, _)| *version);
@@ -67,7 +67,7 @@ pub fn newest_glibc(binary: &Path) -> Result<Option<Version>> {
     Ok(newest.map(|(version, _)| *version))
 }
 
-/// What a binary with `feature` opens while it runs: the first must be there.
+/// The libraries that a binary with `feature` loads at run time. The first must exist.
 pub fn loaded_at_run_time(feature: &str) -> &'static [&'static str] {
     match feature {
         "cuda" => &[
@@ -90,7 +90,8 @@ fn output(program: &str, args: &[&str], binary: &Path) -> Result<String> {
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
-/// Names in what `ldd` prints: `libm.so.6 => /lib/libm.so.6 (0x7f)`, `/lib64/ld-linux.so.2 (0x7f)`.
+/// The names in the output of `ldd`: `libm.so.6 => /lib/libm.so.6 (0x7f)`,
+/// `/lib64/ld-linux.so.2 (0x7f)`.
 fn linked(text: &str) -> Vec<String> {
     let name = |line: &str| {
         let first = line.split_whitespace().next()?;
@@ -101,7 +102,7 @@ fn linked(text: &str) -> Vec<String> {
     names
 }
 
-/// Versions and symbols in what `objdump -T` prints.
+/// Versions and symbols in the output of `objdump -T`.
 fn glibc_symbols(text: &str) -> Vec<(Version, String)> {
     let symbol = |line: &str| {
         let (_, rest) = line.split_once("GLIBC_")?;

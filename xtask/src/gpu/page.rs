@@ -1,5 +1,5 @@
-//! `cargo xtask gpu-page`: pages in `docs/bench` and the table in `docs/devices.md`, from what runs
-//! of the kit brought back.
+//! `cargo xtask gpu-page`: pages in `docs/bench` and the table in `docs/devices.md`, from the
+//! results of the kit.
 
 use std::ffi::OsString;
 use std::path::PathBuf;

@@ -89,7 +89,7 @@ fn compress(
     args.extend(device(plan));
     let mut report = slicegpt(&args)?;
     let summary = read("compress", report.clone())?;
-    // A temporary path tells a reader nothing.
+    // A temporary path is of no interest to a reader.
     report.as_object_mut().and_then(|report| report.shift_remove("out"));
     let score = |text: &Source| Score {
         text: text.name.clone(),

@@ -1,8 +1,8 @@
-//! The invariants of ARCHITECTURE.md: each says in brackets what keeps it, and that exists.
+//! The invariants of ARCHITECTURE.md: each names in brackets what enforces it, and that exists.
 //!
 //! `[type: Name]` is a type or function of the workspace, `[test: path]` or `[test: path::name]` a
 //! file of tests or one test in it, `[clippy: name]` a lint in the root Cargo.toml, and
-//! `[tidy: name]` the file of that name beside this one.
+//! `[tidy: name]` the file of that name in this folder.
 
 use super::paths::{is_word, words};
 use super::violation::Violation;
@@ -64,7 +64,7 @@ fn tags(text: &str) -> Vec<(String, String)> {
     .collect()
 }
 
-/// Whether there is what a tag names.
+/// Whether the thing that a tag names exists.
 fn exists(files: &[(String, String)], kind: &str, name: &str) -> bool {
     match kind {
         "type" => files.iter().any(|(_, text)| defines(text, name)),

@@ -1,4 +1,4 @@
-//! What every `Cargo.toml` of the workspace must say, and what it must inherit.
+//! The fields that every `Cargo.toml` of the workspace must have, and those it must inherit.
 
 use super::violation::Violation;
 use crate::workspace::Package;

@@ -27,7 +27,7 @@ pub struct Use {
     pub at: usize,
 }
 
-/// All modules of a crate. A binary under `src/bin` has a tree of its own.
+/// All modules of a crate. A binary under `src/bin` has a separate tree.
 pub struct Modules(Vec<Module>);
 
 /// Where a path leads.
@@ -73,8 +73,8 @@ impl Modules {
         super::violation::line_at(&self.0[index].bare, offset)
     }
 
-    /// The items of other files that module `index` uses. A re-export is no use: whoever names the
-    /// item through it uses the file that defines the item.
+    /// The items of other files that module `index` uses. A path through a re-export counts as a
+    /// use of the file that defines the item.
     pub fn uses(&self, index: usize) -> Vec<Use> {
         let module = &self.0[index];
         let imported = module.imports.iter().filter(|import| !import.is_public);
@@ -91,7 +91,7 @@ impl Modules {
         uses
     }
 
-    /// What `path`, at `offset` in module `from`, names in this crate.
+    /// The item or module of this crate that `path`, at `offset` in module `from`, names.
     fn resolve(&self, from: usize, offset: usize, path: &str) -> Option<Target> {
         let mut parts: Vec<&str> = path.split("::").collect();
         // In a module inside the file, the first `super` is the file itself.
@@ -108,7 +108,7 @@ impl Modules {
     }
 
     fn walk(&self, from: usize, parts: &[&str], depth: usize) -> Option<Target> {
-        // Re-exports may go in circles.
+        // Re-exports may form a cycle.
         if depth > 8 {
             return None;
         }
@@ -130,7 +130,7 @@ impl Modules {
         Some(at)
     }
 
-    /// What `name` is in a module: a child, an item, or something it imports.
+    /// The meaning of `name` in a module: a child, an item, or an import.
     fn member(&self, module: usize, name: &str, depth: usize) -> Option<Target> {
         let Module { children, items, imports, .. } = &self.0[module];
         if let Some(child) = children.get(name) {

@@ -1,4 +1,4 @@
-//! What a registry asks of the crates that are meant for others. A crate that is not has
+//! The metadata that a registry requires of published crates. Other crates have
 //! `publish = false`.
 
 use super::violation::Violation;

@@ -1,4 +1,4 @@
-//! The rules themselves, as tables. A new crate is a row here.
+//! The rules themselves, as tables. A new crate needs a row here.
 
 /// What a crate may depend on, other than in its tests.
 pub struct CrateRule {
@@ -6,7 +6,7 @@ pub struct CrateRule {
     /// The crates of this workspace it may use. The test kit is only in the list of the benches:
     /// everything else uses it as a dev-dependency.
     pub siblings: &'static [&'static str],
-    /// Crates from outside that must not get in.
+    /// Third-party crates that it must not depend on.
     pub forbidden: &'static [&'static str],
 }
 
@@ -31,7 +31,7 @@ const LIBRARIES: &[&str] = &[
     "slicegpt-report",
 ];
 
-/// What the benches measure, and the toy decoders they measure it on.
+/// The crates that the benches measure, and the toy decoders they measure them on.
 const MEASURED: &[&str] = &[
     "slicegpt-core",
     "slicegpt-models",
@@ -42,7 +42,7 @@ const MEASURED: &[&str] = &[
     "slicegpt-testkit",
 ];
 
-/// What the GPU kit checks, with the kernels and the models that it measures.
+/// The crates that the GPU kit checks, with the kernels and the models that it measures.
 const KIT: &[&str] = &[
     "slicegpt-benches",
     "slicegpt-calibrate",
@@ -202,7 +202,7 @@ const FILELESS: &[&str] = &[
     "slicegpt-report",
 ];
 
-/// Everything but programs and the test kit.
+/// All crates except programs and the test kit.
 const LIBRARY: Scope =
     Scope::AllBut(&["slicegpt-cli", "slicegpt-gpu-kit", "slicegpt-testkit", "xtask"]);
 
@@ -270,22 +270,22 @@ pub const FAMILIES_IN_STRINGS: &[(&str, &str)] =
 /// The folder that holds one file for each family, named after it.
 pub const FAMILIES: &str = "crates/slicegpt-models/src/families";
 
-/// A file this long holds more than one idea.
+/// Longer files hold more than one idea.
 pub const MAX_LINES: usize = 400;
 
 /// Files that may be longer, and why.
 pub const LONG_FILES: &[(&str, &str)] = &[(
     "crates/slicegpt-models/python/modeling_slicegpt.py",
-    "the whole model that runs a sliced checkpoint in transformers, copied beside its weights",
+    "the whole model that runs a sliced checkpoint in transformers, copied next to its weights",
 )];
 
-/// A function this long does more than one thing.
+/// Longer functions do more than one thing.
 pub const MAX_FUNCTION_LINES: usize = 80;
 
 /// Functions that may be longer because they are tables of data: file, name, and what the table is.
 pub const LONG_FUNCTIONS: &[(&str, &str, &str)] = &[];
 
-/// A line this wide does not fit beside another file.
+/// Wider lines do not fit into an editor with two files side by side.
 pub const MAX_COLUMNS: usize = 100;
 
 /// Files that may have wider lines, and why.

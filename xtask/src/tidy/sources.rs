@@ -1,4 +1,4 @@
-//! What the code of a crate must not contain.
+//! Items, macros, options and family names that the code of a crate must not contain.
 
 use super::code::Code;
 use super::paths::{mentions, words};

@@ -1,4 +1,5 @@
-//! Writing: shards as planned, files copied along, and outputs that appear whole, by rename.
+//! Writing: shards that are laid out in advance, copied files, and outputs that appear whole, by
+//! rename.
 
 mod copy;
 mod error;

@@ -1,4 +1,4 @@
-//! Where an output may be placed: not in its input, and not over files that are not ours.
+//! Where an output may be placed: not in its input, and not over files that slicegpt did not write.
 
 use std::fs;
 use std::path::{Component, Path, PathBuf};

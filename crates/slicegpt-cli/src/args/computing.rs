@@ -67,7 +67,7 @@ impl Computing {
         let shelf: Option<MakeShelf<'_>> = match &self.spill {
             Some(directory) => {
                 let make = || Spill::new(directory);
-                // So that it is refused before the model is read.
+                // An error here comes before the model is read.
                 make().map_err(|error| anyhow!("--spill {}: {error}", directory.display()))?;
                 Some(Box::new(move || Ok(Box::new(make()?))))
             }
@@ -104,7 +104,7 @@ impl Computing {
             CompressError::Plan(_) | CompressError::Statistics(_) => {
                 return anyhow!(error.message(&option));
             }
-            // What was wrong with the files, for advice about it.
+            // An error about files, for which there may be advice.
             CompressError::Model(error) | CompressError::Sink(error) => {
                 return anyhow::Error::from_boxed(error);
             }

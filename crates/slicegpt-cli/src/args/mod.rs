@@ -1,4 +1,4 @@
-//! Arguments that several commands share, and what they mean.
+//! Arguments that several commands share, and their meaning.
 
 pub mod computing;
 pub mod cut;

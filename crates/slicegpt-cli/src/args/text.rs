@@ -1,4 +1,4 @@
-//! Options for text and tokens, and the samples that they mean.
+//! Options for text and tokens, and the samples that they select.
 
 use std::path::{Path, PathBuf};
 

@@ -54,7 +54,7 @@ pub struct Target {
 pub struct Operation(Arc<Mutex<String>>);
 
 impl Operation {
-    /// Sets it.
+    /// Sets the current operation.
     pub fn set(&self, what: String) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = what;
     }

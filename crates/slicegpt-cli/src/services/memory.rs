@@ -29,7 +29,8 @@ pub fn peak_rss_bytes() -> Option<u64> {
 
 /// Returns unused pages to the system and resets the peak, where the system allows it (Linux).
 pub fn reset_peak() {
-    // The memory of the tokenizer must not count towards the peak.
+    // Otherwise the memory of the tokenizer would count towards the peak.
+    //
     // SAFETY: the function only returns unused pages to the system.
     unsafe { libmimalloc_sys::mi_collect(true) };
     // If it fails, the peak includes earlier work, as on other systems.

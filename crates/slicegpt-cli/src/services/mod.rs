@@ -1,4 +1,4 @@
-//! What commands compute with: models, devices, the Hub, memory, files.
+//! Services for commands: models, devices, the Hub, memory, files.
 
 pub mod card;
 pub mod device;

@@ -1,4 +1,4 @@
-//! What users see: help, progress, tables, JSON, sizes, errors with advice.
+//! Output for users: help, progress, tables, JSON, sizes, errors with advice.
 
 pub mod advise;
 pub mod error;

@@ -22,7 +22,7 @@ fn a_device_that_does_not_exist_is_named() {
         check(&format!("--device {device}"), &[device, known]);
     }
     check("--device cpu:1", &["cpu:1", "slicegpt devices"]);
-    // No machine has a thousand of them.
+    // No machine has a thousand devices.
     for (compiled, kind) in [(cfg!(feature = "wgpu"), "wgpu"), (cfg!(feature = "cuda"), "cuda")] {
         match compiled {
             true => check(&format!("--device {kind}:999"), &[kind, ":999", "slicegpt devices"]),

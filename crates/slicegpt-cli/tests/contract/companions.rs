@@ -1,4 +1,4 @@
-//! The files beside the weights: copied files, `config.json`, the model card, and what happens to
+//! The files next to the weights: copied files, `config.json`, the model card, and what happens to
 //! an older output.
 
 use std::collections::BTreeSet;
@@ -127,7 +127,7 @@ fn force_replaces_all_of_an_older_output() {
     assert_eq!(files(&workshop, "."), ["out".to_string()].into());
 }
 
-/// A user's notes beside the weights are not deleted.
+/// A user's notes next to the weights are not deleted.
 #[test]
 fn force_deletes_only_files_of_a_checkpoint() {
     let workshop = Workshop::new("families/llama2");

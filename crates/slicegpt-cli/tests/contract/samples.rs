@@ -56,7 +56,7 @@ fn every_kind_of_text_is_read() {
     // The same rows give the same samples, whatever the format of the file.
     assert_eq!(digests[0], digests[1]);
     assert_eq!(digests[1], digests[3]);
-    assert_ne!(digests[0], digests[4], "a prompt stands before the story");
+    assert_ne!(digests[0], digests[4], "a prompt comes before the story");
     assert_eq!(calibrate(&workshop, "")["source"], "bundled");
 }
 

@@ -39,7 +39,7 @@ fn a_stock_checkpoint_has_the_tensors_and_the_fields_of_its_family() {
             }
         }
         assert_eq!(Value::Object(cut), Value::Object(dense), "{family}");
-        // The provenance is in a file beside it.
+        // The provenance is in a separate file.
         let inspected = workshop.json("inspect out");
         assert_eq!(inspected["slicegpt"]["method"], "shared", "{family}");
         assert_eq!(inspected["slicegpt"]["stock"], true, "{family}");

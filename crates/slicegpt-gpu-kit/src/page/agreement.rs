@@ -1,4 +1,4 @@
-//! Whether the device computes what the CPU computes: checks by group, and what happens at faults.
+//! Agreement of the device with the CPU: checks by group, and the reactions to faults.
 
 use super::figures::cell;
 use crate::{Check, Fault, Line, Results};
@@ -24,13 +24,13 @@ fn failure(line: &Line) -> Option<(&str, &str)> {
     }
 }
 
-/// Checks that passed, and all there were.
+/// The number of checks that passed, and of all checks.
 pub fn counts(results: &Results) -> [usize; 2] {
     let checks: Vec<_> = results.lines().filter_map(check).collect();
     [checks.iter().filter(|check| check.passed).count(), checks.len()]
 }
 
-/// One sentence, and what did not pass.
+/// A summary in one sentence, and the failures.
 pub fn summary(results: &Results) -> String {
     let [passed, count] = counts(results);
     let mut text = match count {
@@ -48,12 +48,13 @@ pub fn summary(results: &Results) -> String {
     let faults = results.lines().filter_map(fault);
     let unexpected = faults.filter(|fault| !fault.passed).count();
     if unexpected > 0 {
-        text.push_str(&format!("\n\n**{unexpected} faults were not met as they must be.**"));
+        text.push_str(&format!("\n\n**{unexpected} faults were not handled as expected.**"));
     }
     text
 }
 
-/// A row for each group, the largest difference beside its tolerance; then what did not pass.
+/// A row for each group with its largest difference and the tolerance; then the checks that did not
+/// pass.
 pub fn checks(results: &Results) -> String {
     let checks: Vec<_> = results.lines().filter_map(check).collect();
     if checks.is_empty() {
@@ -68,10 +69,10 @@ pub fn checks(results: &Results) -> String {
     let mut text = String::from(
         "## Agreement\n\n\
          The largest difference of each kind. *Covariance*, *directions* and *moments*: from \
-         float64 on the CPU; *product*: in units of what rounding to float32 may change; \
+         float64 on the CPU; *product*: in units of the error allowed for rounding to float32; \
          *logits*: from transformers; *rotation*: from the dense model; *perplexity* and \
          *spectrum*: relative to the CPU; *half precision*: relative to float32 on the device; \
-         *text*: 1 where it is not that of the CPU.\n\n\
+         *text*: 1 if it differs from that on the CPU.\n\n\
          | kind | checks | passed | largest difference | tolerance | where |\n\
          |---|---:|---:|---:|---:|---|\n",
     );
@@ -117,18 +118,18 @@ fn small(value: f64) -> String {
     }
 }
 
-/// What was asked for and cannot be done.
+/// The reactions to requests that cannot be met.
 pub fn faults(results: &Results) -> String {
     let faults: Vec<_> = results.lines().filter_map(fault).collect();
     if faults.is_empty() {
         return String::new();
     }
     let mut text = String::from(
-        "## Faults\n\n| asked for | must be | status | said | |\n|---|---|---:|---|---|\n",
+        "## Faults\n\n| request | expected | status | message | |\n|---|---|---:|---|---|\n",
     );
     for fault in faults {
         let status = fault.status.map_or_else(|| "-".into(), |status| status.to_string());
-        let verdict = if fault.passed { "as it must be" } else { "**not so**" };
+        let verdict = if fault.passed { "as expected" } else { "**not as expected**" };
         text.push_str(&format!(
             "| {} | {} | {status} | {} | {verdict} |\n",
             cell(&fault.name),

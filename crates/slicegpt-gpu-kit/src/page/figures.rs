@@ -1,18 +1,18 @@
-//! Numbers as a reader takes them, and text that fits into a cell of a table.
+//! Numbers with units for readers, and text for the cells of tables.
 
-/// Three digits, with a prefix of the SI, such as `494 TFLOP/s`.
+/// A number with three digits and an SI prefix, such as `494 TFLOP/s`.
 pub fn rate(value: f64, unit: &str) -> String {
     let steps = [(1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")];
     let (size, prefix) = steps.into_iter().find(|(size, _)| value >= *size).unwrap_or((1.0, ""));
     format!("{} {prefix}{unit}", digits(value / size))
 }
 
-/// Bytes, in powers of ten.
+/// A number of bytes, with decimal prefixes.
 pub fn bytes(value: Option<u64>) -> String {
     value.map_or_else(|| "-".into(), |value| rate(value as f64, "B"))
 }
 
-/// Three digits.
+/// A number with three digits.
 pub fn digits(value: f64) -> String {
     match value {
         value if !value.is_finite() => "-".into(),
@@ -22,7 +22,7 @@ pub fn digits(value: f64) -> String {
     }
 }
 
-/// A part of one, in percent.
+/// A fraction, in percent.
 pub fn percent(value: Option<f64>) -> String {
     value.map_or_else(|| "-".into(), |value| format!("{} %", digits(100.0 * value)))
 }

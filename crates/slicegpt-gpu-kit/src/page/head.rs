@@ -1,24 +1,24 @@
-//! What was tested: the device, its driver, the machine, the kit and the day.
+//! The head of a page: the device, its driver, the machine, the kit and the day.
 
 use serde_json::Value;
 
 use super::figures::bytes;
 use crate::Results;
 
-/// What `slicegpt devices` said about the device.
+/// The entry of the device in the output of `slicegpt devices`.
 fn info(results: &Results) -> Option<&Value> {
     let backends = results.fact("devices")?["backends"].as_array()?;
     let mut devices = backends.iter().flat_map(|it| it["devices"].as_array().into_iter().flatten());
     devices.find(|info| info["name"] == results.device.as_str())
 }
 
-/// What the device calls itself.
+/// The model of the device, as it reports it.
 pub fn model(results: &Results) -> String {
     let model = info(results).and_then(|info| info["model"].as_str());
     model.map_or_else(|| format!("Device {}", results.device), str::to_owned)
 }
 
-/// Whether it is a program that stands in for a GPU.
+/// Whether the device is a software rasteriser.
 pub fn is_software(results: &Results) -> bool {
     info(results).is_some_and(|info| info["software"] == true)
 }
@@ -41,7 +41,7 @@ pub fn day(results: &Results) -> &str {
     if day.is_empty() { "unknown" } else { day }
 }
 
-/// What was tested, as a list.
+/// Device, driver, host, date and kit, as a list.
 pub fn about(results: &Results) -> String {
     let memory = info(results).and_then(|info| info["memory_bytes"].as_u64());
     let host = results.fact("host");
@@ -74,11 +74,11 @@ pub fn about(results: &Results) -> String {
     )
 }
 
-/// What the tools of the driver printed.
+/// The output of the driver's tools.
 pub fn driver(results: &Results) -> String {
     let mut text = String::new();
     if let Some(rows) = results.fact("nvidia-smi").and_then(Value::as_array) {
-        text.push_str("## What nvidia-smi says\n");
+        text.push_str("## Output of nvidia-smi\n");
         for row in rows {
             for (key, value) in row.as_object().into_iter().flatten() {
                 text.push_str(&format!("\n- {key}: {}", value.as_str().unwrap_or_default()));

@@ -1,5 +1,5 @@
-//! Pages about results: one about a run, one for each device, and the table of all devices. They
-//! take results as they are: what is missing is said to be missing.
+//! Pages about results: one about a run, one for each device, and the table of all devices. Results
+//! may be incomplete: the pages say what is missing.
 
 mod agreement;
 mod figures;
@@ -12,7 +12,7 @@ pub use publish::publish;
 
 use crate::{Results, STAGES, Status};
 
-/// Everything about a run, as Markdown: `results.md`.
+/// The page about a run, as Markdown: `results.md`.
 pub fn markdown(results: &Results) -> String {
     let title = format!("# {}, as the GPU kit found it", head::model(results));
     let parts = [
@@ -31,19 +31,19 @@ pub fn markdown(results: &Results) -> String {
     parts.join("\n\n") + "\n"
 }
 
-/// What a reader wants to know first.
+/// The summary at the top.
 fn verdict(results: &Results) -> String {
     let mut text = agreement::summary(results);
     if head::is_software(results) {
         text.push_str(
-            "\n\n**This is a program that stands in for a GPU.** It shows that the kit works and \
-             that results agree; it says nothing about the speed of a GPU.",
+            "\n\n**This device is a software rasteriser, no GPU.** It shows that the kit works \
+             and that results agree; it says nothing about the speed of a GPU.",
         );
     }
     text
 }
 
-/// What became of each stage.
+/// The outcome of each stage.
 fn stages(results: &Results) -> String {
     let mut text = String::from("## Stages\n\n| stage | | seconds | |\n|---|---|---:|---|\n");
     for stage in STAGES {

@@ -14,16 +14,16 @@ use crate::results::write_whole;
 const BEGIN: &str = "<!-- devices: written by `cargo xtask gpu-page` -->";
 const END: &str = "<!-- end of devices -->";
 
-/// Kinds of devices, and what an archive for them is made with.
+/// Kinds of devices, which are also the features to build an archive with.
 const KINDS: [&str; 4] = ["cuda", "vulkan", "wgpu", "metal"];
 
 /// Writes `bench/gpu-NAME.md` and `.json` below `docs` for each of `results`, and the table of
-/// devices in `docs/devices.md` from all such files; lists new pages in `docs/SUMMARY.md`. Gives
-/// what was written.
+/// devices in `docs/devices.md` from all such files; lists new pages in `docs/SUMMARY.md`. Returns
+/// the paths of the written files.
 ///
 /// # Errors
 ///
-/// If a file cannot be read or written, or has no place for the table.
+/// If a file cannot be read or written, or `devices.md` lacks the marks around the table.
 pub fn publish(results: &[PathBuf], docs: &Path) -> Result<Vec<PathBuf>> {
     let bench = docs.join("bench");
     let mut written = Vec::new();
@@ -59,7 +59,7 @@ fn read(path: &Path) -> Result<String> {
     fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
 }
 
-/// All results that have a page, by its name.
+/// All results that have a page, by the name of the page.
 fn published(bench: &Path) -> Result<BTreeMap<String, Results>> {
     let entries = bench.read_dir().with_context(|| format!("cannot list {}", bench.display()))?;
     let mut all = BTreeMap::new();
@@ -73,7 +73,7 @@ fn published(bench: &Path) -> Result<BTreeMap<String, Results>> {
     Ok(all)
 }
 
-/// The name of a page: the model and the kind of device.
+/// The name of a page: the model of the device and its kind.
 fn slug(results: &Results) -> String {
     let kind = results.device.split(':').next().unwrap_or_default();
     let text = format!("gpu {} {kind}", head::model(results)).to_lowercase();
@@ -81,7 +81,7 @@ fn slug(results: &Results) -> String {
     words.collect::<Vec<_>>().join("-")
 }
 
-/// What is known about each device, and which kinds were never measured.
+/// A row for each measured device, and the kinds that were never measured.
 fn table(all: &BTreeMap<String, Results>) -> String {
     let hardware = |it: &&Results| !head::is_software(it);
     let mut text = String::new();
@@ -90,8 +90,8 @@ fn table(all: &BTreeMap<String, Results>) -> String {
     }
     if !all.is_empty() {
         text.push_str(
-            "| device | through | driver | when | checks passed | float32 products | \
-             part of the peak | 7 B shape, per-layer |\n|---|---|---|---|---:|---:|---:|---:|\n",
+            "| device | through | driver | date | checks passed | float32 products | \
+             of the peak | 7 B shape, per-layer |\n|---|---|---|---|---:|---:|---:|---:|\n",
         );
     }
     for (name, results) in all {

@@ -1,4 +1,4 @@
-//! What the device achieves, as parts of its limits.
+//! The rates that the device achieves, as fractions of its limits.
 
 use super::figures::{cell, percent, rate, seconds};
 use crate::{Line, Rate, Results};
@@ -17,7 +17,7 @@ pub fn best_product<'a>(results: &'a Results, name: &str) -> Option<&'a Rate> {
     products.max_by(|a, b| a.achieved.total_cmp(&b.achieved))
 }
 
-/// Tables of products, moves and kernels.
+/// Tables of products, copies and transfers, and kernels.
 pub fn rates(results: &Results) -> String {
     let all: Vec<_> = results.lines().filter_map(measured).collect();
     if all.is_empty() {
@@ -27,7 +27,7 @@ pub fn rates(results: &Results) -> String {
     let source = results.fact("published peaks").and_then(|peaks| peaks["source"].as_str());
     match source {
         Some(source) => text.push_str(&format!("\nPublished peaks: {source}.\n")),
-        None => text.push_str("\nNo published peaks of this device are known to the kit.\n"),
+        None => text.push_str("\nThe kit has no published peaks of this device.\n"),
     }
     if let Some(rounds) = results.fact("float32 products round operands") {
         let what = match rounds == &serde_json::Value::Bool(true) {
@@ -38,14 +38,14 @@ pub fn rates(results: &Results) -> String {
     }
     for (title, groups) in [
         ("Matrix products, copies, transfers", &["product", "copy", "transfer"][..]),
-        ("Kernels, as parts of the products and copies measured before", &["kernel"]),
+        ("Kernels, as fractions of the products and copies measured before", &["kernel"]),
     ] {
         let rows: Vec<_> = all.iter().filter(|it| groups.contains(&it.group.as_str())).collect();
         if rows.is_empty() {
             continue;
         }
         text.push_str(&format!(
-            "\n### {title}\n\n| what | shape | time | achieved | limit | part |\n\
+            "\n### {title}\n\n| work | shape | time | achieved | limit | of the limit |\n\
              |---|---|---:|---:|---:|---:|\n"
         ));
         for row in rows {

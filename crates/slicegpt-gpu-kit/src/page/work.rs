@@ -1,4 +1,4 @@
-//! What whole runs take: compressions by stage with what they wait for, and tokens per second.
+//! Whole runs: the time of compressions by stage, their bottlenecks, and tokens per second.
 
 use super::figures::{bytes, digits, percent};
 use crate::{Compress, Line, Results, Speed};
@@ -17,12 +17,12 @@ fn speed(line: &Line) -> Option<&Speed> {
     }
 }
 
-/// Seconds of a method on a shape, and the blocks they are for.
+/// The compression of a shape with a method.
 pub fn compression<'a>(results: &'a Results, shape: &str, method: &str) -> Option<&'a Compress> {
     results.lines().filter_map(compressed).find(|it| it.shape == shape && it.method == method)
 }
 
-/// Tables of seconds and of what they are spent on.
+/// Tables of the seconds by stage and of the bottlenecks.
 pub fn compressions(results: &Results) -> String {
     let all: Vec<_> = results.lines().filter_map(compressed).collect();
     if all.is_empty() {
@@ -31,8 +31,8 @@ pub fn compressions(results: &Results) -> String {
     let mut text = String::from(
         "## Compressing a model of random weights\n\n\
          Seconds by kind of work, as `compress --json` gives them; *rest* is reading, writing, \
-         tables and the head. Some stages wait for the device only where they read its results, \
-         so that work of one may count to the next.\n\n\
+         tables and the head. The device works asynchronously: a stage waits only when it reads \
+         results, so work of one stage may be counted in the next.\n\n\
          | shape | blocks | method | tokens | type | batch | seconds | forward | gram | eigen | \
          edit | stream | rest |\n\
          |---|---:|---|---:|---|---:|---:|---:|---:|---:|---:|---:|---:|\n",
@@ -59,10 +59,10 @@ pub fn compressions(results: &Results) -> String {
         text.push_str(&format!(" {} |\n", digits(rest.max(0.0))));
     }
     text.push_str(
-        "\nWhat these runs waited for, seen from outside: *device busy* is the mean of what the \
-         driver says (any kernel counts, however small); *cores busy* is CPU time over wall time; \
-         *disk* is the part of the time in which a thread waited for a block device, and the \
-         bytes that came from one (not from the page cache).\n\n\
+        "\nBottlenecks, seen from outside: *device busy* is the mean utilisation that the driver \
+         reports (any kernel counts, however small); *cores busy* is CPU time over wall time; \
+         *disk wait* is the fraction of the time in which a thread waited for a block device; \
+         *read* and *written* are bytes of block devices (not of the page cache).\n\n\
          | shape | method | wall s | device busy | cores busy | disk wait | read | written | \
          host peak | device peak |\n|---|---|---:|---:|---:|---:|---:|---:|---:|---:|\n",
     );

@@ -1,5 +1,5 @@
-//! Compressing a model of random weights that is made on the machine: seconds by stage, memory, and
-//! what the process waits for.
+//! Compresses a model with random weights that is made on the machine: seconds by stage, memory,
+//! and the bottlenecks of the process.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -23,15 +23,15 @@ struct Amount {
     tokens: [usize; 2],
 }
 
-/// A stage with as much time as this compresses all blocks of the largest shape.
+/// With this much time for the stage, all blocks of the largest shape are compressed.
 const ENOUGH: Duration = Duration::from_secs(600);
 
-/// The folder of what a method made of `shape`, for the stage that measures its speed.
+/// The folder of the model that `method` cut, for the stage that measures its speed.
 pub fn cut_folder(context: &Context, method: &str) -> PathBuf {
     context.scratch.join(format!("cut-{method}"))
 }
 
-/// The dense model that was compressed first: its path is kept in a file beside it.
+/// The file that holds the path of the first dense model, for later stages.
 pub fn dense_note(context: &Context) -> PathBuf {
     context.scratch.join("dense-1b")
 }
@@ -39,7 +39,7 @@ pub fn dense_note(context: &Context) -> PathBuf {
 pub fn run(context: &Context, shape: Shape, log: &mut Log<'_>) -> Result<()> {
     let tested = context.tested()?;
     if tested.software && shape == Shape::LARGEST {
-        return log.skipped(shape.name, "a program that stands in for a GPU would take hours");
+        return log.skipped(shape.name, "a software rasteriser would take hours");
     }
     let amount = amount(shape, &tested, context.deadline.left());
     let Amount { shape, layers, tokens } = amount;
@@ -62,12 +62,12 @@ pub fn run(context: &Context, shape: Shape, log: &mut Log<'_>) -> Result<()> {
     }
     let counters = Counters::of(&tested.model);
     if counters.is_none() {
-        log.skipped("share of busy time", "the driver of the device does not tell it here")?;
+        log.skipped("utilisation of the device", "its driver does not report it here")?;
     }
     for method in ["per-layer", "shared"] {
         let name = format!("{}, {method}", shape.name);
         if context.deadline.is_short_of(5 * A_SECOND) {
-            log.skipped(&name, "the time of the stage was over")?;
+            log.skipped(&name, "no time was left in the stage")?;
             continue;
         }
         let out = cut_folder(context, method);
@@ -80,7 +80,7 @@ pub fn run(context: &Context, shape: Shape, log: &mut Log<'_>) -> Result<()> {
         args.extend(words(&["--samples", &samples, "--seqlen", &seqlen]));
         args.extend(words(&["--compute-dtype", dtype, "--stream-dtype", "bf16"]));
         args.extend(words(&["--device", &context.device]));
-        // Time is left to write the result.
+        // A second is left to write the result.
         let limit = context.deadline.left().saturating_sub(A_SECOND);
         let finished = context.program.run_watched(&args, limit, counters.as_ref())?;
         match finished.json() {
@@ -100,7 +100,7 @@ pub fn run(context: &Context, shape: Shape, log: &mut Log<'_>) -> Result<()> {
             }
         }
         if !is_first {
-            // Nothing reads it, and the next one needs the room.
+            // Nothing reads it, and the next one needs the space.
             let _ = std::fs::remove_dir_all(&out);
         }
     }
@@ -110,7 +110,7 @@ pub fn run(context: &Context, shape: Shape, log: &mut Log<'_>) -> Result<()> {
     Ok(())
 }
 
-/// What is left to compress of `shape` on this device in this time.
+/// How much of `shape` this device can compress in the time that is left.
 fn amount(shape: Shape, tested: &Tested, left: Duration) -> Amount {
     if tested.software {
         let shape = Shape::SMALL;
@@ -119,12 +119,12 @@ fn amount(shape: Shape, tested: &Tested, left: Duration) -> Amount {
     match (shape == Shape::LARGEST, left >= ENOUGH) {
         (false, _) => Amount { shape, layers: shape.layers, tokens: [32, 2048] },
         (true, true) => Amount { shape, layers: shape.layers, tokens: [128, 2048] },
-        // Blocks are alike: a few of them tell the seconds of each.
+        // All blocks have the same shape, so a few of them give the seconds of each.
         (true, false) => Amount { shape, layers: 4, tokens: [64, 2048] },
     }
 }
 
-/// What the program says about itself.
+/// The measurements in the JSON of `compress`.
 fn read(found: &Value) -> Compress {
     let stages = found["stage_seconds"].as_object().into_iter().flatten();
     let stages: BTreeMap<String, f64> =

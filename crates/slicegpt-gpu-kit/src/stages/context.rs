@@ -1,4 +1,4 @@
-//! [`Context`]: what a stage works with. It refuses to know what the stages do.
+//! [`Context`]: the inputs of a stage. It refuses to know what the stages do.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::{Deadline, Program};
 
-/// What a stage works with.
+/// The inputs of a stage.
 pub struct Context {
     /// The binary `slicegpt`.
     pub program: Program,
@@ -17,27 +17,27 @@ pub struct Context {
     pub device: String,
     /// The folder with `families`, `models` and `text`.
     pub fixtures: PathBuf,
-    /// A folder for what stages write and later ones read.
+    /// A folder for files that stages write and later stages read.
     pub scratch: PathBuf,
-    /// When the stage must have ended.
+    /// The time by which the stage must end.
     pub deadline: Deadline,
 }
 
-/// What `slicegpt devices` says about the device under test.
+/// The device under test, as `slicegpt devices` describes it.
 #[derive(Clone, Debug, Default)]
 pub struct Tested {
-    /// What it calls itself.
+    /// Its model, as it reports it.
     pub model: String,
     /// Its memory, where it is known.
     pub memory_bytes: Option<u64>,
-    /// Whether it is a program that stands in for a device.
+    /// Whether it is a software rasteriser.
     pub software: bool,
     /// Its entry in the list of devices.
     pub listed: Value,
 }
 
 impl Context {
-    /// What the device under test is.
+    /// Describes the device under test.
     pub fn tested(&self) -> Result<Tested> {
         let listed = self.program.devices(self.deadline.left())?;
         let all = listed["backends"].as_array().into_iter().flatten();
@@ -82,7 +82,7 @@ impl Tested {
     }
 }
 
-/// What `work` gives, or what it panicked with: one check that fails must not end a stage.
+/// The result of `work`, or its error or panic as a message: one failure must not end a stage.
 pub fn attempt<T>(work: impl FnOnce() -> Result<T>) -> Result<T, String> {
     match catch_unwind(AssertUnwindSafe(work)) {
         Ok(result) => result.map_err(|error| format!("{error:#}")),
@@ -94,14 +94,14 @@ pub fn attempt<T>(work: impl FnOnce() -> Result<T>) -> Result<T, String> {
     }
 }
 
-/// Bytes that are free where `path` is, where the system says.
+/// Free bytes of the file system of `path`, if the system reports them.
 pub fn free_disk(path: &Path) -> Option<u64> {
     #[cfg(unix)]
     {
         use std::os::unix::ffi::OsStrExt;
         let path = std::ffi::CString::new(path.as_os_str().as_bytes()).ok()?;
-        // SAFETY: the struct is plain numbers, zero is a valid value of it, and both pointers are
-        // to what lives until the call returns.
+        // SAFETY: the struct consists of numbers, for which zero is valid, and what both pointers
+        // point to lives until the call returns.
         let (status, found) = unsafe {
             let mut found: libc::statvfs = std::mem::zeroed();
             (libc::statvfs(path.as_ptr(), &raw mut found), found)

@@ -10,7 +10,7 @@ use slicegpt_device::Host;
 use super::context::Context;
 use crate::{Line, Log, Program};
 
-/// What `nvidia-smi` is asked.
+/// The query for `nvidia-smi`.
 const NVIDIA: &str = "name,driver_version,memory.total,compute_cap,power.limit,clocks.max.sm,\
      clocks.max.memory,pcie.link.gen.current,pcie.link.width.current,ecc.mode.current";
 
@@ -43,11 +43,11 @@ pub fn run(context: &Context, log: &mut Log<'_>) -> Result<()> {
     Ok(())
 }
 
-/// The device to test: the best one in hardware, else one that a program stands in for.
+/// The device to test: the best hardware device, else a software rasteriser.
 ///
 /// # Errors
 ///
-/// If the machine shows no device that the binary was built for; with what it shows instead.
+/// If the machine has no device that the binary was built for; the message lists the backends.
 pub fn pick(program: &Program, limit: Duration) -> Result<String> {
     let listed = program.devices(limit)?;
     if let Some(auto) = listed["auto"].as_str().filter(|auto| !auto.starts_with("cpu")) {
@@ -69,12 +69,12 @@ pub fn pick(program: &Program, limit: Duration) -> Result<String> {
     });
     let shown: Vec<String> = shown.collect();
     match shown.is_empty() {
-        true => bail!("this kit was built for no GPU; make it with --features"),
+        true => bail!("this kit was built without a GPU backend; make it with --features"),
         false => bail!("no GPU to test: {}; is the driver installed?", shown.join("; ")),
     }
 }
 
-/// What a program prints, if it is there and succeeds.
+/// The output of a program, if it exists and succeeds.
 fn output(program: &str, args: &[&str]) -> Option<String> {
     let output = Command::new(program).args(args).stdin(Stdio::null()).output().ok()?;
     let text = String::from_utf8_lossy(&output.stdout).trim().to_owned();

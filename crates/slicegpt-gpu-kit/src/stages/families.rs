@@ -1,4 +1,5 @@
-//! Every family: logits against transformers, fused and rotated against dense; several at a time.
+//! Checks every family: logits against transformers, fused and rotated against dense. Several
+//! families are checked at a time.
 
 use std::path::PathBuf;
 use std::sync::Mutex;
@@ -12,10 +13,10 @@ use super::context::{A_SECOND, Context};
 use crate::agreement::{Checked, file_name};
 use crate::{Agreement, Check, Log};
 
-/// Commands at a time on one device: they are small, and most of a command is its start.
+/// Commands run at a time on one device. They are short, and most of their time is start-up.
 const AT_A_TIME: usize = 4;
 
-/// Cores that each of them is given.
+/// CPU cores for each command.
 const CORES: usize = 4;
 
 pub fn run(context: &Context, log: &mut Log<'_>) -> Result<()> {
@@ -45,7 +46,7 @@ pub fn run(context: &Context, log: &mut Log<'_>) -> Result<()> {
                         let logits = agreement.logits(case)?;
                         Ok(std::iter::once(rotation).chain(logits).collect())
                     });
-                    // Nobody listens any more if the log cannot be written.
+                    // The receiver is gone if the log cannot be written.
                     if sender.send((case.clone(), found)).is_err() {
                         break;
                     }
@@ -63,7 +64,7 @@ pub fn run(context: &Context, log: &mut Log<'_>) -> Result<()> {
     })?;
     let skipped = skipped.into_inner().expect("no holder panics");
     if !skipped.is_empty() {
-        log.skipped(&skipped.join(", "), "the time of the stage was over")?;
+        log.skipped(&skipped.join(", "), "no time was left in the stage")?;
     }
     Ok(())
 }

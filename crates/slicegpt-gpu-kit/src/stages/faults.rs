@@ -1,5 +1,5 @@
-//! What is asked for and cannot be done: a device that is not there, more memory than there is. It
-//! must be a clear error or a smaller batch, and never a panic.
+//! Requests that cannot be met: a device that does not exist, more memory than there is. The result
+//! must be a clear error, never a panic.
 
 use std::ffi::OsString;
 
@@ -13,10 +13,10 @@ use crate::program::words;
 use crate::shape::Shape;
 use crate::{Fault, Finished, Line, Log};
 
-/// Bytes of one piece of what fills a device.
+/// Bytes of one of the tensors that fill a device.
 const PIECE: u64 = 1 << 30;
 
-/// Bytes of a device that are left free when it is filled.
+/// Bytes of device memory that are left free.
 const LEFT: u64 = 3 << 29;
 
 pub fn run(context: &Context, log: &mut Log<'_>) -> Result<()> {
@@ -38,7 +38,7 @@ pub fn run(context: &Context, log: &mut Log<'_>) -> Result<()> {
     match attempt(|| Ok(fill(&context.open()?.device, &tested))) {
         Ok((pieces, line)) => {
             line.into_iter().try_for_each(|line| log.put(&line))?;
-            // The pieces hold the memory while another process asks for it.
+            // The tensors hold the memory while another process asks for it.
             let result = full_device(context, log);
             drop(pieces);
             result
@@ -47,7 +47,8 @@ pub fn run(context: &Context, log: &mut Log<'_>) -> Result<()> {
     }
 }
 
-/// An error as it should be: exit code 2, one of some words, no panic.
+/// The result of a command that must be refused: exit code 2, a message with one of the words
+/// `any`, no panic.
 fn refused(name: &str, expected: &str, finished: &Finished, any: &[&str]) -> Line {
     let status = finished.status.and_then(|status| status.code());
     let said = finished.said();
@@ -56,7 +57,7 @@ fn refused(name: &str, expected: &str, finished: &Finished, any: &[&str]) -> Lin
     Line::Fault(Fault { name: name.into(), expected: expected.into(), status, said, passed })
 }
 
-/// A batch that no buffer of the device holds.
+/// Compresses with a batch that is too large for any buffer of the device.
 fn large_batch(context: &Context, log: &mut Log<'_>) -> Result<()> {
     let (samples, seqlen) = (512, 2048);
     let model = Shape::SMALL.write(&context.scratch, 1, [samples, seqlen])?;
@@ -65,7 +66,7 @@ fn large_batch(context: &Context, log: &mut Log<'_>) -> Result<()> {
     compress(context, &model, &batch, "--batch-size 512", log)
 }
 
-/// A model on a device that is full already.
+/// Compresses a model on a device whose memory is full.
 fn full_device(context: &Context, log: &mut Log<'_>) -> Result<()> {
     let model = match std::fs::read_to_string(dense_note(context)) {
         Ok(path) => path.into(),
@@ -105,7 +106,7 @@ fn compress(
     log.put(&line)
 }
 
-/// Fills the device but for a little; then asks for more than it has, which must be an error.
+/// Fills the device memory up to [`LEFT`]. Returns the tensors, and a result if one did not fit.
 fn fill(device: &Device, tested: &Tested) -> (Vec<Tensor<1>>, Option<Line>) {
     let memory = tested.memory_bytes.unwrap_or(0);
     let pieces = memory.saturating_sub(LEFT) / PIECE;
@@ -113,7 +114,7 @@ fn fill(device: &Device, tested: &Tested) -> (Vec<Tensor<1>>, Option<Line>) {
     for _ in 0..pieces {
         let piece = guard(|| {
             let piece = Tensor::<1>::ones([(PIECE / 4) as usize], (device, DType::F32));
-            // Allocated, and not only asked for.
+            // Forces the allocation.
             let _ = piece.clone().slice([0..1]).into_data();
             piece
         });

@@ -1,5 +1,5 @@
-//! The kernels of `backend-bench` at the width of a 7 B model, as parts of what the device does at
-//! most.
+//! Measures the kernels of `backend-bench` at the width of a 7 B model, as fractions of the limits
+//! of the device.
 
 use std::time::Duration;
 
@@ -9,7 +9,8 @@ use slicegpt_benches::{Limits, Measured, Sizes, kernels, measure};
 use super::context::{A_SECOND, Context, attempt};
 use crate::{Line, Log, Rate};
 
-/// What matters most: a covariance and a forward, at the width of a 7 B model.
+/// The most important sizes, which are measured first: a covariance and a forward, at the width of
+/// a 7 B model.
 const FIRST: Sizes = Sizes {
     analysis: &[4096],
     tokens: 16_384,
@@ -23,7 +24,7 @@ const FIRST: Sizes = Sizes {
     blocks: 1,
 };
 
-/// The whole recipe, and smaller widths.
+/// All kernels, and smaller widths.
 const SECOND: Sizes = Sizes {
     analysis: &[2048],
     fuse: &[4096],
@@ -35,7 +36,7 @@ const SECOND: Sizes = Sizes {
     ..FIRST
 };
 
-/// What a program that stands in for a GPU does in seconds.
+/// Sizes that a software rasteriser runs in seconds.
 const SOFTWARE: Sizes = Sizes {
     analysis: &[256],
     tokens: 512,
@@ -58,7 +59,7 @@ pub fn run(context: &Context, log: &mut Log<'_>) -> Result<()> {
     };
     for sizes in lists {
         let mut all = kernels(&opened, &sizes);
-        // Eigenvectors are found on the host, and take longest: last.
+        // Eigenvectors come last: they are computed on the host and take longest.
         all.sort_by_key(|kernel| kernel.group == "eigen");
         for kernel in all {
             let title = kernel.title();
@@ -68,7 +69,7 @@ pub fn run(context: &Context, log: &mut Log<'_>) -> Result<()> {
                 continue;
             }
             if context.deadline.is_short_of(3 * A_SECOND) {
-                log.skipped(&name, "the time of the stage was over")?;
+                log.skipped(&name, "no time was left in the stage")?;
                 continue;
             }
             let patience = Duration::from_millis(if opened.info.software { 100 } else { 500 });

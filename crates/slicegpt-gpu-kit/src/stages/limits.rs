@@ -1,5 +1,5 @@
-//! What the device does at most: matrix products in each type, copies on the device, transfers to
-//! it and back, as parts of what its data sheet says.
+//! Measures the peak rates of the device: matrix products in each type, copies on the device, and
+//! transfers to it and back, as fractions of the rates in its data sheet.
 
 use std::time::{Duration, Instant};
 
@@ -10,10 +10,10 @@ use slicegpt_benches::Grade;
 use super::context::{Context, Tested, attempt};
 use crate::{Line, Log, Peak, Rate, peak};
 
-/// A product that takes longer than this is the largest tried.
+/// Seconds; a product that takes longer is the largest one tried.
 const LONG: f64 = 0.5;
 
-/// How long one thing is measured.
+/// Time for one measurement.
 const PATIENCE: Duration = Duration::from_millis(600);
 
 const FLOPS: &str = "FLOP/s";
@@ -74,7 +74,7 @@ fn product_rate(name: &str, size: usize, seconds: f64, limit: Option<f64>) -> Li
     })
 }
 
-/// Sizes of square products, and the seconds of each.
+/// Sizes of square products, with the seconds of each.
 fn products(device: &Device, dtype: DType, largest: usize, context: &Context) -> Vec<(usize, f64)> {
     let mut found = Vec::new();
     for size in [512, 1024, 2048, 4096, 8192, 16_384] {
@@ -95,7 +95,7 @@ fn products(device: &Device, dtype: DType, largest: usize, context: &Context) ->
     found
 }
 
-/// Copies on the device, and to it and back.
+/// The rates of copies on the device, and of transfers to it and back.
 fn moves(device: &Device, tested: &Tested, published: Option<&Peak>) -> Vec<Rate> {
     let numbers: usize = if tested.software { 1 << 22 } else { 1 << 27 };
     let bytes = 4.0 * numbers as f64;
@@ -116,7 +116,7 @@ fn moves(device: &Device, tested: &Tested, published: Option<&Peak>) -> Vec<Rate
     let mut rates = vec![rate("copy", "one tensor read, one written", 2.0 * bytes, limit, scaled)];
     let host = TensorData::new(vec![1.0f32; numbers], [numbers]);
     let up = least(|| settle(&Tensor::<1>::from_data(host.clone(), (device, DType::F32))));
-    // The data is cloned for each: what that takes is no transfer.
+    // Each transfer clones the data; that time is subtracted.
     let clone = least(|| drop(std::hint::black_box(host.clone())));
     rates.push(rate("transfer", "host to device", bytes, None, (up - clone).max(up / 2.0)));
     let down = least(|| drop(std::hint::black_box(x.clone().into_data())));
@@ -124,7 +124,7 @@ fn moves(device: &Device, tested: &Tested, published: Option<&Peak>) -> Vec<Rate
     rates
 }
 
-/// Waits until a tensor is there: the device is idle, and one number was read.
+/// Waits until a tensor is computed: until the device is idle and one number was read.
 fn settle<const D: usize>(tensor: &Tensor<D>) {
     if let Err(error) = tensor.device().sync() {
         panic!("execution error: ExecutionError: {error:?}");
@@ -133,7 +133,7 @@ fn settle<const D: usize>(tensor: &Tensor<D>) {
     let _ = first.into_data();
 }
 
-/// The least seconds of at least three runs after one that does not count.
+/// The minimum seconds of at least three runs after a warm-up.
 fn least(mut work: impl FnMut()) -> f64 {
     work();
     let began = Instant::now();

@@ -1,4 +1,4 @@
-//! Both methods, half precision and text on trained models, against the CPU.
+//! Checks both methods, half precision and generated text on trained models against the CPU.
 
 use anyhow::Result;
 
@@ -18,8 +18,8 @@ pub fn run(context: &Context, log: &mut Log<'_>) -> Result<()> {
         limit: 120 * A_SECOND,
     };
     let is_late = || context.deadline.is_short_of(4 * A_SECOND);
-    const LATE: &str = "the time of the stage was over";
-    // What finds most comes first: text, then each method on each model.
+    const LATE: &str = "no time was left in the stage";
+    // The checks that find most errors come first: text, then each method on each model.
     for model in &models {
         let name = file_name(model);
         match agreement.text(model, PROMPT) {

@@ -1,4 +1,4 @@
-//! The stages, a file each: what they do on a device, as far as their time allows.
+//! The stages, one file each. A stage does as much as its time allows.
 
 mod compress;
 mod context;
@@ -23,7 +23,7 @@ use crate::shape::Shape;
 ///
 /// # Errors
 ///
-/// If there is no such stage, or nothing could be found out.
+/// If there is no such stage, or it could not start.
 pub fn run(name: &str, context: &Context, log: &mut Log<'_>) -> Result<()> {
     match name {
         "devices" => devices::run(context, log),

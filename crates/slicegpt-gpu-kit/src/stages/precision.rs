@@ -1,4 +1,5 @@
-//! Sums and products on the device against float64 on the host: what everything else is made of.
+//! Checks the precise sums and products on the device against float64 on the host. Everything else
+//! builds on them.
 
 use std::time::Instant;
 
@@ -10,28 +11,29 @@ use slicegpt_core::precise::product;
 use super::context::{Context, attempt};
 use crate::{Check, Log};
 
-/// Distance of a covariance from float64, relative in the Frobenius norm.
+/// Tolerance of a covariance against float64, relative in the Frobenius norm.
 const COVARIANCE: f64 = 1e-10;
 
-/// Distance of moments from float64, relative to the lengths of the two columns.
+/// Tolerance of moments against float64, relative to the norms of the two columns.
 const MOMENTS: f64 = 2e-9;
 
-/// Sine of the largest angle between the leading directions and those of float64.
+/// Tolerance of the leading directions: the Frobenius norm of their component outside the span of
+/// those of float64, which is at least the sine of the largest angle between the two spans.
 const DIRECTIONS: f64 = 1e-6;
 
-/// In units of what two roundings to float32 may change.
+/// Tolerance of products, in units of the error allowed for two roundings to float32.
 const PRODUCT: f64 = 1.0;
 
-/// What a signal looks like.
+/// The distribution of a signal.
 #[derive(Clone, Copy)]
 enum Kind {
-    /// Independent numbers of one size.
+    /// Independent numbers of the same scale.
     White,
     /// A few dimensions 1000 times larger, as in trained decoders.
     Outliers,
-    /// A few tokens 1000 times larger, as the first one of a sequence is.
+    /// A few tokens 1000 times larger, as the first token of a sequence is in trained decoders.
     Massive,
-    /// Dimensions that differ by six decades.
+    /// Dimensions whose scales span six decades.
     Graded,
 }
 
@@ -75,7 +77,7 @@ fn put(log: &mut Log<'_>, name: &str, work: impl FnOnce() -> Result<Vec<Check>>)
     }
 }
 
-/// The sum over all tokens, and over some of them.
+/// Checks the covariance of all tokens, and of some of them.
 fn covariance(device: &Device, values: &[f32], size: &Size, name: &str) -> Result<Vec<Check>> {
     let keep: Vec<bool> = (0..size.tokens).map(|i| i % 3 > 0).collect();
     let mut checks = Vec::new();
@@ -96,7 +98,7 @@ fn covariance(device: &Device, values: &[f32], size: &Size, name: &str) -> Resul
     Ok(checks)
 }
 
-/// The leading directions: the part of each that lies outside of those of float64.
+/// Checks the leading directions: the component of each outside the span of those of float64.
 fn directions(device: &Device, values: &[f32], size: &Size, name: &str) -> Result<Vec<Check>> {
     let began = Instant::now();
     let rank = size.width / 3;
@@ -123,7 +125,7 @@ fn directions(device: &Device, values: &[f32], size: &Size, name: &str) -> Resul
     Ok(vec![Check::new("directions", name, f64::sqrt(outside), DIRECTIONS, seconds)])
 }
 
-/// What regressions are made of: the products of inputs, and of inputs with targets.
+/// Checks the moments of regressions: the products of inputs, and of inputs with targets.
 fn moments(device: &Device, size: &Size) -> Result<Vec<Check>> {
     let began = Instant::now();
     let (inputs, targets) = (size.width, size.width / 2);
@@ -158,7 +160,7 @@ fn moments(device: &Device, size: &Size) -> Result<Vec<Check>> {
     Ok(named.map(check).into())
 }
 
-/// Products of weights, and of a basis with weights.
+/// Checks products of weights, and of a basis with weights.
 fn products(device: &Device, size: &Size) -> Result<Vec<Check>> {
     let began = Instant::now();
     let (rows, n, m) = (size.tokens / 2, size.width / 4, size.width / 6);
@@ -180,8 +182,8 @@ fn products(device: &Device, size: &Size) -> Result<Vec<Check>> {
     Ok(checks)
 }
 
-/// The largest error of `A^T B` in units of what may be rounded: twice the result, and next to
-/// nothing of what was added up to it.
+/// The largest error of `A^T B`, in units of the allowed error: that of rounding the result to
+/// float32 twice, plus `2^-32` of the product of the norms of the two columns.
 fn off(found: &[f64], a: &[f64], b: &[f64], rows: usize) -> f64 {
     let (n, m) = (a.len() / rows, b.len() / rows);
     let mut worst = 0.0;
@@ -199,7 +201,7 @@ fn off(found: &[f64], a: &[f64], b: &[f64], rows: usize) -> f64 {
     worst
 }
 
-/// The larger of two numbers, NaN if one is.
+/// The larger of two numbers; NaN if either is NaN.
 fn larger(a: f64, b: f64) -> f64 {
     if b > a || b.is_nan() { b } else { a }
 }

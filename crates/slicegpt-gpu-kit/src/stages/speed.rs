@@ -1,4 +1,4 @@
-//! Tokens per second of a model, dense and cut, as `slicegpt bench` measures them.
+//! Measures the tokens per second of a model, dense and cut, with `slicegpt bench`.
 
 use std::ffi::OsString;
 use std::path::PathBuf;

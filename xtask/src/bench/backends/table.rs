@@ -19,7 +19,7 @@ pub fn markdown(
          - Machine: {}\n\
          - Date: {}, commit {}\n\
          - Versions: slicegpt {}, Burn {}, {}\n\n\
-         ![Every kernel as a part of what the device can do at most](backends.svg)\n\n",
+         ![The fraction of the device's limit that each kernel reaches](backends.svg)\n\n",
         machine.summary(),
         machine.date,
         machine.commit,
@@ -31,9 +31,9 @@ pub fn markdown(
         // Writing to a string cannot fail.
         _ = writeln!(
             text,
-            "**{} is a program, {}, that runs on the processor and stands in for a GPU here.** It \
-             shows that this path works and agrees, and how near its kernels come to what that \
-             program can do; it says nothing about the speed of a GPU.\n",
+            "**{} is a software rasteriser, {}, which runs on the CPU.** It shows that this path \
+             works and agrees, and how near its kernels come to the limits of that program; it \
+             says nothing about the speed of a GPU.\n",
             device.name, device.model
         );
     }
@@ -109,10 +109,10 @@ fn kernels(text: &mut String, devices: &[DeviceResults]) {
     text.push_str(
         "\n## All kernels\n\n\
          Milliseconds are the least / median / greatest of several runs after one that warms up. \
-         The fraction is that of the least the measured limits would allow in the least time that \
-         was measured: all products of the kernel at the fastest rate of a square product, or all \
-         bytes of its inputs and outputs at the fastest rate of a copy, whichever takes longer. \
-         Above 100 % data were in a cache, or the copy was slower than a read alone.\n\n\
+         The last column is the time that the measured limits allow, divided by the least measured \
+         time. The limits allow all products of the kernel at the fastest rate of a square \
+         product, or all bytes of its inputs and outputs at the fastest rate of a copy, whichever \
+         takes longer. Above 100 %, data were in a cache, or a copy is slower than a read.\n\n\
          | kernel | shape | device | ms | rate | bound by | of the limit |\n\
          |---|---|---|---:|---:|---|---:|\n",
     );
@@ -214,7 +214,7 @@ mod tests {
         let text = markdown(&machine, &versions, &devices, &compare(&devices));
         for row in [
             "- Versions: slicegpt 0.1.0, Burn 0.22.1, rustc 1",
-            "**wgpu:0 is a program, Model, that",
+            "**wgpu:0 is a software rasteriser, Model, which",
             "| cpu | Model | 400 | - | 100 | 10.0 |",
             "| 2048 x 256 | plain float32 | cpu | 10.0 / 20.0 / 30.0 | 1.00 | - | 1.5e-7 |",
             "| gram, plain float32 | 2048 x 256 | wgpu:0 | 10.0 / 20.0 / 30.0 | 200 GFLOP/s | \
@@ -224,7 +224,7 @@ mod tests {
         ] {
             assert!(text.contains(row), "{row}\nin\n{text}");
         }
-        assert!(!text.contains("**cpu is a program"), "{text}");
+        assert!(!text.contains("**cpu is a software"), "{text}");
         let alone = markdown(&machine, &versions, &devices[..1], &[]);
         assert!(!alone.contains("## Agreement"), "{alone}");
     }

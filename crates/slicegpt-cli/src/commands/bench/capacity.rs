@@ -140,7 +140,7 @@ mod tests {
         let two = Capacity::new(&dense, "m", &hello, 2048, Some(160_000_000_000));
         assert_eq!(two.batch, Some((144_000_000_000 - two.weights) / two.sequence));
         assert!(two.batch > Some(5));
-        // Room is made for some tokens at a time.
+        // The cache grows by several tokens at a time.
         let longer = Capacity::new(&dense, "m", &hello, 2049, None);
         assert_eq!(longer.sequence, one.sequence / 2048 * 2112);
     }

@@ -1,4 +1,4 @@
-//! The arguments of `slicegpt compress`, and the plan that they mean.
+//! The arguments of `slicegpt compress`, and the plan that they describe.
 
 use std::path::PathBuf;
 
