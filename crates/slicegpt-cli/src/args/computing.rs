@@ -104,10 +104,6 @@ impl Computing {
             CompressError::Plan(_) | CompressError::Statistics(_) => {
                 return anyhow!(error.message(&option));
             }
-            // An error about files, for which there may be advice.
-            CompressError::Model(error) | CompressError::Sink(error) => {
-                return anyhow::Error::from_boxed(error);
-            }
             error => anyhow::Error::from(error),
         };
         let half = |dtype: Option<DtypeName>| dtype == Some(DtypeName::F16);

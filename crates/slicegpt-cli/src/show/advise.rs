@@ -3,6 +3,7 @@
 
 use anyhow::Error;
 use slicegpt_checkpoint::{CheckpointError, Dtype, OutputError};
+use slicegpt_compress::CompressError;
 use slicegpt_corpus::CorpusError;
 use slicegpt_device::DeviceError;
 use slicegpt_gguf::{Cause, ExportError, GgufError};
@@ -11,27 +12,35 @@ use slicegpt_tasks::TaskError;
 
 /// What to do about `error`, if an option or a command helps.
 pub fn advice(error: &Error) -> Option<String> {
-    error.chain().find_map(|cause| {
-        if let Some(error) = cause.downcast_ref() {
-            output(error)
-        } else if let Some(error) = cause.downcast_ref() {
-            gguf(error)
-        } else if let Some(ExportError::Gguf(error)) =
-            cause.downcast_ref::<ExportError<CheckpointError>>()
-        {
-            gguf(error)
-        } else if let Some(error) = cause.downcast_ref() {
-            device(error)
-        } else if let Some(error) = cause.downcast_ref() {
-            report(error)
-        } else if let Some(error) = cause.downcast_ref() {
-            tasks(error)
-        } else if let Some(error) = cause.downcast_ref() {
-            corpus(error)
-        } else {
-            None
-        }
-    })
+    error.chain().find_map(advice_on)
+}
+
+/// What to do about an error, without those that caused it.
+fn advice_on(cause: &(dyn std::error::Error + 'static)) -> Option<String> {
+    if let Some(CompressError::Model(inner) | CompressError::Sink(inner)) = cause.downcast_ref() {
+        // The wrapper is transparent: it shows the inner error and hides it from the chain.
+        let inner: &(dyn std::error::Error + 'static) = &**inner;
+        return std::iter::successors(Some(inner), |error| error.source()).find_map(advice_on);
+    }
+    if let Some(error) = cause.downcast_ref() {
+        output(error)
+    } else if let Some(error) = cause.downcast_ref() {
+        gguf(error)
+    } else if let Some(ExportError::Gguf(error)) =
+        cause.downcast_ref::<ExportError<CheckpointError>>()
+    {
+        gguf(error)
+    } else if let Some(error) = cause.downcast_ref() {
+        device(error)
+    } else if let Some(error) = cause.downcast_ref() {
+        report(error)
+    } else if let Some(error) = cause.downcast_ref() {
+        tasks(error)
+    } else if let Some(error) = cause.downcast_ref() {
+        corpus(error)
+    } else {
+        None
+    }
 }
 
 fn output(error: &OutputError) -> Option<String> {
