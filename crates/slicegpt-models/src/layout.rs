@@ -115,7 +115,7 @@ impl DecoderSpec {
         let queries = attention.heads * attention.head_dim;
         let keys = attention.kv_heads * attention.head_dim;
         let [attention_in, attention_out] = self.stream_widths_around(block, 0);
-        let [mlp_in, mlp_out] = self.stream_widths_around(block, self.depth() - 1);
+        let [mlp_in, mlp_out] = self.stream_widths_around(block, self.sublayers_per_block() - 1);
         let intermediate = self.intermediate_size(block);
         match part {
             Part::Query => ([attention_in, queries], attention.input_bias),

@@ -139,7 +139,7 @@ impl<S: TensorSource> Decoder for Model<S> {
     }
 
     fn sublayers_per_block(&self) -> usize {
-        self.spec.depth()
+        self.spec.sublayers_per_block()
     }
 
     fn vocab_size(&self) -> usize {

@@ -122,7 +122,7 @@ pub enum Topology {
 
 impl DecoderSpec {
     /// Sublayers per block.
-    pub fn depth(&self) -> usize {
+    pub fn sublayers_per_block(&self) -> usize {
         match self.topology {
             Topology::Sequential => 2,
             Topology::Parallel => 1,
@@ -132,7 +132,7 @@ impl DecoderSpec {
     /// The number of cuts, places where the stream has a width: after the embedding and after every
     /// sublayer.
     pub fn cuts(&self) -> usize {
-        1 + self.layers * self.depth()
+        1 + self.layers * self.sublayers_per_block()
     }
 
     /// Whether all norms are RMSNorms. A model whose stream is cut to one basis is then still one
@@ -236,7 +236,7 @@ impl DecoderSpec {
 
     /// Widths of the stream before and after sublayer `sublayer` of block `block`.
     pub fn stream_widths_around(&self, block: usize, sublayer: usize) -> [usize; 2] {
-        let cut = block * self.depth() + sublayer;
+        let cut = block * self.sublayers_per_block() + sublayer;
         [self.width(cut), self.width(cut + 1)]
     }
 }

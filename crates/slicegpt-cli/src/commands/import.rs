@@ -112,7 +112,12 @@ impl Import {
         let checkpoint = Checkpoint::from_file(described.config.clone(), &reference.weights)?;
         let dense = &described.spec;
         let widths = widths(dense, &checkpoint)?;
-        reference.check_sizes(dense.hidden_size, dense.layers, dense.depth(), &widths)?;
+        reference.check_sizes(
+            dense.hidden_size,
+            dense.layers,
+            dense.sublayers_per_block(),
+            &widths,
+        )?;
         let at = || reference.weights.display().to_string();
         let widths = Widths::new(widths, dense.cuts(), dense.hidden_size).with_context(at)?;
         let mut sliced = dense.in_per_layer_bases(widths);
@@ -194,7 +199,7 @@ fn widths(dense: &DecoderSpec, checkpoint: &Checkpoint) -> Result<Vec<usize>> {
             let entry = entry.expect("every block writes the stream");
             shape(&entry.name).map(|[rows, _]| rows)
         };
-        if dense.depth() == 2 {
+        if dense.sublayers_per_block() == 2 {
             widths.push(writer(Part::Output)?);
         }
         widths.push(writer(Part::Down)?);

@@ -48,7 +48,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
         "context_length": spec.context_length,
         "positions": positions,
         "tied": spec.tied,
-        "sublayers_per_block": spec.depth(),
+        "sublayers_per_block": spec.sublayers_per_block(),
         "cuts": spec.cuts(),
         "params": parameters,
         "bytes": opened.bytes,
@@ -60,7 +60,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let mut rows = vec![
         ("model type", spec.model_type.to_string()),
         ("hidden size", spec.hidden_size.to_string()),
-        ("blocks", format!("{} of {} sublayers", spec.layers, spec.depth())),
+        ("blocks", format!("{} of {} sublayers", spec.layers, spec.sublayers_per_block())),
         (
             "heads",
             format!(

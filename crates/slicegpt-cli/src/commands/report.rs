@@ -121,7 +121,7 @@ fn model(opened: &Opened, name: String) -> ModelSummary {
         model_type: spec.model_type.to_string(),
         hidden_size: spec.hidden_size,
         intermediate_sizes: (0..spec.layers).map(|block| spec.intermediate_size(block)).collect(),
-        sublayers: spec.depth(),
+        sublayers: spec.sublayers_per_block(),
         parameters: spec.parameters() as u64,
         bytes: *bytes,
         dtype: Dtype::torch_name(*dtype).into(),

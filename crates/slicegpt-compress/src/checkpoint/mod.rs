@@ -91,7 +91,7 @@ impl Dimensions for DecoderSpec {
     }
 
     fn sublayers_per_block(&self) -> usize {
-        self.depth()
+        DecoderSpec::sublayers_per_block(self)
     }
 
     fn prunable_widths(&self) -> Vec<usize> {

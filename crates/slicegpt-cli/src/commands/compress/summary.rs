@@ -187,7 +187,7 @@ fn record(prepared: &Prepared<'_>, made: &Made, manifest: &Manifest, taken: Take
             hidden_size: spec.hidden_size,
             intermediate_size: spec.mlp.intermediate_size,
             layers: spec.layers,
-            depth: spec.depth(),
+            depth: spec.sublayers_per_block(),
             bytes: prepared.opened.bytes,
         },
         bytes: made.written.tensor_bytes,
