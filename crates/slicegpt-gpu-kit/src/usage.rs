@@ -5,7 +5,7 @@
 //! when a device waits, not how well it is used.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
@@ -93,7 +93,7 @@ impl Sampler {
         if let Some(kib) = read("status").and_then(|text| field(&text, "VmHWM:")) {
             self.usage.peak_rss_bytes = Some(kib * 1024);
         }
-        let amd = self.amd.as_ref().and_then(amd);
+        let amd = self.amd.as_deref().and_then(amd);
         let nvidia: Vec<Sample> = self.samples.iter().flat_map(Receiver::try_iter).collect();
         amd.into_iter().chain(nvidia).for_each(|sample| self.add(sample));
     }
@@ -133,7 +133,8 @@ fn field(text: &str, name: &str) -> Option<u64> {
     line.split_whitespace().next()?.parse().ok()
 }
 
-fn amd(folder: &PathBuf) -> Option<Sample> {
+/// What the driver of an AMD GPU reports in `folder`.
+fn amd(folder: &Path) -> Option<Sample> {
     let number = |name: &str| -> Option<u64> {
         fs::read_to_string(folder.join(name)).ok()?.trim().parse().ok()
     };

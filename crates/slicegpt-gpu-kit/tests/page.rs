@@ -126,7 +126,7 @@ fn devices_are_in_one_table() {
     hardware["stages"][1]["lines"].as_array_mut().unwrap().extend(lines);
     let hardware = write(docs.path(), "b.json", &hardware);
     for _ in 0..2 {
-        page::publish(&[hardware.clone()], docs.path()).unwrap();
+        page::publish(std::slice::from_ref(&hardware), docs.path()).unwrap();
     }
     let devices = read("devices.md");
     assert!(!devices.contains("No GPU has been measured"), "{devices}");

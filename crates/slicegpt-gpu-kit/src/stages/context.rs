@@ -106,7 +106,10 @@ pub fn free_disk(path: &Path) -> Option<u64> {
             let mut found: libc::statvfs = std::mem::zeroed();
             (libc::statvfs(path.as_ptr(), &raw mut found), found)
         };
-        (status == 0).then(|| found.f_bavail as u64 * found.f_frsize as u64)
+        // The types of these fields differ from system to system.
+        #[allow(clippy::unnecessary_cast)]
+        let [blocks, size] = [found.f_bavail as u64, found.f_frsize as u64];
+        (status == 0).then(|| blocks * size)
     }
     #[cfg(not(unix))]
     {

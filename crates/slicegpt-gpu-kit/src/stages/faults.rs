@@ -115,7 +115,7 @@ fn fill(device: &Device, tested: &Tested) -> (Vec<Tensor<1>>, Option<Line>) {
         let piece = guard(|| {
             let piece = Tensor::<1>::ones([(PIECE / 4) as usize], (device, DType::F32));
             // Forces the allocation.
-            let _ = piece.clone().slice([0..1]).into_data();
+            let _ = piece.clone().narrow(0, 0, 1).into_data();
             piece
         });
         match piece {

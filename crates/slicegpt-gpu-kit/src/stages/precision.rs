@@ -227,7 +227,7 @@ fn signal(kind: Kind, size: &Size, seed: u64) -> Vec<f32> {
     let scale = |i: usize, j: usize| match kind {
         Kind::White => 1.0,
         Kind::Outliers if j % 17 == 3 => 1000.0,
-        Kind::Massive if i % 50 == 0 => 1000.0,
+        Kind::Massive if i.is_multiple_of(50) => 1000.0,
         Kind::Outliers | Kind::Massive => 1.0,
         Kind::Graded => 10f64.powf(-6.0 * j as f64 / width as f64),
     };
