@@ -177,14 +177,14 @@ mod tests {
         let mut head = head(300, 4, true);
         let stream = Tensor::<3>::ones([1, 2, 4], &Device::flex());
         for bad in [f32::NAN, f32::INFINITY] {
-            let bias = Tensor::zeros([300], &Device::flex()).slice_fill([200..201], bad);
+            let bias = Tensor::zeros([300], &Device::flex()).slice_fill(200..201, bad);
             head.linear.bias = Some(Param::from_tensor(bias));
             let found = cross_entropy(&head, stream.clone(), &[0, 1]);
             assert!(found.iter().all(|loss| loss.is_nan()), "{bad}: {found:?}");
         }
         // A token with probability zero does not affect the others.
         let bias = Tensor::zeros([300], &Device::flex());
-        let bias = bias.slice_fill([128..256], f32::NEG_INFINITY);
+        let bias = bias.slice_fill(128..256, f32::NEG_INFINITY);
         head.linear.bias = Some(Param::from_tensor(bias));
         let found = cross_entropy(&head, stream, &[0, 130]);
         assert!(found[0].is_finite() && found[1] == f64::INFINITY, "{found:?}");
