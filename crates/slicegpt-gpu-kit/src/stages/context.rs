@@ -47,7 +47,7 @@ impl Context {
         Ok(Tested {
             model: info["model"].as_str().unwrap_or_default().to_owned(),
             memory_bytes: info["memory_bytes"].as_u64(),
-            software: info["software"] == true,
+            software: info["software"] == true || self.device.starts_with("cpu"),
             listed: info,
         })
     }

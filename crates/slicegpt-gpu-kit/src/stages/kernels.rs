@@ -51,8 +51,9 @@ const SOFTWARE: Sizes = Sizes {
 };
 
 pub fn run(context: &Context, log: &mut Log<'_>) -> Result<()> {
+    let software = context.tested()?.software;
     let opened = context.open()?;
-    let lists = if opened.info.software { vec![SOFTWARE] } else { vec![FIRST, SECOND] };
+    let lists = if software { vec![SOFTWARE] } else { vec![FIRST, SECOND] };
     let limits = match attempt(|| Ok(slicegpt_device::guard(|| Limits::of(&opened))?)) {
         Ok(limits) => limits,
         Err(reason) => return log.failed("limits", reason),
@@ -72,7 +73,7 @@ pub fn run(context: &Context, log: &mut Log<'_>) -> Result<()> {
                 log.skipped(&name, "no time was left in the stage")?;
                 continue;
             }
-            let patience = Duration::from_millis(if opened.info.software { 100 } else { 500 });
+            let patience = Duration::from_millis(if software { 100 } else { 500 });
             match attempt(|| Ok(measure(&kernel, patience)?)) {
                 Err(reason) => log.failed(&name, reason)?,
                 Ok(measured) => {
