@@ -128,12 +128,11 @@ impl Dimensions for Counted {
         self.sublayers_per_block
     }
 
-    fn prunable_widths(&self) -> Vec<usize> {
-        let of = |sublayer: &SublayerSizes| {
-            let channels = |(writer, _): &(usize, _)| sublayer.writers[*writer].0;
-            sublayer.prunable.iter().map(channels).collect::<Vec<_>>()
-        };
-        self.sublayers.iter().flat_map(of).collect()
+    fn prunable_layers(&self) -> Vec<(usize, usize)> {
+        let layers = self.sublayers.iter().enumerate().flat_map(|(index, sublayer)| {
+            sublayer.prunable.iter().map(move |(writer, _)| (index, sublayer.writers[*writer].0))
+        });
+        layers.collect()
     }
 
     fn is_tied(&self) -> bool {

@@ -75,12 +75,13 @@ pub trait Dimensions {
     /// The number of sublayers of each block.
     fn sublayers_per_block(&self) -> usize;
 
-    /// Widths of the prunable layers, in the order of the decoder.
-    fn prunable_widths(&self) -> Vec<usize>;
+    /// The prunable layers, in the order of the decoder: the sublayer, counted through all blocks,
+    /// and the width.
+    fn prunable_layers(&self) -> Vec<(usize, usize)>;
 
     /// Width of the widest prunable layer; 0 where there is none.
     fn widest_prunable(&self) -> usize {
-        self.prunable_widths().into_iter().max().unwrap_or(0)
+        self.prunable_layers().into_iter().map(|(_, width)| width).max().unwrap_or(0)
     }
 
     /// Whether the head is the embedding.

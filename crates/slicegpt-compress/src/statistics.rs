@@ -228,8 +228,11 @@ fn importance(
         }
         layers.push(found);
     }
-    let found = importance.iter().flatten().flatten().map(Vec::len);
-    if found.eq(dense.prunable_widths()) { Ok(importance) } else { Err(StatisticsError::Misfit) }
+    let sublayers = importance.iter().flatten().enumerate();
+    let found = sublayers.flat_map(|(sublayer, layers)| {
+        layers.iter().map(move |channels| (sublayer, channels.len()))
+    });
+    if found.eq(dense.prunable_layers()) { Ok(importance) } else { Err(StatisticsError::Misfit) }
 }
 
 /// Refuses statistics of another origin, with an error that names the difference.

@@ -94,8 +94,11 @@ impl Dimensions for DecoderSpec {
         DecoderSpec::sublayers_per_block(self)
     }
 
-    fn prunable_widths(&self) -> Vec<usize> {
-        (0..self.layers).map(|block| DecoderSpec::intermediate_size(self, block)).collect()
+    fn prunable_layers(&self) -> Vec<(usize, usize)> {
+        // The hidden layer of the MLP, in the last sublayer of each block.
+        let last = |block: usize| (block + 1) * DecoderSpec::sublayers_per_block(self) - 1;
+        let layer = |block| (last(block), DecoderSpec::intermediate_size(self, block));
+        (0..self.layers).map(layer).collect()
     }
 
     fn is_tied(&self) -> bool {

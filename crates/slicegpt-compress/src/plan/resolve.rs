@@ -246,7 +246,7 @@ fn check_width(field: &'static str, asked: usize, full: usize) -> Result<(), Pla
 fn equal(dense: &dyn Dimensions, split: Split, tied: bool, free: bool) -> Shape {
     let Split { width, intermediate } = split;
     let intermediate = if free {
-        Intermediate::Each(vec![intermediate; dense.prunable_widths().len()])
+        Intermediate::Each(vec![intermediate; dense.prunable_layers().len()])
     } else {
         Intermediate::Uniform(intermediate)
     };
