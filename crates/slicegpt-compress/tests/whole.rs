@@ -115,8 +115,7 @@ fn statistics_may_be_computed_before() {
     let plan = Plan { size, round_to: Some(2), ..Plan::default() };
     let compression = Compression { plan, ..Compression::new(&model) };
     let mut at_once = InMemory::default();
-    let done = compression.run(&tokens(8), &mut at_once).unwrap();
-    assert!(done.tried.len() > 1, "{:?}", done.tried);
+    compression.run(&tokens(8), &mut at_once).unwrap();
     let known = compression.statistics(&tokens(8)).unwrap();
     let cut: Cut = compression.plan.resolve(model.spec()).unwrap();
     let mut later = InMemory::default();
