@@ -6,7 +6,7 @@
 
 use std::convert::Infallible;
 use std::error::Error;
-use std::ops::{ControlFlow, Range};
+use std::ops::Range;
 use std::sync::Arc;
 
 use burn::nn::{Linear, LinearConfig};
@@ -201,9 +201,8 @@ fn cut(
     let kept = after as f64 / before as f64;
     assert!((kept - 0.8).abs() < 0.01, "{kept} of the parameters");
     let small = Memory::of(parts, &dense.device).ok_or("the compression is complete")?;
-    let go_on = &mut || ControlFlow::Continue(());
     let batches = std::slice::from_ref(others);
-    let found = divergence(dense, &small, batches, &Lanes::default(), go_on)?;
+    let found = divergence(dense, &small, batches, &Lanes::default(), &Unobserved)?;
     println!(
         "stream {} of {WIDTH}, {after} of {before} parameters: KL {:.4} nats per token, {:.0} % of \
          the most likely tokens are the same",

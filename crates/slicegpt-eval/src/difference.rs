@@ -1,9 +1,7 @@
 //! [`difference`]: the largest difference between the logits of two decoders.
 
-use std::ops::ControlFlow;
-
 use burn::tensor::{DType, Tensor};
-use slicegpt_core::{Decoder, Lanes, TokenBatch};
+use slicegpt_core::{Decoder, Lanes, Observer, TokenBatch};
 
 use crate::forward::{EvalError, forward, logits_in_pieces};
 
@@ -30,20 +28,20 @@ pub fn difference<A: Decoder, B: Decoder<Error = A::Error>>(
     second: &B,
     batches: &[TokenBatch],
     lanes: &Lanes,
-    tick: &mut dyn FnMut() -> ControlFlow<()>,
+    observer: &dyn Observer,
 ) -> Result<Difference, EvalError<A::Error>>
 where
     A::Error: std::error::Error + 'static,
 {
     let mut finals = Vec::with_capacity(batches.len());
-    forward(first, batches, lanes, tick, |_, stream, head| {
+    forward(first, batches, lanes, observer, |_, stream, head| {
         finals.push((stream, head.clone()));
         Ok(())
     })?;
     let mut finals = finals.into_iter();
     let vocab_size = first.vocab_size();
     let (mut largest_difference, mut largest_logit, mut tokens) = (0.0f64, 0.0f64, 0);
-    forward(second, batches, lanes, tick, |batch, stream, head| {
+    forward(second, batches, lanes, observer, |batch, stream, head| {
         let (other_stream, other_head) = finals.next().expect("both ran over the same batches");
         let ours = logits_in_pieces(head, stream, vocab_size);
         let others = logits_in_pieces(&other_head, other_stream, vocab_size);

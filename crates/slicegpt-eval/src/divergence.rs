@@ -1,10 +1,8 @@
 //! [`divergence`]: the KL divergence of a decoder's predictions from those of another.
 
-use std::ops::ControlFlow;
-
 use burn::tensor::activation::log_softmax;
 use burn::tensor::{DType, Tensor};
-use slicegpt_core::{Decoder, Head, Lanes, TokenBatch};
+use slicegpt_core::{Decoder, Head, Lanes, Observer, TokenBatch};
 use slicegpt_kernels::{divergence_of_rows, is_host_f32};
 
 use crate::forward::{EvalError, forward, groups, logits_in_pieces};
@@ -128,7 +126,7 @@ pub fn divergence<A: Decoder, B: Decoder<Error = A::Error>>(
     decoder: &B,
     batches: &[TokenBatch],
     lanes: &Lanes,
-    tick: &mut dyn FnMut() -> ControlFlow<()>,
+    observer: &dyn Observer,
 ) -> Result<Divergence, EvalError<A::Error>>
 where
     A::Error: std::error::Error + 'static,
@@ -138,12 +136,12 @@ where
     let mut sum = DivergenceSum::default();
     for group in groups(batches, base.norm()?.hidden_size) {
         let mut finals = Vec::with_capacity(group.len());
-        forward(base, group, lanes, tick, |_, stream, head| {
+        forward(base, group, lanes, observer, |_, stream, head| {
             finals.push((stream, head.clone()));
             Ok(())
         })?;
         let mut finals = finals.into_iter();
-        forward(decoder, group, lanes, tick, |batch, stream, head| {
+        forward(decoder, group, lanes, observer, |batch, stream, head| {
             let (base, base_head) = finals.next().expect("both ran over the same batches");
             if sum.add(batch, [(&base_head, base), (head, stream)], vocab_size) {
                 Ok(())

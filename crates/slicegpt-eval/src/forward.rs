@@ -1,9 +1,7 @@
 //! Running a decoder over many batches with one block in memory.
 
-use std::ops::ControlFlow;
-
 use burn::tensor::{DType, Tensor};
-use slicegpt_core::{Block, Decoder, Head, Lanes, TokenBatch};
+use slicegpt_core::{Block, Decoder, Head, Lanes, Observer, TokenBatch};
 use slicegpt_kernels as kernels;
 
 /// Why a decoder could not be scored.
@@ -30,13 +28,13 @@ const GROUP_BYTES: usize = 256 << 20;
 const LOGITS: usize = 16 << 20;
 
 /// Runs `decoder` over `batches`, as many at a time as there are `lanes`, and passes the final
-/// stream of each, `[batch, tokens, width]`, with the head to `sink`, in order. `tick` is called
-/// after every batch of every block.
+/// stream of each, `[batch, tokens, width]`, with the head to `sink`, in order. Every batch of every
+/// block is a step for the observer.
 pub(crate) fn forward<D: Decoder>(
     decoder: &D,
     batches: &[TokenBatch],
     lanes: &Lanes,
-    tick: &mut dyn FnMut() -> ControlFlow<()>,
+    observer: &dyn Observer,
     mut sink: impl FnMut(&TokenBatch, Tensor<3>, &Head) -> Result<(), EvalError<D::Error>>,
 ) -> Result<(), EvalError<D::Error>>
 where
@@ -55,7 +53,7 @@ where
                     *stream = stream.take().map(|x| block.forward(x, context));
                 });
                 for _ in side_by_side {
-                    if tick().is_break() {
+                    if observer.step().is_break() {
                         return Err(EvalError::Interrupted);
                     }
                 }
@@ -107,14 +105,14 @@ pub fn logits<D: Decoder>(
     decoder: &D,
     batches: &[TokenBatch],
     lanes: &Lanes,
-    tick: &mut dyn FnMut() -> ControlFlow<()>,
+    observer: &dyn Observer,
     mut sink: impl FnMut(Vec<f32>) -> Result<(), EvalError<D::Error>>,
 ) -> Result<(), EvalError<D::Error>>
 where
     D::Error: std::error::Error + 'static,
 {
     let vocab_size = decoder.vocab_size();
-    forward(decoder, batches, lanes, tick, |_, stream, head| {
+    forward(decoder, batches, lanes, observer, |_, stream, head| {
         for piece in logits_in_pieces(head, stream, vocab_size) {
             let data = piece.into_data_dtype(DType::F32);
             let values: Vec<f32> = data.try_into_vec().expect("it was just made float32");

@@ -1,9 +1,7 @@
 //! [`perplexity`], by the protocol of the SliceGPT paper.
 
-use std::ops::ControlFlow;
-
 use burn::tensor::{DType, Int, Tensor, TensorData};
-use slicegpt_core::{Decoder, Head, Lanes, TokenBatch};
+use slicegpt_core::{Decoder, Head, Lanes, Observer, TokenBatch};
 use slicegpt_kernels::{cross_entropy, is_host_f32};
 
 use crate::forward::{EvalError, forward, logits_in_pieces};
@@ -42,7 +40,7 @@ pub fn perplexity<D: Decoder>(
     batches: &[TokenBatch],
     lanes: &Lanes,
     ignore_token_id: Option<u32>,
-    tick: &mut dyn FnMut() -> ControlFlow<()>,
+    observer: &dyn Observer,
 ) -> Result<Perplexity, EvalError<D::Error>>
 where
     D::Error: std::error::Error + 'static,
@@ -50,7 +48,7 @@ where
     let vocab_size = decoder.vocab_size();
     let mut means = Vec::new();
     let mut scored = 0;
-    forward(decoder, batches, lanes, tick, |batch, stream, head| {
+    forward(decoder, batches, lanes, observer, |batch, stream, head| {
         let [_, tokens] = batch.shape();
         // The label of a position is the token after it. The last position has none: it gets an
         // arbitrary label, and its loss is not used.

@@ -1,19 +1,17 @@
 //! [`sample_sequences`]: calibration data sampled from the model itself, as token ids.
 
-use std::ops::ControlFlow;
-
 use burn::tensor::activation::softmax;
 use burn::tensor::{DType, Tensor};
 use rand::SeedableRng;
 use rand_chacha::ChaCha20Rng;
-use slicegpt_core::{Block, Decoder, TensorSource, TokenBatch};
+use slicegpt_core::{Block, Decoder, Observer, TensorSource, TokenBatch};
 use slicegpt_models::{Cache, Model};
 
 use crate::sampling::draw;
 
 /// Samples `rows` sequences of `tokens` ids at temperature 1 from `model`, each beginning with
-/// `first`, in batches of `batch` sequences; row-major, `[rows, tokens]`. `None` if `tick`, called
-/// after every token of a batch, breaks.
+/// `first`, in batches of `batch` sequences; row-major, `[rows, tokens]`. Every token of
+/// a batch is a step for the observer; `None` if it cancels.
 ///
 /// Holds the whole model in memory, and the KV cache of one batch. All rows share one random number
 /// generator: the same seed, `batch` and device give the same ids.
@@ -32,7 +30,7 @@ pub fn sample_sequences<S: TensorSource>(
     batch: usize,
     first: u32,
     seed: u64,
-    tick: &mut dyn FnMut() -> ControlFlow<()>,
+    observer: &dyn Observer,
 ) -> Result<Option<Vec<u32>>, S::Error> {
     let mut random = ChaCha20Rng::seed_from_u64(seed);
     let blocks = (0..model.blocks()).map(|i| model.block(i)).collect::<Result<Vec<_>, _>>()?;
@@ -49,7 +47,7 @@ pub fn sample_sequences<S: TensorSource>(
             let stream = blocks.iter().fold(stream, |x, block| block.forward(x, &context));
             let drawn = draw_tokens(head.forward(stream), &mut random);
             sequences.iter_mut().zip(drawn).for_each(|(ids, id)| ids.push(id));
-            if tick().is_break() {
+            if observer.step().is_break() {
                 return Ok(None);
             }
         }

@@ -1,11 +1,9 @@
 //! [`Engine`]: a whole decoder in memory, and batched forward passes with KV caches.
 
-use std::ops::ControlFlow;
-
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::{DType, Device, Tensor};
 use slicegpt_core::precise::has_own_memory;
-use slicegpt_core::{Block, Decoder, Head, TensorSource};
+use slicegpt_core::{Block, Decoder, Head, Observer, TensorSource};
 use slicegpt_kernels as kernels;
 use slicegpt_models::{Cache, DecoderBlock, DecoderSpec, Model, cast_and_pack, output_major};
 
@@ -42,8 +40,8 @@ where
     S::Error: std::error::Error + 'static,
 {
     /// Loads the weights of `model`, held as type `weights`. On the CPU activations are float32
-    /// whatever the type of the weights; on an accelerator they have the same type. `None` if
-    /// `tick`, called after every block, breaks.
+    /// whatever the type of the weights; on an accelerator they have the same type. Every
+    /// block is a step for the observer; `None` if it cancels.
     ///
     /// # Errors
     ///
@@ -51,14 +49,14 @@ where
     pub fn load(
         model: Model<S>,
         weights: DType,
-        tick: &mut dyn FnMut() -> ControlFlow<()>,
+        observer: &dyn Observer,
     ) -> Result<Option<Self>, S::Error> {
         let compute = if has_own_memory(model.device()) { weights } else { DType::F32 };
         let mut cast = Cast(compute);
         let mut blocks = Vec::with_capacity(model.blocks());
         for index in 0..model.blocks() {
             blocks.push(cast_and_pack(model.block(index)?.map(&mut cast), weights));
-            if tick().is_break() {
+            if observer.step().is_break() {
                 return Ok(None);
             }
         }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use burn::tensor::DType;
 use slicegpt_checkpoint::Checkpoint;
+use slicegpt_core::Unobserved;
 use slicegpt_generate::Engine;
 use slicegpt_models::{Cache, Model};
 use slicegpt_testkit::{Tensors, device, fixtures, largest_difference};
@@ -25,8 +26,7 @@ fn engine(case: &Path) -> Engine<Checkpoint> {
     let (config, _) = Checkpoint::describe(case).unwrap();
     let spec = slicegpt_models::parse(&config).unwrap();
     let model = Model::new(spec, Checkpoint::open(case).unwrap(), device());
-    let mut go_on = || std::ops::ControlFlow::Continue(());
-    Engine::load(model, DType::F32, &mut go_on).unwrap().expect("loading was not cancelled")
+    Engine::load(model, DType::F32, &Unobserved).unwrap().expect("loading was not cancelled")
 }
 
 /// Two token sequences of the fixture.

@@ -1,10 +1,10 @@
 //! A sequence whose activations overflow does not affect the other sequences of its batch.
 
 use std::convert::Infallible;
-use std::ops::{ControlFlow, Range};
+use std::ops::Range;
 
 use burn::tensor::DType;
-use slicegpt_core::TensorSource;
+use slicegpt_core::{TensorSource, Unobserved};
 use slicegpt_generate::{Engine, EngineError};
 use slicegpt_models::{Cache, Model};
 use slicegpt_testkit::{ToySource, device, spec};
@@ -54,7 +54,7 @@ impl TensorSource for Overflowing {
 fn other_sequences_of_the_batch_are_not_affected() {
     for family in ["llama", "opt"] {
         let model = Model::new(spec(family), Overflowing(ToySource { seed: 1 }), device());
-        let engine = Engine::load(model, DType::F32, &mut || ControlFlow::Continue(()));
+        let engine = Engine::load(model, DType::F32, &Unobserved);
         let engine = engine.unwrap().expect("loading was not cancelled");
         let caches = [(); 4].map(|()| Cache::default());
         let prompts: [&[u32]; 3] = [&[1, 2, 3], &[4, LARGE], &[5, 6]];

@@ -2,10 +2,9 @@
 //! then the values are written, tensor by tensor.
 
 use std::collections::BTreeMap;
-use std::ops::ControlFlow;
 use std::path::Path;
 
-use slicegpt_core::TensorSource;
+use slicegpt_core::{Observer, TensorSource};
 use slicegpt_models::DecoderSpec;
 
 use crate::architecture::{Architecture, express};
@@ -114,8 +113,8 @@ impl Export {
     }
 
     /// Writes the file `path` with the values of `source`, and returns its size in bytes. `rename`
-    /// maps the family's names of tensors to those of `source`. `tick` is called after every
-    /// tensor.
+    /// maps the family's names of tensors to those of `source`. Every tensor is a step for the
+    /// observer.
     ///
     /// # Errors
     ///
@@ -126,7 +125,7 @@ impl Export {
         path: &Path,
         source: &S,
         rename: impl Fn(&str) -> String,
-        tick: &mut dyn FnMut() -> ControlFlow<()>,
+        observer: &dyn Observer,
     ) -> std::result::Result<u64, ExportError<S::Error>>
     where
         S::Error: std::error::Error + 'static,
@@ -134,7 +133,7 @@ impl Export {
         let mut writer = GgufWriter::create(path, &self.metadata, self.infos.clone())?;
         for tensor in &self.tensors {
             read(tensor, source, &rename, &mut |values| Ok(writer.write(&tensor.name, values)?))?;
-            if tick().is_break() {
+            if observer.step().is_break() {
                 return Err(ExportError::Interrupted);
             }
         }

@@ -3,12 +3,12 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use burn::tensor::DType;
 use slicegpt_checkpoint::Checkpoint;
+use slicegpt_core::Unobserved;
 use slicegpt_corpus::Vocabulary;
 use slicegpt_generate::{Engine, GenerationConfig};
 use slicegpt_models::{Cache, Model};
@@ -96,7 +96,7 @@ fn a_failure_is_reported_and_the_server_keeps_running() {
         vocab_size: spec.vocab_size,
     };
     let model = Model::new(spec, Checkpoint::open(&directory).unwrap(), device());
-    let engine = Engine::load(model, DType::F32, &mut || ControlFlow::Continue(()));
+    let engine = Engine::load(model, DType::F32, &Unobserved);
     let fragile = Fragile(engine.unwrap().expect("loading was not cancelled"));
     let server = Server::bind(&["127.0.0.1:0".parse().unwrap()]).unwrap();
     let address = server.address().to_string();

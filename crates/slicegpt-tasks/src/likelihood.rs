@@ -1,8 +1,8 @@
 //! [`score`]: the likelihood of every continuation of every prompt, with shared prefixes run once.
 
-use std::ops::{ControlFlow, Range};
+use std::ops::Range;
 
-use slicegpt_core::TensorSource;
+use slicegpt_core::{Observer, TensorSource};
 use slicegpt_generate::{Candidate, Engine, EngineError, ScoringInput};
 use slicegpt_models::Cache;
 
@@ -20,8 +20,8 @@ pub struct Likelihood {
     pub is_greedy: bool,
 }
 
-/// The likelihoods of the continuations of each prompt, in their order. `None` if `tick`, called
-/// with the number of prompts after each batch, breaks.
+/// The likelihoods of the continuations of each prompt, in their order. Every prompt
+/// is a step for the observer; `None` if it cancels.
 ///
 /// Prompts are sorted, so that those with a common prefix are neighbours, and run in batches of
 /// `batch_size`. The prefix that a whole batch shares is run once, and its KV cache is kept for the
@@ -39,7 +39,7 @@ pub fn score<S: TensorSource>(
     engine: &Engine<S>,
     prompts: &[EncodedPrompt],
     batch_size: usize,
-    tick: &mut dyn FnMut(usize) -> ControlFlow<()>,
+    observer: &dyn Observer,
 ) -> Result<Option<Vec<Vec<Likelihood>>>, EngineError<S::Error>>
 where
     S::Error: std::error::Error + 'static,
@@ -57,7 +57,7 @@ where
             score_leaves(engine, &whole.collect::<Vec<_>>())?
         };
         indices.iter().zip(likelihoods).for_each(|(index, all)| found[*index] = all);
-        if tick(batch.len()).is_break() {
+        if batch.iter().any(|_| observer.step().is_break()) {
             return Ok(None);
         }
     }

@@ -3,13 +3,38 @@
 
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use burn::tensor::DType;
 use slicegpt_checkpoint::Checkpoint;
+use slicegpt_core::{Observer, Unobserved};
 use slicegpt_generate::{Engine, log_probabilities};
 use slicegpt_models::{Cache, Model};
 use slicegpt_tasks::{EncodedPrompt, Likelihood, score};
 use slicegpt_testkit::{device, fixtures};
+
+/// Counts steps and cancels after a number of them.
+struct AtMost {
+    limit: usize,
+    done: AtomicUsize,
+}
+
+impl AtMost {
+    fn new(limit: usize) -> Self {
+        Self { limit, done: AtomicUsize::new(0) }
+    }
+
+    fn done(&self) -> usize {
+        self.done.load(Ordering::Relaxed)
+    }
+}
+
+impl Observer for AtMost {
+    fn step(&self) -> ControlFlow<()> {
+        let done = self.done.fetch_add(1, Ordering::Relaxed) + 1;
+        if done < self.limit { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    }
+}
 
 fn families() -> Vec<PathBuf> {
     let families = std::fs::read_dir(fixtures().join("families")).unwrap();
@@ -25,8 +50,7 @@ fn engine(case: &Path) -> Engine<Checkpoint> {
     let (config, _) = Checkpoint::describe(case).unwrap();
     let spec = slicegpt_models::parse(&config).unwrap();
     let model = Model::new(spec, Checkpoint::open(case).unwrap(), device());
-    let mut go_on = || ControlFlow::Continue(());
-    Engine::load(model, DType::F32, &mut go_on).unwrap().expect("loading was not cancelled")
+    Engine::load(model, DType::F32, &Unobserved).unwrap().expect("loading was not cancelled")
 }
 
 /// Prompts with long, short and no common prefixes; answers of one and of several tokens, some of
@@ -91,13 +115,9 @@ fn sharing_prefixes_changes_no_likelihood() {
         let want: Vec<Vec<Likelihood>> =
             prompts.iter().map(|prompt| alone(&engine, prompt)).collect();
         for batch_size in [1, 2, 7, 64] {
-            let mut ticked = 0;
-            let found = score(&engine, &prompts, batch_size, &mut |count| {
-                ticked += count;
-                ControlFlow::Continue(())
-            });
-            let found = found.unwrap().unwrap();
-            assert_eq!(ticked, prompts.len());
+            let steps = AtMost::new(usize::MAX);
+            let found = score(&engine, &prompts, batch_size, &steps).unwrap().unwrap();
+            assert_eq!(steps.done(), prompts.len());
             for (index, (found, want)) in found.iter().zip(&want).enumerate() {
                 assert_eq!(found.len(), want.len());
                 for (found, want) in found.iter().zip(want) {
@@ -119,11 +139,8 @@ fn sharing_prefixes_changes_no_likelihood() {
 fn scoring_can_be_cancelled() {
     let engine = engine(&fixtures().join("families/llama2"));
     let prompts = prompts(engine.spec().vocab_size, 64);
-    let mut batches = 0;
-    let found = score(&engine, &prompts, 4, &mut |_| {
-        batches += 1;
-        if batches == 2 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-    });
+    let steps = AtMost::new(6);
+    let found = score(&engine, &prompts, 4, &steps);
     assert!(found.unwrap().is_none());
-    assert_eq!(batches, 2);
+    assert_eq!(steps.done(), 6);
 }

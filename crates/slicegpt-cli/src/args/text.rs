@@ -194,7 +194,7 @@ impl Calibration {
             group,
             first,
             self.seed,
-            &mut || progress.tick(),
+            &progress,
         )?;
         progress.finish();
         Ok(Samples::new(ids.ok_or(Interrupted)?, None, seqlen))

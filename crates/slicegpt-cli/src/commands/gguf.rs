@@ -82,7 +82,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let progress = Progress::start("writing", export.infos().len());
     let rename = |name: &str| model.stored_name(name);
     let source = &opened.checkpoint;
-    let written = export.write(&staged, &source, rename, &mut || progress.tick());
+    let written = export.write(&staged, &source, rename, &progress);
     let bytes = match written {
         Err(ExportError::Interrupted) => return Err(Interrupted.into()),
         written => written?,

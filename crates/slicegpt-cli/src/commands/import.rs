@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, bail};
 use serde_json::json;
 use slicegpt_checkpoint::{Checkpoint, Dtype, Reference, Staging, Writer, Written, is_companion};
-use slicegpt_core::{TensorSource, Widths};
+use slicegpt_core::{Observer, TensorSource, Widths};
 use slicegpt_hub::Need;
 use slicegpt_models::{DecoderSpec, Kind, Part};
 use slicegpt_provenance::{CalibrationRecord, Manifest, Method, Orientation};
@@ -137,7 +137,7 @@ impl Import {
         let progress = Progress::start("importing", entries.len());
         for entry in &entries {
             writer.write(&entry.name, &checkpoint.tensor(&entry.name, &entry.shape)?)?;
-            let _ = progress.tick();
+            let _ = progress.step();
             progress::check()?;
         }
         progress.finish();

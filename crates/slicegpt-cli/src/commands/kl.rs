@@ -73,7 +73,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     target.doing(format!("comparing {} sequences of {}", samples.count(), samples.seqlen()));
     let found = target.run(|| {
         let [base, model] = [&base, &model].map(|opened| opened.model(&target.device));
-        let found = divergence(&base, &model, &batches, &lanes, &mut || progress.tick());
+        let found = divergence(&base, &model, &batches, &lanes, &progress);
         found.map_err(|error| eval_error(error, &args.model))
     });
     progress.finish();

@@ -54,7 +54,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     target.run(|| {
         let model = opened.model(&target.device);
         let mut unwritten = None;
-        let written = logits(&model, &batches, &lanes, &mut || progress.tick(), |values| {
+        let written = logits(&model, &batches, &lanes, &progress, |values| {
             writer.write("logits", &values).map_err(|error| {
                 unwritten = Some(error);
                 EvalError::Interrupted

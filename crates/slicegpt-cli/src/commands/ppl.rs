@@ -106,7 +106,7 @@ pub fn score(
     target.doing(format!("scoring {} sequences of {}", samples.count(), samples.seqlen()));
     let result = target.run(|| {
         let model = opened.model(&target.device);
-        let result = perplexity(&model, &batches, &lanes, ignore_token_id, &mut || progress.tick());
+        let result = perplexity(&model, &batches, &lanes, ignore_token_id, &progress);
         result.map_err(|error| eval_error(error, &opened.directory()))
     });
     progress.finish();

@@ -79,7 +79,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let progress = Progress::start("verifying", 2 * batches.len() * spec.layers);
     let rotated = Rotated::new(&model, basis);
     let found = target.run(|| {
-        let found = difference(&model, &rotated, &batches, &lanes, &mut || progress.tick());
+        let found = difference(&model, &rotated, &batches, &lanes, &progress);
         found.map_err(|error| eval_error(error, &args.model))
     })?;
     progress.finish();

@@ -43,7 +43,7 @@ pub fn load_engine(
     target.doing("loading the model".into());
     let engine = target.run(|| {
         let model = opened.into_model(&target.device);
-        Ok(Engine::load(model, burn, &mut || progress.tick())?)
+        Ok(Engine::load(model, burn, &progress)?)
     });
     progress.finish();
     Ok((engine?.ok_or(Interrupted)?, weights))

@@ -43,7 +43,7 @@ impl Observer for Watch {
     }
 
     fn step(&self) -> ControlFlow<()> {
-        self.with_bar(Progress::tick).unwrap_or_else(going_on)
+        self.with_bar(Progress::step).unwrap_or_else(going_on)
     }
 
     fn end(&self) {

@@ -5,6 +5,7 @@ use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use slicegpt_core::Observer;
 
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 
@@ -58,17 +59,6 @@ impl Progress {
         Self(bar)
     }
 
-    /// Advances by one step; says whether to continue.
-    pub fn tick(&self) -> ControlFlow<()> {
-        self.advance(1)
-    }
-
-    /// Advances by some steps; says whether to continue.
-    pub fn advance(&self, steps: usize) -> ControlFlow<()> {
-        self.0.inc(steps as u64);
-        going_on()
-    }
-
     /// Shows the current operation.
     pub fn message(&self, message: String) {
         self.0.set_message(message);
@@ -77,6 +67,14 @@ impl Progress {
     /// Removes the bar.
     pub fn finish(self) {
         self.0.finish_and_clear();
+    }
+}
+
+/// A step advances the bar; Ctrl-C cancels.
+impl Observer for Progress {
+    fn step(&self) -> ControlFlow<()> {
+        self.0.inc(1);
+        going_on()
     }
 }
 

@@ -6,10 +6,10 @@ mod tensors;
 mod tokenizer;
 
 use std::collections::HashMap;
-use std::ops::{ControlFlow, Range};
+use std::ops::Range;
 
 use serde_json::Value;
-use slicegpt_core::TensorSource;
+use slicegpt_core::{TensorSource, Unobserved};
 use slicegpt_gguf::{Export, FileType, GgufError, Vocabulary};
 use slicegpt_models::DecoderSpec;
 use slicegpt_testkit::{Gguf, fixtures};
@@ -76,7 +76,6 @@ pub fn written(spec: &DecoderSpec) -> (Gguf, Numbered) {
     let path = directory.path().join("model.gguf");
     let source = Numbered::of(spec);
     let export = plan(spec).unwrap();
-    let tick = &mut || ControlFlow::Continue(());
-    export.write(&path, &source, str::to_string, tick).unwrap();
+    export.write(&path, &source, str::to_string, &Unobserved).unwrap();
     (Gguf::read(&path), source)
 }

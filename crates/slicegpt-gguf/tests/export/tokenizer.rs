@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use serde_json::{Map, Value, json};
+use slicegpt_core::Unobserved;
 use slicegpt_gguf::{Export, FileType, Vocabulary};
 use slicegpt_testkit::{Gguf, fixtures};
 
@@ -16,8 +17,7 @@ fn metadata(directory: &Path) -> Result<(Map<String, Value>, Vec<String>), Strin
     let export = Export::new(&spec, FileType::F32, "test", vocabulary).unwrap();
     let scratch = tempfile::tempdir().unwrap();
     let path = scratch.path().join("model.gguf");
-    let tick = &mut || std::ops::ControlFlow::Continue(());
-    export.write(&path, &Numbered::of(&spec), str::to_string, tick).unwrap();
+    export.write(&path, &Numbered::of(&spec), str::to_string, &Unobserved).unwrap();
     let metadata = Gguf::read(&path).metadata.into_iter();
     let own = metadata.filter_map(|(key, value)| {
         let key = key.strip_prefix("tokenizer.")?;

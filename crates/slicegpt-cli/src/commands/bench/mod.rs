@@ -17,6 +17,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
 use serde_json::json;
+use slicegpt_core::Observer;
 use slicegpt_models::DecoderSpec;
 
 use self::capacity::Capacity;
@@ -136,7 +137,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
                 progress.message(format!("{}: {case}", worker.name()));
                 // The first round is the warm-up: it allocates memory and compiles kernels.
                 answers.push(worker.measure(*case, round == 0)?);
-                let _ = progress.tick();
+                let _ = progress.step();
                 progress::check()?;
             }
         }

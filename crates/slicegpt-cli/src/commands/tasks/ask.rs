@@ -160,8 +160,7 @@ pub fn answer(
     let progress = Progress::start(run.task.name, prompts.len());
     target.doing(format!("asking {}", run.task.name));
     let found = target.run(|| {
-        let mut tick = |count| progress.advance(count);
-        let found = score(engine, &prompts, batch_size, &mut tick);
+        let found = score(engine, &prompts, batch_size, &progress);
         found.map_err(|error| engine_error(error, model))
     });
     progress.finish();
