@@ -1,5 +1,6 @@
 //! `slicegpt-gpu-kit`: the stages of the GPU kit, one process each, and the pages made of their
-//! results. `run.sh` calls it. A process refuses to know more than one stage.
+//! results. `run.sh` calls it. Under the name `slicegpt` it is the binary `slicegpt`, so that an
+//! archive holds both in one file. A process refuses to know more than one stage.
 
 use std::io::{self, Write as _};
 use std::path::PathBuf;
@@ -94,6 +95,10 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    let name = std::env::args_os().next().map(PathBuf::from);
+    if name.as_ref().and_then(|name| name.file_stem()).is_some_and(|name| name == "slicegpt") {
+        return slicegpt_cli::run();
+    }
     // SAFETY: no thread has been started yet.
     unsafe { slicegpt_device::quiet_without_screen() };
     match run(Args::parse().command) {

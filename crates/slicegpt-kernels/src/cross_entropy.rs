@@ -16,9 +16,10 @@ use crate::isa::{Instructions, Kernel, run};
 use crate::norm::normalise;
 use crate::view::{View, as_flex};
 
-/// The tokens and the vocabulary entries of a tile, which stays in a core's second-level cache.
+/// The tokens and the vocabulary entries of a tile, which stays in a core's second-level cache. The
+/// entries are a multiple of the number that faer's kernels compute at a time.
 const ROWS: usize = 1 << 10;
-const COLUMNS: usize = 128;
+const COLUMNS: usize = 96;
 
 /// `-log softmax(logits)[label]` for each token of a stream, from its last norm on. NaN where a
 /// logit is NaN or infinite.

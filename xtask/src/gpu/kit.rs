@@ -31,8 +31,6 @@ pub struct Args {
 /// Maximum size of the archive, in bytes: it is copied to a machine by hand.
 const LARGEST: u64 = 40_000_000;
 
-const BINARIES: [&str; 2] = ["slicegpt", "slicegpt-gpu-kit"];
-
 /// The trained models in the archive: one for each kind of norm.
 const MODELS: [&str; 2] = ["ts-llama3-gqa", "ts-opt"];
 
@@ -43,10 +41,7 @@ pub fn run(workspace: &Workspace, args: &Args) -> Result<ExitCode> {
     if !DEVICE_FEATURES.contains(&feature) || feature == "metal" {
         bail!("--features {feature}: use vulkan, wgpu or cuda; the kit is for Linux");
     }
-    let built = BINARIES
-        .iter()
-        .map(|name| workspace.build_with(name, &[feature.to_owned()]))
-        .collect::<Result<Vec<_>>>()?;
+    let built = workspace.build_with(NAME, &[feature.to_owned()])?;
     let target = workspace.target_dir_with(&[feature.to_owned()]);
     let folder = target.join("gpu-kit").join(NAME);
     if folder.exists() {
@@ -55,18 +50,12 @@ pub fn run(workspace: &Workspace, args: &Args) -> Result<ExitCode> {
     }
     let bin = folder.join("bin");
     fs::create_dir_all(&bin).with_context(|| format!("cannot make {}", bin.display()))?;
-    let mut libraries = Vec::new();
-    let mut newest = None;
-    for (name, built) in BINARIES.iter().zip(&built) {
-        let path = bin.join(name);
-        strip(built, &path)?;
-        for library in links::libraries(&path, feature)? {
-            if !libraries.contains(&library) {
-                libraries.push(library);
-            }
-        }
-        newest = newest.max(links::newest_glibc(&path)?);
-    }
+    let program = bin.join(NAME);
+    strip(&built, &program)?;
+    let libraries = links::libraries(&program, feature)?;
+    let newest = links::newest_glibc(&program)?;
+    // Under this name it is the binary `slicegpt`. `tar` stores a hard link once.
+    fs::hard_link(&program, bin.join("slicegpt")).context("cannot link the binary `slicegpt`")?;
     copy_fixtures(&workspace.root.join("fixtures"), &folder.join("fixtures"))?;
     let script = workspace.root.join("crates/slicegpt-gpu-kit/run.sh");
     archive::copy(&script, &folder.join("run.sh"))?;

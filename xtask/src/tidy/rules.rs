@@ -47,6 +47,7 @@ const KIT: &[&str] = &[
     "slicegpt-benches",
     "slicegpt-calibrate",
     "slicegpt-checkpoint",
+    "slicegpt-cli",
     "slicegpt-core",
     "slicegpt-device",
     "slicegpt-models",
