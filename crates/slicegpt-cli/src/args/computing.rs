@@ -6,6 +6,8 @@ use anyhow::{Result, anyhow, bail};
 use burn::tensor::DType;
 use clap::{Args, ValueEnum};
 use slicegpt_compress::{self as compress, CompressError, MakeShelf, Origin};
+use slicegpt_corpus::Samples;
+use slicegpt_models::DecoderSpec;
 use slicegpt_provenance::{CalibrationRecord, Summation};
 use slicegpt_slice::{AnalysisError, Arithmetic, Memory, RidgeError, SliceError};
 
@@ -80,6 +82,16 @@ impl Computing {
             compute: Some(compute),
             shelf: shelf.map(|shelf| (shelf, waiting)),
         })
+    }
+
+    /// Keeps the streams of `samples` on an accelerator, if they take at most an eighth of its
+    /// memory and were to be kept in the type they are computed in.
+    pub fn keep_on(&self, target: &Target, spec: &DecoderSpec, samples: &Samples) -> bool {
+        let numbers = samples.count() * samples.seqlen() * spec.hidden_size;
+        // With a refit there are two: the dense stream and the sliced one.
+        let bytes = (2 * numbers * self.compute_dtype.burn().size()) as u64;
+        let is_converted = self.stream_dtype.is_some_and(|dtype| dtype != self.compute_dtype);
+        self.spill.is_none() && !is_converted && target.memory().is_some_and(|all| bytes <= all / 8)
     }
 
     /// An error of a compression, in terms of options, with advice about overflow in half

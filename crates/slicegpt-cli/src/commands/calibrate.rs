@@ -54,6 +54,9 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let target = args.running.open()?;
     let mut computing = args.computing.on(&target)?;
     let (samples, source) = target.run(|| args.calibration.load(&opened, &target))?;
+    if args.computing.keep_on(&target, &opened.spec, &samples) {
+        computing.shelf = None;
+    }
     computing.batching = Some(target.batching(&opened.spec, samples.seqlen()));
     let start = Instant::now();
     let model = opened.model(&target.device);

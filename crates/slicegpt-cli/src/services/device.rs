@@ -114,6 +114,11 @@ impl Target {
         }
     }
 
+    /// Bytes of its own memory that may be used, if it has its own and they are known.
+    pub fn memory(&self) -> Option<u64> {
+        self.memory.filter(|_| !self.is_cpu())
+    }
+
     /// Whether it is the CPU, with tensors in host memory.
     pub fn is_cpu(&self) -> bool {
         matches!(self.info.name, DeviceName::Device(BackendKind::Cpu, _))

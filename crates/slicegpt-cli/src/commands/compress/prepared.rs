@@ -58,6 +58,9 @@ impl<'a> Prepared<'a> {
         let evaluation = evaluation(args, &opened)?;
         let (samples, source) = target.run(|| args.calibration.load(&opened, &target))?;
         let calibration = text::described(&samples, source);
+        if args.computing.keep_on(&target, spec, &samples) {
+            computing.shelf = None;
+        }
         let batching = target.batching(spec, samples.seqlen());
         computing.batching = Some(batching);
         let batch_size = batching.size;
