@@ -1,5 +1,5 @@
-//! The `slicegpt` command, as a library of one function: the binary `slicegpt` calls it, and so does
-//! the program of the GPU kit, whose archive would otherwise hold everything twice.
+//! The `slicegpt` command, as a library of one function: the binary `slicegpt` calls it, and so
+//! does the program of the GPU kit, whose archive would otherwise hold everything twice.
 //!
 //! Every command is a file under `commands`: its arguments, and how it composes the libraries.
 //! Commands share arguments (`args`), services (`services`) and output (`show`). This crate refuses

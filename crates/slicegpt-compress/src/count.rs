@@ -86,7 +86,7 @@ impl SublayerSizes {
             let size = |linear: &Linear| (linear.weight.dims()[dimension], linear.bias.is_some());
             linears.into_iter().map(size).collect()
         };
-        let prunable = block.prunable(index).into_iter().map(|inner| (inner.writer, inner.readers));
+        let prunable = block.prunable(index).into_iter().map(|group| (group.writer, group.readers));
         Self {
             norm: Vectors::of(norm),
             readers: sizes(readers, 1),

@@ -19,8 +19,8 @@ impl<D: Tables> Shared<'_, D> {
         settings: Settings,
     ) -> Result<Option<Divergence>> {
         let dense = self.dense;
-        let mut walk = self.walk(frame, batches, held_out, settings, |_, _| Ok(()))?;
-        let head = self.head(frame, Some(walk.moments()))?;
+        let mut pass = self.run(frame, batches, held_out, settings, |_, _| Ok(()))?;
+        let head = self.head(frame, Some(pass.moments()))?;
         let mut table = Vec::new();
         let bias = self.head_rows(&head, |rows| {
             table.extend(rows);
@@ -40,7 +40,7 @@ impl<D: Tables> Shared<'_, D> {
         let dense = dense.decoder.head().map_err(CompressError::model)?;
         let mut sum = DivergenceSum::default();
         for (number, batch) in held_out.iter().enumerate() {
-            let [x, z] = walk.take(batches.len() + number)?;
+            let [x, z] = pass.take(batches.len() + number)?;
             if !sum.add(batch, [(&dense, x), (&sliced, z)], vocab_size) {
                 return Ok(None);
             }

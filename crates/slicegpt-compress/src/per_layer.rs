@@ -84,20 +84,20 @@ impl<D: Tables> PerLayer<'_, D> {
         dense.rewrite_embeddings(&self.embedding_edit(&basis), sink)?;
         let mut spectra = vec![spectrum];
         let signals = dense.signals(batches, &[]);
-        let mut walk =
+        let mut pass =
             PairedPass::begin(signals, settings, basis, &dense.bare_norm(), Some(ridge))?;
         dense.observer.begin("slicing", 2 * dense.sublayers() * batches.len());
         for (index, block) in dense.blocks(batches).enumerate() {
             let around = widths.block(index, dense.decoder.sublayers_per_block());
-            let (block, found) = walk.block_per_cut(block?, index, around, orientation)?;
+            let (block, found) = pass.block_per_cut(block?, index, around, orientation)?;
             spectra.extend(found);
             sink.block(index, block).map_err(CompressError::sink)?;
         }
         dense.observer.end();
-        let fit = ReaderFit::new(&ridge, walk.moments(), walk.basis(), self.head_has_bias()?)?;
+        let fit = ReaderFit::new(&ridge, pass.moments(), pass.basis(), self.head_has_bias()?)?;
         let edit = TableEdit::refitted(&dense.norm, &fit.matrix, fit.shift.as_deref(), &device);
         self.write_head(&edit, sink)?;
-        Ok((spectra, walk.stages()))
+        Ok((spectra, pass.stages()))
     }
 
     fn embedding_edit(&self, basis: &Basis) -> TableEdit {

@@ -107,8 +107,8 @@ impl<D: Tables> Shared<'_, D> {
             sink.block(index, block).map_err(CompressError::sink)
         };
         // Without a refit nothing has to be run.
-        let walk = if self.ridge.is_some() {
-            Some(self.walk(frame, batches, &[], settings, write)?)
+        let pass = if self.ridge.is_some() {
+            Some(self.run(frame, batches, &[], settings, write)?)
         } else {
             self.dense.observer.begin("slicing", self.dense.decoder.blocks());
             let columns = frame.basis.on(&self.dense.decoder.device());
@@ -119,13 +119,13 @@ impl<D: Tables> Shared<'_, D> {
             self.dense.observer.end();
             None
         };
-        let head = self.head(frame, walk.as_ref().map(PairedPass::moments))?;
+        let head = self.head(frame, pass.as_ref().map(PairedPass::moments))?;
         self.write_head(frame, &head, sink)?;
-        Ok(walk.map_or_else(Stages::default, |walk| walk.stages()))
+        Ok(pass.map_or_else(Stages::default, |pass| pass.stages()))
     }
 
     /// Cuts one block after the other in a [`PairedPass`], and passes each to `sink`.
-    pub fn walk(
+    pub fn run(
         &self,
         frame: &Frame,
         batches: &[TokenBatch],
@@ -140,12 +140,12 @@ impl<D: Tables> Shared<'_, D> {
         dense.observer.begin("slicing", dense.sublayers() * count);
         let norm = dense.bare_norm();
         let basis = frame.basis.clone();
-        let mut walk = PairedPass::begin(signals, settings, basis, &norm, self.ridge)?;
+        let mut pass = PairedPass::begin(signals, settings, basis, &norm, self.ridge)?;
         for (index, block) in dense.blocks(batches).enumerate() {
-            sink(index, walk.block(block?, index, frame.kept.block(index))?)?;
+            sink(index, pass.block(block?, index, frame.kept.block(index))?)?;
         }
         dense.observer.end();
-        Ok(walk)
+        Ok(pass)
     }
 
     /// How rows of the embedding are rewritten: centred if the norms of the cut model no longer

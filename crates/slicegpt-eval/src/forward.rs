@@ -28,8 +28,8 @@ const GROUP_BYTES: usize = 256 << 20;
 const LOGITS: usize = 16 << 20;
 
 /// Runs `decoder` over `batches`, as many at a time as there are `lanes`, and passes the final
-/// stream of each, `[batch, tokens, width]`, with the head to `sink`, in order. Every batch of every
-/// block is a step for the observer.
+/// stream of each, `[batch, tokens, width]`, with the head to `sink`, in order. Every batch of
+/// every block is a step for the observer.
 pub(crate) fn forward<D: Decoder>(
     decoder: &D,
     batches: &[TokenBatch],

@@ -172,8 +172,8 @@ impl Plan {
             None => lcm(ROUND_TO, dense.width_multiple()),
         };
         let before = dense.dense_parameters();
-        let inner = self.align.unwrap_or_else(|| inner_step(full, before, count));
-        let free = is_free.then_some(inner);
+        let channels = self.align.unwrap_or_else(|| channel_step(full, before, count));
+        let free = is_free.then_some(channels);
         let one = |split: Split| Ok(SharedCut { splits: vec![split], tied, free });
         match self.size {
             Some(Size::Widths { hidden_size, intermediate_size }) => {
@@ -194,7 +194,7 @@ impl Plan {
         let default = (KEEP * before as f64).round() as u64;
         let asked = self.parameters(dense)?.unwrap_or(default);
         let slack = (SLACK * before as f64) as u64;
-        let step = Split { width: round_to, intermediate: inner };
+        let step = Split { width: round_to, intermediate: channels };
         let grid = Grid { full: self.widest(full)?, step };
         let mut splits = grid.of_size(asked, slack, count);
         if splits.is_empty() {
@@ -255,7 +255,7 @@ fn equal(dense: &dyn Dimensions, split: Split, tied: bool, free: bool) -> Shape 
 
 /// The largest power of two, up to 64, such that one step of MLP width is at most a thousandth of
 /// the model.
-fn inner_step(full: Split, before: u64, count: impl Fn(Split) -> u64) -> usize {
+fn channel_step(full: Split, before: u64, count: impl Fn(Split) -> u64) -> usize {
     if full.intermediate < 2 {
         return 1;
     }

@@ -1,6 +1,6 @@
-//! A project outside this workspace, with path dependencies: its program compresses a decoder of its
-//! own, and its test runs every family on another CPU backend of Burn, with which the workspace is
-//! not built.
+//! A project outside this workspace, with path dependencies: its program compresses a decoder of
+//! its own, and its test runs every family on another CPU backend of Burn, with which the workspace
+//! is not built.
 //!
 //! The project is compiled without optimisation, because Burn is compiled for it a second time.
 
