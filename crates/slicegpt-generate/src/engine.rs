@@ -40,8 +40,8 @@ where
     S::Error: std::error::Error + 'static,
 {
     /// Loads the weights of `model`, held as type `weights`. On the CPU activations are float32
-    /// whatever the type of the weights; on an accelerator they have the same type. Every
-    /// block is a step for the observer; `None` if it cancels.
+    /// whatever the type of the weights; on an accelerator they have the same type. Every block
+    /// is a step for the observer; `None` if it cancels.
     ///
     /// # Errors
     ///

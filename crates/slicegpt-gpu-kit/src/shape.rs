@@ -31,7 +31,7 @@ impl Shape {
     pub const SMALL: Self = Self {
         name: "small",
         hidden_size: 256,
-        layers: 4,
+        layers: 2,
         heads: 4,
         kv_heads: 2,
         intermediate_size: 704,

@@ -12,10 +12,11 @@ use std::time::{Duration, Instant};
 use slicegpt_gpu_kit::{Line, Results, Status};
 use tempfile::TempDir;
 
-/// A stage prints a line, and another when it ends; `precision` fails, `families` takes long.
+/// A stage prints a line, and another when it ends; `precision` fails, `families` takes long,
+/// `methods` needs half a minute to be left.
 const STAND_IN: &str = r#"#!/bin/sh
 case $1 in
-    plan) echo "devices 20 1"; echo "precision 20 1"; echo "families 3 1"; echo "methods 20 1" ;;
+    plan) echo "devices 20 1"; echo "precision 20 1"; echo "families 3 1"; echo "methods 20 30" ;;
     pick) echo "wgpu:0" ;;
     stage)
         echo "{\"kind\":\"fact\",\"name\":\"begun\",\"value\":\"$2\"}"
@@ -100,7 +101,8 @@ fn stages_that_fail_or_hang_do_not_end_a_run() {
 #[test]
 fn a_short_run_skips_what_does_not_fit() {
     let kit = kit();
-    assert_found_problems(&command(kit.path(), "60", &["--minutes", "0.12"]).output().unwrap());
+    // There is time for every stage but the last, on a busy machine too.
+    assert_found_problems(&command(kit.path(), "0", &["--minutes", "0.5"]).output().unwrap());
     let results = results(kit.path());
     let last = results.stages.last().unwrap();
     assert_eq!(last.status, Status::Skipped, "{:?}", statuses(&results));

@@ -17,8 +17,8 @@ const SHORT: usize = 1 << 17;
 /// more, widened weights would leave the cache, and the last share would leave threads idle.
 const OUTPUTS: usize = 96;
 
-/// A multiple of the 24 (AVX2) and 48 (AVX-512) outputs that faer's kernels compute at a time: a
-/// rest takes almost as long as a whole step.
+/// A multiple of the 24 (AVX2) and 48 (AVX-512) outputs that faer's kernels compute at a time: the
+/// outputs left over at the end of a share are computed at a lower rate.
 const STEP: usize = 48;
 
 /// The number of rows that a thread takes at a time.

@@ -20,8 +20,8 @@ pub struct Likelihood {
     pub is_greedy: bool,
 }
 
-/// The likelihoods of the continuations of each prompt, in their order. Every prompt
-/// is a step for the observer; `None` if it cancels.
+/// The likelihoods of the continuations of each prompt, in their order. Every prompt is a step for
+/// the observer; `None` if it cancels.
 ///
 /// Prompts are sorted, so that those with a common prefix are neighbours, and run in batches of
 /// `batch_size`. The prefix that a whole batch shares is run once, and its KV cache is kept for the

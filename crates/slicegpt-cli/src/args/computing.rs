@@ -65,7 +65,7 @@ impl Computing {
                 "--compute-dtype {dtype}: device {name} ({model}) does not compute in it; use f32"
             );
         }
-        let waiting = self.stream_dtype.unwrap_or(self.compute_dtype).burn();
+        let stored = self.stored().burn();
         let shelf: Option<MakeShelf<'_>> = match &self.spill {
             Some(directory) => {
                 let make = || Spill::new(directory);
@@ -73,25 +73,38 @@ impl Computing {
                 make().map_err(|error| anyhow!("--spill {}: {error}", directory.display()))?;
                 Some(Box::new(move || Ok(Box::new(make()?))))
             }
-            None if target.is_cpu() && waiting == compute => None,
+            None if target.is_cpu() && stored == compute => None,
             None => Some(Box::new(|| Ok(Box::new(Memory::default())))),
         };
         Ok(compress::Computing {
             batching: None,
             arithmetic: Some(self.arithmetic(target)),
             compute: Some(compute),
-            shelf: shelf.map(|shelf| (shelf, waiting)),
+            shelf: shelf.map(|shelf| (shelf, stored)),
         })
     }
 
-    /// Keeps the streams of `samples` on an accelerator, if they take at most an eighth of its
-    /// memory and were to be kept in the type they are computed in.
-    pub fn keep_on(&self, target: &Target, spec: &DecoderSpec, samples: &Samples) -> bool {
+    /// Lets `settings` keep the streams of `samples` on an accelerator, if they take at most an
+    /// eighth of its memory and are kept in the type they are computed in.
+    pub fn keep_on_accelerator(
+        &self,
+        settings: &mut compress::Computing<'_>,
+        target: &Target,
+        spec: &DecoderSpec,
+        samples: &Samples,
+    ) {
         let numbers = samples.count() * samples.seqlen() * spec.hidden_size;
         // With a refit there are two: the dense stream and the sliced one.
         let bytes = (2 * numbers * self.compute_dtype.burn().size()) as u64;
-        let is_converted = self.stream_dtype.is_some_and(|dtype| dtype != self.compute_dtype);
-        self.spill.is_none() && !is_converted && target.memory().is_some_and(|all| bytes <= all / 8)
+        let fits = target.memory().is_some_and(|memory| bytes <= memory / 8);
+        if fits && self.spill.is_none() && self.stored() == self.compute_dtype {
+            settings.shelf = None;
+        }
+    }
+
+    /// The type that streams are kept in.
+    fn stored(&self) -> DtypeName {
+        self.stream_dtype.unwrap_or(self.compute_dtype)
     }
 
     /// An error of a compression, in terms of options, with advice about overflow in half

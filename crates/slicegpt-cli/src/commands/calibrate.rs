@@ -54,9 +54,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let target = args.running.open()?;
     let mut computing = args.computing.on(&target)?;
     let (samples, source) = target.run(|| args.calibration.load(&opened, &target))?;
-    if args.computing.keep_on(&target, &opened.spec, &samples) {
-        computing.shelf = None;
-    }
+    args.computing.keep_on_accelerator(&mut computing, &target, &opened.spec, &samples);
     computing.batching = Some(target.batching(&opened.spec, samples.seqlen()));
     let start = Instant::now();
     let model = opened.model(&target.device);

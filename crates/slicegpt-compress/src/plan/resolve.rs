@@ -172,8 +172,8 @@ impl Plan {
             None => lcm(ROUND_TO, dense.width_multiple()),
         };
         let before = dense.dense_parameters();
-        let channels = self.align.unwrap_or_else(|| channel_step(full, before, count));
-        let free = is_free.then_some(channels);
+        let multiple = self.align.unwrap_or_else(|| channel_step(full, before, count));
+        let free = is_free.then_some(multiple);
         let one = |split: Split| Ok(SharedCut { splits: vec![split], tied, free });
         match self.size {
             Some(Size::Widths { hidden_size, intermediate_size }) => {
@@ -194,7 +194,7 @@ impl Plan {
         let default = (KEEP * before as f64).round() as u64;
         let asked = self.parameters(dense)?.unwrap_or(default);
         let slack = (SLACK * before as f64) as u64;
-        let step = Split { width: round_to, intermediate: channels };
+        let step = Split { width: round_to, intermediate: multiple };
         let grid = Grid { full: self.widest(full)?, step };
         let mut splits = grid.of_size(asked, slack, count);
         if splits.is_empty() {

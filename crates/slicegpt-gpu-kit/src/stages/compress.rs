@@ -95,11 +95,7 @@ pub fn run(context: &Context, shape: Shape, log: &mut Log<'_>) -> Result<()> {
             })))?,
             Err(reason) => {
                 let usage = serde_json::to_value(&finished.usage)?;
-                // Without a status it ran into the end of the stage.
-                match finished.status {
-                    Some(_) => log.failed(&name, reason)?,
-                    None => log.skipped(&name, reason)?,
-                }
+                context.unfinished(log, &name, reason)?;
                 log.put(&Line::Fact { name: format!("used until then by {name}"), value: usage })?;
             }
         }
@@ -117,7 +113,8 @@ pub fn run(context: &Context, shape: Shape, log: &mut Log<'_>) -> Result<()> {
 /// How much of `shape` this device can compress in the time that is left.
 fn amount(shape: Shape, tested: &Tested, left: Duration) -> Amount {
     if tested.software {
-        return Amount { shape: Shape::SMALL, layers: 2, tokens: [2, 64] };
+        let shape = Shape::SMALL;
+        return Amount { shape, layers: shape.layers, tokens: [2, 64] };
     }
     match (shape == Shape::LARGEST, left >= ENOUGH) {
         (false, _) => Amount { shape, layers: shape.layers, tokens: [32, 2048] },

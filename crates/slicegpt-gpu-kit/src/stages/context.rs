@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use serde_json::Value;
 
-use crate::{Deadline, Program};
+use crate::{Deadline, Log, Program};
 
 /// The inputs of a stage.
 pub struct Context {
@@ -67,6 +67,20 @@ impl Context {
         let mut cases: Vec<PathBuf> = paths.filter(|path| path.join(file).is_file()).collect();
         cases.sort();
         Ok(cases)
+    }
+
+    /// Writes that a program failed or, if the stage has no time left, that it was skipped.
+    /// Programs get all of a stage's time but the last second.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be written.
+    pub fn unfinished(&self, log: &mut Log<'_>, name: &str, reason: String) -> Result<()> {
+        if self.deadline.is_short_of(2 * A_SECOND) {
+            log.skipped(name, reason)
+        } else {
+            log.failed(name, reason)
+        }
     }
 
     /// The text that the stages calibrate and score on.

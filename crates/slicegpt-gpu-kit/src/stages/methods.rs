@@ -20,20 +20,12 @@ pub fn run(context: &Context, log: &mut Log<'_>) -> Result<()> {
     };
     let is_late = || context.deadline.is_short_of(4 * A_SECOND);
     const LATE: &str = "no time was left in the stage";
-    // A program that ran into the end of the stage did not fail.
-    let unfinished = |log: &mut Log<'_>, name: &str, reason: String| {
-        if context.deadline.is_short_of(2 * A_SECOND) {
-            log.skipped(name, LATE)
-        } else {
-            log.failed(name, reason)
-        }
-    };
     // The checks that find most errors come first: text, then each method on each model.
     for model in &models {
         let name = file_name(model);
         match agreement().text(model, PROMPT) {
             Ok(check) => log.check(check)?,
-            Err(reason) => unfinished(log, &format!("text of {name}"), reason)?,
+            Err(reason) => context.unfinished(log, &format!("text of {name}"), reason)?,
         }
     }
     for method in METHODS {
@@ -45,7 +37,7 @@ pub fn run(context: &Context, log: &mut Log<'_>) -> Result<()> {
             }
             match agreement().method(model, method) {
                 Ok(checks) => checks.into_iter().try_for_each(|check| log.check(check))?,
-                Err(reason) => unfinished(log, &name, reason)?,
+                Err(reason) => context.unfinished(log, &name, reason)?,
             }
         }
     }
@@ -59,7 +51,7 @@ pub fn run(context: &Context, log: &mut Log<'_>) -> Result<()> {
             } else {
                 match agreement().half(model, dtype) {
                     Ok(check) => log.check(check)?,
-                    Err(reason) => unfinished(log, &name, reason)?,
+                    Err(reason) => context.unfinished(log, &name, reason)?,
                 }
             }
         }

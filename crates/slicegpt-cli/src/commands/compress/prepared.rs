@@ -58,9 +58,7 @@ impl<'a> Prepared<'a> {
         let evaluation = evaluation(args, &opened)?;
         let (samples, source) = target.run(|| args.calibration.load(&opened, &target))?;
         let calibration = text::described(&samples, source);
-        if args.computing.keep_on(&target, spec, &samples) {
-            computing.shelf = None;
-        }
+        args.computing.keep_on_accelerator(&mut computing, &target, spec, &samples);
         let batching = target.batching(spec, samples.seqlen());
         computing.batching = Some(batching);
         let batch_size = batching.size;
