@@ -35,6 +35,7 @@ mod error;
 mod moments;
 mod orientation;
 mod ridge;
+mod sum;
 
 pub use covariance::{Arithmetic, Covariance};
 pub use directions::Directions;

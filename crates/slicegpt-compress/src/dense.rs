@@ -3,10 +3,12 @@
 
 use std::sync::Arc;
 
+use slicegpt_core::precise::has_own_memory;
 use slicegpt_core::{Block, Decoder, Fused, Norm, Observer, TokenBatch};
 use slicegpt_invariance::{TableEdit, center, fuse};
 use slicegpt_slice::Batch;
 
+use crate::ahead::with_items;
 use crate::error::{CompressError, Result};
 use crate::{Sink, Table, Tables};
 
@@ -81,16 +83,23 @@ impl<'a, D: Tables> Dense<'a, D> {
         all.map(move |(tokens, counts)| batch(tokens, counts))
     }
 
-    /// The dense blocks, fused, each loaded when it is asked for.
-    pub fn blocks<'s>(
-        &'s self,
+    /// Calls `work` with the dense blocks, fused. On the CPU each is loaded when it is asked for. On
+    /// an accelerator the host reads, widens and uploads the next block while the device computes.
+    pub fn with_blocks<R>(
+        &self,
         batches: &[TokenBatch],
-    ) -> impl Iterator<Item = Result<Fused<D::Block>>> + 's {
+        work: impl FnOnce(&mut dyn Iterator<Item = Result<Fused<D::Block>>>) -> R,
+    ) -> R {
         let count = self.decoder.blocks();
         let at_a_time = at_a_time(batches);
-        (0..count).map(move |index| {
-            self.observer.at(&format!("block {}/{count}, {at_a_time}", index + 1));
-            self.decoder.block(index).map(fuse).map_err(CompressError::model)
+        let ahead = has_own_memory(&self.decoder.device());
+        let make = |index| self.decoder.block(index).map(fuse).map_err(CompressError::model);
+        with_items(count, ahead, make, |blocks| {
+            let mut blocks = (1..=count).map_while(|number| {
+                self.observer.at(&format!("block {number}/{count}, {at_a_time}"));
+                blocks.next()
+            });
+            work(&mut blocks)
         })
     }
 

@@ -45,6 +45,7 @@
 //!
 //! This crate refuses to know text, tokenizers, command lines and where a file lies.
 
+mod ahead;
 mod checkpoint;
 mod computing;
 mod count;

@@ -50,12 +50,12 @@ impl<D: Tables> PerLayer<'_, D> {
         dense.rewrite_embeddings(&self.embedding_edit(stream.basis()), sink)?;
         let mut spectra = vec![spectrum];
         dense.observer.begin("slicing", dense.sublayers() * batches.len());
-        let blocks = dense.blocks(batches);
-        let run = slicegpt_slice::run(stream, blocks, widths, orientation, wanted, |done| {
-            spectra.extend(done.spectra);
-            sink.block(done.index, done.block).map_err(CompressError::sink)
-        });
-        let (basis, stages) = run?;
+        let (basis, stages) = dense.with_blocks(batches, |blocks| {
+            slicegpt_slice::run(stream, blocks, widths, orientation, wanted, |done| {
+                spectra.extend(done.spectra);
+                sink.block(done.index, done.block).map_err(CompressError::sink)
+            })
+        })?;
         dense.observer.end();
         let edit = TableEdit::reader(&dense.norm, &basis, &dense.decoder.device());
         self.write_head(&edit, sink)?;
@@ -87,12 +87,15 @@ impl<D: Tables> PerLayer<'_, D> {
         let mut pass =
             PairedPass::begin(signals, settings, basis, &dense.bare_norm(), Some(ridge))?;
         dense.observer.begin("slicing", 2 * dense.sublayers() * batches.len());
-        for (index, block) in dense.blocks(batches).enumerate() {
-            let around = widths.block(index, dense.decoder.sublayers_per_block());
-            let (block, found) = pass.block_per_cut(block?, index, around, orientation)?;
-            spectra.extend(found);
-            sink.block(index, block).map_err(CompressError::sink)?;
-        }
+        dense.with_blocks(batches, |blocks| {
+            for (index, block) in blocks.enumerate() {
+                let around = widths.block(index, dense.decoder.sublayers_per_block());
+                let (block, found) = pass.block_per_cut(block?, index, around, orientation)?;
+                spectra.extend(found);
+                sink.block(index, block).map_err(CompressError::sink)?;
+            }
+            Result::Ok(())
+        })?;
         dense.observer.end();
         let fit = ReaderFit::new(&ridge, pass.moments(), pass.basis(), self.head_has_bias()?)?;
         let edit = TableEdit::refitted(&dense.norm, &fit.matrix, fit.shift.as_deref(), &device);

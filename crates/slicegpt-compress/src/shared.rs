@@ -42,8 +42,7 @@ pub(crate) fn statistics<D: Tables>(
 ) -> Result<Profile> {
     let signals = dense.signals(batches, &[]);
     dense.observer.begin("profiling", dense.sublayers() * batches.len());
-    let blocks = dense.blocks(batches);
-    let mut found = profile(signals, settings, blocks)?;
+    let mut found = dense.with_blocks(batches, |blocks| profile(signals, settings, blocks))?;
     dense.observer.end();
     // The head is a reader too.
     let (gain, _) = dense.norm_vectors();
@@ -112,10 +111,13 @@ impl<D: Tables> Shared<'_, D> {
         } else {
             self.dense.observer.begin("slicing", self.dense.decoder.blocks());
             let columns = frame.basis.on(&self.dense.decoder.device());
-            for (index, block) in self.dense.blocks(batches).enumerate() {
-                write(index, cut_block(block?, &columns, frame.kept.block(index)))?;
-                self.dense.step()?;
-            }
+            self.dense.with_blocks(batches, |blocks| {
+                for (index, block) in blocks.enumerate() {
+                    write(index, cut_block(block?, &columns, frame.kept.block(index)))?;
+                    self.dense.step()?;
+                }
+                Result::Ok(())
+            })?;
             self.dense.observer.end();
             None
         };
@@ -141,9 +143,12 @@ impl<D: Tables> Shared<'_, D> {
         let norm = dense.bare_norm();
         let basis = frame.basis.clone();
         let mut pass = PairedPass::begin(signals, settings, basis, &norm, self.ridge)?;
-        for (index, block) in dense.blocks(batches).enumerate() {
-            sink(index, pass.block(block?, index, frame.kept.block(index))?)?;
-        }
+        dense.with_blocks(batches, |blocks| {
+            for (index, block) in blocks.enumerate() {
+                sink(index, pass.block(block?, index, frame.kept.block(index))?)?;
+            }
+            Result::Ok(())
+        })?;
         dense.observer.end();
         Ok(pass)
     }

@@ -22,9 +22,10 @@ pub enum Table {
 /// A decoder whose embedding and head can be read a few rows at a time.
 ///
 /// They are the largest matrices of a model. A compression rewrites them a few rows at a time. Only
-/// measuring a split needs the whole head in memory.
+/// measuring a split needs the whole head in memory. On an accelerator the next block is loaded on
+/// another thread while one is computed.
 pub trait Tables:
-    Decoder<Block: Clone, Error: std::error::Error + Send + Sync + 'static> + Sized
+    Decoder<Block: Clone + Send, Error: std::error::Error + Send + Sync + 'static> + Sized + Sync
 {
     /// The device that the decoder runs on.
     fn device(&self) -> Device;

@@ -1,7 +1,7 @@
 //! Products to double-precision accuracy, on the device that `SLICEGPT_DEVICE` names.
 
 use burn::tensor::{DType, Device, Tensor, TensorData};
-use slicegpt_core::precise::{OperandPrecision, PreciseMatrix, Split, product};
+use slicegpt_core::precise::{OperandPrecision, PreciseMatrix, ROWS, Split, Total, product};
 use slicegpt_core::{Basis, host_vec};
 use slicegpt_testkit::device;
 
@@ -73,7 +73,7 @@ fn products_are_correct_in_all_places_but_the_last() {
         let by_device = product(left().transpose(), right()).cast(DType::F32);
         check(&values(by_device), &expected, "by device");
         for precision in [OperandPrecision::Float32, OperandPrecision::Tf32] {
-            let split = |x| Split::new(x, precision).unwrap();
+            let split = |x| Split::new(x, precision);
             let found = split(left()).product(&split(right()));
             check(&values(found), &expected, &format!("{precision:?} {n} x {rows} x {m}"));
         }
@@ -111,14 +111,83 @@ fn axes_change_nothing() {
 }
 
 #[test]
-fn matrices_that_are_not_finite_are_not_split() {
+fn numbers_that_are_not_finite_make_their_products_not_finite() {
     for damage in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
         let mut damaged = numbers(300, 4, 1);
         damaged[777] = damage;
         for precision in [OperandPrecision::Float32, OperandPrecision::Tf32] {
-            assert!(Split::new(on(&device(), &damaged, [300, 4]), precision).is_none());
+            let split = Split::new(on(&device(), &damaged, [300, 4]), precision);
+            let product = values(split.product(&split));
+            let mut total = Total::new();
+            total.add_gram(&split);
+            let total = total.read().unwrap();
+            for (at, product) in product.into_iter().enumerate() {
+                let (i, j) = (at / 4, at % 4);
+                let finite = i != 777 % 4 && j != 777 % 4;
+                assert_eq!(product.is_finite(), finite, "{precision:?}, {damage}, {at}");
+                assert_eq!(total.at(i, j).is_finite(), finite, "{precision:?}, {damage}, {at}");
+            }
         }
     }
-    let zeros = Split::new(on(&device(), &[0.0; 12], [4, 3]), OperandPrecision::Float32).unwrap();
+    let zeros = Split::new(on(&device(), &[0.0; 12], [4, 3]), OperandPrecision::Float32);
     assert!(values(zeros.product(&zeros)).iter().all(|x| *x == 0.0));
+}
+
+/// Terms of very different magnitudes, rising and falling, column by column.
+#[test]
+fn totals_have_double_precision_accuracy() {
+    let (device, rows, n, m) = (device(), 300, 7, 5);
+    for precision in [OperandPrecision::Float32, OperandPrecision::Tf32] {
+        let (mut gram, mut cross) = (Total::new(), Total::new());
+        assert!(gram.read().is_none());
+        let (mut all_a, mut all_b) = (Vec::new(), Vec::new());
+        for (term, magnitude) in [0, 3, -9, 9, 30, 29, -60, 31].into_iter().enumerate() {
+            let seed = term as u64 + 1;
+            let scale = |values: Vec<f64>, columns: usize| -> Vec<f64> {
+                let by = |column: usize| 2f64.powi(magnitude - (column * term) as i32);
+                values.iter().enumerate().map(|(i, x)| x * by(i % columns)).collect()
+            };
+            let a = rounded(&scale(numbers(rows, n, seed), n));
+            let b = rounded(&scale(numbers(rows, m, seed + 100), m));
+            let split = |x: &[f64], columns| Split::new(on(&device, x, [rows, columns]), precision);
+            let (left, right) = (split(&a, n), split(&b, m));
+            gram.add_gram(&left);
+            cross.add(&left, &right);
+            all_a.extend(a);
+            all_b.extend(b);
+            let [gram, cross] = [&gram, &cross].map(|total| total.read().unwrap());
+            assert_eq!([gram.shape(), cross.shape()], [[n, n], [n, m]]);
+            let norms = |values: &[f64], columns: usize| -> Vec<f64> {
+                let column = |j| values.iter().skip(j).step_by(columns);
+                (0..columns).map(|j| column(j).map(|x| x * x).sum::<f64>().sqrt()).collect()
+            };
+            let (a_norms, b_norms) = (norms(&all_a, n), norms(&all_b, m));
+            for i in 0..n {
+                let sum = |other: &[f64], columns: usize, j: usize| -> f64 {
+                    (0..all_a.len() / n).map(|k| all_a[k * n + i] * other[k * columns + j]).sum()
+                };
+                for j in 0..n {
+                    let off = (gram.at(i, j) - sum(&all_a, n, j)).abs() / (a_norms[i] * a_norms[j]);
+                    assert!(off <= 2f64.powi(-32), "{precision:?}, {term}, {i} {j}: {off:e}");
+                }
+                for (j, b_norm) in b_norms.iter().enumerate() {
+                    let off = (cross.at(i, j) - sum(&all_b, m, j)).abs() / (a_norms[i] * b_norm);
+                    assert!(off <= 2f64.powi(-32), "{precision:?}, {term}, {i} {j}: {off:e}");
+                }
+            }
+        }
+    }
+}
+
+/// More than 32 bits of integers: the sum of 2^20 tokens of the largest magnitude.
+#[test]
+fn totals_hold_many_tokens() {
+    let ones = Tensor::<2>::ones([ROWS, 2], (&device(), DType::F32));
+    let split = Split::new(ones, OperandPrecision::Float32);
+    let mut total = Total::new();
+    for _ in 0..64 {
+        total.add_gram(&split);
+    }
+    let total = total.read().unwrap();
+    assert_eq!([total.at(0, 0), total.at(1, 0)], [(64 * ROWS) as f64; 2]);
 }

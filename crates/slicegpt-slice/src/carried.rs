@@ -119,7 +119,11 @@ impl<C, const N: usize> Carried<C, N> {
             let _ = self.device.sync();
             self.stages.forward += start.elapsed();
             for (number, (signals, seen)) in numbers.zip(done) {
-                timed(&mut self.stages.gram, || sink(seen, self.batches[number].1.as_deref()));
+                timed(&mut self.stages.gram, || {
+                    sink(seen, self.batches[number].1.as_deref());
+                    // Sums stay on an accelerator: without this, `forward` would wait for them.
+                    let _ = self.device.sync();
+                });
                 self.put(number, signals, Some(place))?;
                 self.step()?;
             }

@@ -13,12 +13,15 @@ use slicegpt_core::precise::has_own_memory;
 use slicegpt_kernels::covariance as split_float32;
 
 use crate::error::NotFinite;
+use crate::sum::Sum;
 
-/// `H = sum over kept tokens of x^T x`, un-normalised and uncentred, `[width, width]`, in float64
-/// on the host. Only the lower triangle is computed.
+/// `H = sum over kept tokens of x^T x`, un-normalised and uncentred, `[width, width]`. Only the
+/// lower triangle is computed.
+///
+/// The sum of signals on an accelerator stays there until it is asked for.
 pub struct Covariance {
-    /// Column-major; undefined above the diagonal.
-    lower: Mat<f64>,
+    /// Undefined above the diagonal.
+    lower: Sum,
     arithmetic: Arithmetic,
     tokens: u64,
     finite: bool,
@@ -71,7 +74,7 @@ impl Covariance {
     /// An empty sum, for signals of `width`.
     pub fn new(width: usize, arithmetic: Arithmetic) -> Self {
         Self {
-            lower: Mat::zeros(width, width),
+            lower: Sum::new(width, width),
             arithmetic,
             tokens: 0,
             finite: true,
@@ -89,7 +92,7 @@ impl Covariance {
     pub fn from_values(values: &[f64], width: usize, tokens: u64, arithmetic: Arithmetic) -> Self {
         assert_eq!(values.len(), width * width, "a covariance is square");
         let lower = Mat::from_fn(width, width, |i, j| values[i.max(j) * width + i.min(j)]);
-        Self { lower, tokens, ..Self::new(width, arithmetic) }
+        Self { lower: Sum::from_host(lower), tokens, ..Self::new(width, arithmetic) }
     }
 
     /// The sum, row-major, `[width, width]`, with both triangles.
@@ -115,7 +118,7 @@ impl Covariance {
     /// token.
     pub fn add(&mut self, signal: Tensor<3>, keep: Option<&[bool]>) {
         let [batch, tokens, width] = signal.dims();
-        assert_eq!(width, self.lower.nrows(), "one covariance, one width");
+        assert_eq!(width, self.width(), "one covariance, one width");
         if let Some(keep) = keep {
             assert_eq!(keep.len(), batch * tokens, "one flag per token");
         }
@@ -124,7 +127,7 @@ impl Covariance {
         let own_memory = has_own_memory(&signal.device());
         if self.arithmetic == Arithmetic::SplitFloat32 && own_memory {
             let rows = signal.reshape([batch * tokens, width]);
-            self.finite &= device::add(&mut self.lower, rows, keep).is_ok();
+            device::add(self.lower.on_device(), rows, keep);
             return;
         }
         let values: Vec<f32> = host_vec(signal);
@@ -136,9 +139,9 @@ impl Covariance {
             }
         };
         match self.arithmetic {
-            Arithmetic::Float64 => float64::add(&mut self.lower, &rows, &mut self.wide),
+            Arithmetic::Float64 => float64::add(self.lower.on_host(), &rows, &mut self.wide),
             Arithmetic::SplitFloat32 => {
-                let (lower, pieces) = (&mut self.lower, &mut self.pieces);
+                let (lower, pieces) = (self.lower.on_host(), &mut self.pieces);
                 self.finite &= split_float32::add(lower, &rows, self.tokens, pieces);
             }
         }
@@ -156,7 +159,7 @@ impl Covariance {
 
     /// The width of the signals.
     pub fn width(&self) -> usize {
-        self.lower.nrows()
+        self.lower.columns()
     }
 
     /// How the products are computed.
@@ -175,7 +178,8 @@ impl Covariance {
     ///
     /// If a token that was added is not finite. Its squares are on the diagonal.
     pub fn lower(&self) -> Result<MatRef<'_, f64>, NotFinite> {
-        let finite = (0..self.lower.nrows()).all(|i| self.lower[(i, i)].is_finite());
-        if finite && self.finite { Ok(self.lower.as_ref()) } else { Err(NotFinite) }
+        let lower = self.lower.get();
+        let finite = (0..self.width()).all(|i| lower[(i, i)].is_finite());
+        if finite && self.finite { Ok(lower) } else { Err(NotFinite) }
     }
 }

@@ -5,26 +5,26 @@ mod device;
 mod host;
 
 use burn::tensor::{Device, Tensor};
-use faer::{Mat, MatRef};
+use faer::MatRef;
 use slicegpt_core::precise::has_own_memory;
 use slicegpt_core::{Basis, host_vec};
 
 use crate::covariance::rows_on;
 use crate::error::NotFinite;
+use crate::sum::Sum;
 
-/// Sums over kept tokens of `x^T x` and `x^T y`, un-normalised, for inputs `x` and targets `y`, in
-/// float64 on the host. One more input, the last, is always 1, so that the sums of all inputs and
-/// of all targets are included.
+/// Sums over kept tokens of `x^T x` and `x^T y`, un-normalised, for inputs `x` and targets `y`. One
+/// more input, the last, is always 1, so that the sums of all inputs and of all targets are
+/// included.
 ///
-/// The size does not depend on the number of tokens. [`Ridge`](crate::Ridge) solves a regression
+/// The sums of signals on an accelerator stay there until they are asked for. The size does not depend on the number of tokens. [`Ridge`](crate::Ridge) solves a regression
 /// from these sums.
 pub struct Moments {
     /// `[inputs + 1, inputs + 1]`; undefined above the diagonal.
-    gram: Mat<f64>,
+    gram: Sum,
     /// `[inputs + 1, targets]`.
-    cross: Mat<f64>,
+    cross: Sum,
     tokens: u64,
-    finite: bool,
     scratch: host::Scratch,
 }
 
@@ -32,10 +32,9 @@ impl Moments {
     /// Empty sums, for `inputs` inputs and `targets` targets.
     pub fn new(inputs: usize, targets: usize) -> Self {
         Self {
-            gram: Mat::zeros(inputs + 1, inputs + 1),
-            cross: Mat::zeros(inputs + 1, targets),
+            gram: Sum::new(inputs + 1, inputs + 1),
+            cross: Sum::new(inputs + 1, targets),
             tokens: 0,
-            finite: true,
             scratch: host::Scratch::default(),
         }
     }
@@ -58,7 +57,7 @@ impl Moments {
         let [other_batch, other_tokens, target_width] = targets.dims();
         assert_eq!([batch, tokens], [other_batch, other_tokens], "one target per token");
         assert_eq!(width, self.inputs(), "the number of inputs");
-        assert_eq!(target_width, self.cross.ncols(), "the number of targets");
+        assert_eq!(target_width, self.cross.columns(), "the number of targets");
         let kept = keep.map_or(batch * tokens, |keep| keep.iter().filter(|keep| **keep).count());
         if kept == 0 {
             return;
@@ -75,11 +74,11 @@ impl Moments {
         };
         let Self { gram, cross, scratch, .. } = self;
         if has_own_memory(&x.device()) {
-            self.finite &= device::add(gram, cross, [x, y, constant], keep).is_ok();
+            device::add(gram.on_device(), cross.on_device(), [x, y, constant], keep);
             return;
         }
         let rows = [x, y, constant].map(host_vec);
-        host::add(gram, cross, &rows, keep, scratch);
+        host::add(gram.on_host(), cross.on_host(), &rows, keep, scratch);
     }
 
     /// Adds row-major values, `[n, inputs]` and `[n, targets]`, as [`Moments::add`] does, computed
@@ -90,7 +89,7 @@ impl Moments {
     /// If the values are not whole rows, or the two do not have the same number of rows.
     pub fn add_rows(&mut self, inputs: Vec<f32>, targets: Vec<f32>, device: &Device) {
         let inputs = rows_on(inputs, self.inputs(), device);
-        let targets = rows_on(targets, self.cross.ncols(), device);
+        let targets = rows_on(targets, self.cross.columns(), device);
         self.add(inputs, targets, None, None);
     }
 
@@ -101,17 +100,17 @@ impl Moments {
     /// If the number of targets is not the hidden size of the basis.
     pub fn project_targets(mut self, basis: &Basis) -> Self {
         let shape = (basis.hidden_size(), basis.rank());
-        assert_eq!(self.cross.ncols(), shape.0, "targets at full width");
+        assert_eq!(self.cross.columns(), shape.0, "targets at full width");
         if !basis.is_identity() {
-            self.cross =
-                &self.cross * MatRef::from_row_major_slice(basis.values(), shape.0, shape.1);
+            let basis = MatRef::from_row_major_slice(basis.values(), shape.0, shape.1);
+            self.cross = Sum::from_host(self.cross.get() * basis);
         }
         self
     }
 
     /// The number of inputs, without the constant.
     pub fn inputs(&self) -> usize {
-        self.gram.nrows() - 1
+        self.gram.rows() - 1
     }
 
     /// The number of tokens added.
@@ -126,13 +125,10 @@ impl Moments {
     ///
     /// If a token that was added is not finite.
     pub fn sums(&self) -> Result<[MatRef<'_, f64>; 2], NotFinite> {
-        let squares = (0..self.gram.nrows()).map(|i| self.gram[(i, i)]);
+        let (gram, cross) = (self.gram.get(), self.cross.get());
+        let squares = (0..gram.nrows()).map(|i| gram[(i, i)]);
         // A target that is not finite makes its own sum not finite.
-        let sums = (0..self.cross.ncols()).map(|j| self.cross[(self.inputs(), j)]);
-        if self.finite && squares.chain(sums).all(f64::is_finite) {
-            Ok([self.gram.as_ref(), self.cross.as_ref()])
-        } else {
-            Err(NotFinite)
-        }
+        let sums = (0..cross.ncols()).map(|j| cross[(self.inputs(), j)]);
+        if squares.chain(sums).all(f64::is_finite) { Ok([gram, cross]) } else { Err(NotFinite) }
     }
 }

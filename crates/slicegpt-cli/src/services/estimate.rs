@@ -49,16 +49,19 @@ pub fn peak(
     (process + block(spec) + stream + batch + edit + decomposition + refit) as u64 * 11 / 10
 }
 
-/// The largest batch size that fits into `bytes` of device memory together with one block and the
-/// larger of the buffers for its edit and its covariance; at least 1.
+/// The largest batch size that fits into `bytes` of device memory together with a dense block, the
+/// same block sliced, the next one, and the larger of the buffers for the edit of a matrix and for
+/// the sums of a covariance or a refit; at least 1.
 pub fn batch_size(spec: &DecoderSpec, seqlen: usize, bytes: u64) -> usize {
     let square = spec.hidden_size * spec.hidden_size;
     // The pieces of both split operands, and their products as integers and as float32.
     let edit = 4 * (12 * largest(spec) + 6 * square);
-    let gram = 4 * 8 * square;
+    // A sum and a term of it, in three parts each, and copies of both in other units.
+    let inner = spec.mlp.intermediate_size;
+    let sums = 4 * 16 * square.max(inner * inner);
     let scores = 3 * 4 * spec.attention.heads * QUERIES * seqlen;
     let sequence = inside(spec, seqlen) + scores + 3 * 4 * seqlen * spec.hidden_size;
-    let fixed = 2 * block(spec) + edit.max(gram);
+    let fixed = 3 * block(spec) + edit.max(sums);
     let left = usize::try_from(bytes).unwrap_or(usize::MAX).saturating_sub(fixed);
     (left / sequence).max(1)
 }

@@ -22,7 +22,7 @@ use crate::{Dimensions, Intermediate, Shape, Table, Tables};
 
 impl<S> Tables for Model<S>
 where
-    S: TensorSource,
+    S: TensorSource + Sync,
     S::Error: std::error::Error + Send + Sync + 'static,
 {
     fn device(&self) -> Device {

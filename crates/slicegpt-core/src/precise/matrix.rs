@@ -84,10 +84,6 @@ impl PreciseMatrix {
 
     /// `B^T W`, in the type of `w`.
     ///
-    /// # Panics
-    ///
-    /// If `w` is on an accelerator and holds a NaN or an infinity.
-    ///
     /// # Shapes
     /// - `w`: `[hidden_size, n]`
     /// - output: `[rank, n]`
@@ -95,16 +91,12 @@ impl PreciseMatrix {
         let dtype = w.dtype();
         let product = match &self.arithmetic {
             Arithmetic::Float64(b) => b.clone().transpose().matmul(w.cast(DType::F64)),
-            Arithmetic::Split(b, precision) => b.product(&finite(w, *precision)),
+            Arithmetic::Split(b, precision) => b.product(&Split::new(w, *precision)),
         };
         product.cast(dtype)
     }
 
     /// `W B`, in the type of `w`: this matrix applied to each row of `w`.
-    ///
-    /// # Panics
-    ///
-    /// If `w` is on an accelerator and holds a NaN or an infinity.
     ///
     /// # Shapes
     /// - `w`: `[n, hidden_size]`
@@ -113,7 +105,7 @@ impl PreciseMatrix {
         let dtype = w.dtype();
         let product = match &self.arithmetic {
             Arithmetic::Float64(b) => w.cast(DType::F64).matmul(b.clone()),
-            Arithmetic::Split(b, precision) => finite(w.transpose(), *precision).product(b),
+            Arithmetic::Split(b, precision) => Split::new(w.transpose(), *precision).product(b),
         };
         product.cast(dtype)
     }
@@ -133,9 +125,4 @@ impl PreciseMatrix {
         };
         product.cast(dtype)
     }
-}
-
-/// A weight, split.
-fn finite(weight: Tensor<2>, precision: OperandPrecision) -> Split {
-    Split::new(weight, precision).expect("weights are read as finite numbers")
 }

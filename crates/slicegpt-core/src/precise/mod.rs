@@ -9,14 +9,18 @@
 //! Rump (Numerical Algorithms 59, 2012), in base 2^8 and 2^9. The integers are exact in bfloat16
 //! and TF32 too, so that matrix units which round their operands change nothing.
 //!
-//! Start with [`PreciseMatrix`], or with [`product`] for a single product.
+//! Start with [`PreciseMatrix`], with [`product`] for a single product, or with [`Total`] for the
+//! sum of many.
 
 mod known;
 mod matrix;
 mod split;
+mod total;
+mod units;
 
 pub use matrix::PreciseMatrix;
-pub use split::{CHUNK, Gram, LOW, OperandPrecision, Split, Sums};
+pub use split::{OperandPrecision, ROWS, Split};
+pub use total::{Read, Total};
 
 use burn::tensor::{DType, Device, Tensor};
 use known::Known;
@@ -47,10 +51,6 @@ pub fn widen<const D: usize>(tensor: Tensor<D>) -> Tensor<D> {
 /// `A B` to double-precision accuracy: in float64 on the CPU, and from split float32 operands on an
 /// accelerator (see [`Split::product`]). The result has that type.
 ///
-/// # Panics
-///
-/// If a value is not finite and the device is an accelerator.
-///
 /// # Shapes
 /// - `a`: `[m, k]`
 /// - `b`: `[k, n]`
@@ -61,6 +61,6 @@ pub fn product(a: Tensor<2>, b: Tensor<2>) -> Tensor<2> {
         return a.cast(DType::F64).matmul(b.cast(DType::F64));
     }
     let precision = OperandPrecision::of(&device);
-    let split = |x| Split::new(x, precision).expect("weights are read as finite numbers");
+    let split = |x| Split::new(x, precision);
     split(a.transpose()).product(&split(b))
 }

@@ -3,11 +3,16 @@
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 
 use super::known::Known;
+use super::units::{Units, unit};
 use crate::host_vec;
 
 /// The number of rows multiplied at a time. The integers are at most 2^8, so that sums of `CHUNK`
 /// products are at most 2^24, up to which float32 holds every integer.
-pub const CHUNK: usize = 256;
+const CHUNK: usize = 256;
+
+/// The largest number of rows of matrices whose sums are read as integers: 64 sums below 2^25 fit
+/// into 32 bits.
+pub const ROWS: usize = 64 * CHUNK;
 
 /// How much finer the grid of the second piece is. Its largest integer is half of this.
 pub const LOW: f64 = 512.0;
@@ -50,7 +55,7 @@ impl OperandPrecision {
 #[derive(Clone, Debug)]
 pub struct Split {
     chunks: Vec<Pieces>,
-    units: Vec<f64>,
+    units: Units,
 }
 
 /// The pieces of one chunk of rows.
@@ -66,97 +71,79 @@ impl Pieces {
     /// 512 times the remainder of `a^T b` after the products of `high` with `high` and with `low`.
     fn rest_of_product(&self, other: &Self) -> Tensor<2> {
         let (a, b) = (self, other);
-        let (left, right) = match (a.rest.as_slice(), b.rest.as_slice()) {
-            ([a_rest], [b_rest]) => {
-                let a_below = a.low.clone() + a_rest.clone();
-                let b_below = b.low.clone() + b_rest.clone();
-                let left = vec![a.high.clone(), a_rest.clone(), a_below];
-                (left, vec![b_rest.clone(), b.high.clone(), b_below.div_scalar(LOW)])
-            }
-            // One product for each pair that matters: the device would round a sum of two pieces.
-            (a_rest, b_rest) => {
-                let mut left = vec![a.low.clone()];
-                let mut right = vec![b.low.clone().div_scalar(LOW)];
-                for rest in b_rest {
-                    left.extend([a.high.clone(), a.low.clone()]);
-                    right.extend([rest.clone(), rest.clone().div_scalar(LOW)]);
-                }
-                for rest in a_rest {
-                    left.extend([rest.clone(), rest.clone()]);
-                    right.extend([b.high.clone(), b.low.clone().div_scalar(LOW)]);
-                }
-                (left, right)
-            }
+        let ([a_rest], [b_rest]) = (a.rest.as_slice(), b.rest.as_slice()) else {
+            return self.rest_of_product_in_pieces(other);
         };
-        Tensor::cat(left, 0).transpose().matmul(Tensor::cat(right, 0))
+        let a_below = a.low.clone() + a_rest.clone();
+        let b_below = b.low.clone() + b_rest.clone();
+        let left = vec![a.high.clone(), a_rest.clone(), a_below];
+        product_of(left, vec![b_rest.clone(), b.high.clone(), b_below.div_scalar(LOW)])
+    }
+
+    /// One product for each pair of pieces that matters: the device would round a sum of two
+    /// pieces. The product of the large pieces is on its own, because small numbers that are added
+    /// one by one to a large sum in float32 are lost.
+    fn rest_of_product_in_pieces(&self, other: &Self) -> Tensor<2> {
+        let (a, b) = (self, other);
+        let low = product_of(vec![a.low.clone()], vec![b.low.clone().div_scalar(LOW)]);
+        let mut left = vec![a.rest[0].clone()];
+        let mut right = vec![b.rest[0].clone().div_scalar(LOW)];
+        for rest in &b.rest {
+            left.extend([a.high.clone(), a.low.clone()]);
+            right.extend([rest.clone(), rest.clone().div_scalar(LOW)]);
+        }
+        for rest in &a.rest {
+            left.extend([rest.clone(), rest.clone()]);
+            right.extend([b.high.clone(), b.low.clone().div_scalar(LOW)]);
+        }
+        low + product_of(left, right)
     }
 
     /// The matrix `h` for which `h + h^T` is 512 times the remainder of `a^T a` after the products
     /// of `high` with `high` and with `low`.
     fn half_of_rest(&self) -> Tensor<2> {
         let half = |piece: &Tensor<2>| piece.clone().div_scalar(2.0 * LOW);
-        let (left, right) = match self.rest.as_slice() {
-            [rest] => {
-                let below = self.low.clone() + rest.clone();
-                let halved = half(&below);
-                (vec![self.high.clone(), below], vec![rest.clone(), halved])
+        let [rest] = self.rest.as_slice() else {
+            // As in `rest_of_product_in_pieces`.
+            let low = product_of(vec![self.low.clone()], vec![half(&self.low)]);
+            let (mut left, mut right) = (vec![self.rest[0].clone()], vec![half(&self.rest[0])]);
+            for rest in &self.rest {
+                left.extend([self.high.clone(), self.low.clone()]);
+                right.extend([rest.clone(), rest.clone().div_scalar(LOW)]);
             }
-            rest => {
-                let (mut left, mut right) = (vec![self.low.clone()], vec![half(&self.low)]);
-                left.push(rest[0].clone());
-                right.push(half(&rest[0]));
-                for rest in rest {
-                    left.extend([self.high.clone(), self.low.clone()]);
-                    right.extend([rest.clone(), rest.clone().div_scalar(LOW)]);
-                }
-                (left, right)
-            }
+            return low + product_of(left, right);
         };
-        Tensor::cat(left, 0).transpose().matmul(Tensor::cat(right, 0))
+        let below = self.low.clone() + rest.clone();
+        let halved = half(&below);
+        product_of(vec![self.high.clone(), below], vec![rest.clone(), halved])
     }
 }
 
-/// The power of two by which a column is divided, so that its largest magnitude is at most 256.
-///
-/// `None` if the largest magnitude is not finite.
-fn unit(largest: f64) -> Option<f64> {
-    if !largest.is_finite() {
-        return None;
-    }
-    // The unit and its inverse stay normal float32 numbers.
-    let exponent =
-        if largest > 0.0 { (largest.log2().floor() as i32 + 1).clamp(-110, 127) - 8 } else { -8 };
-    // The logarithm of a number just below a power of two may be rounded up to it, never down.
-    Some(2f64.powi(exponent))
+/// `A^T B` of matrices that are stacked on top of each other.
+fn product_of(left: Vec<Tensor<2>>, right: Vec<Tensor<2>>) -> Tensor<2> {
+    Tensor::cat(left, 0).transpose().matmul(Tensor::cat(right, 0))
 }
 
 impl Split {
-    /// Splits a tensor, `[rows, columns]`, of any float type, on its device. `None` if it holds a
-    /// NaN or an infinity.
-    pub fn new(values: Tensor<2>, precision: OperandPrecision) -> Option<Self> {
+    /// Splits a tensor, `[rows, columns]`, of any float type, on its device. Nothing is read back:
+    /// a column with a NaN or an infinity makes all its products not finite.
+    pub fn new(values: Tensor<2>, precision: OperandPrecision) -> Self {
         let values = values.cast(DType::F32);
-        let device = values.device();
-        let [rows, columns] = values.dims();
-        let largest: Vec<f32> = host_vec(values.clone().abs().max_dim(0));
-        // A maximum may ignore a NaN, a sum does not.
-        let sums: Vec<f32> = host_vec(values.clone().sum_dim(0));
-        if !sums.into_iter().all(f32::is_finite) {
-            return None;
-        }
-        let units: Vec<f64> = largest.into_iter().map(|x| unit(x.into())).collect::<Option<_>>()?;
-        let inverse: Vec<f32> = units.iter().map(|unit| unit.recip() as f32).collect();
-        let inverse = TensorData::new(inverse, [1, columns]);
-        let inverse = Tensor::<2>::from_data(inverse, (&device, DType::F32));
+        let [rows, _] = values.dims();
+        let units = Units::for_largest(values.clone().abs().max_dim(0));
         let chunks = (0..rows).step_by(CHUNK).map(|start| {
-            let scaled = values.clone().narrow(0, start, CHUNK.min(rows - start)) * inverse.clone();
-            // Each difference is exact: a float32 number minus its leading bits.
-            let high = scaled.clone().round();
+            let some = values.clone().narrow(0, start, CHUNK.min(rows - start));
+            let scaled = some * units.inverse.clone();
+            // Only numbers that are not finite are clamped. Each difference is exact: a float32
+            // number minus its leading bits.
+            let leading = |x: Tensor<2>| x.round().clamp(-256.0, 256.0);
+            let high = leading(scaled.clone());
             let below = (scaled - high.clone()).mul_scalar(LOW);
-            let low = below.clone().round();
+            let low = leading(below.clone());
             let rest = below - low.clone();
             Pieces { high, low, rest: fine_pieces(rest, precision) }
         });
-        Some(Self { chunks: chunks.collect(), units })
+        Self { chunks: chunks.collect(), units }
     }
 
     /// Splits row-major float64 values, `[rows, columns]`, for `device`. The remainder is rounded
@@ -176,8 +163,8 @@ impl Split {
         for row in values.chunks_exact(columns) {
             largest.iter_mut().zip(row).for_each(|(largest, x)| *largest = largest.max(x.abs()));
         }
-        let units: Vec<f64> =
-            largest.into_iter().map(|x| unit(x).expect("a finite value")).collect();
+        assert!(largest.iter().all(|x| x.is_finite()), "values are finite");
+        let units: Vec<f64> = largest.into_iter().map(unit).collect();
         let chunks = values.chunks(CHUNK * columns).map(|values| {
             let mut pieces = [const { Vec::<f32>::new() }; 3];
             for (i, x) in values.iter().enumerate() {
@@ -194,11 +181,11 @@ impl Split {
             });
             Pieces { high, low, rest: fine_pieces(rest, precision) }
         });
-        Self { chunks: chunks.collect(), units }
+        Self { chunks: chunks.collect(), units: Units::on(device, &units) }
     }
 
     /// The unit of each column: the weight of 1 in `high`.
-    pub fn units(&self) -> &[f64] {
+    pub(super) fn units(&self) -> &Units {
         &self.units
     }
 
@@ -216,23 +203,17 @@ impl Split {
     /// If the two do not have the same number of rows.
     pub fn product(&self, other: &Self) -> Tensor<2> {
         let Sums { high, cross, rest } = self.sums(other);
-        let device = rest.device();
-        let vector = |units: &[f64], shape: [usize; 2]| {
-            let units: Vec<f32> = units.iter().map(|unit| *unit as f32).collect();
-            Tensor::<2>::from_data(TensorData::new(units, shape), (&device, DType::F32))
-        };
-        let rows = vector(&self.units, [self.units.len(), 1]);
-        let columns = vector(&other.units, [1, other.units.len()]);
+        let (rows, columns) = (self.units.values.clone().transpose(), other.units.values.clone());
         let [high, cross] = [high, cross].map(|sum| sum.float().cast(DType::F32));
         (high + (cross + rest).div_scalar(LOW)) * rows * columns
     }
 
-    /// The parts of `A^T B`, for a caller that adds them up in float64.
+    /// The parts of `A^T B`.
     ///
     /// # Panics
     ///
-    /// If the two do not have the same number of rows.
-    pub fn sums(&self, other: &Self) -> Sums {
+    /// If the two do not have the same number of rows, or have none.
+    pub(super) fn sums(&self, other: &Self) -> Sums {
         let (mut high, mut cross, mut rest) = (None, None, None);
         assert_eq!(self.chunks.len(), other.chunks.len(), "matrices with the same number of rows");
         for (a, b) in self.chunks.iter().zip(&other.chunks) {
@@ -250,12 +231,12 @@ impl Split {
         }
     }
 
-    /// The parts of `A^T A`, for a caller that adds them up in float64.
+    /// The parts of `A^T A`, `cross` and `rest` without their transposes.
     ///
     /// # Panics
     ///
     /// If there are no rows.
-    pub fn gram(&self) -> Gram {
+    pub(super) fn gram(&self) -> Sums {
         let (mut high, mut cross, mut rest) = (None, None, None);
         for pieces in &self.chunks {
             let transposed = pieces.high.clone().transpose();
@@ -264,7 +245,7 @@ impl Split {
             add(&mut rest, pieces.half_of_rest());
         }
         let expected = "at least one row";
-        Gram {
+        Sums {
             high: high.expect(expected),
             cross: cross.expect(expected),
             rest: rest.expect(expected),
@@ -272,31 +253,19 @@ impl Split {
     }
 }
 
-/// The parts of `A^T A`, each `[columns, columns]`:
-///
-/// ```text
-/// (high + (cross + cross^T + rest + rest^T) / 512)[i, j] * unit[i] * unit[j]
-/// ```
-#[derive(Clone, Debug)]
-pub struct Gram {
-    /// `high^T high`: exact, below 2^24 for each chunk of rows.
-    pub high: Tensor<2, Int>,
-    /// `high^T low`: exact, below 2^24 for each chunk of rows.
-    pub cross: Tensor<2, Int>,
-    /// Half of the remainder: rounded, but at most 2^-17 of the largest squares.
-    pub rest: Tensor<2>,
-}
-
-/// The parts of `A^T B`, each `[columns of a, columns of b]`:
+/// The parts of a product of matrices with at most [`ROWS`] rows, in 32 bits:
 ///
 /// ```text
 /// (high + (cross + rest) / 512)[i, j] * unit of a [i] * unit of b [j]
 /// ```
+///
+/// For `A^T A` the transposes of `cross` and of `rest` are to be added to them.
 #[derive(Clone, Debug)]
-pub struct Sums {
-    /// `a.high^T b.high`: exact, below 2^24 for each chunk of rows.
+pub(super) struct Sums {
+    /// `a.high^T b.high`: exact, at most 2^24 for each chunk of rows.
     pub high: Tensor<2, Int>,
-    /// `a.high^T b.low + a.low^T b.high`: exact, below 2^25 for each chunk of rows.
+    /// `a.high^T b.low + a.low^T b.high`, or `a.high^T a.low`: exact, at most 2^25 for each chunk
+    /// of rows.
     pub cross: Tensor<2, Int>,
     /// The remainder: rounded, but at most 2^-17 of the largest products.
     pub rest: Tensor<2>,
@@ -337,7 +306,7 @@ mod tests {
             .collect();
         let data = TensorData::new(numbers.clone(), [600, 5]);
         let tensor = Tensor::from_data(data, (&Device::flex(), DType::F32));
-        (numbers, Split::new(tensor, precision).unwrap())
+        (numbers, Split::new(tensor, precision))
     }
 
     #[test]
@@ -345,6 +314,7 @@ mod tests {
         for precision in [OperandPrecision::Float32, OperandPrecision::Tf32] {
             let (numbers, split) = split(precision);
             assert_eq!(split.chunks.len(), 3);
+            let units: Vec<f64> = host_vec(split.units.values.clone());
             let mut numbers = numbers.iter().enumerate();
             for pieces in &split.chunks {
                 let rest: Vec<Vec<f32>> = pieces.rest.iter().map(values).collect();
@@ -356,7 +326,7 @@ mod tests {
                     assert!(rest.abs() <= 0.5);
                     let sum = f64::from(high) + (f64::from(low) + rest) / LOW;
                     let (i, number) = numbers.next().unwrap();
-                    assert_eq!(sum * split.units[i % 5], f64::from(*number));
+                    assert_eq!(sum * units[i % 5], f64::from(*number));
                 }
             }
         }
