@@ -58,6 +58,14 @@ impl Sum {
         self.device.get_or_insert_default()
     }
 
+    /// Whether the diagonal of what was added on the host, and all that was added on a device, is
+    /// finite. The sum is not read back.
+    pub fn has_finite_diagonal(&self) -> bool {
+        let finite =
+            |host: &Mat<f64>| (0..host.nrows().min(host.ncols())).all(|i| host[(i, i)].is_finite());
+        self.host.as_ref().is_none_or(finite) && self.device.as_ref().is_none_or(Total::is_finite)
+    }
+
     /// The sum. What was added on a device is read back once.
     pub fn get(&self) -> MatRef<'_, f64> {
         match (&self.host, &self.device) {
@@ -101,5 +109,8 @@ mod tests {
         sum.on_device().add(&split, &split);
         assert_eq!(sum.get()[(1, 1)], 28.5);
         assert_eq!(Sum::new(3, 2).get(), Mat::<f64>::zeros(3, 2));
+        assert!(sum.has_finite_diagonal());
+        sum.on_host()[(1, 1)] = f64::NAN;
+        assert!(!sum.has_finite_diagonal());
     }
 }

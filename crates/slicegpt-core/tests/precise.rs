@@ -120,6 +120,7 @@ fn numbers_that_are_not_finite_make_their_products_not_finite() {
             let product = values(split.product(&split));
             let mut total = Total::new();
             total.add_gram(&split);
+            assert!(!total.is_finite() && Total::new().is_finite());
             let total = total.read().unwrap();
             for (at, product) in product.into_iter().enumerate() {
                 let (i, j) = (at / 4, at % 4);
@@ -188,6 +189,7 @@ fn totals_hold_many_tokens() {
     for _ in 0..64 {
         total.add_gram(&split);
     }
+    assert!(total.is_finite());
     let total = total.read().unwrap();
     assert_eq!([total.at(0, 0), total.at(1, 0)], [(64 * ROWS) as f64; 2]);
 }

@@ -2,7 +2,7 @@
 //! the channels to keep are chosen.
 
 use burn::tensor::{Bool, DType, Tensor, TensorData};
-use slicegpt_calibrate::{AnalysisError, Covariance, Directions, NotFinite};
+use slicegpt_calibrate::{AnalysisError, Covariance, Directions};
 use slicegpt_core::{Block, Fused, host_vec};
 
 use crate::carried::Carried;
@@ -155,7 +155,8 @@ impl<C: Sync> Run<C> {
         }
         cast(block, index, *compute);
 
-        let mut energies: Vec<Vec<f64>> = rows.iter().map(|rows| vec![0.0; rows.len()]).collect();
+        // By batch and group. They are read when the sublayer is done, so that no batch waits.
+        let mut squares: Vec<Vec<Tensor<1>>> = Vec::new();
         let work = |[stream]: [Tensor<3>; 1], context: &C| {
             let normed = block.normed(index, stream.clone());
             let inputs = block.writer_inputs(index, normed.clone(), context);
@@ -168,13 +169,17 @@ impl<C: Sync> Run<C> {
         };
         streams.each(place, work, |(normed, pruned), keep| {
             covariance.add(normed, keep);
-            for (energies, signal) in energies.iter_mut().zip(pruned) {
-                let found = squared_columns(signal, keep);
-                energies.iter_mut().zip(found).for_each(|(sum, x)| *sum += x);
-            }
+            squares.push(pruned.into_iter().map(|x| squared_columns(x, keep)).collect());
         })?;
         self.check()?;
         self.written = Some(place);
+        let mut energies: Vec<Vec<f64>> = rows.iter().map(|rows| vec![0.0; rows.len()]).collect();
+        for batch in squares {
+            for (energies, found) in energies.iter_mut().zip(batch) {
+                let found: Vec<f64> = host_vec(found);
+                energies.iter_mut().zip(found).for_each(|(sum, x)| *sum += x);
+            }
+        }
         for (energies, rows) in energies.iter_mut().zip(rows) {
             energies.iter_mut().zip(rows).for_each(|(energy, row)| *energy *= row);
         }
@@ -195,18 +200,17 @@ impl<C: Sync> Run<C> {
 
     /// Whether all signals that were read so far are finite.
     fn check(&self) -> Result<(), SliceError> {
-        match self.covariance.lower() {
-            Ok(_) => Ok(()),
-            Err(NotFinite) => {
-                Err(SliceError::signal(self.written, AnalysisError::ActivationsNotFinite))
-            }
+        if self.covariance.is_finite() {
+            Ok(())
+        } else {
+            Err(SliceError::signal(self.written, AnalysisError::ActivationsNotFinite))
         }
     }
 }
 
 /// For each channel of a signal, `[batch, tokens, channels]`, the sum of its squares over the
 /// tokens that count.
-fn squared_columns(signal: Tensor<3>, keep: Option<&[bool]>) -> Vec<f64> {
+fn squared_columns(signal: Tensor<3>, keep: Option<&[bool]>) -> Tensor<1> {
     let [batch, tokens, _] = signal.dims();
     let shape = signal.dims();
     let signal = match keep {
@@ -218,5 +222,5 @@ fn squared_columns(signal: Tensor<3>, keep: Option<&[bool]>) -> Vec<f64> {
             signal.mask_fill(padding.expand(shape), 0.0)
         }
     };
-    host_vec(signal.cast(DType::F32).square().sum_dim(1).sum_dim(0))
+    signal.cast(DType::F32).square().sum_dim(1).sum_dim(0).flatten(0, 2)
 }

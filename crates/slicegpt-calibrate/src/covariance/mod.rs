@@ -178,8 +178,11 @@ impl Covariance {
     ///
     /// If a token that was added is not finite. Its squares are on the diagonal.
     pub fn lower(&self) -> Result<MatRef<'_, f64>, NotFinite> {
-        let lower = self.lower.get();
-        let finite = (0..self.width()).all(|i| lower[(i, i)].is_finite());
-        if finite && self.finite { Ok(lower) } else { Err(NotFinite) }
+        if self.is_finite() { Ok(self.lower.get()) } else { Err(NotFinite) }
+    }
+
+    /// Whether every token that was added is finite. The sum is not read back for it.
+    pub fn is_finite(&self) -> bool {
+        self.finite && self.lower.has_finite_diagonal()
     }
 }

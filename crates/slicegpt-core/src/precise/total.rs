@@ -93,6 +93,12 @@ impl Total {
         });
     }
 
+    /// Whether all numbers that were added are finite. One number is read back.
+    pub fn is_finite(&self) -> bool {
+        let rests = self.0.as_ref().map(|sum| host_vec::<f32, 1, _>(sum.limbs.rest.clone().sum()));
+        rests.is_none_or(|sum| sum[0].is_finite())
+    }
+
     /// The sum, on the host; `None` if nothing was added. Entries to which a number was added that
     /// is not finite are not finite.
     pub fn read(&self) -> Option<Read> {
