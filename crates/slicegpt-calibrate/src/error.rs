@@ -28,7 +28,10 @@ pub enum RidgeError {
     #[error(transparent)]
     Analysis(#[from] AnalysisError),
     /// The normal equations are singular in double precision.
-    #[error("the normal equations of the refit are singular; raise its lambda")]
+    #[error(
+        "the normal equations of the refit are singular; refit by a ridge with a larger lambda, or \
+         calibrate on more tokens"
+    )]
     Singular,
 }
 

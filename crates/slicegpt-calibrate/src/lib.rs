@@ -3,7 +3,8 @@
 //! Start with [`Covariance`]: add every batch of the signal to it, then take the leading
 //! eigenvectors with [`principal`], or order directions by what the readers of the signal lose with
 //! [`Directions`]. Both give a [`slicegpt_core::Basis`]. [`Moments`] and [`Ridge`] do the same for
-//! linear regression: sums over tokens go in, a weight matrix comes out.
+//! linear regression: sums over tokens go in, a weight matrix comes out. A [`Regression`] also
+//! chooses which inputs of a layer to keep, and judges its fits by held-out tokens.
 //!
 //! ```
 //! use burn::tensor::{Device, Distribution, Tensor};
@@ -34,6 +35,7 @@ mod eigen;
 mod error;
 mod moments;
 mod orientation;
+mod regression;
 mod ridge;
 mod sum;
 
@@ -43,4 +45,5 @@ pub use eigen::{Spectrum, align, principal};
 pub use error::{AnalysisError, NotFinite, RidgeError};
 pub use moments::Moments;
 pub use orientation::{Orientation, random_basis};
+pub use regression::{Fit, Regression};
 pub use ridge::{Affine, Ridge};

@@ -52,6 +52,11 @@ impl Sum {
         self.host.get_or_insert_with(|| Mat::zeros(rows, columns))
     }
 
+    /// The sum.
+    pub fn into_host(mut self) -> Mat<f64> {
+        std::mem::replace(self.on_host(), Mat::new())
+    }
+
     /// What is summed up on a device, to be added to.
     pub fn on_device(&mut self) -> &mut Total {
         self.whole = OnceLock::new();

@@ -10,6 +10,7 @@ use slicegpt_slice::Batch;
 
 use crate::ahead::with_items;
 use crate::error::{CompressError, Result};
+use crate::times::Clock;
 use crate::{Sink, Table, Tables};
 
 /// Elements of a table rewritten at a time.
@@ -24,12 +25,13 @@ pub(crate) struct Dense<'a, D> {
     /// The norm before the head. All norms over the stream are of the same kind.
     pub norm: Norm,
     pub observer: &'a Arc<dyn Observer>,
+    pub clock: Clock,
 }
 
 impl<'a, D: Tables> Dense<'a, D> {
     pub fn new(decoder: &'a D, observer: &'a Arc<dyn Observer>) -> Result<Self> {
         let norm = decoder.norm().map_err(CompressError::model)?;
-        Ok(Self { decoder, norm, observer })
+        Ok(Self { decoder, norm, observer, clock: Clock::default() })
     }
 
     /// Width of the stream.
@@ -67,7 +69,8 @@ impl<'a, D: Tables> Dense<'a, D> {
     ) -> impl Iterator<Item = Result<Batch<ContextOf<D>>>> + 's {
         self.observer.at(&format!("embedding, {}", at_a_time(batches)));
         let batch = |batch: &TokenBatch, counts: bool| {
-            let signal = self.decoder.embed(batch).map_err(CompressError::model)?;
+            let embedded = self.clock.time(|times| &mut times.tables, || self.decoder.embed(batch));
+            let signal = embedded.map_err(CompressError::model)?;
             Ok(Batch {
                 signal: center(&self.norm, signal),
                 context: self.decoder.context(batch),
@@ -83,8 +86,9 @@ impl<'a, D: Tables> Dense<'a, D> {
         all.map(move |(tokens, counts)| batch(tokens, counts))
     }
 
-    /// Calls `work` with the dense blocks, fused. On the CPU each is loaded when it is asked for. On
-    /// an accelerator the host reads, widens and uploads the next block while the device computes.
+    /// Calls `work` with the dense blocks, fused. On the CPU each is loaded when it is asked for.
+    /// On an accelerator the host reads, widens and uploads the next block while the device
+    /// computes.
     pub fn with_blocks<R>(
         &self,
         batches: &[TokenBatch],
@@ -97,10 +101,21 @@ impl<'a, D: Tables> Dense<'a, D> {
         with_items(count, ahead, make, |blocks| {
             let mut blocks = (1..=count).map_while(|number| {
                 self.observer.at(&format!("block {number}/{count}, {at_a_time}"));
-                blocks.next()
+                self.clock.time(|times| &mut times.read, || blocks.next())
             });
             work(&mut blocks)
         })
+    }
+
+    /// Hands over a block of the cut model.
+    pub fn write<S: Sink<D::Block>>(
+        &self,
+        sink: &mut S,
+        index: usize,
+        block: D::Block,
+    ) -> Result<()> {
+        let written = self.clock.time(|times| &mut times.write, || sink.block(index, block));
+        written.map_err(CompressError::sink)
     }
 
     /// The table that the head multiplies by.
@@ -123,7 +138,10 @@ impl<'a, D: Tables> Dense<'a, D> {
         self.observer.begin(name, rows.div_ceil(step));
         for start in (0..rows).step_by(step) {
             let range = start..rows.min(start + step);
-            sink(self.decoder.rows(table, range).map_err(CompressError::model)?)?;
+            self.clock.time(
+                |times| &mut times.tables,
+                || sink(self.decoder.rows(table, range).map_err(CompressError::model)?),
+            )?;
             self.step()?;
         }
         self.observer.end();

@@ -3,7 +3,7 @@
 use slicegpt_calibrate::Moments;
 use slicegpt_core::Norm;
 use slicegpt_invariance::TableEdit;
-use slicegpt_slice::{ReaderFit, TiedHead};
+use slicegpt_slice::{ReaderFit, Refit, TiedHead};
 
 use crate::error::{CompressError, Result};
 use crate::shared::{Frame, Shared, scaled};
@@ -21,13 +21,14 @@ pub(crate) struct HeadEdit {
 }
 
 impl<D: Tables> Shared<'_, D> {
-    /// The head for the basis of `frame`, refitted if there is a ridge and `here` holds moments of
+    /// The head for the basis of `frame`, refitted if linears are and `here` holds moments of
     /// the normalised sliced stream on the normalised dense one before the head.
     pub fn head(&self, frame: &Frame, here: Option<&Moments>) -> Result<HeadEdit> {
         let dense = self.dense;
         dense.observer.at("the head");
         let device = dense.decoder.device();
-        let refit = self.ridge.as_ref().zip(here);
+        let ridge = self.refit.map(Refit::ridge);
+        let refit = ridge.as_ref().zip(here);
         if self.cut.tied {
             let (gain, bias) = dense.norm_vectors();
             let mut head = TiedHead::plain(frame.gain.clone(), bias);

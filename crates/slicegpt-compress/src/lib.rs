@@ -62,6 +62,7 @@ mod shared;
 mod sink;
 mod statistics;
 mod tables;
+mod times;
 
 pub use checkpoint::{
     About, ByName, Shards, TensorSink, cut_spec, finish_checkpoint, sliced_config,
@@ -78,3 +79,4 @@ pub use shape::{Dimensions, Intermediate, Shape};
 pub use sink::{InMemory, Sink};
 pub use statistics::{Origin, StatisticsError, read_statistics, write_statistics};
 pub use tables::{Table, Tables};
+pub use times::Times;

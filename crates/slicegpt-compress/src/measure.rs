@@ -20,7 +20,7 @@ impl<D: Tables> Shared<'_, D> {
     ) -> Result<Option<Divergence>> {
         let dense = self.dense;
         let mut pass = self.run(frame, batches, held_out, settings, |_, _| Ok(()))?;
-        let head = self.head(frame, Some(pass.moments()))?;
+        let head = self.head(frame, Some(pass.moments(&dense.bare_norm())?))?;
         let mut table = Vec::new();
         let bias = self.head_rows(&head, |rows| {
             table.extend(rows);

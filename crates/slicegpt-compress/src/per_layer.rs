@@ -5,7 +5,7 @@ use slicegpt_calibrate::{Covariance, Orientation, Spectrum, principal};
 use slicegpt_core::{Basis, TokenBatch, Widths};
 use slicegpt_invariance::TableEdit;
 use slicegpt_slice::{
-    Arithmetic, Batch, PairedPass, ReaderFit, Ridge, Settings, SliceError, Spectra, Stages, Stream,
+    Arithmetic, Batch, PairedPass, ReaderFit, Refit, Settings, SliceError, Spectra, Stages, Stream,
 };
 
 use crate::dense::Dense;
@@ -16,7 +16,7 @@ use crate::{Sink, Table, Tables};
 pub(crate) struct PerLayer<'a, D> {
     pub dense: &'a Dense<'a, D>,
     pub widths: &'a Widths,
-    pub ridge: Option<Ridge>,
+    pub refit: Option<Refit>,
     pub spectra: Spectra,
 }
 
@@ -30,8 +30,8 @@ impl<D: Tables> PerLayer<'_, D> {
         orientation: &mut Orientation,
         sink: &mut S,
     ) -> Result<(Vec<Spectrum>, Stages)> {
-        match self.ridge {
-            Some(ridge) => self.refitted(ridge, batches, settings, orientation, sink),
+        match self.refit {
+            Some(refit) => self.refitted(refit, batches, settings, orientation, sink),
             None => self.plain(batches, settings, orientation, sink),
         }
     }
@@ -53,7 +53,7 @@ impl<D: Tables> PerLayer<'_, D> {
         let (basis, stages) = dense.with_blocks(batches, |blocks| {
             slicegpt_slice::run(stream, blocks, widths, orientation, wanted, |done| {
                 spectra.extend(done.spectra);
-                sink.block(done.index, done.block).map_err(CompressError::sink)
+                dense.write(sink, done.index, done.block)
             })
         })?;
         dense.observer.end();
@@ -65,7 +65,7 @@ impl<D: Tables> PerLayer<'_, D> {
     /// The paper's recipe with a refit of every linear.
     fn refitted<S: Sink<D::Block>>(
         &self,
-        ridge: Ridge,
+        refit: Refit,
         batches: &[TokenBatch],
         settings: Settings,
         orientation: &mut Orientation,
@@ -85,19 +85,21 @@ impl<D: Tables> PerLayer<'_, D> {
         let mut spectra = vec![spectrum];
         let signals = dense.signals(batches, &[]);
         let mut pass =
-            PairedPass::begin(signals, settings, basis, &dense.bare_norm(), Some(ridge))?;
+            PairedPass::begin(signals, settings, basis, &dense.bare_norm(), Some(refit))?;
         dense.observer.begin("slicing", 2 * dense.sublayers() * batches.len());
         dense.with_blocks(batches, |blocks| {
             for (index, block) in blocks.enumerate() {
                 let around = widths.block(index, dense.decoder.sublayers_per_block());
                 let (block, found) = pass.block_per_cut(block?, index, around, orientation)?;
                 spectra.extend(found);
-                sink.block(index, block).map_err(CompressError::sink)?;
+                dense.write(sink, index, block)?;
             }
             Result::Ok(())
         })?;
         dense.observer.end();
-        let fit = ReaderFit::new(&ridge, pass.moments(), pass.basis(), self.head_has_bias()?)?;
+        let (basis, bias) = (pass.basis().clone(), self.head_has_bias()?);
+        let here = pass.moments(&dense.bare_norm())?;
+        let fit = ReaderFit::new(&refit.ridge(), here, &basis, bias)?;
         let edit = TableEdit::refitted(&dense.norm, &fit.matrix, fit.shift.as_deref(), &device);
         self.write_head(&edit, sink)?;
         Ok((spectra, pass.stages()))

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use slicegpt_calibrate::{Directions, Ridge, Spectrum};
+use slicegpt_calibrate::{Directions, Spectrum};
 use slicegpt_core::{Observer, TokenBatch, Unobserved};
-use slicegpt_slice::{Profile, Spectra, Stages, Trial};
+use slicegpt_slice::{Profile, Refit, Spectra, Split, Trial};
 
 use crate::computing::{Batches, Computing};
 use crate::dense::Dense;
@@ -12,6 +12,7 @@ use crate::error::{CompressError, Result};
 use crate::per_layer::PerLayer;
 use crate::search::{Choice, choose};
 use crate::shared::{Shared, statistics};
+use crate::times::Times;
 use crate::{Cut, Plan, Ranking, Shape, SharedCut, Sink, Tables};
 
 /// A compression to be run: the model, the plan, how it is computed, and the observer.
@@ -32,14 +33,15 @@ pub struct Compressed {
     /// What the model has become.
     pub shape: Shape,
     /// The spectra of the covariances of the stream, one per cut in their order, or a single one
-    /// where the model has one basis.
+    /// where the model has one basis. None if the cut needed no statistics: a stream of full width,
+    /// and channels that a held-out refit chooses.
     pub spectra: Vec<Spectrum>,
     /// The splits between stream and MLPs that were measured, the best first.
     pub tried: Vec<Trial>,
     /// How linears were refitted, if they were.
-    pub refit: Option<Ridge>,
-    /// Where the time went; the rest is reading, writing, embedding and head.
-    pub stages: Stages,
+    pub refit: Option<Refit>,
+    /// Where the time went.
+    pub times: Times,
 }
 
 impl<'a, D: Tables> Compression<'a, D> {
@@ -85,16 +87,17 @@ impl<'a, D: Tables> Compression<'a, D> {
                 let dense = Dense::new(self.decoder, &self.observer)?;
                 let spectra =
                     if self.plan.all_spectra { Spectra::Everywhere } else { Spectra::WhereCut };
-                let ridge = self.plan.ridge();
+                let refit = self.plan.refit();
                 let shape = Shape::per_layer(widths.clone());
                 sink.begin(&shape).map_err(CompressError::sink)?;
-                let pass = PerLayer { dense: &dense, widths, ridge, spectra };
+                let pass = PerLayer { dense: &dense, widths, refit, spectra };
                 let Batches { batches, lanes } =
                     self.computing.batches(tokens, &self.decoder.device());
                 let settings = self.computing.settings(&lanes, &self.observer)?;
                 let (spectra, stages) =
                     pass.run(&batches, settings, &mut self.plan.axes(), sink)?;
-                Ok(Compressed { shape, spectra, tried: Vec::new(), refit: ridge, stages })
+                let times = Times { passes: stages, ..dense.clock.times() };
+                Ok(Compressed { shape, spectra, tried: Vec::new(), refit, times })
             }
             Cut::Shared(cut) => self.shared(cut, statistics, tokens, sink),
         }
@@ -111,6 +114,14 @@ impl<'a, D: Tables> Compression<'a, D> {
         statistics(&dense, &batches, self.computing.settings(&lanes, &self.observer)?)
     }
 
+    /// The split of a cut that the statistics of the dense model do not influence: the only one,
+    /// with a stream of full width, whose channels the pass chooses.
+    fn needs_no_statistics(&self, cut: &SharedCut, width: usize) -> Option<Split> {
+        let [split] = cut.splits.as_slice() else { return None };
+        let chooses = self.plan.refit() == Some(Refit::HeldOut) && cut.free.is_none();
+        (chooses && split.width == width && !self.plan.all_spectra).then_some(*split)
+    }
+
     fn shared<S: Sink<D::Block>>(
         &self,
         cut: &SharedCut,
@@ -121,9 +132,20 @@ impl<'a, D: Tables> Compression<'a, D> {
         let computing = &self.computing;
         let dense = Dense::new(self.decoder, &self.observer)?;
         let dimensions = self.decoder.dimensions().map_err(CompressError::model)?;
-        let ridge = self.plan.ridge();
-        let pass = Shared { dense: &dense, dimensions: dimensions.as_ref(), cut, ridge };
+        let refit = self.plan.refit();
+        let pass = Shared { dense: &dense, dimensions: dimensions.as_ref(), cut, refit };
         let Batches { batches, lanes } = computing.batches(tokens, &self.decoder.device());
+        if let Some(split) = self.needs_no_statistics(cut, dense.width())
+            && known.is_none()
+        {
+            let frame = pass.full_width(split);
+            sink.begin(&frame.shape).map_err(CompressError::sink)?;
+            let settings = computing.settings(&lanes, &self.observer)?;
+            let stages = pass.write(&frame, &batches, settings, sink)?;
+            let times = Times { passes: stages, ..dense.clock.times() };
+            let (shape, spectra, tried) = (frame.shape, Vec::new(), Vec::new());
+            return Ok(Compressed { shape, spectra, tried, refit, times });
+        }
         let profile = match known {
             Some(profile) => profile,
             None => statistics(&dense, &batches, computing.settings(&lanes, &self.observer)?)?,
@@ -133,15 +155,17 @@ impl<'a, D: Tables> Compression<'a, D> {
             Ranking::Energy => Directions::by_energy(&profile.covariance)?,
         };
         let judge = self.plan.split_search.unwrap_or_default();
+        let search = || choose(&pass, (&profile, &directions), tokens, judge, computing);
         let Choice { split, tried } =
-            choose(&pass, (&profile, &directions), tokens, judge, computing)?;
+            if cut.splits.len() > 1 { dense.clock.search(search)? } else { search()? };
         let frame = pass.frame(&profile, &directions, split, &mut self.plan.axes())?;
         sink.begin(&frame.shape).map_err(CompressError::sink)?;
         let mut stages =
             pass.write(&frame, &batches, computing.settings(&lanes, &self.observer)?, sink)?;
         stages += profile.stages;
         let spectra = vec![directions.spectrum().clone()];
-        Ok(Compressed { shape: frame.shape, spectra, tried, refit: ridge, stages })
+        let times = Times { passes: stages, ..dense.clock.times() };
+        Ok(Compressed { shape: frame.shape, spectra, tried, refit, times })
     }
 }
 

@@ -1,23 +1,24 @@
 //! One basis for the whole model: the statistics of the dense model, the basis and channels that a
 //! split keeps, and the pass that cuts.
 
-use slicegpt_calibrate::{Directions, Orientation, Ridge, align};
+use slicegpt_calibrate::{Directions, Orientation, align};
 use slicegpt_core::{Basis, Block, SublayerMut, TokenBatch};
 use slicegpt_invariance::TableEdit;
 use slicegpt_slice::{
-    KeptChannels, PairedPass, Profile, Settings, Split, Stages, cut_block, profile,
+    BlockChannels, KeptChannels, PairedPass, Profile, Refit, Settings, Split, Stages, cut_block,
+    profile,
 };
 
 use crate::dense::{ContextOf, Dense};
 use crate::error::{CompressError, Result};
 use crate::{Dimensions, Intermediate, Shape, SharedCut, Sink, Tables};
 
-/// A model, how it is cut, and the ridge of its refit.
+/// A model, how it is cut, and its refit.
 pub(crate) struct Shared<'a, D> {
     pub dense: &'a Dense<'a, D>,
     pub dimensions: &'a dyn Dimensions,
     pub cut: &'a SharedCut,
-    pub ridge: Option<Ridge>,
+    pub refit: Option<Refit>,
 }
 
 /// Everything that follows from a split and the statistics, before anything is rewritten.
@@ -29,9 +30,27 @@ pub(crate) struct Frame {
     /// The weight of the last norm in the basis, for a head that is the embedding.
     pub gain: Vec<f64>,
     /// The channels that stay.
-    pub kept: KeptChannels,
+    pub kept: Kept,
     /// Whether norms of the cut model still subtract means: a stream of full width is not rotated.
     pub centers: bool,
+}
+
+/// The channels that stay.
+pub(crate) enum Kept {
+    /// These.
+    Chosen(KeptChannels),
+    /// This many in every group, which the pass that cuts will choose.
+    Count(usize),
+}
+
+impl Kept {
+    /// The channels that stay in block `index`.
+    pub fn in_block<B: Block>(&self, index: usize, block: &B) -> BlockChannels {
+        match self {
+            Self::Chosen(kept) => kept.block(index).clone(),
+            Self::Count(count) => BlockChannels::first(block, *count),
+        }
+    }
 }
 
 /// Runs the dense model on `batches`, once.
@@ -79,7 +98,23 @@ impl<D: Tables> Shared<'_, D> {
         };
         let shape = Shape::shared(self.dimensions, split.width, intermediate, tied);
         let centers = self.dense.norm.centers && split.width == self.dense.width();
+        let kept = Kept::Chosen(kept);
         Ok(Frame { split, shape, basis, gain, kept, centers })
+    }
+
+    /// The frame of a split with a stream of full width, for a pass that chooses the channels. No
+    /// statistics are needed.
+    pub fn full_width(&self, split: Split) -> Frame {
+        let (width, gain) = (self.dense.width(), self.dense.norm_vectors().0);
+        let intermediate = Intermediate::Uniform(split.intermediate);
+        Frame {
+            split,
+            shape: Shape::shared(self.dimensions, width, intermediate, self.cut.tied),
+            basis: Basis::axes(width, width),
+            gain: if self.cut.tied { gain } else { Vec::new() },
+            kept: Kept::Count(split.intermediate),
+            centers: self.dense.norm.centers,
+        }
     }
 
     /// The channels that stay.
@@ -103,17 +138,19 @@ impl<D: Tables> Shared<'_, D> {
         self.dense.rewrite_embeddings(&self.embedding_edit(frame), sink)?;
         let mut write = |index: usize, mut block: D::Block| {
             self.finish_norms(&mut block, frame);
-            sink.block(index, block).map_err(CompressError::sink)
+            self.dense.write(sink, index, block)
         };
         // Without a refit nothing has to be run.
-        let pass = if self.ridge.is_some() {
+        let mut pass = if self.refit.is_some() {
             Some(self.run(frame, batches, &[], settings, write)?)
         } else {
             self.dense.observer.begin("slicing", self.dense.decoder.blocks());
             let columns = frame.basis.on(&self.dense.decoder.device());
             self.dense.with_blocks(batches, |blocks| {
                 for (index, block) in blocks.enumerate() {
-                    write(index, cut_block(block?, &columns, frame.kept.block(index)))?;
+                    let block = block?;
+                    let kept = frame.kept.in_block(index, block.get());
+                    write(index, cut_block(block, &columns, &kept))?;
                     self.dense.step()?;
                 }
                 Result::Ok(())
@@ -121,7 +158,9 @@ impl<D: Tables> Shared<'_, D> {
             self.dense.observer.end();
             None
         };
-        let head = self.head(frame, pass.as_ref().map(PairedPass::moments))?;
+        let norm = self.dense.bare_norm();
+        let here = pass.as_mut().map(|pass| pass.moments(&norm)).transpose()?;
+        let head = self.head(frame, here)?;
         self.write_head(frame, &head, sink)?;
         Ok(pass.map_or_else(Stages::default, |pass| pass.stages()))
     }
@@ -136,16 +175,18 @@ impl<D: Tables> Shared<'_, D> {
         mut sink: impl FnMut(usize, D::Block) -> Result<()>,
     ) -> Result<PairedPass<ContextOf<D>>> {
         let dense = self.dense;
-        let passes = if self.ridge.is_some() { 2 } else { 1 };
+        let passes = if self.refit.is_some() { 2 } else { 1 };
         let count = passes * (batches.len() + held_out.len());
         let signals = dense.signals(batches, held_out);
         dense.observer.begin("slicing", dense.sublayers() * count);
         let norm = dense.bare_norm();
         let basis = frame.basis.clone();
-        let mut pass = PairedPass::begin(signals, settings, basis, &norm, self.ridge)?;
+        let mut pass = PairedPass::begin(signals, settings, basis, &norm, self.refit)?;
         dense.with_blocks(batches, |blocks| {
             for (index, block) in blocks.enumerate() {
-                sink(index, pass.block(block?, index, frame.kept.block(index))?)?;
+                let block = block?;
+                let kept = frame.kept.in_block(index, block.get());
+                sink(index, pass.block(block, index, &kept)?)?;
             }
             Result::Ok(())
         })?;

@@ -193,3 +193,19 @@ fn totals_hold_many_tokens() {
     let total = total.read().unwrap();
     assert_eq!([total.at(0, 0), total.at(1, 0)], [(64 * ROWS) as f64; 2]);
 }
+
+/// A large negative sum, then a token so long that the sum is a fraction of its unit.
+#[test]
+fn totals_survive_a_jump_of_the_unit() {
+    let split = |rows: Vec<f64>| {
+        let shape = [rows.len() / 2, 2];
+        Split::new(on(&device(), &rows, shape), OperandPrecision::Float32)
+    };
+    for jump in [8192.0, 131_072.0] {
+        let mut total = Total::new();
+        total.add_gram(&split([1.0, -1.0].repeat(1024)));
+        total.add_gram(&split(vec![jump; 2]));
+        let off = total.read().unwrap().at(1, 0) - (jump * jump - 1024.0);
+        assert!(off.abs() <= 2f64.powi(-38) * jump * jump, "{jump}: {off}");
+    }
+}

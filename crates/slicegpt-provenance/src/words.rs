@@ -85,14 +85,22 @@ words! {
     Stage {
         /// Running the model.
         Forward = "forward",
-        /// Summing covariances.
+        /// Summing covariances and moments.
         Gram = "gram",
         /// Finding eigenvectors.
         Eigen = "eigen",
-        /// Rewriting weights.
+        /// Choosing channels, refitting and rewriting weights.
         Edit = "edit",
         /// Moving calibration signals between host and device.
         Stream = "stream",
+        /// Comparing splits, with everything that was run for it.
+        Search = "search",
+        /// Reading dense blocks.
+        Read = "read",
+        /// Looking up embeddings; rewriting and writing embedding and head.
+        Tables = "tables",
+        /// Writing blocks, and completing the files.
+        Write = "write",
     }
 }
 

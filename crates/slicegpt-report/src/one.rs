@@ -152,16 +152,20 @@ fn time(record: &Record) -> Table {
     for (stage, seconds) in &record.stages {
         let name = match stage {
             Stage::Forward => "running the model",
-            Stage::Gram => "summing covariances",
+            Stage::Gram => "summing covariances and moments",
             Stage::Eigen => "eigenvectors",
-            Stage::Edit => "rewriting weights",
+            Stage::Edit => "choosing channels, refitting and rewriting weights",
             Stage::Stream => "moving signals",
+            Stage::Search => "comparing splits",
+            Stage::Read => "reading blocks",
+            Stage::Tables => "embedding and head",
+            Stage::Write => "writing",
             Stage::Other(name) => name,
         };
         row(name, *seconds);
     }
     let known: f64 = record.stages.iter().map(|(_, seconds)| seconds).sum();
-    row("the rest: reading, writing, embedding and head", (record.seconds - known).max(0.0));
+    row("the rest", (record.seconds - known).max(0.0));
     row("all", record.seconds);
     table
 }

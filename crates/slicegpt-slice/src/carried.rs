@@ -74,6 +74,11 @@ impl<C, const N: usize> Carried<C, N> {
         signals
     }
 
+    /// Stores the signals of batch `number` again, which were taken.
+    pub fn put_back(&mut self, number: usize, signals: [Tensor<3>; N]) -> Result<(), SliceError> {
+        self.put(number, signals, None)
+    }
+
     /// Drops all batches and their signals.
     pub fn clear(&mut self) {
         self.signals = Signals::Resident(Vec::new());

@@ -22,7 +22,7 @@ pub enum SliceError {
     /// [`Ridge::lambda`](slicegpt_calibrate::Ridge::lambda) makes it solvable.
     #[error(
         "sublayer {sublayer} of block {block}: the normal equations of the refit are singular; \
-         raise its lambda"
+         refit by a ridge with a larger lambda, or calibrate on more tokens"
     )]
     Singular {
         /// Index of the block in the model.

@@ -60,9 +60,26 @@ impl BlockChannels {
         Self(by_sublayer)
     }
 
+    /// The first `count` channels of every group of `block`; all of a group with fewer channels.
+    pub fn first<B: Block>(block: &B, count: usize) -> Self {
+        let sublayer = |index: usize| {
+            let writers = block.sublayer(index).writers;
+            let size = |writer: usize| writers[writer].weight.dims()[0];
+            let groups = block.prunable(index).into_iter();
+            groups.map(|group| (0..count.min(size(group.writer))).collect()).collect()
+        };
+        Self((0..block.sublayers()).map(sublayer).collect())
+    }
+
     /// The channels that stay in each group, in the order of the block.
     pub fn groups(&self) -> impl Iterator<Item = &[usize]> {
         self.0.iter().flatten().map(Vec::as_slice)
+    }
+
+    /// The number of channels that stay in each group of sublayer `index`; none if nothing is said
+    /// about the sublayer, and all stay.
+    pub fn counts(&self, index: usize) -> Vec<usize> {
+        self.0.get(index).map_or_else(Vec::new, |groups| groups.iter().map(Vec::len).collect())
     }
 
     /// The number of channels that stay, all groups together.

@@ -54,7 +54,7 @@ pub use kept::{BlockChannels, KeptChannels};
 pub use paired_pass::{PairedPass, cut_block};
 pub use plan::{PlanError, Schedule};
 pub use profile::{Profile, profile};
-pub use refit::{ReaderFit, TiedHead};
+pub use refit::{ReaderFit, Refit, TiedHead};
 pub use run::{Sliced, Spectra, run};
 pub use settings::{Batch, Settings};
 pub use shelf::{Memory, Shelf};

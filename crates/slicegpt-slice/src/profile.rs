@@ -115,6 +115,7 @@ pub fn profile<B: Block, E: From<SliceError>>(
     let mut last = None;
     for (number, block) in blocks.into_iter().enumerate() {
         let mut block = block?.into_inner();
+        drop(last.take());
         let places = (0..block.sublayers()).map(|sublayer| Place { block: number, sublayer });
         let sublayers: Result<_, _> = places.map(|at| run.sublayer(&mut block, at)).collect();
         importance.push(sublayers?);

@@ -5,7 +5,7 @@ use burn::tensor::{DType, Distribution, Tensor};
 use slicegpt_core::{Basis, Block, Norm, Shortcut, Sublayer, SublayerMut};
 use slicegpt_invariance::fuse;
 use slicegpt_slice::{
-    Batch, BlockChannels, PairedPass, Profile, Ridge, Settings, SliceError, profile,
+    Batch, BlockChannels, PairedPass, Profile, Refit, Ridge, Settings, SliceError, profile,
 };
 use slicegpt_testkit::device;
 
@@ -96,12 +96,12 @@ fn a_paired_pass_sees_the_norm_of_the_block() {
     let signal = signal();
     let sums = |scale: f64| {
         let block = fuse(Scaled::new(scale));
-        let (basis, ridge) = (Basis::axes(WIDTH, WIDTH), Some(Ridge::default()));
+        let (basis, ridge) = (Basis::axes(WIDTH, WIDTH), Some(Refit::Ridge(Ridge::default())));
         let norm = Norm::bare(WIDTH, 1e-5);
         let mut pass =
             PairedPass::begin([batch(&signal)], Settings::default(), basis, &norm, ridge).unwrap();
         pass.block(block, 0, &BlockChannels::default()).unwrap();
-        let [gram, _] = pass.moments().sums().unwrap();
+        let [gram, _] = pass.moments(&norm).unwrap().sums().unwrap();
         (0..WIDTH).map(|i| gram[(i, i)]).collect::<Vec<f64>>()
     };
     let expected: Vec<f64> = sums(1.0).into_iter().map(|sum| 4.0 * sum).collect();

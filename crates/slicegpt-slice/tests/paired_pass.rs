@@ -7,7 +7,7 @@ use slicegpt_core::{Basis, Block, Decoder, Norm, TokenBatch, host_vec};
 use slicegpt_invariance::{center, fuse};
 use slicegpt_models::{Context, Model, SUPPORTED};
 use slicegpt_slice::{
-    Arithmetic, Batch, BlockChannels, PairedPass, Ridge, Settings, SliceError, narrow,
+    Arithmetic, Batch, BlockChannels, PairedPass, Refit, Ridge, Settings, SliceError, narrow,
 };
 use slicegpt_testkit::{ToySource, device, largest_difference, spec};
 
@@ -40,11 +40,11 @@ fn basis(model: &Toy, rank: usize) -> Basis {
     principal(&covariance, rank, &mut Orientation::Pca).unwrap().0
 }
 
-fn pass(model: &Toy, rank: usize, ridge: Option<Ridge>) -> PairedPass<Context> {
+fn pass(model: &Toy, rank: usize, refit: Option<Refit>) -> PairedPass<Context> {
     let norm = model.norm().unwrap();
     let bare = Norm::bare(norm.hidden_size, norm.eps);
     let signals = batches(model).into_iter().map(Ok::<_, SliceError>);
-    PairedPass::begin(signals, Settings::default(), basis(model, rank), &bare, ridge).unwrap()
+    PairedPass::begin(signals, Settings::default(), basis(model, rank), &bare, refit).unwrap()
 }
 
 fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f64> {
@@ -61,9 +61,9 @@ fn kept(model: &Toy, width: usize) -> BlockChannels {
 #[test]
 fn the_streams_carried_on_are_what_both_decoders_compute() {
     for family in SUPPORTED {
-        for ridge in [None, Some(Ridge::default())] {
+        for refit in [None, Some(Refit::Ridge(Ridge::default())), Some(Refit::HeldOut)] {
             let model = model(family);
-            let mut pass = pass(&model, 12, ridge);
+            let mut pass = pass(&model, 12, refit);
             let dense = fuse(model.block(0).unwrap());
             let sliced = pass.block(dense.clone(), 0, &kept(&model, 20)).unwrap();
             let columns = pass.basis().to(&device(), DType::F32).unsqueeze::<3>();
@@ -85,7 +85,7 @@ fn the_streams_carried_on_are_what_both_decoders_compute() {
 fn a_refit_at_full_width_finds_the_dense_weights() {
     for family in SUPPORTED {
         let model = model(family);
-        let mut pass = pass(&model, 16, Some(Ridge { lambda: 1.0 }));
+        let mut pass = pass(&model, 16, Some(Refit::Ridge(Ridge { lambda: 1.0 })));
         let dense = fuse(model.block(0).unwrap());
         let refitted = pass.block(dense.clone(), 0, &kept(&model, INNER)).unwrap();
         for index in 0..model.sublayers_per_block() {
@@ -105,8 +105,8 @@ fn a_refit_at_full_width_finds_the_dense_weights() {
 fn a_refit_brings_the_streams_together() {
     for family in SUPPORTED {
         let model = model(family);
-        let distance = |ridge: Option<Ridge>| -> f64 {
-            let mut pass = pass(&model, 10, ridge);
+        let distance = |refit: Option<Refit>| -> f64 {
+            let mut pass = pass(&model, 10, refit);
             let dense = fuse(model.block(0).unwrap());
             pass.block(dense, 0, &kept(&model, 16)).unwrap();
             let columns = pass.basis().to(&device(), DType::F32).unsqueeze::<3>();
@@ -114,8 +114,11 @@ fn a_refit_brings_the_streams_together() {
             let lost = values(x.matmul(columns)).into_iter().zip(values(z));
             lost.map(|(x, z)| (x - z).powi(2)).sum()
         };
-        let (plain, refitted) = (distance(None), distance(Some(Ridge { lambda: 1e-6 })));
-        assert!(refitted < plain, "{family}: {refitted} against {plain}");
+        let plain = distance(None);
+        for refit in [Refit::Ridge(Ridge { lambda: 1e-6 }), Refit::HeldOut] {
+            let refitted = distance(Some(refit));
+            assert!(refitted < plain, "{family}, {refit:?}: {refitted} against {plain}");
+        }
     }
 }
 

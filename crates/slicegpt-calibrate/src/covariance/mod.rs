@@ -41,7 +41,7 @@ pub struct Covariance {
 /// |---|---|---|---|
 /// | `Float64` | host | `2^-53 sqrt(D)` | 1/2 in float64 |
 /// | `SplitFloat32` | host | `2^-34` | 3/2 in float32 |
-/// | `SplitFloat32` | accelerator | `2^-41 sqrt(D)` | 4 in float32 (6 if operands are rounded) |
+/// | `SplitFloat32` | accelerator | `2^-41 sqrt(D)` | 4 in float32 (8 if operands are rounded) |
 ///
 /// If every rounding error has the same sign, it is at most `2^-23 sqrt(D)` for `SplitFloat32` on
 /// the host and `2^-27 sqrt(D)` on an accelerator (`n 2^-53 sqrt(D)` for `Float64`). The expected

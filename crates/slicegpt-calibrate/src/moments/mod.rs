@@ -5,7 +5,7 @@ mod device;
 mod host;
 
 use burn::tensor::{Device, Tensor};
-use faer::MatRef;
+use faer::{Mat, MatRef};
 use slicegpt_core::precise::has_own_memory;
 use slicegpt_core::{Basis, host_vec};
 
@@ -17,8 +17,8 @@ use crate::sum::Sum;
 /// more input, the last, is always 1, so that the sums of all inputs and of all targets are
 /// included.
 ///
-/// The sums of signals on an accelerator stay there until they are asked for. The size does not depend on the number of tokens. [`Ridge`](crate::Ridge) solves a regression
-/// from these sums.
+/// The sums of signals on an accelerator stay there until they are asked for. The size does not
+/// depend on the number of tokens. [`Ridge`](crate::Ridge) solves a regression from these sums.
 pub struct Moments {
     /// `[inputs + 1, inputs + 1]`; undefined above the diagonal.
     gram: Sum,
@@ -106,6 +106,16 @@ impl Moments {
             self.cross = Sum::from_host(self.cross.get() * basis);
         }
         self
+    }
+
+    /// [`Moments::sums`] without a copy where they are on the host.
+    ///
+    /// # Errors
+    ///
+    /// If a token that was added is not finite.
+    pub fn into_sums(self) -> Result<[Mat<f64>; 2], NotFinite> {
+        self.sums()?;
+        Ok([self.gram.into_host(), self.cross.into_host()])
     }
 
     /// The number of inputs, without the constant.

@@ -120,7 +120,8 @@ impl Computing {
             }
             CompressError::Slice(SliceError::Singular { .. })
             | CompressError::Head(RidgeError::Singular) => {
-                return anyhow::Error::from(error).context("raise the lambda of --refit");
+                return anyhow::Error::from(error)
+                    .context("give --refit ridge:LAMBDA with a larger lambda, or more --samples");
             }
             _ => false,
         };

@@ -7,6 +7,8 @@ use slicegpt_slice::Ridge;
 /// How weights are refitted after the cut.
 #[derive(Clone, Copy)]
 pub enum Refit {
+    /// By regressions whose strength held-out tokens decide.
+    HeldOut,
     /// By ridge regression towards the dense model.
     Ridge(Ridge),
     /// Not at all.
@@ -23,6 +25,7 @@ impl FromStr for Refit {
         };
         match (name, lambda) {
             ("none", None) => Ok(Self::None),
+            ("held-out", None) => Ok(Self::HeldOut),
             ("ridge", None) => Ok(Self::Ridge(Ridge::default())),
             ("ridge", Some(lambda)) => match lambda.parse::<f64>() {
                 Ok(lambda) if lambda > 0.0 && lambda.is_finite() => {
@@ -30,7 +33,7 @@ impl FromStr for Refit {
                 }
                 _ => Err("lambda must be a number above 0, e.g. ridge:0.01".into()),
             },
-            _ => Err("write ridge, ridge:LAMBDA or none".into()),
+            _ => Err("write held-out, ridge, ridge:LAMBDA or none".into()),
         }
     }
 }
@@ -38,6 +41,7 @@ impl FromStr for Refit {
 impl From<Refit> for slicegpt_compress::Refit {
     fn from(refit: Refit) -> Self {
         match refit {
+            Refit::HeldOut => Self::HeldOut,
             Refit::Ridge(ridge) => Self::Ridge(ridge),
             Refit::None => Self::None,
         }

@@ -2,7 +2,7 @@
 
 use slicegpt_models::DecoderSpec;
 use slicegpt_provenance::{self as provenance, CalibrationRecord, Manifest, TriedSplit};
-use slicegpt_slice::{Split, Trial};
+use slicegpt_slice::{Refit, Split, Trial};
 
 use crate::{Axes, Compressed, Method, Plan};
 
@@ -38,7 +38,7 @@ impl Compressed {
             widths: (0..sliced.cuts()).map(|cut| sliced.width(cut)).collect(),
             intermediate_size: uniform.then_some(sliced.mlp.intermediate_size),
             intermediate_sizes: own,
-            refit: self.refit.map(|ridge| provenance::Refit::Ridge { lambda: ridge.lambda }),
+            refit: self.refit.map(recorded),
             tried: self.tried.iter().map(tried).collect(),
             imported: None,
             nominal_sparsity: plan.nominal_sparsity(),
@@ -53,6 +53,13 @@ impl Compressed {
             calibration: about.calibration.clone(),
             tool_version: about.tool_version.clone(),
         }
+    }
+}
+
+fn recorded(refit: Refit) -> provenance::Refit {
+    match refit {
+        Refit::Ridge(ridge) => provenance::Refit::Ridge { lambda: ridge.lambda },
+        Refit::HeldOut => provenance::Refit::HeldOut,
     }
 }
 

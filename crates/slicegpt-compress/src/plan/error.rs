@@ -20,6 +20,7 @@ pub mod field {
     pub const HEAD: &str = "head";
     pub const BASIS: &str = "basis";
     pub const SPLIT_SEARCH: &str = "split_search";
+    pub const REFIT: &str = "refit";
     pub const STATS: &str = "stats";
 }
 

@@ -136,6 +136,8 @@ pub enum Axes {
 /// Whether linears are fitted to the dense model after the cut.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Refit {
+    /// By regressions whose strength held-out calibration tokens decide; with one basis only.
+    HeldOut,
     /// By ridge regression.
     Ridge(Ridge),
     /// Not at all.
@@ -166,12 +168,14 @@ pub enum SplitSearch {
 }
 
 impl Plan {
-    /// The ridge that linears are refitted with, if they are.
-    pub fn ridge(&self) -> Option<Ridge> {
+    /// How linears are refitted, if they are.
+    pub fn refit(&self) -> Option<slicegpt_slice::Refit> {
         match (self.method, self.refit) {
             (_, Some(Refit::None)) | (Method::PerLayer, None) => None,
-            (_, Some(Refit::Ridge(ridge))) => Some(ridge),
-            (Method::Shared, None) => Some(Ridge::default()),
+            (_, Some(Refit::Ridge(ridge))) => Some(slicegpt_slice::Refit::Ridge(ridge)),
+            (_, Some(Refit::HeldOut)) | (Method::Shared, None) => {
+                Some(slicegpt_slice::Refit::HeldOut)
+            }
         }
     }
 

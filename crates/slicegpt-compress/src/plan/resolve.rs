@@ -3,7 +3,7 @@
 use slicegpt_core::Widths;
 use slicegpt_slice::{Grid, Schedule, Split};
 
-use super::{HeadTying, Method, MlpWidths, Plan, PlanError, Size, field};
+use super::{HeadTying, Method, MlpWidths, Plan, PlanError, Refit, Size, field};
 use crate::{Dimensions, Intermediate, Shape};
 
 /// What a plan means for a decoder.
@@ -78,6 +78,7 @@ impl Plan {
             (field::ALIGN, None, self.align.is_some()),
             (field::HEAD, Some("tied"), self.head == HeadTying::Tied),
             (field::MLP_WIDTHS, None, self.mlp_widths.is_some()),
+            (field::REFIT, Some("held-out"), self.refit == Some(Refit::HeldOut)),
             (field::BASIS, None, self.ranking.is_some()),
             (field::SPLIT_SEARCH, None, self.split_search.is_some()),
         ];

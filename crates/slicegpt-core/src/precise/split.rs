@@ -10,9 +10,9 @@ use crate::host_vec;
 /// products are at most 2^24, up to which float32 holds every integer.
 const CHUNK: usize = 256;
 
-/// The largest number of rows of matrices whose sums are read as integers: 64 sums below 2^25 fit
-/// into 32 bits.
-pub const ROWS: usize = 64 * CHUNK;
+/// The largest number of rows of matrices whose sums are integers of 32 bits: 63 sums of at most
+/// 2^25 fit.
+pub const ROWS: usize = 63 * CHUNK;
 
 /// How much finer the grid of the second piece is. Its largest integer is half of this.
 pub const LOW: f64 = 512.0;

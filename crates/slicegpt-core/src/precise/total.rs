@@ -155,9 +155,9 @@ impl Limbs {
     }
 }
 
-/// The largest integers that are not above the numbers, and what is left.
+/// The nearest integers to the numbers, and what is left: at most 1/2, exactly.
 fn parts(numbers: Tensor<2>) -> [Tensor<2>; 2] {
-    let whole = numbers.clone().floor();
+    let whole = numbers.clone().round();
     [whole.clone(), numbers - whole]
 }
 

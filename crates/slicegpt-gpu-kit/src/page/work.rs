@@ -30,16 +30,16 @@ pub fn compressions(results: &Results) -> String {
     }
     let mut text = String::from(
         "## Compressing a model of random weights\n\n\
-         Seconds by kind of work, as `compress --json` gives them; *rest* is reading, writing, \
-         tables and the head. The device works asynchronously: a stage waits only when it reads \
-         results, so work of one stage may be counted in the next.\n\n\
+         Seconds by kind of work, as `compress --json` gives them; *tables* is embedding \
+         and head. *Forward* and *gram* wait for the device; work of the other \
+         stages that nothing reads yet is counted in the next.\n\n\
          | shape | blocks | method | tokens | type | batch | seconds | forward | gram | eigen | \
-         edit | stream | rest |\n\
-         |---|---:|---|---:|---|---:|---:|---:|---:|---:|---:|---:|---:|\n",
+         edit | stream | read | tables | write | rest |\n\
+         |---|---:|---|---:|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|\n",
     );
     for it in &all {
         let stage = |name: &str| it.stage_seconds.get(name).copied().unwrap_or(0.0);
-        let names = ["forward", "gram", "eigen", "edit", "stream"];
+        let names = ["forward", "gram", "eigen", "edit", "stream", "read", "tables", "write"];
         let rest = it.seconds - names.map(stage).iter().sum::<f64>();
         let [layers, whole] = it.layers;
         let blocks = match layers == whole {

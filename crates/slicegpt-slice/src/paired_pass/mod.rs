@@ -2,12 +2,13 @@
 //! sliced weights can be refitted to the dense ones.
 
 mod cut;
+mod held_out;
 mod per_cut;
 
 pub use cut::cut_block;
 
 use burn::tensor::{DType, Tensor};
-use slicegpt_calibrate::{AnalysisError, Arithmetic, Moments, NotFinite, Ridge};
+use slicegpt_calibrate::{AnalysisError, Arithmetic, Moments};
 use slicegpt_core::precise::PreciseMatrix;
 use slicegpt_core::{Basis, Block, Fused, Norm, SublayerMut, read_in, write_in};
 
@@ -16,7 +17,7 @@ use crate::channels::inverse_rms;
 use crate::error::{Place, SliceError};
 use crate::kept::BlockChannels;
 use crate::linears::{cast, restore};
-use crate::refit::{ReaderFit, refit_writers};
+use crate::refit::{ReaderFit, Refit, divide, refit_writers};
 use crate::settings::{Batch, Defaults, Settings};
 use crate::stages::{Stages, timed};
 use crate::stream::Projection;
@@ -37,9 +38,14 @@ pub struct PairedPass<C> {
     basis: Basis,
     matrix: PreciseMatrix,
     projection: Projection,
-    ridge: Option<Ridge>,
-    /// Moments of the normalised sliced stream on the normalised dense one, at the current cut.
-    here: Moments,
+    refit: Option<Refit>,
+    /// For each batch, how many of its sequences are fitted; the others are the validation set.
+    fitted: Vec<usize>,
+    /// Moments of the normalised sliced stream on the normalised dense one, at the current cut, if
+    /// readers are refitted.
+    here: Option<Moments>,
+    /// The last sublayer that was cut.
+    place: Option<Place>,
 }
 
 /// Whether the dense stream has already been carried through a sublayer.
@@ -52,7 +58,7 @@ enum Dense {
 impl<C: Sync> PairedPass<C> {
     /// Begins with `batches` of the embedding output, at full width and, if the norms of the
     /// decoder centre the stream, centred. `norm` is the bare norm of the decoder. Without a
-    /// `ridge` nothing is refitted.
+    /// `refit` nothing is refitted.
     ///
     /// # Errors
     ///
@@ -66,33 +72,50 @@ impl<C: Sync> PairedPass<C> {
         settings: Settings,
         basis: Basis,
         norm: &Norm,
-        ridge: Option<Ridge>,
+        refit: Option<Refit>,
     ) -> Result<Self, E> {
         let mut batches = batches.into_iter().peekable();
         let defaults = Defaults::of(&mut batches, &settings)?;
         let Defaults { arithmetic, compute, .. } = defaults;
         let projection = Projection::new(&basis, &defaults.device, compute);
         let mut streams = Carried::new(settings, &defaults);
-        let mut here = Moments::new(basis.rank(), basis.hidden_size());
+        let new = || Moments::new(basis.rank(), basis.hidden_size());
+        let mut here = refits_readers(refit, &basis).then(new);
+        let mut sequences = Vec::new();
         for batch in batches {
             let Batch { signal, context, keep } = batch?;
+            sequences.push(signal.dims()[0]);
             let dense = signal.cast(compute);
             let sliced = projection.apply(dense.clone());
-            if ridge.is_some() {
+            if let Some(here) = &mut here {
                 let [x, y] = [&sliced, &dense].map(|stream| norm.forward(stream.clone()));
                 timed(&mut streams.stages.gram, || here.add(x, y, None, keep.as_deref()));
             }
             streams.push([dense, sliced], context, keep)?;
         }
-        if let Err(NotFinite) = here.sums() {
+        if here.as_ref().is_some_and(|here| here.sums().is_err()) {
             return Err(SliceError::Embedding(AnalysisError::ActivationsNotFinite).into());
         }
+        let masks = sequences.iter().enumerate().map(|(at, count)| (*count, streams.batch(at).1));
+        let fitted = divide(&masks.collect::<Vec<_>>());
         let matrix = basis.on(&defaults.device);
-        Ok(Self { streams, arithmetic, compute, basis, matrix, projection, ridge, here })
+        Ok(Self {
+            streams,
+            arithmetic,
+            compute,
+            basis,
+            matrix,
+            projection,
+            refit,
+            fitted,
+            here,
+            place: None,
+        })
     }
 
     /// Slices and refits `dense`, block `number` of the model, with the channels in `kept`, to the
-    /// basis the pass began with. The observer is called twice per batch and sublayer, or once
+    /// basis the pass began with. With [`Refit::HeldOut`] as many channels are kept, but the pass
+    /// chooses which. The observer is called twice per batch and sublayer, or once
     /// without a refit.
     ///
     /// # Errors
@@ -107,10 +130,17 @@ impl<C: Sync> PairedPass<C> {
     ) -> Result<B, SliceError> {
         let mut dense = dense.into_inner();
         let mut sliced = dense.clone();
-        kept.narrow(&mut sliced);
+        let chooses = self.refit == Some(Refit::HeldOut);
+        if !chooses {
+            kept.narrow(&mut sliced);
+        }
         for index in 0..dense.sublayers() {
             let place = Place { block: number, sublayer: index };
-            self.sublayer(&mut dense, &mut sliced, place)?;
+            if chooses {
+                self.choose(&mut dense, &mut sliced, place, &kept.counts(index))?;
+            } else {
+                self.sublayer(&mut dense, &mut sliced, place)?;
+            }
         }
         Ok(sliced)
     }
@@ -123,12 +153,12 @@ impl<C: Sync> PairedPass<C> {
     ) -> Result<(), SliceError> {
         let index = place.sublayer;
         self.fit_readers(dense, sliced, place)?;
-        let Self { streams, compute, basis, matrix, projection, ridge, .. } = self;
+        let Self { streams, compute, basis, matrix, projection, refit, .. } = self;
         let SublayerMut { writers, .. } = sliced.sublayer_mut(index);
         timed(&mut streams.stages.edit, || {
             writers.into_iter().for_each(|writer| write_in(writer, matrix));
         });
-        let Some(ridge) = ridge else {
+        let Some(ridge) = refit.map(Refit::ridge) else {
             return self.step(dense, sliced, place, Dense::Before);
         };
         let originals = cast(sliced, index, *compute);
@@ -146,25 +176,26 @@ impl<C: Sync> PairedPass<C> {
         })?;
         restore(sliced, index, originals);
         let SublayerMut { writers, .. } = sliced.sublayer_mut(index);
-        timed(&mut streams.stages.edit, || refit_writers(ridge, &moments, writers))
+        timed(&mut streams.stages.edit, || refit_writers(&ridge, &moments, writers))
             .map_err(|error| place.refit(error))?;
         self.step(dense, sliced, place, Dense::After)
     }
 
-    /// Refits the readers, or only expresses them in the basis. The linears of the dense sublayer
-    /// are cast for good, because the dense block is dropped afterwards.
+    /// Refits the readers, or only expresses them in the basis. With [`Refit::HeldOut`] the readers
+    /// of a stream of full width stay as they are. The linears of the dense sublayer are cast for
+    /// good, because the dense block is dropped afterwards.
     fn fit_readers<B: Block<Context = C>>(
         &mut self,
         dense: &mut B,
         sliced: &mut B,
         place: Place,
     ) -> Result<(), SliceError> {
-        let Self { streams, compute, basis, matrix, ridge, here, .. } = self;
+        let Self { streams, compute, basis, matrix, refit, here, .. } = self;
         cast(dense, place.sublayer, *compute);
         let SublayerMut { readers, .. } = sliced.sublayer_mut(place.sublayer);
-        let fitted = timed(&mut streams.stages.edit, || match ridge {
-            Some(ridge) => ReaderFit::refit(ridge, here, basis, readers),
-            None => {
+        let fitted = timed(&mut streams.stages.edit, || match (refit, here) {
+            (Some(refit), Some(here)) => ReaderFit::refit(&refit.ridge(), here, basis, readers),
+            _ => {
                 readers.into_iter().for_each(|reader| read_in(reader, matrix));
                 Ok(())
             }
@@ -182,25 +213,27 @@ impl<C: Sync> PairedPass<C> {
         stream: Dense,
     ) -> Result<(), SliceError> {
         let index = place.sublayer;
-        let Self { streams, compute, basis, ridge, here, .. } = self;
+        self.place = Some(place);
+        let Self { streams, compute, basis, refit, here, .. } = self;
         let originals = cast(sliced, index, *compute);
-        *here = Moments::new(basis.rank(), basis.hidden_size());
+        let reads = refits_readers(*refit, basis);
+        *here = reads.then(|| Moments::new(basis.rank(), basis.hidden_size()));
         let step = |[x, z]: [Tensor<3>; 2], context: &C| {
             let y = match stream {
                 Dense::Before => dense.step(index, x, context),
                 Dense::After => x,
             };
             let z = sliced.step(index, z, context);
-            let seen = ridge.map(|_| [&z, &y].map(|stream| sliced.normed(index, stream.clone())));
+            let seen = reads.then(|| [&z, &y].map(|stream| sliced.normed(index, stream.clone())));
             ([y, z], seen)
         };
         streams.each(place, step, |seen, keep| {
-            if let Some([x, y]) = seen {
+            if let (Some([x, y]), Some(here)) = (seen, here.as_mut()) {
                 here.add(x, y, None, keep);
             }
         })?;
         restore(sliced, index, originals);
-        if let Err(NotFinite) = here.sums() {
+        if here.as_ref().is_some_and(|here| here.sums().is_err()) {
             return Err(place.not_finite());
         }
         Ok(())
@@ -212,9 +245,29 @@ impl<C: Sync> PairedPass<C> {
     }
 
     /// Moments of the normalised sliced stream on the normalised dense one, at the current cut.
-    /// After the last block they are what a refit of the head needs.
-    pub fn moments(&self) -> &Moments {
-        &self.here
+    /// After the last block they are what a refit of the head needs. `norm` is the bare norm of the
+    /// decoder.
+    ///
+    /// # Errors
+    ///
+    /// If a signal is not finite or cannot be stored.
+    pub fn moments(&mut self, norm: &Norm) -> Result<&Moments, SliceError> {
+        if self.here.is_none() {
+            let mut here = Moments::new(self.basis.rank(), self.basis.hidden_size());
+            for number in 0..self.streams.len() {
+                let [dense, sliced] = self.streams.take(number)?;
+                let [x, y] = [&sliced, &dense].map(|stream| norm.forward(stream.clone()));
+                let keep = self.streams.batch(number).1.map(<[bool]>::to_vec);
+                timed(&mut self.streams.stages.gram, || here.add(x, y, None, keep.as_deref()));
+                self.streams.put_back(number, [dense, sliced])?;
+            }
+            if here.sums().is_err() {
+                let error = AnalysisError::ActivationsNotFinite;
+                return Err(SliceError::signal(self.place, error));
+            }
+            self.here = Some(here);
+        }
+        Ok(self.here.as_ref().expect("it was just computed"))
     }
 
     /// Where the time was spent.
@@ -229,6 +282,15 @@ impl<C: Sync> PairedPass<C> {
     /// If they cannot be read from where they are stored.
     pub fn take(&mut self, number: usize) -> Result<[Tensor<3>; 2], SliceError> {
         self.streams.take(number)
+    }
+}
+
+/// Whether readers are refitted, and not only expressed in the basis.
+fn refits_readers(refit: Option<Refit>, basis: &Basis) -> bool {
+    match refit {
+        None => false,
+        Some(Refit::Ridge(_)) => true,
+        Some(Refit::HeldOut) => !basis.is_identity(),
     }
 }
 

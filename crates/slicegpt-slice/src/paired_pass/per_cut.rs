@@ -55,14 +55,14 @@ impl<C: Sync> PairedPass<C> {
             self.fit_readers(&mut dense, &mut sliced, place)?;
             let analysed = self.analyse(&dense, &mut sliced, place, (*rank, orientation))?;
             spectra.push(analysed.spectrum);
-            let Self { streams, matrix, ridge, .. } = self;
+            let Self { streams, matrix, refit, .. } = self;
             let SublayerMut { mut writers, shortcut, .. } = sliced.sublayer_mut(index);
             let dtype = writers[0].weight.val().dtype();
             let fitted = timed(&mut streams.stages.edit, || {
                 *shortcut = Shortcut::between(&analysed.from, matrix, dtype);
                 writers.iter_mut().for_each(|writer| write_in(writer, matrix));
-                match ridge {
-                    Some(ridge) => refit_writers(ridge, &analysed.moments, writers),
+                match refit {
+                    Some(refit) => refit_writers(&refit.ridge(), &analysed.moments, writers),
                     None => Ok(()),
                 }
             });

@@ -19,22 +19,45 @@ use slicegpt_core::{host_vec, replace_param};
 pub fn refit_writers(
     ridge: &Ridge,
     moments: &Moments,
-    mut writers: Vec<&mut Linear>,
+    writers: Vec<&mut Linear>,
 ) -> Result<(), RidgeError> {
-    let width = writers[0].weight.dims()[1];
-    let rows: usize = writers.iter().map(|writer| writer.weight.dims()[0]).sum();
-    let mut prior = Vec::with_capacity(rows * width);
-    for writer in &writers {
-        prior.extend(host_vec::<f64, _, _>(writer.weight.val()));
+    let (prior, width) = weight_of(writers.iter().map(|writer| &**writer));
+    let prior = MatRef::from_row_major_slice(&prior, prior.len() / width, width);
+    let biases = bias_of(writers.iter().map(|writer| &**writer));
+    let Affine { matrix, shift } = ridge.solve(moments, prior, biases.as_deref())?;
+    set_writers(writers, matrix.as_ref(), shift);
+    Ok(())
+}
+
+/// The weights of all writers below each other, row-major, and their number of outputs.
+pub(super) fn weight_of<'a>(writers: impl Iterator<Item = &'a Linear>) -> (Vec<f64>, usize) {
+    let (mut all, mut width) = (Vec::new(), 1);
+    for writer in writers {
+        width = writer.weight.dims()[1];
+        all.extend(host_vec::<f64, _, _>(writer.weight.val()));
     }
-    let prior = MatRef::from_row_major_slice(&prior, rows, width);
-    let mut biases: Option<Vec<f64>> = None;
-    for bias in writers.iter().filter_map(|writer| writer.bias.as_ref()) {
+    (all, width)
+}
+
+/// The sum of the biases, if there are any.
+pub(super) fn bias_of<'a>(writers: impl Iterator<Item = &'a Linear>) -> Option<Vec<f64>> {
+    let mut all: Option<Vec<f64>> = None;
+    for bias in writers.filter_map(|writer| writer.bias.as_ref()) {
         let values: Vec<f64> = host_vec(bias.val());
-        let sum = biases.get_or_insert_with(|| vec![0.0; width]);
+        let sum = all.get_or_insert_with(|| vec![0.0; values.len()]);
         sum.iter_mut().zip(values).for_each(|(sum, x)| *sum += x);
     }
-    let Affine { matrix, shift } = ridge.solve(moments, prior, biases.as_deref())?;
+    all
+}
+
+/// Replaces the weights of `writers` by rows of `matrix`, one after the other. There is one
+/// constant for all: the first bias takes it, the others become zero.
+pub(super) fn set_writers(
+    mut writers: Vec<&mut Linear>,
+    matrix: MatRef<'_, f64>,
+    mut shift: Option<Vec<f64>>,
+) {
+    let width = matrix.ncols();
     let mut first = 0;
     for writer in &mut writers {
         let [rows, _] = writer.weight.dims();
@@ -42,8 +65,6 @@ pub fn refit_writers(
         first += rows;
         replace_param(&mut writer.weight, |old| tensor(part, &old));
     }
-    // There is one constant for all writers. The first bias takes it, the others become zero.
-    let mut shift = shift;
     for bias in writers.iter_mut().filter_map(|writer| writer.bias.as_mut()) {
         let values = shift.take().unwrap_or_else(|| vec![0.0; width]);
         replace_param(bias, |old| {
@@ -51,7 +72,6 @@ pub fn refit_writers(
             Tensor::from_data(data, (&old.device(), old.dtype()))
         });
     }
-    Ok(())
 }
 
 /// A matrix on the device and in the type of `like`.

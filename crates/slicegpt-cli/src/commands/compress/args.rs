@@ -29,8 +29,9 @@ pub struct Args {
     /// is the same; random axes spread magnitudes, for half precision and quantisation
     #[arg(long, value_enum, default_value_t = OrientationName::Pca, help_heading = "What to cut")]
     pub orientation: OrientationName,
-    /// Refit every linear to the dense model after the cut: ridge[:LAMBDA], with LAMBDA relative to
-    /// the mean square of its inputs, or none [default: ridge:0.001; none per-layer]
+    /// Refit linears to the dense model after the cut: held-out (shared; held-out calibration
+    /// tokens decide how strongly), ridge[:LAMBDA], with LAMBDA relative to the mean square of the
+    /// inputs, or none [default: held-out; none per-layer]
     #[arg(long, value_name = "HOW", help_heading = "What to cut")]
     pub refit: Option<Refit>,
     /// How the split of a size between stream and MLPs is chosen (shared) [default: auto]

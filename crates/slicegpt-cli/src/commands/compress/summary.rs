@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 use slicegpt_checkpoint::Written;
-use slicegpt_compress::{About, Compressed};
+use slicegpt_compress::{About, Compressed, Times};
 use slicegpt_device::Host;
 use slicegpt_eval::Perplexity;
 use slicegpt_models::DecoderSpec;
@@ -193,7 +193,7 @@ fn record(prepared: &Prepared<'_>, made: &Made, manifest: &Manifest, taken: Take
         bytes: made.written.tensor_bytes,
         machine: machine(prepared),
         seconds,
-        stages: stages(&made.compressed.stages),
+        stages: stages(&made.compressed.times),
         peak_rss_bytes,
         device_memory_bytes,
         perplexity: None,
@@ -226,15 +226,22 @@ fn machine(prepared: &Prepared<'_>) -> Machine {
     }
 }
 
-/// Seconds by kind of work. The rest of a run is reading, writing, embedding and head.
-fn stages(stages: &Stages) -> Vec<(Stage, f64)> {
-    let Stages { forward, gram, eigen, edit, stream } = stages;
+/// Seconds by kind of work. A search is listed only where there was one.
+fn stages(times: &Times) -> Vec<(Stage, f64)> {
+    let Times { passes, search, read, tables, write } = times;
+    let Stages { forward, gram, eigen, edit, stream } = passes;
     let named = [
         (Stage::Forward, forward),
         (Stage::Gram, gram),
         (Stage::Eigen, eigen),
         (Stage::Edit, edit),
         (Stage::Stream, stream),
+        (Stage::Search, search),
+        (Stage::Read, read),
+        (Stage::Tables, tables),
+        (Stage::Write, write),
     ];
-    named.map(|(stage, time)| (stage, time.as_secs_f64())).into()
+    let named =
+        named.into_iter().filter(|(stage, time)| *stage != Stage::Search || !time.is_zero());
+    named.map(|(stage, time)| (stage, time.as_secs_f64())).collect()
 }

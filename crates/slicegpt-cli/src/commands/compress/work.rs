@@ -93,13 +93,15 @@ impl Prepared<'_> {
             ..Compression::new(&model)
         };
         let tokens = token_batch(&self.samples);
-        let compressed: Compressed = target.run(|| {
+        let mut compressed: Compressed = target.run(|| {
             let done = compression.cut(cut, statistics, &tokens, &mut sink);
             done.map_err(|error| args.computing.advise(error))
         })?;
         let (sliced, shards) = sink.into_inner();
         let sliced = sliced.context("a compression that ended has begun")?;
+        let closing = Instant::now();
         let written = shards.finish()?;
+        compressed.times.write += closing.elapsed();
         let usage = target.device.memory_pool_usage();
         let taken = Taken {
             seconds: start.elapsed().as_secs_f64(),
