@@ -51,7 +51,7 @@ impl OperandPrecision {
 /// `high` and `low` are integers of at most 256 in magnitude, `rest` is at most 1/2. Two such
 /// matrices are multiplied over their rows, `A^T B`: see [`Split::product`].
 ///
-/// The pieces are stored in chunks of [`CHUNK`] rows: tensors `[rows of the chunk, columns]`.
+/// The pieces are stored in chunks of 256 rows: tensors `[rows of the chunk, columns]`.
 #[derive(Clone, Debug)]
 pub struct Split {
     chunks: Vec<Pieces>,
