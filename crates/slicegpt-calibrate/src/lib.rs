@@ -4,7 +4,7 @@
 //! eigenvectors with [`principal`], or order directions by what the readers of the signal lose with
 //! [`Directions`]. Both give a [`slicegpt_core::Basis`]. [`Moments`] and [`Ridge`] do the same for
 //! linear regression: sums over tokens go in, a weight matrix comes out. A [`Regression`] also
-//! chooses which inputs of a layer to keep, and judges its fits by held-out tokens.
+//! chooses which inputs of a layer to keep, and validates its fits by held-out tokens.
 //!
 //! ```
 //! use burn::tensor::{Device, Distribution, Tensor};

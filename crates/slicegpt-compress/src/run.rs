@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use slicegpt_calibrate::{Directions, Spectrum};
 use slicegpt_core::{Observer, TokenBatch, Unobserved};
-use slicegpt_slice::{Profile, Refit, Spectra, Split, Trial};
+use slicegpt_slice::{Profile, Refit, Spectra, Split, Stages, Trial};
 
 use crate::computing::{Batches, Computing};
 use crate::dense::Dense;
 use crate::error::{CompressError, Result};
 use crate::per_layer::PerLayer;
-use crate::search::{Choice, choose};
+use crate::search::choose;
 use crate::shared::{Shared, statistics};
 use crate::times::Times;
 use crate::{Cut, Plan, Ranking, Shape, SharedCut, Sink, Tables};
@@ -135,35 +135,29 @@ impl<'a, D: Tables> Compression<'a, D> {
         let refit = self.plan.refit();
         let pass = Shared { dense: &dense, dimensions: dimensions.as_ref(), cut, refit };
         let Batches { batches, lanes } = computing.batches(tokens, &self.decoder.device());
-        if let Some(split) = self.needs_no_statistics(cut, dense.width())
-            && known.is_none()
-        {
-            let frame = pass.full_width(split);
-            sink.begin(&frame.shape).map_err(CompressError::sink)?;
-            let settings = computing.settings(&lanes, &self.observer)?;
-            let stages = pass.write(&frame, &batches, settings, sink)?;
-            let times = Times { passes: stages, ..dense.clock.times() };
-            let (shape, spectra, tried) = (frame.shape, Vec::new(), Vec::new());
-            return Ok(Compressed { shape, spectra, tried, refit, times });
-        }
-        let profile = match known {
-            Some(profile) => profile,
-            None => statistics(&dense, &batches, computing.settings(&lanes, &self.observer)?)?,
+        let settings = || computing.settings(&lanes, &self.observer);
+        let mut stages = Stages::default();
+        let (mut spectra, mut tried) = (Vec::new(), Vec::new());
+        let frame = match self.needs_no_statistics(cut, dense.width()) {
+            Some(split) if known.is_none() => pass.full_width(split)?,
+            _ => {
+                let profile = match known {
+                    Some(profile) => profile,
+                    None => statistics(&dense, &batches, settings()?)?,
+                };
+                let directions = match self.plan.ranking.unwrap_or_default() {
+                    Ranking::Read => Directions::as_read(&profile.covariance, &profile.readers)?,
+                    Ranking::Energy => Directions::by_energy(&profile.covariance)?,
+                };
+                let judge = self.plan.split_search.unwrap_or_default();
+                let choice = choose(&pass, (&profile, &directions), tokens, judge, computing)?;
+                (tried, stages) = (choice.tried, profile.stages);
+                spectra.push(directions.spectrum().clone());
+                pass.frame(&profile, &directions, choice.split, &mut self.plan.axes())?
+            }
         };
-        let directions = match self.plan.ranking.unwrap_or_default() {
-            Ranking::Read => Directions::as_read(&profile.covariance, &profile.readers)?,
-            Ranking::Energy => Directions::by_energy(&profile.covariance)?,
-        };
-        let judge = self.plan.split_search.unwrap_or_default();
-        let search = || choose(&pass, (&profile, &directions), tokens, judge, computing);
-        let Choice { split, tried } =
-            if cut.splits.len() > 1 { dense.clock.search(search)? } else { search()? };
-        let frame = pass.frame(&profile, &directions, split, &mut self.plan.axes())?;
         sink.begin(&frame.shape).map_err(CompressError::sink)?;
-        let mut stages =
-            pass.write(&frame, &batches, computing.settings(&lanes, &self.observer)?, sink)?;
-        stages += profile.stages;
-        let spectra = vec![directions.spectrum().clone()];
+        stages += pass.write(&frame, &batches, settings()?, sink)?;
         let times = Times { passes: stages, ..dense.clock.times() };
         Ok(Compressed { shape: frame.shape, spectra, tried, refit, times })
     }

@@ -53,7 +53,7 @@ pub(crate) fn choose<D: Tables>(
     let [fitted, held_out] = parts(tokens, splits.len())?;
     let Batches { batches, lanes } = computing.batches(&fitted, &device);
     let held_out = computing.batches(&held_out, &device).batches;
-    let tried = search(splits, |split| {
+    let measure = |split| {
         let frame = pass.frame(profile, directions, split, &mut Orientation::Pca)?;
         let settings = computing.settings(&lanes, pass.dense.observer)?;
         let Some(found) = pass.measure(&frame, &batches, &held_out, settings)? else {
@@ -65,7 +65,8 @@ pub(crate) fn choose<D: Tables>(
             split.width, split.intermediate, found.mean, found.standard_error
         ));
         Result::Ok(found.mean)
-    })?;
+    };
+    let tried = pass.dense.clock.search(|| search(splits, measure))?;
     Ok(Choice { split: tried[0].split, tried })
 }
 

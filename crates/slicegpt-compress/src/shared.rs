@@ -71,7 +71,7 @@ pub(crate) fn statistics<D: Tables>(
         found.readers.add_rows(scaled(rows, &gain), &device);
         Ok(())
     })?;
-    if found.readers.lower().is_err() {
+    if !found.readers.is_finite() {
         return Err(CompressError::HeadOverflow { table: dense.decoder.name(table) });
     }
     Ok(found)
@@ -86,35 +86,33 @@ impl<D: Tables> Shared<'_, D> {
         split: Split,
         orientation: &mut Orientation,
     ) -> Result<Frame> {
-        let SharedCut { tied, free, .. } = *self.cut;
         let basis = directions.basis(split.width, orientation);
-        let (basis, gain) =
-            if tied { align(&basis, &self.dense.norm_vectors().0)? } else { (basis, Vec::new()) };
-        let kept = self.channels(profile, split);
-        let intermediate = if free.is_none() {
-            Intermediate::Uniform(split.intermediate)
-        } else {
-            Intermediate::Each(kept.groups().map(<[usize]>::len).collect())
-        };
-        let shape = Shape::shared(self.dimensions, split.width, intermediate, tied);
-        let centers = self.dense.norm.centers && split.width == self.dense.width();
-        let kept = Kept::Chosen(kept);
-        Ok(Frame { split, shape, basis, gain, kept, centers })
+        self.framed(split, &basis, Kept::Chosen(self.channels(profile, split)))
     }
 
     /// The frame of a split with a stream of full width, for a pass that chooses the channels. No
     /// statistics are needed.
-    pub fn full_width(&self, split: Split) -> Frame {
-        let (width, gain) = (self.dense.width(), self.dense.norm_vectors().0);
-        let intermediate = Intermediate::Uniform(split.intermediate);
-        Frame {
-            split,
-            shape: Shape::shared(self.dimensions, width, intermediate, self.cut.tied),
-            basis: Basis::axes(width, width),
-            gain: if self.cut.tied { gain } else { Vec::new() },
-            kept: Kept::Count(split.intermediate),
-            centers: self.dense.norm.centers,
-        }
+    pub fn full_width(&self, split: Split) -> Result<Frame> {
+        let width = self.dense.width();
+        self.framed(split, &Basis::axes(width, width), Kept::Count(split.intermediate))
+    }
+
+    fn framed(&self, split: Split, basis: &Basis, kept: Kept) -> Result<Frame> {
+        let SharedCut { tied, free, .. } = *self.cut;
+        let (basis, gain) = if tied {
+            align(basis, &self.dense.norm_vectors().0)?
+        } else {
+            (basis.clone(), Vec::new())
+        };
+        let intermediate = match &kept {
+            Kept::Chosen(kept) if free.is_some() => {
+                Intermediate::Each(kept.groups().map(<[usize]>::len).collect())
+            }
+            _ => Intermediate::Uniform(split.intermediate),
+        };
+        let shape = Shape::shared(self.dimensions, split.width, intermediate, tied);
+        let centers = self.dense.norm.centers && split.width == self.dense.width();
+        Ok(Frame { split, shape, basis, gain, kept, centers })
     }
 
     /// The channels that stay.

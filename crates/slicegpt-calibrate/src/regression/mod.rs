@@ -7,7 +7,7 @@ mod removal;
 pub use held_out::Fit;
 
 use faer::linalg::matmul::matmul;
-use faer::linalg::solvers::Solve;
+use faer::linalg::solvers::{Llt, Solve};
 use faer::{Accum, Mat, MatRef, Side, get_global_parallelism};
 
 use crate::error::{AnalysisError, RidgeError};
@@ -45,21 +45,12 @@ impl Regression {
     }
 
     /// The number of inputs, with the constant.
-    pub fn inputs(&self) -> usize {
+    fn inputs(&self) -> usize {
         self.gram.nrows()
     }
 
-    /// The number of tokens.
-    pub fn tokens(&self) -> u64 {
-        self.tokens
-    }
-
     /// The same sums over the tokens of both.
-    ///
-    /// # Panics
-    ///
-    /// If the shapes differ.
-    pub fn plus(&self, other: &Self) -> Self {
+    fn plus(&self, other: &Self) -> Self {
         Self {
             gram: &self.gram + &other.gram,
             cross: &self.cross + &other.cross,
@@ -108,10 +99,8 @@ impl Regression {
     }
 
     /// The Cholesky factor of `G` with these penalties on its diagonal.
-    fn factor(&self, penalties: &[f64]) -> Result<faer::linalg::solvers::Llt<f64>, RidgeError> {
-        let mut sum = self.gram.clone();
-        penalties.iter().enumerate().for_each(|(i, penalty)| sum[(i, i)] += penalty);
-        sum.llt(Side::Lower).map_err(|_| RidgeError::Singular)
+    fn factor(&self, penalties: &[f64]) -> Result<Llt<f64>, RidgeError> {
+        factored(self.gram.clone(), penalties)
     }
 
     /// `(G + r)^-1 (right + r prior)`.
@@ -126,6 +115,12 @@ impl Regression {
         self.factor(&penalties)?.solve_in_place(&mut right);
         Ok(right)
     }
+}
+
+/// The Cholesky factor of `gram` with these penalties on its diagonal.
+fn factored(mut gram: Mat<f64>, penalties: &[f64]) -> Result<Llt<f64>, RidgeError> {
+    penalties.iter().enumerate().for_each(|(i, penalty)| gram[(i, i)] += penalty);
+    gram.llt(Side::Lower).map_err(|_| RidgeError::Singular)
 }
 
 /// `a b`.

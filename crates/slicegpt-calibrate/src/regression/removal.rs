@@ -5,7 +5,7 @@ use faer::linalg::matmul::matmul;
 use faer::linalg::solvers::{DenseSolveCore, Solve};
 use faer::{Accum, Mat, MatRef, Side, get_global_parallelism};
 
-use super::{Regression, product};
+use super::{Regression, dot, factored, product};
 use crate::error::RidgeError;
 
 /// The groups that are removed in one step are one in this many of those to remove.
@@ -56,11 +56,7 @@ impl Regression {
             gram += &validation.gram;
         }
         let penalties = self.penalties_of(&gram, STRENGTH[0] + STRENGTH[1] * scarcity.powi(2));
-        penalties.iter().enumerate().for_each(|(i, penalty)| gram[(i, i)] += penalty);
-        let factor = gram.llt(Side::Lower).map_err(|_| RidgeError::Singular)?;
-        drop(gram);
-        let mut inverse = factor.inverse();
-        drop(factor);
+        let mut inverse = factored(gram, &penalties)?.inverse();
         let mut weight = weight.to_owned();
         let step = (groups.len() - count).div_ceil(STEPS);
         while left.len() > count {
@@ -98,7 +94,7 @@ fn cost(inverse: &Mat<f64>, weight: &Mat<f64>, inputs: &[usize]) -> f64 {
     match among(inverse, inputs).llt(Side::Lower) {
         Ok(factor) => {
             let solved = factor.solve(&rows);
-            super::dot(rows.as_ref(), solved.as_ref())
+            dot(rows.as_ref(), solved.as_ref())
         }
         // Rounding has made inputs look replaceable that are not.
         Err(_) => f64::INFINITY,

@@ -2,13 +2,12 @@
 //! sliced weights can be refitted to the dense ones.
 
 mod cut;
-mod held_out;
 mod per_cut;
 
 pub use cut::cut_block;
 
 use burn::tensor::{DType, Tensor};
-use slicegpt_calibrate::{AnalysisError, Arithmetic, Moments};
+use slicegpt_calibrate::{AnalysisError, Arithmetic, Moments, RidgeError};
 use slicegpt_core::precise::PreciseMatrix;
 use slicegpt_core::{Basis, Block, Fused, Norm, SublayerMut, read_in, write_in};
 
@@ -17,7 +16,7 @@ use crate::channels::inverse_rms;
 use crate::error::{Place, SliceError};
 use crate::kept::BlockChannels;
 use crate::linears::{cast, restore};
-use crate::refit::{ReaderFit, Refit, divide, refit_writers};
+use crate::refit::{Parts, ReaderFit, Refit, divide, refit_writers};
 use crate::settings::{Batch, Defaults, Settings};
 use crate::stages::{Stages, timed};
 use crate::stream::Projection;
@@ -115,8 +114,7 @@ impl<C: Sync> PairedPass<C> {
 
     /// Slices and refits `dense`, block `number` of the model, with the channels in `kept`, to the
     /// basis the pass began with. With [`Refit::HeldOut`] as many channels are kept, but the pass
-    /// chooses which. The observer is called twice per batch and sublayer, or once
-    /// without a refit.
+    /// chooses which. The observer is called twice per batch and sublayer, or once without a refit.
     ///
     /// # Errors
     ///
@@ -130,39 +128,76 @@ impl<C: Sync> PairedPass<C> {
     ) -> Result<B, SliceError> {
         let mut dense = dense.into_inner();
         let mut sliced = dense.clone();
-        let chooses = self.refit == Some(Refit::HeldOut);
-        if !chooses {
+        if self.refit != Some(Refit::HeldOut) {
             kept.narrow(&mut sliced);
         }
         for index in 0..dense.sublayers() {
             let place = Place { block: number, sublayer: index };
-            if chooses {
-                self.choose(&mut dense, &mut sliced, place, &kept.counts(index))?;
-            } else {
-                self.sublayer(&mut dense, &mut sliced, place)?;
-            }
+            self.sublayer(&mut dense, &mut sliced, place, &kept.counts(index))?;
         }
         Ok(sliced)
     }
 
+    /// Cuts the sublayer at `place` of `sliced` and fits its linears. With [`Refit::HeldOut`] it is
+    /// also cut to `counts` channels, by group; otherwise that has been done.
     fn sublayer<B: Block<Context = C>>(
         &mut self,
         dense: &mut B,
         sliced: &mut B,
         place: Place,
+        counts: &[usize],
+    ) -> Result<(), SliceError> {
+        let (index, written) = (place.sublayer, self.place);
+        self.fit_readers(dense, sliced, place)?;
+        let SublayerMut { writers, .. } = sliced.sublayer_mut(index);
+        timed(&mut self.streams.stages.edit, || {
+            writers.into_iter().for_each(|writer| write_in(writer, &self.matrix));
+        });
+        let widths = (inputs(sliced, index), self.basis.rank());
+        match self.refit {
+            None => return self.step(dense, sliced, place, Dense::Before),
+            Some(Refit::Ridge(ridge)) => {
+                let mut moments = Moments::new(widths.0, widths.1);
+                self.feed(dense, sliced, place, |[inputs, targets, weights], keep| {
+                    moments.add(inputs, targets, Some(weights), keep);
+                })?;
+                let SublayerMut { writers, .. } = sliced.sublayer_mut(index);
+                timed(&mut self.streams.stages.edit, || refit_writers(&ridge, &moments, writers))
+                    .map_err(|error| place.refit(error))?;
+            }
+            Some(Refit::HeldOut) => {
+                let mut parts = Parts::new(widths.0, widths.1);
+                let mut fitted = self.fitted.clone().into_iter();
+                self.feed(dense, sliced, place, |signals, keep| {
+                    parts.add(signals, keep, fitted.next().expect("one number for each batch"));
+                })?;
+                let cut = || parts.cut(sliced, index, counts);
+                timed(&mut self.streams.stages.edit, cut).map_err(|error| match error {
+                    // What is not finite here was written by the sublayer before, unless that was
+                    // checked.
+                    RidgeError::Analysis(source) if self.here.is_none() => {
+                        SliceError::signal(written, source)
+                    }
+                    error => place.refit(error),
+                })?;
+            }
+        }
+        self.step(dense, sliced, place, Dense::After)
+    }
+
+    /// Carries the dense stream through a sublayer, and the sliced one up to its writers. `add`
+    /// gets their concatenated inputs, the target of their sum, and the weights of the tokens, each
+    /// `[batch, tokens, ..]`, for every batch in order.
+    fn feed<B: Block<Context = C>>(
+        &mut self,
+        dense: &B,
+        sliced: &mut B,
+        place: Place,
+        add: impl FnMut([Tensor<3>; 3], Option<&[bool]>),
     ) -> Result<(), SliceError> {
         let index = place.sublayer;
-        self.fit_readers(dense, sliced, place)?;
-        let Self { streams, compute, basis, matrix, projection, refit, .. } = self;
-        let SublayerMut { writers, .. } = sliced.sublayer_mut(index);
-        timed(&mut streams.stages.edit, || {
-            writers.into_iter().for_each(|writer| write_in(writer, matrix));
-        });
-        let Some(ridge) = refit.map(Refit::ridge) else {
-            return self.step(dense, sliced, place, Dense::Before);
-        };
+        let Self { streams, compute, projection, .. } = self;
         let originals = cast(sliced, index, *compute);
-        let mut moments = Moments::new(inputs(sliced, index), basis.rank());
         let feed = |[x, z]: [Tensor<3>; 2], context: &C| {
             let normed = sliced.normed(index, z.clone());
             let inputs = sliced.writer_inputs(index, normed, context);
@@ -171,14 +206,9 @@ impl<C: Sync> PairedPass<C> {
             let weights = inverse_rms(&y);
             ([y, z], [Tensor::cat(inputs, 2), target, weights])
         };
-        streams.each(place, feed, |[inputs, targets, weights], keep| {
-            moments.add(inputs, targets, Some(weights), keep);
-        })?;
+        streams.each(place, feed, add)?;
         restore(sliced, index, originals);
-        let SublayerMut { writers, .. } = sliced.sublayer_mut(index);
-        timed(&mut streams.stages.edit, || refit_writers(&ridge, &moments, writers))
-            .map_err(|error| place.refit(error))?;
-        self.step(dense, sliced, place, Dense::After)
+        Ok(())
     }
 
     /// Refits the readers, or only expresses them in the basis. With [`Refit::HeldOut`] the readers
