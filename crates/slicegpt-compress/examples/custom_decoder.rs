@@ -13,11 +13,11 @@ use burn::nn::{Linear, LinearConfig};
 use burn::tensor::activation::silu;
 use burn::tensor::{Device, Distribution, Tensor, TensorData};
 use slicegpt_compress::{
-    Counted, Dimensions, InMemory, Plan, Refit, Size, SplitSearch, Table, Tables, compress,
+    Counted, Dimensions, InMemory, Plan, Refit, Size, Table, Tables, compress,
 };
 use slicegpt_core::{
-    Block, Decoder, Head, Lanes, Norm, PrunableChannels, Shortcut, Sublayer, SublayerMut,
-    TokenBatch, Unobserved, host_vec,
+    Block, Decoder, Head, Lanes, Norm, PrunableUnits, Shortcut, Sublayer, SublayerMut, TokenBatch,
+    Unobserved, host_vec,
 };
 use slicegpt_eval::divergence;
 
@@ -67,8 +67,8 @@ impl Block for Gated {
     }
 
     /// Any channel between the readers and the writer can be removed.
-    fn prunable(&self, _: usize) -> Vec<PrunableChannels> {
-        vec![PrunableChannels { writer: 0, readers: vec![0, 1] }]
+    fn prunable(&self, _: usize) -> Vec<PrunableUnits> {
+        vec![PrunableUnits::channels(0, [0, 1])]
     }
 }
 
@@ -188,12 +188,7 @@ fn cut(
     others: &TokenBatch,
     refit: Option<Refit>,
 ) -> Result<f64, Box<dyn Error>> {
-    let plan = Plan {
-        size: Some(Size::KeepParams(0.8)),
-        split_search: Some(SplitSearch::Predicted),
-        refit,
-        ..Plan::default()
-    };
+    let plan = Plan { size: Some(Size::KeepParams(0.8)), refit, ..Plan::default() };
     let mut parts = InMemory::default();
     let done = compress(dense, tokens, &plan, &mut parts, Arc::new(Unobserved))?;
     let sizes = dense.dimensions()?;

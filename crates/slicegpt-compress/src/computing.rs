@@ -81,10 +81,31 @@ pub struct Batches {
 }
 
 /// Sequences `first` up to `end`.
-pub(crate) fn rows_of(tokens: &TokenBatch, first: usize, end: usize, seqlen: usize) -> TokenBatch {
+fn rows_of(tokens: &TokenBatch, first: usize, end: usize, seqlen: usize) -> TokenBatch {
     let range = first * seqlen..end * seqlen;
     let mask = tokens.mask().map(|mask| mask[range.clone()].to_vec());
     TokenBatch::new(tokens.ids()[range].to_vec(), mask, seqlen)
+}
+
+/// A part of a sequence.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Row {
+    pub sequence: usize,
+    /// The first token.
+    pub start: usize,
+}
+
+/// Parts of sequences, each of `length` tokens, as sequences of their own.
+pub(crate) fn rows(tokens: &TokenBatch, rows: &[Row], length: usize) -> TokenBatch {
+    let [_, seqlen] = tokens.shape();
+    let ranges = || {
+        let first = |row: &Row| row.sequence * seqlen + row.start;
+        rows.iter().map(move |row| first(row)..first(row) + length)
+    };
+    let ids = ranges().flat_map(|range| tokens.ids()[range].iter().copied()).collect();
+    let mask =
+        tokens.mask().map(|mask| ranges().flat_map(|range| mask[range].iter().copied()).collect());
+    TokenBatch::new(ids, mask, length)
 }
 
 impl Computing<'_> {

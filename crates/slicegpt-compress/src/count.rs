@@ -1,9 +1,9 @@
 //! [`Counted`]: the sizes of any decoder, from what its blocks declare.
 
 use burn::nn::Linear;
-use slicegpt_core::{Block, Norm, Sublayer};
+use slicegpt_core::{Axis, Block, Norm, PrunableUnits, Sublayer};
 
-use crate::{Dimensions, Intermediate, Shape, Tables};
+use crate::{Dimensions, Intermediate, PrunableLayer, Shape, Tables};
 
 /// The sizes of a decoder, counted block by block.
 ///
@@ -24,22 +24,22 @@ pub struct Counted {
 }
 
 /// Which vectors a norm has.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Vectors {
     weight: bool,
     bias: bool,
 }
 
 /// The sizes that a sublayer declares.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 struct SublayerSizes {
     norm: Vectors,
     /// Outputs of each reader, and whether it has a bias.
     readers: Vec<(usize, bool)>,
     /// Inputs of each writer, and whether it has a bias.
     writers: Vec<(usize, bool)>,
-    /// The writer and the readers of each group of prunable channels.
-    prunable: Vec<(usize, Vec<usize>)>,
+    /// The groups of prunable units.
+    prunable: Vec<PrunableUnits>,
 }
 
 impl Counted {
@@ -86,22 +86,28 @@ impl SublayerSizes {
             let size = |linear: &Linear| (linear.weight.dims()[dimension], linear.bias.is_some());
             linears.into_iter().map(size).collect()
         };
-        let prunable = block.prunable(index).into_iter().map(|group| (group.writer, group.readers));
         Self {
             norm: Vectors::of(norm),
             readers: sizes(readers, 1),
             writers: sizes(writers, 0),
-            prunable: prunable.collect(),
+            prunable: block.prunable(index),
         }
     }
 
-    /// Narrows each group of prunable channels to the width that `widths` gives for its full width.
-    fn narrow(&mut self, widths: &mut impl FnMut(usize) -> usize) {
-        for (writer, readers) in &self.prunable {
-            let full = self.writers[*writer].0;
-            let width = widths(full);
-            self.writers[*writer].0 = width;
-            readers.iter().for_each(|reader| self.readers[*reader].0 -= full - width);
+    /// The number of units of a group.
+    fn units(&self, group: &PrunableUnits) -> usize {
+        self.writers[group.writer].0 / group.inputs
+    }
+
+    /// Narrows each group of prunable units to the number that `counts` gives for its axis and its
+    /// number of units.
+    fn narrow(&mut self, counts: &mut impl FnMut(Axis, usize) -> usize) {
+        for group in &self.prunable {
+            let removed = self.units(group);
+            let removed = removed - counts(group.axis, removed);
+            self.writers[group.writer].0 -= removed * group.inputs;
+            let readers = group.readers.iter();
+            readers.for_each(|(reader, outputs)| self.readers[*reader].0 -= removed * outputs);
         }
     }
 
@@ -128,11 +134,20 @@ impl Dimensions for Counted {
         self.sublayers_per_block
     }
 
-    fn prunable_layers(&self) -> Vec<(usize, usize)> {
+    fn prunable_layers(&self) -> Vec<PrunableLayer> {
         let layers = self.sublayers.iter().enumerate().flat_map(|(index, sublayer)| {
-            sublayer.prunable.iter().map(move |(writer, _)| (index, sublayer.writers[*writer].0))
+            sublayer.prunable.iter().map(move |group| {
+                let units = sublayer.units(group);
+                PrunableLayer { sublayer: index, axis: group.axis, units }
+            })
         });
         layers.collect()
+    }
+
+    fn has_equal_blocks(&self) -> bool {
+        let mut blocks = self.sublayers.chunks(self.sublayers_per_block);
+        let first = blocks.next();
+        blocks.all(|block| Some(block) == first)
     }
 
     fn is_tied(&self) -> bool {
@@ -152,19 +167,21 @@ impl Dimensions for Counted {
     fn parameters_of(&self, shape: &Shape) -> u64 {
         let widths = shape.widths.as_slice();
         let mut number = 0;
-        let mut width_of = |full: usize| {
-            let width = match &shape.intermediate {
-                Intermediate::Dense => full,
-                Intermediate::Uniform(width) => *width,
-                Intermediate::Each(widths) => widths[number],
-            };
-            number += 1;
-            width.min(full)
+        let mut units = |axis: Axis, full: usize| match (axis, &shape.intermediate) {
+            (Axis::Heads, _) => shape.heads.unwrap_or(full).min(full),
+            (Axis::Mlp, Intermediate::Dense) => full,
+            (Axis::Mlp, Intermediate::Uniform(width)) => (*width).min(full),
+            (Axis::Mlp, Intermediate::Each(widths)) => {
+                number += 1;
+                widths[number - 1].min(full)
+            }
         };
         let mut count = (self.vocab_size + self.positions) * shape.widths.embedding();
-        for (sublayer, ends) in self.sublayers.iter().zip(widths.windows(2)) {
+        let blocks = self.sublayers.chunks(self.sublayers_per_block).enumerate();
+        let kept = blocks.filter(|(index, _)| !shape.removed.contains(index));
+        for (sublayer, ends) in kept.flat_map(|(_, block)| block).zip(widths.windows(2)) {
             let mut sublayer = sublayer.clone();
-            sublayer.narrow(&mut width_of);
+            sublayer.narrow(&mut units);
             // Fusing turns a bias of the norm into biases of its readers.
             sublayer.readers.iter_mut().for_each(|(_, bias)| *bias |= sublayer.norm.bias);
             count += sublayer.linears([ends[0], ends[1]]);

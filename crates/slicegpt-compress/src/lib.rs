@@ -46,6 +46,7 @@
 //! This crate refuses to know text, tokenizers, command lines and where a file lies.
 
 mod ahead;
+mod candidates;
 mod checkpoint;
 mod computing;
 mod count;
@@ -71,11 +72,12 @@ pub use computing::{Batches, Batching, Computing, MakeShelf};
 pub use count::Counted;
 pub use error::CompressError;
 pub use plan::{
-    Axes, Cut, HeadTying, Method, MlpWidths, Plan, PlanError, Ranking, Refit, SharedCut, Size,
-    SplitSearch, field,
+    Axes, Cut, FixedSizes, FreeAxes, HeadTying, Method, MlpWidths, Plan, PlanError, Ranking, Refit,
+    SearchBudget, SharedCut, Size, Split, field,
 };
 pub use run::{Compressed, Compression, compress};
-pub use shape::{Dimensions, Intermediate, Shape};
+pub use search::Trial;
+pub use shape::{Dimensions, Intermediate, PrunableLayer, Shape};
 pub use sink::{InMemory, Sink};
 pub use statistics::{Origin, StatisticsError, read_statistics, write_statistics};
 pub use tables::{Table, Tables};

@@ -19,7 +19,7 @@ impl<D: Tables> Shared<'_, D> {
         settings: Settings,
     ) -> Result<Option<Divergence>> {
         let dense = self.dense;
-        let mut pass = self.run(frame, batches, held_out, settings, |_, _| Ok(()))?;
+        let mut pass = self.run(frame, batches, held_out, settings, |_| Ok(()))?;
         let head = self.head(frame, Some(pass.moments(&dense.bare_norm())?))?;
         let mut table = Vec::new();
         let bias = self.head_rows(&head, |rows| {

@@ -4,16 +4,16 @@ use std::sync::Arc;
 
 use slicegpt_calibrate::{Directions, Spectrum};
 use slicegpt_core::{Observer, TokenBatch, Unobserved};
-use slicegpt_slice::{Profile, Refit, Spectra, Split, Stages, Trial};
+use slicegpt_slice::{Profile, Refit, Spectra, Stages};
 
 use crate::computing::{Batches, Computing};
 use crate::dense::Dense;
 use crate::error::{CompressError, Result};
 use crate::per_layer::PerLayer;
-use crate::search::choose;
+use crate::search::{Trial, choose};
 use crate::shared::{Shared, statistics};
 use crate::times::Times;
-use crate::{Cut, Plan, Ranking, Shape, SharedCut, Sink, Tables};
+use crate::{Cut, Plan, Ranking, SearchBudget, Shape, SharedCut, Sink, Split, Tables};
 
 /// A compression to be run: the model, the plan, how it is computed, and the observer.
 pub struct Compression<'a, D> {
@@ -36,7 +36,7 @@ pub struct Compressed {
     /// where the model has one basis. None if the cut needed no statistics: a stream of full width,
     /// and channels that a held-out refit chooses.
     pub spectra: Vec<Spectrum>,
-    /// The splits between stream and MLPs that were measured, the best first.
+    /// The splits that were measured: those on more tokens first, and then the best first.
     pub tried: Vec<Trial>,
     /// How linears were refitted, if they were.
     pub refit: Option<Refit>,
@@ -115,11 +115,20 @@ impl<'a, D: Tables> Compression<'a, D> {
     }
 
     /// The split of a cut that the statistics of the dense model do not influence: the only one,
-    /// with a stream of full width, whose channels the pass chooses.
+    /// with all blocks and a stream of full width, whose units the pass chooses.
     fn needs_no_statistics(&self, cut: &SharedCut, width: usize) -> Option<Split> {
         let [split] = cut.splits.as_slice() else { return None };
         let chooses = self.plan.refit() == Some(Refit::HeldOut) && cut.free.is_none();
-        (chooses && split.width == width && !self.plan.all_spectra).then_some(*split)
+        let whole = split.width == width && split.layers == self.decoder.blocks();
+        (chooses && whole && !self.plan.all_spectra).then_some(*split)
+    }
+
+    fn search_budget(&self, parameters: u64) -> SearchBudget {
+        self.plan.search_budget.unwrap_or(if parameters < SearchBudget::LARGE {
+            SearchBudget::Unlimited
+        } else {
+            SearchBudget::DEFAULT
+        })
     }
 
     fn shared<S: Sink<D::Block>>(
@@ -149,11 +158,11 @@ impl<'a, D: Tables> Compression<'a, D> {
                     Ranking::Read => Directions::as_read(&profile.covariance, &profile.readers)?,
                     Ranking::Energy => Directions::by_energy(&profile.covariance)?,
                 };
-                let judge = self.plan.split_search.unwrap_or_default();
-                let choice = choose(&pass, (&profile, &directions), tokens, judge, computing)?;
+                let budget = self.search_budget(dimensions.dense_parameters());
+                let choice = choose(&pass, (&profile, &directions), tokens, budget, computing)?;
                 (tried, stages) = (choice.tried, profile.stages);
                 spectra.push(directions.spectrum().clone());
-                pass.frame(&profile, &directions, choice.split, &mut self.plan.axes())?
+                pass.frame(&profile, &directions, &choice.candidate, &mut self.plan.axes())?
             }
         };
         sink.begin(&frame.shape).map_err(CompressError::sink)?;

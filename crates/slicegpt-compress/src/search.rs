@@ -1,24 +1,55 @@
-//! The choice of a split between the stream and the MLPs, if a size is asked for.
+//! The choice of a split over all axes, if a size is asked for: candidates are cut, refitted and
+//! compared with the dense model on held-out calibration text.
 
-use slicegpt_calibrate::{Directions, Orientation};
+use std::time::{Duration, Instant};
+
+use slicegpt_calibrate::{Directions, Orientation, Ridge};
 use slicegpt_core::TokenBatch;
-use slicegpt_slice::{Profile, Split, Trial, search};
+use slicegpt_slice::{Profile, Refit};
 
-use crate::computing::{Batches, Computing, rows_of};
+use crate::candidates::{Candidate, Candidates};
+use crate::computing::{Batches, Computing, Row, rows};
 use crate::error::Result;
 use crate::shared::Shared;
-use crate::{PlanError, SplitSearch, Tables};
+use crate::{SearchBudget, Split, Tables};
 
-/// Splits are measured for models of up to this many parameters.
-const MEASURED: u64 = 3_000_000_000;
+/// A split that was measured.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Trial {
+    /// The split.
+    pub split: Split,
+    /// The blocks of the dense model that were removed, ascending.
+    pub removed: Vec<usize>,
+    /// The number of calibration tokens of the measurement, fitted and held out.
+    pub tokens: usize,
+    /// The mean KL divergence from the dense model on the held-out ones, in nats per token.
+    pub kl: f64,
+}
 
 /// The best split, and what was measured.
 pub(crate) struct Choice {
-    pub split: Split,
-    /// All that were measured, the best first; empty where there was no choice or nothing was
-    /// measured.
+    pub candidate: Candidate,
+    /// All that were measured: those on more tokens first, and then the best first. Empty where
+    /// there was no choice.
     pub tried: Vec<Trial>,
 }
+
+/// Tokens of the first round, in which every candidate of a coarse grid is measured.
+const FEW: usize = 2048;
+
+/// The least number of tokens of the second round, if there are as many: the best of the first are
+/// measured again, and their neighbours.
+const MORE: usize = 4096;
+
+/// The second round takes one in this many calibration tokens.
+const SHARE: usize = 16;
+
+/// The length of the sequences that candidates are measured on. Short ones cost less, and more of
+/// them say more about different text.
+const SEQLEN: usize = 256;
+
+/// The refit of candidates. Few tokens ask for a strong ridge.
+const RIDGE: Ridge = Ridge { lambda: 0.1 };
 
 /// Chooses among the splits of the cut, from the statistics of the dense model and its calibration
 /// tokens.
@@ -26,67 +57,117 @@ pub(crate) fn choose<D: Tables>(
     pass: &Shared<'_, D>,
     (profile, directions): (&Profile, &Directions),
     tokens: &TokenBatch,
-    judge: SplitSearch,
+    budget: SearchBudget,
     computing: &Computing<'_>,
 ) -> Result<Choice> {
-    let splits = &pass.cut.splits;
-    let [count, _] = tokens.shape();
-    let predicted = match judge {
-        // Nothing can be held out of one sequence.
-        SplitSearch::Auto => pass.dimensions.dense_parameters() > MEASURED || count < 2,
-        SplitSearch::Measured => false,
-        SplitSearch::Predicted => true,
-    };
-    if let [split] = splits.as_slice() {
-        return Ok(Choice { split: *split, tried: Vec::new() });
+    let candidates = Candidates::new(&pass.cut.splits, &profile.distances);
+    if let Some(candidate) = candidates.only() {
+        return Ok(Choice { candidate: candidate.clone(), tried: Vec::new() });
     }
-    if predicted {
-        let predict = |split: &Split| {
-            profile.predict(directions, split.width, &pass.channels(profile, *split))
-        };
-        let losses: Vec<f64> = splits.iter().map(predict).collect();
-        let best = splits.iter().zip(losses).min_by(|(_, a), (_, b)| a.total_cmp(b));
-        let (split, _) = best.expect("a size that no split has was refused");
-        return Ok(Choice { split: *split, tried: Vec::new() });
-    }
+    // Units are chosen by their importance, and the refit is by a fixed ridge: a search that
+    // tuned both for every candidate would cost as much as cutting the model each time.
+    let refit = pass.refit.map(|refit| match refit {
+        Refit::HeldOut => Refit::Ridge(RIDGE),
+        refit @ Refit::Ridge(_) => refit,
+    });
+    let pass = &Shared { refit, ..*pass };
     let device = pass.dense.decoder.device();
-    let [fitted, held_out] = parts(tokens, splits.len())?;
-    let Batches { batches, lanes } = computing.batches(&fitted, &device);
-    let held_out = computing.batches(&held_out, &device).batches;
-    let measure = |split| {
-        let frame = pass.frame(profile, directions, split, &mut Orientation::Pca)?;
-        let settings = computing.settings(&lanes, pass.dense.observer)?;
-        let Some(found) = pass.measure(&frame, &batches, &held_out, settings)? else {
-            // A split whose logits are not finite is no candidate.
-            return Ok(f64::INFINITY);
-        };
-        pass.dense.observer.note(&format!(
-            "stream {}, MLP {}: KL {:.5} +- {:.5} nats per token",
-            split.width, split.intermediate, found.mean, found.standard_error
-        ));
-        Result::Ok(found.mean)
+    let start = Instant::now();
+    let limit = match budget {
+        SearchBudget::Unlimited => Duration::MAX,
+        SearchBudget::Seconds(seconds) => Duration::from_secs(seconds),
     };
-    let tried = pass.dense.clock.search(|| search(splits, measure))?;
-    Ok(Choice { split: tried[0].split, tried })
+    let more = MORE.max(tokens.ids().len() / SHARE);
+    let texts = [FEW, more].map(|count| parts(tokens, count));
+    let mut tried: Vec<Trial> = Vec::new();
+    let mut measure = |candidate: &Candidate, round: usize| -> Result<Option<f64>> {
+        if !tried.is_empty() && start.elapsed() >= limit {
+            return Ok(None);
+        }
+        let [fitted, held_out] = &texts[round];
+        let Batches { batches, lanes } = computing.batches(fitted, &device);
+        let held_out = computing.batches(held_out, &device).batches;
+        let frame = pass.frame(profile, directions, candidate, &mut Orientation::Pca)?;
+        let settings = computing.settings(&lanes, pass.dense.observer)?;
+        let found = pass.measure(&frame, &batches, &held_out, settings)?;
+        // A candidate whose logits are not finite is the worst.
+        let kl = found.as_ref().map_or(f64::INFINITY, |found| found.mean);
+        let Candidate { split, removed } = candidate.clone();
+        let tokens = texts[round].iter().map(|part| part.ids().len()).sum();
+        let error = found.map_or(0.0, |found| found.standard_error);
+        pass.dense.observer.note(&format!(
+            "{}: KL {kl:.5} +- {error:.5} nats per token on {tokens} \
+            calibration tokens",
+            describe(split, &removed)
+        ));
+        tried.push(Trial { split, removed, tokens, kl });
+        Ok(Some(kl))
+    };
+    let candidate = pass.dense.clock.search(|| candidates.search(&mut measure))?;
+    tried.sort_by(|a, b| b.tokens.cmp(&a.tokens).then(a.kl.total_cmp(&b.kl)));
+    if start.elapsed() >= limit {
+        pass.dense.observer.note(&format!(
+            "the search ended after {} s, as its budget says, with {} measurements",
+            limit.as_secs(),
+            tried.len()
+        ));
+    }
+    Ok(Choice { candidate, tried })
 }
 
-/// The least number of tokens used to measure a split, if there are as many.
-const MIN_TOKENS: usize = 8192;
-
-/// About how many splits are measured in one search.
-const SPLITS: usize = 8;
-
-/// The sequences that splits are fitted on, and the held-out ones that they are judged by: a
-/// quarter of the total. The total is chosen so that the search takes about as long as the
-/// compression itself.
-fn parts(tokens: &TokenBatch, candidates: usize) -> Result<[TokenBatch; 2]> {
-    let [count, seqlen] = tokens.shape();
-    if count < 2 {
-        return Err(PlanError::OneSequence.into());
+/// A split in words.
+fn describe(split: Split, removed: &[usize]) -> String {
+    let Split { layers, width, heads, intermediate } = split;
+    let mut text = format!("{layers} layers, stream {width}, MLP {intermediate}");
+    if heads > 0 {
+        text += &format!(", {heads} key/value heads");
     }
-    let share = count / candidates.min(SPLITS);
-    let some = share.max(MIN_TOKENS / seqlen).clamp(2, count);
-    let held_out = (some / 4).max(1);
-    let middle = some - held_out;
-    Ok([rows_of(tokens, 0, middle, seqlen), rows_of(tokens, middle, some, seqlen)])
+    if !removed.is_empty() {
+        let removed: Vec<String> = removed.iter().map(usize::to_string).collect();
+        text += &format!(", without blocks {}", removed.join(" "));
+    }
+    text
+}
+
+/// About `count` tokens of the calibration text, evenly spread over it, in short sequences: those
+/// that candidates are fitted on, and a quarter that is held out, by which they are judged.
+fn parts(tokens: &TokenBatch, count: usize) -> [TokenBatch; 2] {
+    let [sequences, length] = tokens.shape();
+    // One sequence is divided between both parts.
+    let seqlen = if sequences < 2 { SEQLEN.min(length.div_ceil(2)) } else { SEQLEN.min(length) };
+    let per_sequence = (length / seqlen).max(1);
+    let available = sequences * per_sequence;
+    let wanted = (count / seqlen).clamp(2, available);
+    let row = |number: usize| {
+        let at = number * available / wanted;
+        // Neighbouring numbers come from different sequences.
+        Row { sequence: at % sequences, start: at / sequences * seqlen }
+    };
+    let is_held_out = |number: &usize| number % 4 == 1;
+    let fitted: Vec<Row> = (0..wanted).filter(|number| !is_held_out(number)).map(row).collect();
+    let held_out: Vec<Row> = (0..wanted).filter(is_held_out).map(row).collect();
+    [fitted, held_out].map(|chosen| rows(tokens, &chosen, seqlen))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_parts_of_a_text_do_not_overlap() {
+        for (sequences, length, count) in
+            [(64, 1024, 2048), (1, 1024, 2048), (5, 12, 4), (2, 8, 99)]
+        {
+            let ids: Vec<u32> = (0..sequences * length).collect();
+            let tokens = TokenBatch::new(ids, None, length as usize);
+            let [fitted, held_out] = parts(&tokens, count);
+            assert!(!held_out.ids().is_empty() && !fitted.ids().is_empty());
+            let mut all = [fitted.ids(), held_out.ids()].concat();
+            let total = all.len();
+            all.sort_unstable();
+            all.dedup();
+            assert_eq!(all.len(), total, "{sequences} x {length}");
+            assert!(total <= count.max(2 * SEQLEN));
+        }
+    }
 }

@@ -1,8 +1,9 @@
 //! The statistics of a dense model as a file: written once, read for every size.
 //!
 //! It is a safetensors file of float64 tensors: `covariance` and `readers`,
-//! `[hidden_size, hidden_size]`, and `importance.B.S.I`, `[channels]`, for prunable layer `I` of
-//! sublayer `S` of block `B`. Its metadata holds the [`Origin`].
+//! `[hidden_size, hidden_size]`, `importance.B.S.I`, `[units]`, for group `I` of prunable units of
+//! sublayer `S` of block `B`, and `distances`, `[blocks, blocks]`, between the stream after one
+//! block and after another. Its metadata holds the [`Origin`].
 
 use std::collections::{BTreeMap, HashMap};
 use std::io::Write;
@@ -10,8 +11,9 @@ use std::io::Write;
 use safetensors::tensor::{Dtype, Metadata, SafeTensors, TensorInfo, TensorView};
 use serde::{Deserialize, Serialize};
 use slicegpt_calibrate::{Arithmetic, Covariance, NotFinite};
+use slicegpt_core::Axis;
 use slicegpt_provenance::{CalibrationRecord, Summation};
-use slicegpt_slice::{Profile, Stages};
+use slicegpt_slice::{Distances, Importance, Profile, Stages};
 
 use crate::Dimensions;
 
@@ -32,7 +34,7 @@ pub struct Origin {
 
 impl Origin {
     /// The version this code writes.
-    pub const FORMAT: u32 = 1;
+    pub const FORMAT: u32 = 2;
 }
 
 /// The key of the metadata that holds the [`Origin`], as JSON.
@@ -123,12 +125,15 @@ pub fn write_statistics(
     ]);
     for (block, sublayers) in statistics.importance.iter().enumerate() {
         for (sublayer, layers) in sublayers.iter().enumerate() {
-            for (layer, importance) in layers.iter().enumerate() {
+            for (layer, (_, importance)) in layers.iter().enumerate() {
                 let name = format!("importance.{block}.{sublayer}.{layer}");
                 tensors.insert(name, (vec![importance.len()], importance.clone()));
             }
         }
     }
+    let distances = &statistics.distances;
+    let blocks = vec![distances.blocks(); 2];
+    tensors.insert("distances".into(), (blocks, distances.values().to_vec()));
     let mut end = 0;
     let info = |(name, (shape, values)): (&String, &(Vec<usize>, Vec<f64>))| {
         let start = end;
@@ -188,22 +193,34 @@ pub fn read_statistics(
         }
     };
     let importance = importance(&tensors, dense)?;
+    let distances = values(&tensors.tensor("distances").map_err(foreign)?)?;
+    if distances.iter().any(|x| !x.is_finite()) {
+        return Err(StatisticsError::Tensor("distances".into()));
+    }
+    let distances = Distances::from_values(distances)
+        .filter(|distances| distances.blocks() == dense.blocks())
+        .ok_or(StatisticsError::Misfit)?;
     let statistics = Profile {
         covariance: square("covariance", "tokens")?,
         readers: square("readers", "outputs")?,
         importance,
+        distances,
         stages: Stages::default(),
     };
     let widths = [&statistics.covariance, &statistics.readers].map(Covariance::width);
     if widths == [dense.hidden_size(); 2] { Ok(statistics) } else { Err(StatisticsError::Misfit) }
 }
 
-/// The importance of channels, by block, sublayer and prunable layer.
+/// The axis and the importance of units, by block, sublayer and group.
+type GroupsByBlock = Vec<Vec<Vec<(Axis, Importance)>>>;
+
 fn importance(
     tensors: &SafeTensors<'_>,
     dense: &dyn Dimensions,
-) -> Result<Vec<Vec<Vec<Vec<f64>>>>, StatisticsError> {
-    let mut importance = vec![vec![Vec::new(); dense.sublayers_per_block()]; dense.blocks()];
+) -> Result<GroupsByBlock, StatisticsError> {
+    let mut importance: GroupsByBlock =
+        vec![vec![Vec::new(); dense.sublayers_per_block()]; dense.blocks()];
+    let mut expected = dense.prunable_layers().into_iter();
     let mut names: Vec<[usize; 3]> = tensors
         .names()
         .into_iter()
@@ -220,19 +237,15 @@ fn importance(
         if found.iter().any(|x| !x.is_finite()) {
             return Err(StatisticsError::Tensor(name));
         }
-        let layers: Option<&mut Vec<Vec<f64>>> =
-            importance.get_mut(block).and_then(|block: &mut Vec<_>| block.get_mut(sublayer));
-        let layers = layers.ok_or(StatisticsError::Misfit)?;
-        if layers.len() != layer {
+        let groups = importance.get_mut(block).and_then(|block| block.get_mut(sublayer));
+        let (groups, expected) = groups.zip(expected.next()).ok_or(StatisticsError::Misfit)?;
+        let number = block * dense.sublayers_per_block() + sublayer;
+        if groups.len() != layer || [expected.sublayer, expected.units] != [number, found.len()] {
             return Err(StatisticsError::Misfit);
         }
-        layers.push(found);
+        groups.push((expected.axis, found));
     }
-    let sublayers = importance.iter().flatten().enumerate();
-    let found = sublayers.flat_map(|(sublayer, layers)| {
-        layers.iter().map(move |channels| (sublayer, channels.len()))
-    });
-    if found.eq(dense.prunable_layers()) { Ok(importance) } else { Err(StatisticsError::Misfit) }
+    if expected.next().is_none() { Ok(importance) } else { Err(StatisticsError::Misfit) }
 }
 
 /// Refuses statistics of another origin, with an error that names the difference.

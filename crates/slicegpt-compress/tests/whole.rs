@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use burn::tensor::{Device, Tensor, TensorData};
 use slicegpt_compress::{
-    Compression, Counted, Cut, Dimensions, HeadTying, InMemory, Method, Plan, Refit, Size, compress,
+    Compression, Counted, Cut, Dimensions, FixedSizes, FreeAxes, HeadTying, InMemory, Method, Plan,
+    PlanError, Refit, Size, compress, cut_spec,
 };
 use slicegpt_core::{Block, Decoder, TokenBatch, Unobserved, host_vec};
 use slicegpt_models::{DecoderBlock, DecoderSpec, Model, Positions, SUPPORTED};
@@ -86,7 +87,12 @@ fn a_cut_of_nothing_changes_no_logit() {
 
 #[test]
 fn blocks_declare_all_that_a_cut_changes() {
-    let narrow = Size::Widths { hidden_size: Some(8), intermediate_size: Some(12) };
+    let narrow = FixedSizes {
+        layers: Some(3),
+        hidden_size: Some(8),
+        kv_heads: Some(2),
+        intermediate_size: Some(12),
+    };
     for model_type in SUPPORTED {
         let model = model(model_type);
         let spec: &DecoderSpec = model.spec();
@@ -96,7 +102,7 @@ fn blocks_declare_all_that_a_cut_changes() {
         assert_eq!(hidden > 0, spec.attention.head_norm.is_some(), "{model_type}");
         let sizes = [
             Plan { size: Some(Size::Sparsity { start: 0.3, end: None }), ..Plan::default() },
-            Plan { size: Some(narrow.clone()), head: HeadTying::Untied, ..Plan::default() },
+            Plan { fixed: narrow, head: HeadTying::Untied, ..Plan::default() },
             Plan { method: Method::PerLayer, slice_head: true, ..Plan::default() },
         ];
         for plan in sizes {
@@ -122,4 +128,99 @@ fn statistics_may_be_computed_before() {
     compression.cut(&cut, Some(known), &tokens(8), &mut later).unwrap();
     assert_eq!(at_once.shape, later.shape);
     assert_eq!(at_once.embedding, later.embedding);
+}
+
+/// A plan that fixes every axis.
+fn smaller(layers: usize, kv_heads: usize, refit: Refit) -> Plan {
+    let fixed = FixedSizes { layers: Some(layers), kv_heads: Some(kv_heads), ..Default::default() };
+    Plan { fixed, refit: Some(refit), ..Plan::default() }
+}
+
+/// Without layers and heads, the parts are those of a smaller decoder, and the refit makes it
+/// nearer to the dense one.
+#[test]
+fn layers_and_heads_are_removed_from_every_family() {
+    for model_type in SUPPORTED {
+        let model = model(model_type);
+        let batch = tokens(2);
+        let expected = dense_logits(&model, &batch);
+        let mut distances = Vec::new();
+        for refit in [Refit::None, Refit::HeldOut] {
+            let plan = smaller(2, 1, refit);
+            let mut parts = InMemory::default();
+            let done =
+                compress(&model, &tokens(40), &plan, &mut parts, Arc::new(Unobserved)).unwrap();
+            assert_eq!(parts.blocks.len(), 2, "{model_type}");
+            assert_eq!(done.shape.removed.len(), 1, "{model_type}");
+            assert!(!done.shape.removed.contains(&0), "{model_type}: the first block stays");
+            assert_eq!(done.shape.heads, Some(1), "{model_type}");
+            let spec = cut_spec(model.spec(), &done.shape);
+            assert_eq!([spec.layers, spec.attention.kv_heads], [2, 1], "{model_type}");
+            let found = logits(&model, &parts, &batch);
+            let lost = expected.iter().zip(found).map(|(a, b)| (a - b).powi(2)).sum::<f64>();
+            distances.push(lost);
+        }
+        assert!(distances[1] < distances[0], "{model_type}: {distances:?}");
+    }
+}
+
+/// Every axis alone reaches a size, and no other axis is touched.
+#[test]
+fn an_axis_that_is_not_free_stays() {
+    let model = model("llama");
+    let spec = model.spec();
+    for number in 0..4 {
+        let mut flags = [false; 4];
+        flags[number] = true;
+        let axes = Some(FreeAxes::of(flags));
+        let keep = [0.8, 0.75, 0.8, 0.9][number];
+        let size = Some(Size::KeepParams(keep));
+        let plan = Plan { size, axes, round_to: Some(1), ..Plan::default() };
+        let cut = match plan.resolve(spec) {
+            Ok(Cut::Shared(cut)) => cut,
+            Ok(other) => panic!("{other:?}"),
+            // Whole layers and heads make large steps.
+            Err(PlanError::Unreachable { constrained: true, .. }) if number % 3 == 0 => continue,
+            Err(error) => panic!("{error}"),
+        };
+        for split in cut.splits {
+            let sizes = [split.layers, split.width, split.intermediate, split.heads];
+            let full = [3, 16, 24, 2];
+            for (axis, (size, full)) in sizes.into_iter().zip(full).enumerate() {
+                assert_eq!(size < full, axis == number, "{split:?}");
+            }
+        }
+    }
+}
+
+/// A search over all axes measures candidates of every kind, and the size is met.
+#[test]
+fn a_search_compares_all_axes() {
+    let model = model("llama");
+    let spec = model.spec();
+    let plan = |keep: f64| {
+        let size = Some(Size::KeepParams(keep));
+        Plan { size, round_to: Some(1), refit: Some(Refit::HeldOut), ..Plan::default() }
+    };
+    // Channels of so small a model are large steps: not every size is reached along every axis.
+    let along_all = |keep: &f64| match plan(*keep).resolve(spec) {
+        Ok(Cut::Shared(cut)) => [3, 2].into_iter().all(|layers| {
+            let heads = if layers == 3 { vec![2, 1] } else { vec![2] };
+            heads.into_iter().all(|heads| {
+                cut.splits.iter().any(|split| (split.layers, split.heads) == (layers, heads))
+            })
+        }),
+        _ => false,
+    };
+    let keep = (40..90).map(|keep| f64::from(keep) / 100.0).find(along_all).expect("some size");
+    let plan = plan(keep);
+    let mut parts = InMemory::default();
+    let done = compress(&model, &tokens(40), &plan, &mut parts, Arc::new(Unobserved)).unwrap();
+    let splits: Vec<_> = done.tried.iter().map(|trial| trial.split).collect();
+    assert!(splits.iter().any(|split| split.layers < 3), "{splits:?}");
+    assert!(splits.iter().any(|split| split.heads < 2), "{splits:?}");
+    assert!(splits.iter().any(|split| split.width < 16), "{splits:?}");
+    let kept = spec.parameters_of(&done.shape) as f64 / spec.dense_parameters() as f64;
+    assert!((kept - keep).abs() <= 0.0051, "{kept} of {keep}");
+    assert!(done.tried.iter().all(|trial| trial.kl.is_finite()));
 }

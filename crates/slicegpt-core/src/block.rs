@@ -106,9 +106,9 @@ pub trait Block: Sync {
     /// The weights of sublayer `index`, by role, for rewriting.
     fn sublayer_mut(&mut self, index: usize) -> SublayerMut<'_>;
 
-    /// The groups of channels inside sublayer `index` that can be removed without changing the
-    /// shape of anything outside. None by default.
-    fn prunable(&self, index: usize) -> Vec<PrunableChannels> {
+    /// The groups of units inside sublayer `index` that can be removed without changing the shape
+    /// of anything outside. None by default.
+    fn prunable(&self, index: usize) -> Vec<PrunableUnits> {
         let _ = index;
         Vec::new()
     }
@@ -159,16 +159,50 @@ pub trait Block: Sync {
     }
 }
 
-/// A group of channels inside a sublayer that are independent of each other: channel `c` of the
-/// input of a writer depends on output `c` of the listed readers, and on no other output. Any
-/// channel can be removed: row `c` of the writer, and column `c` of those readers. The hidden layer
-/// of an MLP is such a group; the heads of attention are not.
+/// A group of units inside a sublayer that are independent of each other: what unit `u` gives to a
+/// writer depends on what unit `u` gets from the listed readers, and on nothing that other units
+/// get. Any unit can be removed: its rows of the writer, and its columns of those readers.
+///
+/// The channels of an MLP are such units, with one input of the writer and one output of each
+/// reader. The groups of heads of an attention are, too: a key head, its value head and the query
+/// heads that share them. A unit's rows and columns lie next to each other, unit after unit.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PrunableChannels {
+pub struct PrunableUnits {
+    /// The axis of a decoder's size that these units belong to.
+    pub axis: Axis,
     /// Index among [`Sublayer::writers`].
     pub writer: usize,
-    /// Indices among [`Sublayer::readers`].
-    pub readers: Vec<usize>,
+    /// Inputs of the writer that belong to one unit.
+    pub inputs: usize,
+    /// Indices among [`Sublayer::readers`], and the outputs of each that belong to one unit.
+    pub readers: Vec<(usize, usize)>,
+}
+
+/// An axis of a decoder's size inside its blocks. All units of an axis are kept in the same number
+/// in every block, unless a plan asks for other numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Axis {
+    /// Channels of MLPs.
+    Mlp,
+    /// Groups of attention heads: a key head, its value head and the query heads that share them.
+    Heads,
+}
+
+impl PrunableUnits {
+    /// Channels of an MLP: units of one input of `writer` and one output of each of `readers`.
+    pub fn channels(writer: usize, readers: impl IntoIterator<Item = usize>) -> Self {
+        let readers = readers.into_iter().map(|reader| (reader, 1)).collect();
+        Self { axis: Axis::Mlp, writer, inputs: 1, readers }
+    }
+
+    /// The number of units in `sublayer`, which declared them.
+    ///
+    /// # Panics
+    ///
+    /// If the sublayer has no such writer.
+    pub fn count(&self, sublayer: &Sublayer<'_>) -> usize {
+        sublayer.writers[self.writer].weight.dims()[0] / self.inputs
+    }
 }
 
 /// The weights of one residual update, by role.

@@ -60,7 +60,7 @@ mod tokens;
 mod widths;
 
 pub use basis::Basis;
-pub use block::{Block, PrunableChannels, Sublayer, SublayerMut};
+pub use block::{Axis, Block, PrunableUnits, Sublayer, SublayerMut};
 pub use decoder::{Decoder, Head};
 pub use edit::{read_in, replace_param, write_in};
 pub use fused::Fused;

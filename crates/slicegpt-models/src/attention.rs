@@ -34,6 +34,12 @@ pub struct Attention {
 }
 
 impl Attention {
+    /// Outputs of the query heads that share a key and value head.
+    pub(crate) fn queries_per_unit(&self) -> usize {
+        let [queries, keys] = [&self.query, &self.key].map(|linear| linear.weight.dims()[1]);
+        queries / (keys / self.head_dim)
+    }
+
     /// The input of [`Attention::output`].
     ///
     /// # Shapes

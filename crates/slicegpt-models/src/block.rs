@@ -3,7 +3,7 @@
 use burn::module::Module;
 use burn::nn::Linear;
 use burn::tensor::{DType, Tensor};
-use slicegpt_core::{Block, Norm, PrunableChannels, Shortcut, SublayerMut};
+use slicegpt_core::{Axis, Block, Norm, PrunableUnits, Shortcut, SublayerMut};
 use slicegpt_kernels::{multiply, normalise, project_onto};
 
 use crate::{Attention, Context, Mlp};
@@ -71,20 +71,24 @@ impl Block for DecoderBlock {
         writers.fold(residual, |sum, (writer, hidden)| project_onto(sum, writer, hidden))
     }
 
-    fn prunable(&self, index: usize) -> Vec<PrunableChannels> {
-        let mut reader = 0;
-        let mut inner = Vec::new();
+    fn prunable(&self, index: usize) -> Vec<PrunableUnits> {
+        let mut first = 0;
+        let mut groups = Vec::new();
         for (writer, branch) in self.sublayers[index].branches.iter().enumerate() {
             let (readers, _) = branch.ports();
-            if matches!(branch, Branch::Mlp(_)) {
-                inner.push(PrunableChannels {
-                    writer,
-                    readers: (reader..reader + readers.len()).collect(),
-                });
-            }
-            reader += readers.len();
+            let readers = first..first + readers.len();
+            first = readers.end;
+            groups.push(match branch {
+                Branch::Mlp(_) => PrunableUnits::channels(writer, readers),
+                Branch::Attention(attention) => {
+                    let (queries, head) = (attention.queries_per_unit(), attention.head_dim);
+                    let outputs = [queries, head, head];
+                    let readers = readers.zip(outputs).collect();
+                    PrunableUnits { axis: Axis::Heads, writer, inputs: queries, readers }
+                }
+            });
         }
-        inner
+        groups
     }
 
     fn sublayer(&self, index: usize) -> slicegpt_core::Sublayer<'_> {

@@ -192,6 +192,27 @@ impl DecoderSpec {
         spec
     }
 
+    /// This decoder with the blocks `kept` only, in that order.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such block, or the stream has been cut.
+    pub fn with_layers(&self, kept: &[usize]) -> Self {
+        assert!(self.slicing.is_none(), "blocks are removed before the stream is cut");
+        let mut spec = self.clone();
+        spec.layers = kept.len();
+        spec.attention.windows = kept.iter().map(|index| self.attention.windows[*index]).collect();
+        spec
+    }
+
+    /// This decoder with `count` key and value heads, and the query heads that share them.
+    pub fn with_kv_heads(&self, count: usize) -> Self {
+        let mut spec = self.clone();
+        spec.attention.heads = self.attention.heads / self.attention.kv_heads * count;
+        spec.attention.kv_heads = count;
+        spec
+    }
+
     /// Width of the MLP of block `block`.
     pub fn intermediate_size(&self, block: usize) -> usize {
         let own = self.slicing.as_ref().and_then(|slicing| slicing.intermediate_sizes.as_ref());

@@ -26,6 +26,12 @@ pub struct Manifest {
     /// Width of the hidden layer of the MLP of each block, where they differ.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub intermediate_sizes: Option<Vec<usize>>,
+    /// The layers of the dense model that were removed, ascending; absent where all stayed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub removed_layers: Vec<usize>,
+    /// Key and value heads; absent where all stayed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kv_heads: Option<usize>,
     /// How weights were refitted after the cut; absent where they were not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refit: Option<Refit>,
@@ -54,9 +60,21 @@ pub struct Manifest {
     pub tool_version: String,
 }
 
-/// A split of the size between the stream and the MLPs, and its loss.
+/// A split of the size over the axes of the model, and its loss.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TriedSplit {
+    /// The number of layers; absent where only stream and MLPs were cut.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub layers: Option<usize>,
+    /// The layers of the dense model that were removed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub removed_layers: Vec<usize>,
+    /// Key and value heads; absent where they were not an axis.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kv_heads: Option<usize>,
+    /// Calibration tokens of the measurement, fitted and held out; absent in older files.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tokens: Option<usize>,
     /// Width of the stream.
     pub hidden_size: usize,
     /// Width of the hidden layer of the MLPs.

@@ -189,15 +189,33 @@ fn tried(manifest: &Manifest) -> Option<Table> {
     if manifest.tried.is_empty() {
         return None;
     }
-    let header = ["stream width", "MLP width", "KL, nats per token"].map(String::from).into();
-    let mut table = Table::new("Splits that were tried, the best first", header);
+    let header =
+        ["stream width", "MLP width", "layers", "key/value heads", "tokens", "KL, nats per token"];
+    let header = header.map(String::from).into();
+    let mut table = Table::new("Shapes that were tried", header);
     for split in &manifest.tried {
-        let cells = [split.intermediate_size.to_string(), format!("{:.5}", split.kl)];
-        table.row(split.hidden_size.to_string(), cells.map(Some).into());
+        let layers = split.layers.map(|layers| {
+            let removed: Vec<String> = split.removed_layers.iter().map(usize::to_string).collect();
+            if removed.is_empty() {
+                layers.to_string()
+            } else {
+                format!("{layers} (without {})", removed.join(" "))
+            }
+        });
+        let cells = [
+            Some(split.intermediate_size.to_string()),
+            layers,
+            split.kv_heads.map(|heads| heads.to_string()),
+            split.tokens.map(|tokens| tokens.to_string()),
+            Some(format!("{:.5}", split.kl)),
+        ];
+        table.row(split.hidden_size.to_string(), cells.into());
     }
-    table
-        .notes
-        .push("KL from the dense model, on calibration text that nothing was fitted to.".into());
+    table.notes.push(
+        "KL from the dense model, on calibration text that nothing was fitted to. Shapes that did \
+         well on few tokens were measured again on more."
+            .into(),
+    );
     Some(table)
 }
 

@@ -7,13 +7,12 @@
 //!   slices block after block and hands each to a closure, with one block in memory at a time.
 //!   [`slice_block`] slices a single block. Start here.
 //! - **One basis for all cuts**, without shortcut matrices: [`profile`] runs the dense decoder
-//!   once. [`Directions`] orders the directions of its stream, [`Profile::most_important`] chooses
-//!   the channels that stay, and [`PairedPass`] slices the blocks while it refits them to the dense
-//!   ones.
+//!   once. [`Directions`] orders the directions of its stream, [`most_important`] chooses the units
+//!   that stay, [`Distances`] the blocks to remove, and [`PairedPass`] slices the blocks while it
+//!   refits them to the dense ones.
 //!
-//! [`Schedule`] turns a sparsity, or a list, into [`slicegpt_core::Widths`]; [`search`] looks for
-//! the best [`Split`] of a size between the stream and the MLPs. [`Settings`] say how a calibration
-//! is computed, where signals are stored, and who observes progress or cancels.
+//! [`Schedule`] turns a sparsity, or a list, into [`slicegpt_core::Widths`]. [`Settings`] say how a
+//! calibration is computed, where signals are stored, and who observes progress or cancels.
 //!
 //! ```
 //! use slicegpt_slice::Schedule;
@@ -32,7 +31,7 @@
 
 mod block;
 mod carried;
-mod channels;
+mod distances;
 mod error;
 mod kept;
 mod linears;
@@ -43,14 +42,14 @@ mod refit;
 mod run;
 mod settings;
 mod shelf;
-mod split;
 mod stages;
 mod stream;
+mod units;
 
 pub use block::{SlicedBlock, slice_block};
-pub use channels::{Importance, allocate_channels, most_important, narrow};
+pub use distances::Distances;
 pub use error::SliceError;
-pub use kept::{BlockChannels, KeptChannels};
+pub use kept::{BlockUnits, KeptUnits};
 pub use paired_pass::{PairedPass, cut_block};
 pub use plan::{PlanError, Schedule};
 pub use profile::{Profile, profile};
@@ -62,9 +61,9 @@ pub use slicegpt_calibrate::{
     AnalysisError, Arithmetic, Covariance, Directions, Moments, Orientation, Ridge, RidgeError,
     Spectrum, align, principal,
 };
-pub use split::{Grid, Split, Trial, search};
 pub use stages::Stages;
 pub use stream::Stream;
+pub use units::{Importance, allocate_units, most_important, narrow};
 
 /// Runs the program in `docs/library.md` as a documentation test.
 #[cfg(doctest)]

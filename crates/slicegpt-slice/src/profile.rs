@@ -1,17 +1,18 @@
-//! [`profile`]: runs the dense decoder once and sums the statistics from which a shared basis and
-//! the channels to keep are chosen.
+//! [`profile`]: runs the dense decoder once and sums the statistics from which a shared basis, the
+//! units to keep and the blocks to remove are chosen.
 
 use burn::tensor::{Bool, DType, Tensor, TensorData};
-use slicegpt_calibrate::{AnalysisError, Covariance, Directions};
-use slicegpt_core::{Block, Fused, host_vec};
+use slicegpt_calibrate::{AnalysisError, Covariance};
+use slicegpt_core::{Axis, Block, Fused, PrunableUnits, host_vec};
 
 use crate::carried::Carried;
-use crate::channels::{Importance, allocate_channels, inverse_rms, most_important, squared_rows};
+use crate::distances::{Distances, Probe};
 use crate::error::{Place, SliceError};
-use crate::kept::{BlockChannels, KeptChannels};
+use crate::kept::{BlockUnits, KeptUnits};
 use crate::linears::cast;
 use crate::settings::{Batch, Defaults, Settings};
 use crate::stages::{Stages, timed};
+use crate::units::{Importance, inverse_rms, squared_rows};
 
 /// Statistics of a dense decoder on calibration text, valid for every size it may be cut to.
 pub struct Profile {
@@ -22,66 +23,34 @@ pub struct Profile {
     /// The sum of `W W^T` over the readers `W` of all blocks: a covariance in which each output of
     /// a reader counts as one token. The caller adds the head, which is a reader too.
     pub readers: Covariance,
-    /// Importance by block, sublayer and group of [`slicegpt_core::PrunableChannels`]. All tokens
-    /// have the same weight, however long their vectors are.
-    pub importance: Vec<Vec<Vec<Importance>>>,
+    /// The axis and the importance of each group of [`slicegpt_core::PrunableUnits`], by block,
+    /// sublayer and group. All tokens have the same weight, however long their vectors are.
+    pub importance: Vec<Vec<Vec<(Axis, Importance)>>>,
+    /// How much spans of blocks change the stream.
+    pub distances: Distances,
     /// Where the time was spent.
     pub stages: Stages,
 }
 
 impl Profile {
-    /// The importance of the channels of every group of prunable channels, in the order of the
-    /// decoder.
-    pub fn groups(&self) -> impl Iterator<Item = &[f64]> {
-        self.importance.iter().flatten().flatten().map(Vec::as_slice)
+    /// The axis and the importance of the units of every group, in the order of the decoder.
+    pub fn groups(&self) -> impl Iterator<Item = (Axis, &[f64])> {
+        let groups = self.importance.iter().flatten().flatten();
+        groups.map(|(axis, importance)| (*axis, importance.as_slice()))
     }
 
-    /// The `width` most important channels of every group; all of a group with fewer channels.
+    /// Arranges the units that `kept` lists for each group, in the order of [`Profile::groups`], by
+    /// block and sublayer.
     ///
     /// # Panics
     ///
-    /// If `width` is 0.
-    pub fn most_important(&self, width: usize) -> KeptChannels {
-        let kept = |group: &[f64]| most_important(group, width.min(group.len()));
-        self.kept(self.groups().map(kept))
-    }
-
-    /// The `total` most important channels of all groups together, in portions of `step`: see
-    /// [`allocate_channels`].
-    ///
-    /// # Panics
-    ///
-    /// If `step` is 0.
-    pub fn allocate_channels(&self, total: usize, step: usize) -> KeptChannels {
-        let groups: Vec<&[f64]> = self.groups().collect();
-        self.kept(allocate_channels(&groups, total, step).into_iter())
-    }
-
-    /// Arranges the kept channels of each group by block and sublayer.
-    fn kept(&self, mut groups: impl Iterator<Item = Vec<usize>>) -> KeptChannels {
-        let mut sublayer =
-            |sublayer: &Vec<Importance>| groups.by_ref().take(sublayer.len()).collect();
+    /// If there is not one list for each group.
+    pub fn arrange(&self, kept: impl IntoIterator<Item = Vec<usize>>) -> KeptUnits {
+        let mut kept = kept.into_iter();
+        let mut next = |_: &_| kept.next().expect("one list for each group");
+        let mut sublayer = |groups: &Vec<_>| groups.iter().map(&mut next).collect();
         let blocks = self.importance.iter();
-        blocks.map(|block| BlockChannels::new(block.iter().map(&mut sublayer).collect())).collect()
-    }
-
-    /// Predicts the loss of a split between stream and MLPs from these statistics alone: the loss
-    /// of keeping `width` of `directions`, plus that of keeping the channels in `kept`. The number
-    /// only ranks splits of the same size; it has no unit.
-    ///
-    /// # Panics
-    ///
-    /// If the channels do not belong to this decoder.
-    pub fn predict(&self, directions: &Directions, width: usize, kept: &KeptChannels) -> f64 {
-        let all = (self.covariance.tokens() * self.covariance.width() as u64) as f64;
-        let sites = (1 + self.importance.iter().map(Vec::len).sum::<usize>()) as f64;
-        let lost = self.groups().zip(kept.groups()).map(|(importance, kept)| {
-            let kept: f64 = kept.iter().map(|channel| importance[*channel]).sum();
-            importance.iter().sum::<f64>() - kept
-        });
-        // A removed direction is missing at every cut, a removed channel in one MLP only. The
-        // factor was measured: `docs/quality.md`.
-        2.0 * sites * directions.lost(width) + lost.sum::<f64>() / (all / sites)
+        blocks.map(|block| BlockUnits::new(block.iter().map(&mut sublayer).collect())).collect()
     }
 }
 
@@ -110,7 +79,8 @@ pub fn profile<B: Block, E: From<SliceError>>(
         streams.push([signal.cast(compute)], context, keep)?;
     }
     let new = || Covariance::new(width, arithmetic);
-    let mut run = Run { streams, compute, covariance: new(), readers: new(), written: None };
+    let probe = Probe::default();
+    let mut run = Run { streams, compute, covariance: new(), readers: new(), written: None, probe };
     let mut importance = Vec::new();
     let mut last = None;
     for (number, block) in blocks.into_iter().enumerate() {
@@ -122,8 +92,9 @@ pub fn profile<B: Block, E: From<SliceError>>(
         last = Some(block);
     }
     run.finish(&last.expect("at least one block"))?;
-    let Run { streams, covariance, readers, .. } = run;
-    Ok(Profile { covariance, readers, importance, stages: streams.stages })
+    let Run { streams, covariance, readers, probe, .. } = run;
+    let distances = probe.distances();
+    Ok(Profile { covariance, readers, importance, distances, stages: streams.stages })
 }
 
 /// A profile that is being computed.
@@ -135,16 +106,19 @@ struct Run<C> {
     /// The sublayer whose output the next one reads. A signal that is not finite is found where it
     /// is read, and reported where it was written.
     written: Option<Place>,
+    /// Some tokens of the stream after every block.
+    probe: Probe,
 }
 
 impl<C: Sync> Run<C> {
-    /// Runs one sublayer on every batch. Gives the importance of its prunable channels, by group.
+    /// Runs one sublayer on every batch. Gives the axis and the importance of its prunable units,
+    /// by group.
     fn sublayer<B: Block<Context = C>>(
         &mut self,
         block: &mut B,
         place: Place,
-    ) -> Result<Vec<Importance>, SliceError> {
-        let Self { streams, compute, covariance, readers, .. } = self;
+    ) -> Result<Vec<(Axis, Importance)>, SliceError> {
+        let Self { streams, compute, covariance, readers, probe, .. } = self;
         let index = place.sublayer;
         let groups = block.prunable(index);
         let sublayer = block.sublayer(index);
@@ -158,6 +132,8 @@ impl<C: Sync> Run<C> {
 
         // By batch and group. They are read when the sublayer is done, so that no batch waits.
         let mut squares: Vec<Vec<Tensor<1>>> = Vec::new();
+        let mut samples = Vec::new();
+        let is_last = index + 1 == block.sublayers();
         let work = |[stream]: [Tensor<3>; 1], context: &C| {
             let normed = block.normed(index, stream.clone());
             let inputs = block.writer_inputs(index, normed.clone(), context);
@@ -166,12 +142,17 @@ impl<C: Sync> Run<C> {
             let after = block.write(index, stream, inputs);
             let weights = inverse_rms(&after);
             let pruned: Vec<_> = pruned.into_iter().map(|x| x * weights.clone()).collect();
-            ([after], (normed, pruned))
+            let sample = is_last.then(|| probe.sample(&after));
+            ([after], (normed, pruned, sample))
         };
-        streams.each(place, work, |(normed, pruned), keep| {
+        streams.each(place, work, |(normed, pruned, sample), keep| {
             covariance.add(normed, keep);
             squares.push(pruned.into_iter().map(|x| squared_columns(x, keep)).collect());
+            samples.extend(sample.map(|sample| (sample, keep.map(<[bool]>::to_vec))));
         })?;
+        if is_last {
+            probe.boundary(samples);
+        }
         self.check()?;
         self.written = Some(place);
         let mut energies: Vec<Vec<f64>> = rows.iter().map(|rows| vec![0.0; rows.len()]).collect();
@@ -184,7 +165,10 @@ impl<C: Sync> Run<C> {
         for (energies, rows) in energies.iter_mut().zip(rows) {
             energies.iter_mut().zip(rows).for_each(|(energy, row)| *energy *= row);
         }
-        Ok(energies)
+        let units = |(group, energies): (&PrunableUnits, Vec<f64>)| {
+            (group.axis, energies.chunks(group.inputs).map(|unit| unit.iter().sum()).collect())
+        };
+        Ok(groups.iter().zip(energies).map(units).collect())
     }
 
     /// Adds the output of the last block, as its norm would see it.

@@ -5,7 +5,7 @@ use burn::tensor::{DType, Distribution, Tensor};
 use slicegpt_core::{Basis, Block, Norm, Shortcut, Sublayer, SublayerMut};
 use slicegpt_invariance::fuse;
 use slicegpt_slice::{
-    Batch, BlockChannels, PairedPass, Profile, Refit, Ridge, Settings, SliceError, profile,
+    Batch, BlockUnits, PairedPass, Profile, Refit, Ridge, Settings, SliceError, profile,
 };
 use slicegpt_testkit::device;
 
@@ -100,7 +100,7 @@ fn a_paired_pass_sees_the_norm_of_the_block() {
         let norm = Norm::bare(WIDTH, 1e-5);
         let mut pass =
             PairedPass::begin([batch(&signal)], Settings::default(), basis, &norm, ridge).unwrap();
-        pass.block(block, 0, &BlockChannels::default()).unwrap();
+        pass.block(block, 0, &BlockUnits::default()).unwrap();
         let [gram, _] = pass.moments(&norm).unwrap().sums().unwrap();
         (0..WIDTH).map(|i| gram[(i, i)]).collect::<Vec<f64>>()
     };

@@ -1,13 +1,13 @@
 //! A paired pass: both streams are what their decoders compute, and a refit at full width finds the
 //! dense weights.
 
-use burn::tensor::{DType, Tensor};
+use burn::tensor::{DType, Tensor, TensorData};
 use slicegpt_calibrate::{Covariance, Orientation, principal};
-use slicegpt_core::{Basis, Block, Decoder, Norm, TokenBatch, host_vec};
+use slicegpt_core::{Axis, Basis, Block, Decoder, Norm, PrunableUnits, TokenBatch, host_vec};
 use slicegpt_invariance::{center, fuse};
 use slicegpt_models::{Context, Model, SUPPORTED};
 use slicegpt_slice::{
-    Arithmetic, Batch, BlockChannels, PairedPass, Refit, Ridge, Settings, SliceError, narrow,
+    Arithmetic, Batch, BlockUnits, PairedPass, Refit, Ridge, Settings, SliceError, narrow,
 };
 use slicegpt_testkit::{ToySource, device, largest_difference, spec};
 
@@ -51,11 +51,14 @@ fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f64> {
     host_vec(tensor)
 }
 
-/// All channels of every MLP but the last few.
-fn kept(model: &Toy, width: usize) -> BlockChannels {
-    let block = model.block(0).unwrap();
-    let inner = |index| block.prunable(index).iter().map(|_| (0..width).collect()).collect();
-    BlockChannels::new((0..model.sublayers_per_block()).map(inner).collect())
+/// All channels of every MLP but the last few, and all heads.
+fn kept(model: &Toy, width: usize) -> BlockUnits {
+    kept_of(model, |axis| if axis == Axis::Mlp { width } else { usize::MAX })
+}
+
+/// The first units of every group.
+fn kept_of(model: &Toy, count: impl Fn(Axis) -> usize) -> BlockUnits {
+    BlockUnits::first(&model.block(0).unwrap(), count)
 }
 
 #[test]
@@ -122,31 +125,95 @@ fn a_refit_brings_the_streams_together() {
     }
 }
 
-/// Removing channels that write nothing changes nothing, whatever reads them.
+/// Removing units that write nothing changes nothing, whatever reads them: channels of an MLP, and
+/// groups of heads.
 #[test]
-fn channels_that_write_nothing_can_be_removed() {
+fn units_that_write_nothing_can_be_removed() {
     for family in SUPPORTED {
         let model = model(family);
-        let mut block = model.block(0).unwrap();
-        let index = model.sublayers_per_block() - 1;
-        let [inner] = block.prunable(index).try_into().expect("one MLP");
-        let writer = block.sublayer_mut(index).writers.remove(inner.writer);
-        let rows = Tensor::<2>::from_data(
-            burn::tensor::TensorData::new(
-                (0..INNER).map(|i| f32::from(u8::from(i % 3 != 1))).collect::<Vec<_>>(),
-                [INNER, 1],
-            ),
-            &device(),
-        );
-        writer.weight = writer.weight.clone().map(|w| w * rows);
-        let mut narrower = block.clone();
-        let kept: Vec<usize> = (0..INNER).filter(|i| i % 3 != 1).collect();
-        narrow(&mut narrower, index, &inner, &kept);
-        for Batch { signal, context, .. } in batches(&model) {
-            let [expected, found] =
-                [&block, &narrower].map(|block| values(block.forward(signal.clone(), &context)));
-            let difference = largest_difference(&expected, &found);
-            assert!(difference < 1e-4, "{family}: {difference}");
+        let dense = model.block(0).unwrap();
+        let sublayers = 0..model.sublayers_per_block();
+        let groups: Vec<(usize, PrunableUnits)> = sublayers
+            .flat_map(|index| dense.prunable(index).into_iter().map(move |group| (index, group)))
+            .collect();
+        let axes: Vec<Axis> = groups.iter().map(|(_, group)| group.axis).collect();
+        assert_eq!(axes, [Axis::Heads, Axis::Mlp], "{family}");
+        for (index, group) in groups {
+            let mut block = dense.clone();
+            let units = group.count(&block.sublayer(index));
+            let stays = |unit: &usize| unit % 3 != 1;
+            let rows = (0..units * group.inputs).map(|row| stays(&(row / group.inputs)));
+            let rows: Vec<f32> = rows.map(|stays| f32::from(u8::from(stays))).collect();
+            let shape = [rows.len(), 1];
+            let rows = Tensor::<2>::from_data(TensorData::new(rows, shape), &device());
+            let writer = block.sublayer_mut(index).writers.remove(group.writer);
+            writer.weight = writer.weight.clone().map(|w| w * rows);
+            let mut narrower = block.clone();
+            let kept: Vec<usize> = (0..units).filter(stays).collect();
+            assert!(kept.len() < units, "{family}: something is removed");
+            narrow(&mut narrower, index, &group, &kept);
+            for Batch { signal, context, .. } in batches(&model) {
+                let [expected, found] = [&block, &narrower]
+                    .map(|block| values(block.forward(signal.clone(), &context)));
+                let difference = largest_difference(&expected, &found);
+                assert!(difference < 1e-4, "{family}: {difference}");
+            }
         }
+    }
+}
+
+/// A block that stands for itself and for the next one: the dense stream goes through both, the
+/// sliced one through the first, and the refit brings it nearer to where the dense one ends.
+#[test]
+fn a_block_does_the_work_of_a_removed_one() {
+    for family in SUPPORTED {
+        let model = model(family);
+        let block = |index| fuse(model.block(index).unwrap());
+        let units = kept(&model, INNER);
+        let end = |refit: Option<Refit>| {
+            let mut pass = pass(&model, 16, refit);
+            let removed = [Ok::<_, SliceError>(block(1))];
+            let sliced = pass.block_for(block(0), 0, &units, removed).unwrap();
+            let columns = pass.basis().to(&device(), DType::F32).unsqueeze::<3>();
+            let mut distance = 0.0;
+            for (number, batch) in batches(&model).into_iter().enumerate() {
+                let Batch { signal, context, .. } = batch;
+                let [x, z] = pass.take(number).unwrap().map(values);
+                let dense = block(0).get().forward(signal.clone(), &context);
+                let dense = block(1).get().forward(dense, &context);
+                let difference = largest_difference(&x, &values(dense.clone()));
+                assert!(difference < 1e-4, "{family}: the dense stream, {difference}");
+                let found = sliced.forward(signal.matmul(columns.clone()), &context);
+                let difference = largest_difference(&z, &values(found));
+                assert!(difference < 1e-4, "{family}: the sliced stream, {difference}");
+                let target = values(dense.matmul(columns.clone()));
+                distance += target.iter().zip(z).map(|(x, z)| (x - z).powi(2)).sum::<f64>();
+            }
+            distance
+        };
+        let plain = end(None);
+        for refit in [Refit::Ridge(Ridge { lambda: 1e-6 }), Refit::HeldOut] {
+            let refitted = end(Some(refit));
+            assert!(refitted < plain, "{family}, {refit:?}: {refitted} against {plain}");
+        }
+    }
+}
+
+/// Groups of heads are removed in the order of what is left after the others make up for them.
+#[test]
+fn heads_are_removed_by_a_held_out_refit() {
+    for family in SUPPORTED {
+        let model = model(family);
+        let mut pass = pass(&model, 16, Some(Refit::HeldOut));
+        let units = kept_of(&model, |axis| if axis == Axis::Heads { 1 } else { INNER });
+        let sliced = pass.block(fuse(model.block(0).unwrap()), 0, &units).unwrap();
+        let count = |index: usize| {
+            let groups = sliced.prunable(index).into_iter();
+            groups
+                .map(|group| (group.axis, group.count(&sliced.sublayer(index))))
+                .collect::<Vec<_>>()
+        };
+        let found: Vec<_> = (0..sliced.sublayers()).flat_map(count).collect();
+        assert_eq!(found, [(Axis::Heads, 1), (Axis::Mlp, INNER)], "{family}");
     }
 }

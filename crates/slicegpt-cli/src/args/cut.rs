@@ -6,7 +6,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use clap::{Args, ValueEnum};
 use serde_json::Value;
 use slicegpt_checkpoint::Dtype;
-use slicegpt_compress::{self as compress, HeadTying, Plan, PlanError, Size};
+use slicegpt_compress::{self as compress, FixedSizes, FreeAxes, HeadTying, Plan, PlanError, Size};
 use slicegpt_models::DecoderSpec;
 use slicegpt_slice::PlanError as ScheduleError;
 
@@ -33,12 +33,23 @@ pub struct Cut {
     /// sparsity of the paper
     #[arg(long, value_name = "FRACTION", allow_negative_numbers = true, group = "size")]
     sparsity: Option<f64>,
+    /// The number of layers that stay (shared). This and the next three fix one axis each; with a
+    /// size the other axes are searched, without one they stay as they are
+    #[arg(long, value_name = "N", value_parser = positive)]
+    keep_layers: Option<usize>,
     /// Width of the stream (shared)
-    #[arg(long, value_name = "N", value_parser = positive, conflicts_with = "size")]
+    #[arg(long, value_name = "N", value_parser = positive)]
     hidden_size: Option<usize>,
     /// Width of the MLPs (shared)
-    #[arg(long, value_name = "N", value_parser = positive, conflicts_with = "size")]
+    #[arg(long, value_name = "N", value_parser = positive, visible_alias = "mlp-width")]
     intermediate_size: Option<usize>,
+    /// Key and value heads of every layer, each with its query heads (shared)
+    #[arg(long, value_name = "N", value_parser = positive)]
+    kv_heads: Option<usize>,
+    /// The axes that may be cut to reach the size, with commas between them (shared) [default: all
+    /// that the model has and no option fixes]
+    #[arg(long, value_enum, value_name = "AXES", value_delimiter = ',')]
+    axes: Option<Vec<AxisName>>,
     /// Fraction to cut at the last block, with --sparsity at the first and linear between
     /// (per-layer)
     #[arg(long, value_name = "FRACTION", allow_negative_numbers = true, requires = "sparsity")]
@@ -70,6 +81,19 @@ pub struct Cut {
     /// Whether the head is the embedding (shared; per-layer unties it)
     #[arg(long, value_enum, default_value_t = HeadName::Auto)]
     head: HeadName,
+}
+
+/// An axis of the size of a model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum AxisName {
+    /// The number of layers
+    Layers,
+    /// The width of the stream
+    Stream,
+    /// The width of the MLPs
+    Mlp,
+    /// Key and value heads, with their query heads
+    Heads,
 }
 
 /// Method by which the directions to keep are found.
@@ -135,6 +159,16 @@ impl Cut {
         Ok(Plan {
             method: self.method.into(),
             size: self.size(dtype)?,
+            fixed: FixedSizes {
+                layers: self.keep_layers,
+                hidden_size: self.hidden_size,
+                kv_heads: self.kv_heads,
+                intermediate_size: self.intermediate_size,
+            },
+            axes: self.axes.as_ref().map(|axes| {
+                use AxisName::{Heads, Layers, Mlp, Stream};
+                FreeAxes::of([Layers, Stream, Mlp, Heads].map(|axis| axes.contains(&axis)))
+            }),
             round_to: self.round_to,
             align: self.align,
             slice_head: self.slice_head,
@@ -159,19 +193,14 @@ impl Cut {
 
     fn size(&self, dtype: Dtype) -> Result<Option<Size>> {
         let per_parameter = dtype.size() as u64;
-        let widths = [self.hidden_size, self.intermediate_size];
         Ok(match (&self.plan, self.keep_params, self.target_params, self.target_bytes) {
             (Some(path), ..) => Some(Size::PerCut(read_plan(path)?)),
             (_, Some(keep), ..) => Some(Size::KeepParams(keep)),
             (_, _, Some(params), _) => Some(Size::TargetParams(params)),
             (_, _, _, Some(bytes)) => Some(Size::TargetBytes { bytes, per_parameter }),
-            (None, None, None, None) => match (self.sparsity, widths) {
-                (Some(start), _) => Some(Size::Sparsity { start, end: self.sparsity_end }),
-                (None, [None, None]) => None,
-                (None, [hidden_size, intermediate_size]) => {
-                    Some(Size::Widths { hidden_size, intermediate_size })
-                }
-            },
+            (None, None, None, None) => {
+                self.sparsity.map(|start| Size::Sparsity { start, end: self.sparsity_end })
+            }
         })
     }
 }

@@ -156,6 +156,8 @@ impl Import {
             widths: (0..sliced.cuts()).map(|cut| sliced.width(cut)).collect(),
             intermediate_size: None,
             intermediate_sizes: None,
+            removed_layers: Vec::new(),
+            kv_heads: None,
             refit: None,
             tried: Vec::new(),
             imported: Some(file.to_string_lossy().into_owned()),

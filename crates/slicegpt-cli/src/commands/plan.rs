@@ -6,9 +6,8 @@ use std::process::ExitCode;
 use anyhow::{Result, bail};
 use serde_json::{Value, json};
 use slicegpt_checkpoint::Dtype;
-use slicegpt_compress::{self as compress, Plan, SharedCut, cut_spec};
+use slicegpt_compress::{self as compress, Plan, SharedCut, Split, cut_spec};
 use slicegpt_models::DecoderSpec;
-use slicegpt_slice::Split;
 
 use crate::args::cut::{Cut, Method};
 use crate::args::options::{DtypeName, positive};
@@ -66,8 +65,9 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let count = forecast.candidates.len();
     let several = (count > 1).then(|| {
         format!(
-            "{count} splits have this size: the narrowest MLP goes with the widest stream. \
-             `compress` measures which is best; --hidden-size and --intermediate-size choose one."
+            "{count} shapes have this size; the first is shown, with the narrowest MLPs. \
+             `compress` measures which is best; --keep-layers, --hidden-size, --kv-heads and \
+             --intermediate-size fix an axis each."
         )
     });
     let json = args.json.then(|| forecast.json());
@@ -142,7 +142,9 @@ impl Forecast {
             "bytes_after": bytes_after,
             "dtype": self.dtypes[1].torch_name(),
             "widths": self.widths(),
+            "layers": sliced.layers,
             "hidden_size": sliced.width(0),
+            "kv_heads": sliced.attention.kv_heads,
             "intermediate_size": sliced.intermediate_size(0),
             "tied": sliced.tied,
             "splits": self.splits.iter().map(split_json).collect::<Vec<_>>(),
@@ -156,11 +158,19 @@ impl Forecast {
         let Self { dense, candidates, .. } = self;
         let nominal = self.plan.nominal_sparsity().map_or("-".into(), show_percent);
         let stream = vec![dense.hidden_size.to_string(), range(candidates, &self.widths())];
-        let mlp = vec![dense.mlp.intermediate_size.to_string(), inner_range(candidates)];
+        let layers = vec![dense.layers.to_string(), from_to(candidates, |spec| spec.layers)];
+        let kv_heads = |spec: &DecoderSpec| spec.attention.kv_heads;
+        let heads = vec![kv_heads(dense).to_string(), from_to(candidates, kv_heads)];
+        let mlp = vec![
+            dense.mlp.intermediate_size.to_string(),
+            from_to(candidates, |spec| spec.intermediate_size(0)),
+        ];
         let after = |value: String| vec![String::new(), value];
         vec![
+            ("layers", layers),
             ("stream width", stream),
             ("MLP width", mlp),
+            ("key/value heads", heads),
             ("parameters", self.parameters().map(show_count).into()),
             ("bytes", self.bytes().map(show_bytes).into()),
             ("nominal sparsity", after(nominal)),
@@ -171,27 +181,27 @@ impl Forecast {
 }
 
 fn split_json(split: &Split) -> Value {
-    json!({ "hidden_size": split.width, "intermediate_size": split.intermediate })
+    json!({
+        "layers": split.layers,
+        "hidden_size": split.width,
+        "kv_heads": split.heads,
+        "intermediate_size": split.intermediate,
+    })
 }
 
 /// The stream widths of one candidate, or the range of several.
 fn range(candidates: &[DecoderSpec], widths: &[usize]) -> String {
     match candidates {
         [_] => show_widths(widths),
-        all => from_to(all.iter().map(|spec| spec.width(0))),
+        all => from_to(all, |spec| spec.width(0)),
     }
 }
 
-fn inner_range(candidates: &[DecoderSpec]) -> String {
-    from_to(candidates.iter().map(|spec| spec.intermediate_size(0)))
-}
-
-fn from_to(values: impl Iterator<Item = usize>) -> String {
-    let values: Vec<usize> = values.collect();
-    match (values.first(), values.last()) {
-        (Some(first), Some(last)) if first != last => format!("{first} to {last}"),
-        (first, _) => first.map_or_else(String::new, usize::to_string),
-    }
+/// The size of one candidate, or from the largest to the smallest of several.
+fn from_to(candidates: &[DecoderSpec], size: impl Fn(&DecoderSpec) -> usize) -> String {
+    let largest = candidates.iter().map(&size).max().unwrap_or_default();
+    let smallest = candidates.iter().map(&size).min().unwrap_or_default();
+    if largest == smallest { largest.to_string() } else { format!("{largest} to {smallest}") }
 }
 
 /// Refuses a checkpoint that is sliced already: its bases are not known any more.

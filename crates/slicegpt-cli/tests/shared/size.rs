@@ -27,7 +27,7 @@ fn the_kept_fraction_is_the_requested_one() {
 fn counts_and_bytes_are_upper_bounds() {
     let workshop = Workshop::new(TRAINED);
     let before = workshop.json("inspect MODEL")["params"].as_u64().unwrap();
-    let command = format!("compress MODEL --out out --force {SAMPLES} --split-search predicted");
+    let command = format!("compress MODEL --out out --force {SAMPLES}");
     let most = before * 8 / 10;
     let result = workshop.json(&format!("{command} --target-params {most}"));
     let after = result["params_after"].as_u64().unwrap();
@@ -134,7 +134,19 @@ fn impossible_sizes_say_what_is_possible() {
         ("--target-bytes 1TB", &["nothing is to be cut"]),
         ("--keep-params 0.5 --sparsity 0.2", &["--keep-params", "--sparsity"]),
         ("--keep-params 0.5 --target-bytes 1MB", &["--keep-params", "--target-bytes"]),
-        ("--hidden-size 96 --keep-params 0.5", &["--hidden-size", "--keep-params"]),
+        ("--hidden-size 96 --sparsity 0.5", &["--hidden-size", "--sparsity"]),
+        ("--axes mlp --sparsity 0.5", &["--axes", "--sparsity"]),
+        ("--axes mlp --hidden-size 96", &["--axes", "--keep-params"]),
+        ("--axes stream,mlp --kv-heads 2 --hidden-size 64 --keep-params 0.5", &["`stream`"]),
+        ("--axes depth", &["--axes", "depth"]),
+        ("--keep-layers 1", &["--keep-layers 1", "at least two layers"]),
+        ("--keep-layers 9", &["--keep-layers 9", "4 wide"]),
+        ("--kv-heads 9 --hidden-size 96", &["--kv-heads 9", "4 wide"]),
+        ("--keep-layers 3 --axes layers --keep-params 0.8", &["--keep-layers", "`layers`"]),
+        ("--keep-layers 2 --keep-params 0.95", &["nearest possible", "more axes free"]),
+        ("--axes layers --keep-params 0.97", &["nearest possible", "more axes free"]),
+        ("--method per-layer --kv-heads 2", &["--kv-heads", "--method shared"]),
+        ("--method per-layer --axes mlp", &["--axes", "--method shared"]),
         ("--hidden-size 1000", &["--hidden-size 1000", "128"]),
         ("--intermediate-size 1000", &["--intermediate-size 1000", "512"]),
         ("--hidden-size 0", &["--hidden-size"]),
@@ -165,7 +177,7 @@ fn impossible_sizes_say_what_is_possible() {
         ("--refit ridge:0", "above 0"),
         ("--refit ridge:nan", "above 0"),
         ("--refit none:1", "--refit"),
-        ("--split-search guess", "--split-search"),
+        ("--search-budget soon", "--search-budget"),
         ("--basis best", "--basis"),
     ] {
         let output = workshop.run(&format!("compress MODEL --out out {options}"));
@@ -174,13 +186,14 @@ fn impossible_sizes_say_what_is_possible() {
     }
 }
 
-/// With one sequence, there is none to hold out.
+/// One sequence is divided, and a search without time takes the first shape that it measures.
 #[test]
-fn a_measured_split_needs_two_sequences() {
+fn a_search_needs_one_sequence_and_no_time() {
     let workshop = Workshop::new(TRAINED);
-    let command = "compress MODEL --out out --samples 1 --seqlen 64";
-    let output = workshop.run(&format!("{command} --split-search measured"));
-    assert_eq!(output.code, Some(2));
-    assert!(output.stderr.contains("--split-search predicted"), "{}", output.stderr);
-    workshop.succeed(command);
+    let command = "compress MODEL --out out --force --samples 1 --seqlen 64";
+    let result = workshop.json(command);
+    assert!(result["tried"].as_array().unwrap().len() > 2, "{result}");
+    let result = workshop.json(&format!("{command} --search-budget 0"));
+    assert_eq!(result["tried"].as_array().unwrap().len(), 1, "{result}");
+    workshop.succeed(&format!("{command} --search-budget none"));
 }

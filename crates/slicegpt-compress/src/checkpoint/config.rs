@@ -1,6 +1,6 @@
 //! The `config.json` of a sliced checkpoint.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use slicegpt_checkpoint::Dtype;
 use slicegpt_models::{DecoderSpec, portable};
 use slicegpt_provenance::Manifest;
@@ -28,6 +28,7 @@ pub fn sliced_config(
     if manifest.intermediate_size.is_some() {
         fields.insert(intermediate_size.into(), json!(spec.mlp.intermediate_size));
     }
+    cut_axes(fields, spec, manifest);
     // Python code of the dense model is not copied, and would not fit the sliced one.
     fields.remove("auto_map");
     if manifest.stock {
@@ -50,6 +51,35 @@ pub fn sliced_config(
         fields.insert("model_type".into(), json!(spec.model_type));
     }
     config
+}
+
+/// The fields that change where layers or heads were removed.
+fn cut_axes(fields: &mut Map<String, Value>, spec: &DecoderSpec, manifest: &Manifest) {
+    let removed = &manifest.removed_layers;
+    if !removed.is_empty() {
+        let dense = spec.layers + removed.len();
+        fields.insert("num_hidden_layers".into(), json!(spec.layers));
+        if let Some(Value::Array(types)) = fields.get_mut("layer_types")
+            && types.len() == dense
+        {
+            let mut number = 0..;
+            types.retain(|_| !removed.contains(&number.next().expect("it has no end")));
+        }
+        // Layers from this one on have a window, in Qwen2 and Qwen3.
+        if let Some(first) = fields.get("max_window_layers").and_then(Value::as_u64) {
+            let before = removed.iter().filter(|layer| (**layer as u64) < first).count() as u64;
+            fields.insert("max_window_layers".into(), json!(first - before));
+        }
+    }
+    if manifest.kv_heads.is_some() {
+        fields.insert("num_attention_heads".into(), json!(spec.attention.heads));
+        if fields.contains_key("num_key_value_heads")
+            || spec.attention.heads != spec.attention.kv_heads
+        {
+            fields.insert("num_key_value_heads".into(), json!(spec.attention.kv_heads));
+        }
+        fields.insert("head_dim".into(), json!(spec.attention.head_dim));
+    }
 }
 
 #[cfg(test)]
@@ -83,6 +113,8 @@ mod tests {
             stock: false,
             intermediate_size: None,
             intermediate_sizes: None,
+            removed_layers: Vec::new(),
+            kv_heads: None,
             refit: None,
             tried: Vec::new(),
             widths: widths.as_slice().to_vec(),

@@ -2,9 +2,9 @@
 
 use slicegpt_models::DecoderSpec;
 use slicegpt_provenance::{self as provenance, CalibrationRecord, Manifest, TriedSplit};
-use slicegpt_slice::{Refit, Split, Trial};
+use slicegpt_slice::Refit;
 
-use crate::{Axes, Compressed, Method, Plan};
+use crate::{Axes, Compressed, Method, Plan, Split, Trial};
 
 /// What a manifest holds in addition to the result of a compression.
 pub struct About<'a> {
@@ -28,8 +28,17 @@ impl Compressed {
         let own = sliced.slicing.as_ref().and_then(|slicing| slicing.intermediate_sizes.clone());
         let uniform = !self.shape.shortcuts && own.is_none();
         let tried = |trial: &Trial| {
-            let Trial { split: Split { width, intermediate }, loss } = *trial;
-            TriedSplit { hidden_size: width, intermediate_size: intermediate, kl: loss }
+            let Trial { split, ref removed, tokens, kl } = *trial;
+            let Split { layers, width, heads, intermediate } = split;
+            TriedSplit {
+                layers: Some(layers),
+                removed_layers: removed.clone(),
+                hidden_size: width,
+                intermediate_size: intermediate,
+                kv_heads: (heads > 0).then_some(heads),
+                tokens: Some(tokens),
+                kl,
+            }
         };
         Manifest {
             format: Manifest::FORMAT,
@@ -38,6 +47,8 @@ impl Compressed {
             widths: (0..sliced.cuts()).map(|cut| sliced.width(cut)).collect(),
             intermediate_size: uniform.then_some(sliced.mlp.intermediate_size),
             intermediate_sizes: own,
+            removed_layers: self.shape.removed.clone(),
+            kv_heads: self.shape.heads,
             refit: self.refit.map(recorded),
             tried: self.tried.iter().map(tried).collect(),
             imported: None,

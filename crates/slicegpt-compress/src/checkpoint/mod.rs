@@ -10,7 +10,7 @@ mod tensors;
 use std::ops::Range;
 
 use burn::tensor::Device;
-use slicegpt_core::TensorSource;
+use slicegpt_core::{Axis, TensorSource};
 use slicegpt_models::{DecoderSpec, Model};
 
 pub use self::config::sliced_config;
@@ -18,7 +18,7 @@ pub use self::directory::finish_checkpoint;
 pub use self::manifest::About;
 pub use self::shards::Shards;
 pub use self::tensors::{ByName, TensorSink};
-use crate::{Dimensions, Intermediate, Shape, Table, Tables};
+use crate::{Dimensions, Intermediate, PrunableLayer, Shape, Table, Tables};
 
 impl<S> Tables for Model<S>
 where
@@ -69,6 +69,14 @@ fn stored<S: TensorSource>(model: &Model<S>, table: Table) -> (String, [usize; 2
 /// The decoder `spec`, cut to `shape`.
 pub fn cut_spec(spec: &DecoderSpec, shape: &Shape) -> DecoderSpec {
     let width = shape.widths.embedding();
+    let smaller;
+    let spec = if shape.removed.is_empty() && shape.heads.is_none() {
+        spec
+    } else {
+        let kept = spec.with_layers(&shape.kept_blocks(spec.layers));
+        smaller = shape.heads.map_or(kept.clone(), |heads| kept.with_kv_heads(heads));
+        &smaller
+    };
     match &shape.intermediate {
         _ if shape.shortcuts => spec.in_per_layer_bases(shape.widths.clone()),
         Intermediate::Each(widths) => {
@@ -94,11 +102,19 @@ impl Dimensions for DecoderSpec {
         DecoderSpec::sublayers_per_block(self)
     }
 
-    fn prunable_layers(&self) -> Vec<(usize, usize)> {
-        // The hidden layer of the MLP, in the last sublayer of each block.
-        let last = |block: usize| (block + 1) * DecoderSpec::sublayers_per_block(self) - 1;
-        let layer = |block| (last(block), DecoderSpec::intermediate_size(self, block));
-        (0..self.layers).map(layer).collect()
+    fn prunable_layers(&self) -> Vec<PrunableLayer> {
+        let per_block = DecoderSpec::sublayers_per_block(self);
+        // The attention is in the first sublayer of each block, the MLP in the last one.
+        let layers = |block: usize| {
+            let (first, last) = (block * per_block, (block + 1) * per_block - 1);
+            let channels = DecoderSpec::intermediate_size(self, block);
+            let heads = self.attention.kv_heads;
+            [
+                PrunableLayer { sublayer: first, axis: Axis::Heads, units: heads },
+                PrunableLayer { sublayer: last, axis: Axis::Mlp, units: channels },
+            ]
+        };
+        (0..self.layers).flat_map(layers).collect()
     }
 
     fn is_tied(&self) -> bool {
@@ -109,9 +125,9 @@ impl Dimensions for DecoderSpec {
         DecoderSpec::is_rms_only(self)
     }
 
-    fn width_multiple(&self) -> usize {
+    fn width_multiple(&self, heads: usize) -> usize {
         // transformers refuses a Llama whose width is not a multiple of its number of heads.
-        if DecoderSpec::is_rms_only(self) { self.attention.heads } else { 1 }
+        if DecoderSpec::is_rms_only(self) { self.with_kv_heads(heads).attention.heads } else { 1 }
     }
 
     fn dense_parameters(&self) -> u64 {

@@ -11,6 +11,9 @@ pub mod field {
     pub const KEEP_PARAMS: &str = "keep_params";
     pub const SPARSITY_END: &str = "sparsity_end";
     pub const PLAN: &str = "plan";
+    pub const KEEP_LAYERS: &str = "keep_layers";
+    pub const KV_HEADS: &str = "kv_heads";
+    pub const AXES: &str = "axes";
     pub const HIDDEN_SIZE: &str = "hidden_size";
     pub const INTERMEDIATE_SIZE: &str = "intermediate_size";
     pub const ROUND_TO: &str = "round_to";
@@ -19,7 +22,8 @@ pub mod field {
     pub const MLP_WIDTHS: &str = "mlp_widths";
     pub const HEAD: &str = "head";
     pub const BASIS: &str = "basis";
-    pub const SPLIT_SEARCH: &str = "split_search";
+    pub const SEARCH_BUDGET: &str = "search_budget";
+    pub const SPARSITY: &str = "sparsity";
     pub const REFIT: &str = "refit";
     pub const STATS: &str = "stats";
 }
@@ -82,11 +86,43 @@ pub enum PlanError {
         tied: bool,
         /// The method.
         method: Method,
+        /// Whether the plan fixes axes, or says which are free.
+        constrained: bool,
+    },
+    /// The model does not have an axis.
+    NoAxis {
+        /// The axis.
+        axis: &'static str,
+        /// The axes that it has.
+        has: Vec<&'static str>,
+    },
+    /// The size of an axis is given, and the axis is said to be free.
+    FixedAndFree {
+        /// The field that fixes it.
+        field: &'static str,
+        /// The axis.
+        axis: &'static str,
+    },
+    /// Axes are said to be free, and there is no size to reach.
+    AxesWithoutSize,
+    /// A field beside a sparsity, which cuts the stream only.
+    Sparsity {
+        /// The field.
+        field: &'static str,
+    },
+    /// One block would stay.
+    OneLayer,
+    /// The width of the stream is not a multiple that the family asks for.
+    Multiple {
+        /// Groups of heads.
+        heads: usize,
+        /// Width of the stream.
+        width: usize,
+        /// What it has to be a multiple of: the query heads.
+        multiple: usize,
     },
     /// A schedule of widths that does not fit the model.
     Schedule(#[from] slicegpt_slice::PlanError),
-    /// Splits cannot be measured on one sequence.
-    OneSequence,
 }
 
 impl PlanError {
@@ -121,19 +157,42 @@ impl PlanError {
             }
             Self::Unreachable { .. } => self.unreachable(name),
             Self::Schedule(error) => error.to_string(),
-            Self::OneSequence => format!(
-                "a split between stream and MLPs is measured on calibration sequences that are \
-                 held out, and there is only one sequence; give {} and {}, more calibration text, \
-                 or {} predicted",
-                name(field::HIDDEN_SIZE),
-                name(field::INTERMEDIATE_SIZE),
-                name(field::SPLIT_SEARCH)
+            Self::NoAxis { axis, has } => {
+                format!("this model has no axis `{axis}` to cut; it has {}", has.join(", "))
+            }
+            Self::FixedAndFree { field, axis } => format!(
+                "{} fixes the axis `{axis}`, and {} says that it is free; leave out one",
+                name(field),
+                name(field::AXES)
+            ),
+            Self::AxesWithoutSize => format!(
+                "{} says what a search may cut, and there is no size to search for; give {}, or \
+                 leave it out",
+                name(field::AXES),
+                name(field::KEEP_PARAMS)
+            ),
+            Self::Sparsity { field } => format!(
+                "{} cuts the width of the stream and nothing else; leave out {}, or give {} \
+                 instead",
+                name(field::SPARSITY),
+                name(field),
+                name(field::KEEP_PARAMS)
+            ),
+            Self::OneLayer => {
+                format!("{} 1: at least two layers must stay; give more", name(field::KEEP_LAYERS))
+            }
+            Self::Multiple { heads, width, multiple } => format!(
+                "{} {heads} leaves {multiple} query heads, and a stream of {width} is no multiple \
+                 of them, which transformers requires; give another number, or {} as a multiple of \
+                 {multiple}",
+                name(field::KV_HEADS),
+                name(field::HIDDEN_SIZE)
             ),
         }
     }
 
     fn unreachable(&self, name: &dyn Fn(&'static str) -> String) -> String {
-        let Self::Unreachable { asked, nearest, before, tied, method } = self else {
+        let Self::Unreachable { asked, nearest, before, tied, method, constrained } = self else {
             unreachable!("called for this variant only")
         };
         let reduction =
@@ -148,9 +207,10 @@ impl PlanError {
             Method::Shared => format!("{} or {}", name(field::ROUND_TO), name(field::ALIGN)),
             Method::PerLayer => name(field::ROUND_TO),
         };
+        let free = if *constrained { ", or leave more axes free" } else { "" };
         format!(
-            "no widths keep {asked} parameters, a reduction of {}; the nearest possible is \
-             {nearest}, a reduction of {}{untied}; ask for that, or change {steps}",
+            "no shape keeps {asked} parameters, a reduction of {}; the nearest possible is \
+             {nearest}, a reduction of {}{untied}; ask for that, or change {steps}{free}",
             reduction(asked),
             reduction(nearest)
         )

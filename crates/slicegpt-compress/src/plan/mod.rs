@@ -1,11 +1,16 @@
 //! [`Plan`]: what to cut and how, as a user specifies it; resolved to a [`Cut`] for a decoder.
 
+mod axes;
 mod error;
 mod resolve;
+mod shared;
+mod split;
 
+pub use axes::{FixedSizes, FreeAxes};
 pub use error::{PlanError, field};
 pub use resolve::{Cut, SharedCut};
 use slicegpt_slice::{Orientation, Ridge};
+pub use split::Split;
 
 /// What to cut and how. The default keeps 75 % of the parameters in one basis, refitted.
 ///
@@ -15,9 +20,15 @@ use slicegpt_slice::{Orientation, Ridge};
 pub struct Plan {
     /// How the directions to keep are found.
     pub method: Method,
-    /// How much to keep. `None`: 75 % of the parameters, or with [`Method::PerLayer`] 75 % of the
-    /// width of the stream.
+    /// How much to keep. `None`: 75 % of the parameters, or what [`Plan::fixed`] says if it fixes
+    /// anything; with [`Method::PerLayer`] 75 % of the width of the stream.
     pub size: Option<Size>,
+    /// Axes whose size is given; with one basis only. Together with a [`Plan::size`] in parameters
+    /// or bytes the other axes are searched, without one they stay as they are.
+    pub fixed: FixedSizes,
+    /// The axes that a search may cut to reach the size; with one basis only. `None`: all that the
+    /// model has and [`Plan::fixed`] does not fix.
+    pub axes: Option<FreeAxes>,
     /// The width of the stream is a multiple of this. `None`: 8, or with one basis the least common
     /// multiple of 8 and the multiple that the family requires.
     pub round_to: Option<usize>,
@@ -41,8 +52,9 @@ pub struct Plan {
     pub refit: Option<Refit>,
     /// Which directions come first; with one basis only.
     pub ranking: Option<Ranking>,
-    /// How a split of a size between the stream and the MLPs is chosen; with one basis only.
-    pub split_search: Option<SplitSearch>,
+    /// How long the search for the best split may take; with one basis only. `None`: without a
+    /// limit for models below 1 B parameters, else [`SearchBudget::DEFAULT`].
+    pub search_budget: Option<SearchBudget>,
     /// Whether to compute spectra even at cuts that keep the full width, at the cost of some time.
     pub all_spectra: bool,
 }
@@ -90,13 +102,6 @@ pub enum Size {
         /// The fraction to cut at the last block; linear in between. `None`: as at the first. With
         /// a basis per cut only.
         end: Option<f64>,
-    },
-    /// These widths in one basis; the full width where there is none. With one basis only.
-    Widths {
-        /// Width of the stream.
-        hidden_size: Option<usize>,
-        /// Width of the prunable layers: those of the MLPs.
-        intermediate_size: Option<usize>,
     },
     /// A width per cut. With a basis per cut only.
     PerCut(Vec<usize>),
@@ -154,17 +159,21 @@ pub enum Ranking {
     Energy,
 }
 
-/// How a split of a size between the stream and the MLPs is chosen.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum SplitSearch {
-    /// Measured up to 3 B parameters if there are two calibration sequences, predicted otherwise.
-    #[default]
-    Auto,
-    /// Candidates are cut, refitted on some of the calibration sequences and compared with the
-    /// dense model on others.
-    Measured,
-    /// The split is predicted from the statistics of the dense model alone.
-    Predicted,
+/// How long a search for the best split may take. At least one candidate is measured in any case.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SearchBudget {
+    /// As long as it takes.
+    Unlimited,
+    /// No measurement begins after this many seconds.
+    Seconds(u64),
+}
+
+impl SearchBudget {
+    /// The limit for models of [`SearchBudget::LARGE`] parameters and more: half an hour.
+    pub const DEFAULT: Self = Self::Seconds(1800);
+
+    /// From this many parameters on a search is limited by default.
+    pub const LARGE: u64 = 1_000_000_000;
 }
 
 impl Plan {

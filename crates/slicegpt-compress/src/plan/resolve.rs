@@ -1,10 +1,10 @@
 //! [`Cut`]: a plan resolved for a decoder, and the checks that refuse a plan.
 
 use slicegpt_core::Widths;
-use slicegpt_slice::{Grid, Schedule, Split};
+use slicegpt_slice::Schedule;
 
-use super::{HeadTying, Method, MlpWidths, Plan, PlanError, Refit, Size, field};
-use crate::{Dimensions, Intermediate, Shape};
+use super::{HeadTying, Method, Plan, PlanError, Refit, Size, Split, field};
+use crate::{Dimensions, Shape};
 
 /// What a plan means for a decoder.
 #[derive(Clone, Debug, PartialEq)]
@@ -18,7 +18,8 @@ pub enum Cut {
 /// What a plan with one basis means for a decoder.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SharedCut {
-    /// The split between stream and MLPs, or the candidates of one size, the widest stream first.
+    /// The split, or the candidates of one size. Those with the same layers and heads follow each
+    /// other, the widest stream first.
     pub splits: Vec<Split>,
     /// Whether the head is the embedding.
     pub tied: bool,
@@ -28,12 +29,12 @@ pub struct SharedCut {
 
 impl Cut {
     /// The shapes that the decoder may get: several if a split is still to be chosen. Free MLP
-    /// widths are shown as if they were equal.
+    /// widths are shown as if they were equal, and blocks to be removed as if they were the last.
     pub fn shapes(&self, dense: &dyn Dimensions) -> Vec<Shape> {
         match self {
             Self::PerLayer(widths) => vec![Shape::per_layer(widths.clone())],
             Self::Shared(SharedCut { splits, tied, free }) => {
-                let shape = |split: &Split| equal(dense, *split, *tied, free.is_some());
+                let shape = |split: &Split| Shape::of_split(dense, *split, *tied, free.is_some());
                 splits.iter().map(shape).collect()
             }
         }
@@ -41,13 +42,13 @@ impl Cut {
 }
 
 /// The size may differ from the one asked for by this fraction of the parameters.
-const SLACK: f64 = 0.005;
+pub(super) const SLACK: f64 = 0.005;
 
 /// The fraction kept by default.
-const KEEP: f64 = 0.75;
+pub(super) const KEEP: f64 = 0.75;
 
 /// Widths are multiples of this by default.
-const ROUND_TO: usize = 8;
+pub(super) const ROUND_TO: usize = 8;
 
 impl Plan {
     /// What the plan means for a decoder.
@@ -65,22 +66,21 @@ impl Plan {
 
     /// Refuses fields that do not apply to the method.
     fn refuse_misfits(&self) -> Result<(), PlanError> {
-        let widths = match self.size {
-            Some(Size::Widths { hidden_size, intermediate_size }) => {
-                [hidden_size.is_some(), intermediate_size.is_some()]
-            }
-            _ => [false; 2],
-        };
+        let [layers, hidden_size, intermediate_size, kv_heads] =
+            self.fixed.fields().map(|(field, size)| (field, None, size.is_some()));
         let ends = matches!(self.size, Some(Size::Sparsity { end: Some(_), .. }));
         let shared = [
-            (field::HIDDEN_SIZE, None, widths[0]),
-            (field::INTERMEDIATE_SIZE, None, widths[1]),
+            layers,
+            hidden_size,
+            intermediate_size,
+            kv_heads,
+            (field::AXES, None, self.axes.is_some()),
             (field::ALIGN, None, self.align.is_some()),
             (field::HEAD, Some("tied"), self.head == HeadTying::Tied),
             (field::MLP_WIDTHS, None, self.mlp_widths.is_some()),
             (field::REFIT, Some("held-out"), self.refit == Some(Refit::HeldOut)),
             (field::BASIS, None, self.ranking.is_some()),
-            (field::SPLIT_SEARCH, None, self.split_search.is_some()),
+            (field::SEARCH_BUDGET, None, self.search_budget.is_some()),
         ];
         let per_layer = [
             (field::SPARSITY_END, None, ends),
@@ -98,7 +98,7 @@ impl Plan {
     }
 
     /// The number of parameters to keep, if the plan asks for one.
-    fn parameters(&self, dense: &dyn Dimensions) -> Result<Option<u64>, PlanError> {
+    pub(super) fn parameters(&self, dense: &dyn Dimensions) -> Result<Option<u64>, PlanError> {
         let before = dense.dense_parameters();
         let asked = match self.size {
             Some(Size::KeepParams(keep)) if !(keep > 0.0 && keep <= 1.0) => {
@@ -154,72 +154,8 @@ impl Plan {
         Ok(widths)
     }
 
-    fn shared(&self, dense: &dyn Dimensions) -> Result<SharedCut, PlanError> {
-        let tied = match self.head {
-            HeadTying::Auto => dense.is_tied(),
-            HeadTying::Tied if !dense.is_tied() => return Err(PlanError::NotTied),
-            HeadTying::Tied => true,
-            HeadTying::Untied => false,
-        };
-        let is_free = match self.mlp_widths {
-            Some(widths) => widths == MlpWidths::Free,
-            None => !dense.is_rms_only(),
-        };
-        let full = Split { width: dense.hidden_size(), intermediate: dense.widest_prunable() };
-        let count = |split: Split| dense.parameters_of(&equal(dense, split, tied, is_free));
-        let round_to = match self.align.or(self.round_to) {
-            Some(0) => return Err(PlanError::Zero(field::ROUND_TO)),
-            Some(step) => step,
-            None => lcm(ROUND_TO, dense.width_multiple()),
-        };
-        let before = dense.dense_parameters();
-        let multiple = self.align.unwrap_or_else(|| channel_step(full, before, count));
-        let free = is_free.then_some(multiple);
-        let one = |split: Split| Ok(SharedCut { splits: vec![split], tied, free });
-        match self.size {
-            Some(Size::Widths { hidden_size, intermediate_size }) => {
-                let split = Split {
-                    width: hidden_size.unwrap_or(full.width),
-                    intermediate: intermediate_size.unwrap_or(full.intermediate),
-                };
-                check_width(field::HIDDEN_SIZE, split.width, full.width)?;
-                check_width(field::INTERMEDIATE_SIZE, split.intermediate, full.intermediate)?;
-                return one(split);
-            }
-            Some(Size::Sparsity { start, .. }) => {
-                let schedule = Schedule::Linear { start, end: start, round_to, slice_head: true };
-                return one(Split { width: schedule.widths(full.width, 1, 1)?.head(), ..full });
-            }
-            _ => {}
-        }
-        let default = (KEEP * before as f64).round() as u64;
-        let asked = self.parameters(dense)?.unwrap_or(default);
-        let slack = (SLACK * before as f64) as u64;
-        let step = Split { width: round_to, intermediate: multiple };
-        let grid = Grid { full: self.widest(full)?, step };
-        let mut splits = grid.of_size(asked, slack, count);
-        if splits.is_empty() {
-            // Slightly above the size, within the slack.
-            let nearest = grid.nearest(asked, count);
-            self.check_size(dense, asked, count(nearest))?;
-            splits.push(nearest);
-        }
-        Ok(SharedCut { splits, tied, free })
-    }
-
-    /// The widest split that is allowed: the dense one, or with `align` the largest multiples
-    /// within it.
-    fn widest(&self, full: Split) -> Result<Split, PlanError> {
-        let Some(step) = self.align else { return Ok(full) };
-        let Split { width, intermediate } = full;
-        if step > width.min(intermediate) {
-            return Err(PlanError::Align { step, width, intermediate });
-        }
-        Ok(Split { width: width / step * step, intermediate: intermediate / step * step })
-    }
-
     /// Refuses a size that is too far from the one asked for.
-    fn check_size(
+    pub(super) fn check_size(
         &self,
         dense: &dyn Dimensions,
         asked: u64,
@@ -231,49 +167,7 @@ impl Plan {
             return Ok(());
         }
         let (tied, method) = (dense.is_tied(), self.method);
-        Err(PlanError::Unreachable { asked, nearest, before, tied, method })
+        let constrained = self.axes.is_some() || !self.fixed.is_empty();
+        Err(PlanError::Unreachable { asked, nearest, before, tied, method, constrained })
     }
-}
-
-fn check_width(field: &'static str, asked: usize, full: usize) -> Result<(), PlanError> {
-    match asked {
-        0 if full > 0 => Err(PlanError::Zero(field)),
-        _ if asked > full => Err(PlanError::TooWide { field, asked, full }),
-        _ => Ok(()),
-    }
-}
-
-/// The shape of a split; with free MLP widths, as if they were equal.
-fn equal(dense: &dyn Dimensions, split: Split, tied: bool, free: bool) -> Shape {
-    let Split { width, intermediate } = split;
-    let intermediate = if free {
-        Intermediate::Each(vec![intermediate; dense.prunable_layers().len()])
-    } else {
-        Intermediate::Uniform(intermediate)
-    };
-    Shape::shared(dense, width, intermediate, tied)
-}
-
-/// The largest power of two, up to 64, such that one step of MLP width is at most a thousandth of
-/// the model.
-fn channel_step(full: Split, before: u64, count: impl Fn(Split) -> u64) -> usize {
-    if full.intermediate < 2 {
-        return 1;
-    }
-    let one = count(full) - count(Split { intermediate: full.intermediate - 1, ..full });
-    let steps = std::iter::successors(Some(64), |step| Some(step / 2));
-    steps
-        .take_while(|step| *step > 1)
-        .find(|step| step * 1000 * one as usize <= before as usize)
-        .unwrap_or(1)
-}
-
-fn lcm(a: usize, b: usize) -> usize {
-    let gcd = |mut a: usize, mut b: usize| {
-        while b > 0 {
-            (a, b) = (b, a % b);
-        }
-        a
-    };
-    a / gcd(a, b) * b
 }

@@ -3,11 +3,11 @@
 use slicegpt_core::precise::PreciseMatrix;
 use slicegpt_core::{Block, Fused, SublayerMut, read_in, write_in};
 
-use crate::kept::BlockChannels;
+use crate::kept::BlockUnits;
 
-/// Expresses `block` in `basis`, the same at every cut, and removes the channels that are not in
+/// Expresses `block` in `basis`, the same at every cut, and removes the units that are not in
 /// `kept`. The shortcuts stay the identity, because the stream stays in one basis.
-pub fn cut_block<B: Block>(block: Fused<B>, basis: &PreciseMatrix, kept: &BlockChannels) -> B {
+pub fn cut_block<B: Block>(block: Fused<B>, basis: &PreciseMatrix, kept: &BlockUnits) -> B {
     let mut block = block.into_inner();
     kept.narrow(&mut block);
     for index in 0..block.sublayers() {

@@ -12,14 +12,14 @@ use slicegpt_core::precise::PreciseMatrix;
 use slicegpt_core::{Basis, Block, Fused, Norm, SublayerMut, read_in, write_in};
 
 use crate::carried::Carried;
-use crate::channels::inverse_rms;
 use crate::error::{Place, SliceError};
-use crate::kept::BlockChannels;
+use crate::kept::BlockUnits;
 use crate::linears::{cast, restore};
 use crate::refit::{Parts, ReaderFit, Refit, divide, refit_writers};
 use crate::settings::{Batch, Defaults, Settings};
 use crate::stages::{Stages, timed};
 use crate::stream::Projection;
+use crate::units::inverse_rms;
 
 /// The streams of a dense decoder and of the same decoder, sliced, carried from sublayer to
 /// sublayer together. With both at hand, the linears of the sliced decoder are refitted to the
@@ -112,8 +112,8 @@ impl<C: Sync> PairedPass<C> {
         })
     }
 
-    /// Slices and refits `dense`, block `number` of the model, with the channels in `kept`, to the
-    /// basis the pass began with. With [`Refit::HeldOut`] as many channels are kept, but the pass
+    /// Slices and refits `dense`, block `number` of the model, with the units in `kept`, to the
+    /// basis the pass began with. With [`Refit::HeldOut`] as many units are kept, but the pass
     /// chooses which. The observer is called twice per batch and sublayer, or once without a refit.
     ///
     /// # Errors
@@ -124,25 +124,71 @@ impl<C: Sync> PairedPass<C> {
         &mut self,
         dense: Fused<B>,
         number: usize,
-        kept: &BlockChannels,
+        kept: &BlockUnits,
     ) -> Result<B, SliceError> {
+        self.block_for(dense, number, kept, std::iter::empty::<Result<_, SliceError>>())
+    }
+
+    /// [`PairedPass::block`], and the blocks that follow it are `removed`: the last writers of the
+    /// block are fitted to the dense stream after them, so that it does their work too (ReplaceMe,
+    /// arXiv 2505.02819, as a refit). The observer is called once per batch and sublayer of a
+    /// removed block, and once per batch more if there is one.
+    ///
+    /// # Errors
+    ///
+    /// As [`PairedPass::block`]; the first error of `removed`.
+    pub fn block_for<B: Block<Context = C> + Clone, E: From<SliceError>>(
+        &mut self,
+        dense: Fused<B>,
+        number: usize,
+        kept: &BlockUnits,
+        removed: impl IntoIterator<Item = Result<Fused<B>, E>>,
+    ) -> Result<B, E> {
         let mut dense = dense.into_inner();
         let mut sliced = dense.clone();
         if self.refit != Some(Refit::HeldOut) {
             kept.narrow(&mut sliced);
         }
-        for index in 0..dense.sublayers() {
-            let place = Place { block: number, sublayer: index };
-            self.sublayer(&mut dense, &mut sliced, place, &kept.counts(index))?;
+        let last = dense.sublayers() - 1;
+        let place = |sublayer| Place { block: number, sublayer };
+        for index in 0..last {
+            let counts = kept.counts(index);
+            self.sublayer((&mut dense, Dense::Before), &mut sliced, place(index), &counts)?;
         }
+        let mut stream = Dense::Before;
+        for (after, block) in removed.into_iter().enumerate() {
+            let block = block?;
+            if stream == Dense::Before {
+                self.advance(&mut dense, place(last))?;
+                stream = Dense::After;
+            }
+            let mut block = block.into_inner();
+            for sublayer in 0..block.sublayers() {
+                self.advance(&mut block, Place { block: number + 1 + after, sublayer })?;
+            }
+        }
+        self.sublayer((&mut dense, stream), &mut sliced, place(last), &kept.counts(last))?;
         Ok(sliced)
     }
 
-    /// Cuts the sublayer at `place` of `sliced` and fits its linears. With [`Refit::HeldOut`] it is
-    /// also cut to `counts` channels, by group; otherwise that has been done.
-    fn sublayer<B: Block<Context = C>>(
+    /// Carries the dense stream alone through the sublayer at `place` of `dense`.
+    fn advance<B: Block<Context = C>>(
         &mut self,
         dense: &mut B,
+        place: Place,
+    ) -> Result<(), SliceError> {
+        let index = place.sublayer;
+        cast(dense, index, self.compute);
+        let step = |[x, z]: [Tensor<3>; 2], context: &C| ([dense.step(index, x, context), z], ());
+        self.streams.each(place, step, |(), _| ())
+    }
+
+    /// Cuts the sublayer at `place` of `sliced` and fits its linears. With [`Refit::HeldOut`] it is
+    /// also cut to `counts` units, by group; otherwise that has been done. `stream` says where the
+    /// dense stream is.
+    fn sublayer<B: Block<Context = C>>(
+        &mut self,
+        (dense, stream): (&mut B, Dense),
         sliced: &mut B,
         place: Place,
         counts: &[usize],
@@ -155,10 +201,10 @@ impl<C: Sync> PairedPass<C> {
         });
         let widths = (inputs(sliced, index), self.basis.rank());
         match self.refit {
-            None => return self.step(dense, sliced, place, Dense::Before),
+            None => return self.step(dense, sliced, place, stream),
             Some(Refit::Ridge(ridge)) => {
                 let mut moments = Moments::new(widths.0, widths.1);
-                self.feed(dense, sliced, place, |[inputs, targets, weights], keep| {
+                self.feed((dense, stream), sliced, place, |[inputs, targets, weights], keep| {
                     moments.add(inputs, targets, Some(weights), keep);
                 })?;
                 let SublayerMut { writers, .. } = sliced.sublayer_mut(index);
@@ -168,7 +214,7 @@ impl<C: Sync> PairedPass<C> {
             Some(Refit::HeldOut) => {
                 let mut parts = Parts::new(widths.0, widths.1);
                 let mut fitted = self.fitted.clone().into_iter();
-                self.feed(dense, sliced, place, |signals, keep| {
+                self.feed((dense, stream), sliced, place, |signals, keep| {
                     parts.add(signals, keep, fitted.next().expect("one number for each batch"));
                 })?;
                 let cut = || parts.cut(sliced, index, counts);
@@ -185,12 +231,12 @@ impl<C: Sync> PairedPass<C> {
         self.step(dense, sliced, place, Dense::After)
     }
 
-    /// Carries the dense stream through a sublayer, and the sliced one up to its writers. `add`
-    /// gets their concatenated inputs, the target of their sum, and the weights of the tokens, each
-    /// `[batch, tokens, ..]`, for every batch in order.
+    /// Carries the dense stream through a sublayer, unless that has been done, and the sliced one
+    /// up to its writers. `add` gets their concatenated inputs, the target of their sum, and the
+    /// weights of the tokens, each `[batch, tokens, ..]`, for every batch in order.
     fn feed<B: Block<Context = C>>(
         &mut self,
-        dense: &B,
+        (dense, stream): (&B, Dense),
         sliced: &mut B,
         place: Place,
         add: impl FnMut([Tensor<3>; 3], Option<&[bool]>),
@@ -201,7 +247,10 @@ impl<C: Sync> PairedPass<C> {
         let feed = |[x, z]: [Tensor<3>; 2], context: &C| {
             let normed = sliced.normed(index, z.clone());
             let inputs = sliced.writer_inputs(index, normed, context);
-            let y = dense.step(index, x, context);
+            let y = match stream {
+                Dense::Before => dense.step(index, x, context),
+                Dense::After => x,
+            };
             let target = projection.apply(y.clone()) - z.clone();
             let weights = inverse_rms(&y);
             ([y, z], [Tensor::cat(inputs, 2), target, weights])

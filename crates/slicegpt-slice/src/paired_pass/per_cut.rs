@@ -6,12 +6,12 @@ use slicegpt_core::precise::PreciseMatrix;
 use slicegpt_core::{Block, Fused, Shortcut, SublayerMut, write_in};
 
 use super::{Dense, PairedPass, inputs};
-use crate::channels::inverse_rms;
 use crate::error::{Place, SliceError};
 use crate::linears::{cast, restore};
 use crate::refit::refit_writers;
 use crate::stages::timed;
 use crate::stream::Projection;
+use crate::units::inverse_rms;
 
 /// A sublayer whose output has been analysed. The pass has already changed to the basis after it;
 /// its writers have not.

@@ -8,7 +8,7 @@ use slicegpt_calibrate::{Fit, Moments, Regression, RidgeError};
 use slicegpt_core::{Block, Sublayer, SublayerMut};
 
 use super::writer::{bias_of, set_writers, weight_of};
-use crate::channels::narrow;
+use crate::units::{narrow, rows_of};
 
 /// One in this many sequences is held out of the fits, for validation.
 const VALIDATION: usize = 4;
@@ -72,7 +72,7 @@ impl Parts {
         }
     }
 
-    /// Chooses the channels of sublayer `index` of `block` that stay, `counts` of them by group,
+    /// Chooses the units of sublayer `index` of `block` that stay, `counts` of them by group,
     /// removes the others, and fits the writers so that the ones that stay make up for them.
     ///
     /// # Errors
@@ -95,13 +95,15 @@ impl Parts {
         let validation = validates.then(|| Regression::new(validation, bias)).transpose()?;
         let mut chosen: Vec<Option<Vec<usize>>> = vec![None; sizes.len()];
         for (group, count) in groups.iter().zip(counts) {
-            let size = sizes[group.writer];
-            if *count < size {
+            let units = sizes[group.writer] / group.inputs;
+            if *count < units {
                 let first: usize = sizes[..group.writer].iter().sum();
-                let channels: Vec<Vec<usize>> = (first..first + size).map(|i| vec![i]).collect();
-                let kept = fitted.keep(validation.as_ref(), dense.as_ref(), &channels, *count)?;
+                let rows = |unit| rows_of(unit, group.inputs).map(|row| first + row).collect();
+                let rows: Vec<Vec<usize>> = (0..units).map(rows).collect();
+                let kept = fitted.keep(validation.as_ref(), dense.as_ref(), &rows, *count)?;
                 narrow(block, index, group, &kept);
-                chosen[group.writer] = Some(kept);
+                let rows = kept.iter().flat_map(|unit| rows_of(*unit, group.inputs));
+                chosen[group.writer] = Some(rows.collect());
             }
         }
         let mut kept = Vec::new();

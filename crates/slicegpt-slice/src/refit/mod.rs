@@ -28,8 +28,8 @@ pub(crate) use writer::refit_writers;
 pub enum Refit {
     /// Readers and writers, by a ridge regression of this strength.
     Ridge(Ridge),
-    /// Writers by a regression whose strength and target held-out tokens decide. Channels are
-    /// removed in the order of the error that remains after the others compensate: see
+    /// Writers by a regression whose strength and target held-out tokens decide. Units
+    /// are removed in the order of the error that remains after the others compensate: see
     /// [`slicegpt_calibrate::Regression`]. Readers only where the stream is narrower, by the
     /// default ridge. In one basis only: with a basis per cut it is the default ridge.
     HeldOut,

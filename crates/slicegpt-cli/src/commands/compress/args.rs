@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::ValueEnum;
 use slicegpt_checkpoint::Dtype;
-use slicegpt_compress::{Axes, Plan, PlanError, Ranking, SplitSearch, field};
+use slicegpt_compress::{Axes, Plan, PlanError, Ranking, SearchBudget, field};
 
 use crate::args::computing::Computing;
 use crate::args::cut::{Cut, Method};
@@ -34,9 +34,10 @@ pub struct Args {
     /// inputs, or none [default: held-out; none per-layer]
     #[arg(long, value_name = "HOW", help_heading = "What to cut")]
     pub refit: Option<Refit>,
-    /// How the split of a size between stream and MLPs is chosen (shared) [default: auto]
-    #[arg(long, value_enum, value_name = "HOW", help_heading = "What to cut")]
-    pub split_search: Option<SearchName>,
+    /// Begin no measurement of the search after this many seconds; or none, for no limit (shared)
+    /// [default: none below 1 B parameters, 1800 from there on]
+    #[arg(long, value_name = "SECONDS", value_parser = budget, help_heading = "What to cut")]
+    pub search_budget: Option<SearchBudget>,
     /// Order of directions: by the loss of the linears that read the stream, or by energy (shared)
     /// [default: read]
     #[arg(long, value_enum, help_heading = "What to cut")]
@@ -100,16 +101,13 @@ pub enum BasisName {
     Energy,
 }
 
-/// How splits are compared.
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum SearchName {
-    /// Measured up to 3 B parameters, predicted above
-    Auto,
-    /// Each is cut, refitted on some of the calibration text, and compared with the dense model on
-    /// the rest
-    Measured,
-    /// By the statistics of the dense model alone
-    Predicted,
+/// Seconds, or `none`.
+fn budget(text: &str) -> std::result::Result<SearchBudget, String> {
+    match (text, text.parse::<u64>()) {
+        ("none", _) => Ok(SearchBudget::Unlimited),
+        (_, Ok(seconds)) => Ok(SearchBudget::Seconds(seconds)),
+        _ => Err("a whole number of seconds is needed, or none".into()),
+    }
 }
 
 impl Args {
@@ -127,11 +125,7 @@ impl Args {
                 BasisName::Read => Ranking::Read,
                 BasisName::Energy => Ranking::Energy,
             }),
-            split_search: self.split_search.map(|search| match search {
-                SearchName::Auto => SplitSearch::Auto,
-                SearchName::Measured => SplitSearch::Measured,
-                SearchName::Predicted => SplitSearch::Predicted,
-            }),
+            search_budget: self.search_budget,
             all_spectra: self.spectra.is_some(),
             ..self.cut.plan(dtype)?
         })

@@ -88,6 +88,11 @@ impl Summary {
         self.record.perplexity.as_ref().map(|known| known.protocol.as_str())
     }
 
+    /// The number of layers that stay.
+    fn layers(&self) -> usize {
+        self.intermediate_sizes.len()
+    }
+
     /// The facts as one JSON object.
     pub fn json(&self) -> Value {
         let Self { manifest, record, .. } = self;
@@ -108,6 +113,9 @@ impl Summary {
             "widths": manifest.widths,
             "intermediate_size": manifest.intermediate_size,
             "intermediate_sizes": manifest.intermediate_sizes,
+            "layers": self.layers(),
+            "removed_layers": manifest.removed_layers,
+            "kv_heads": manifest.kv_heads,
             "tied": self.tied,
             "refit": manifest.refit,
             "tried": manifest.tried,
@@ -149,6 +157,13 @@ impl Summary {
             ("seconds", vec![dash(), format!("{:.1}", record.seconds)]),
             ("peak memory", vec![dash(), record.peak_rss_bytes.map_or_else(dash, show_bytes)]),
         ];
+        if !manifest.removed_layers.is_empty() {
+            let dense = self.layers() + manifest.removed_layers.len();
+            rows.insert(4, ("layers", vec![dense.to_string(), self.layers().to_string()]));
+        }
+        if let Some(heads) = manifest.kv_heads {
+            rows.insert(4, ("key/value heads", vec![dash(), heads.to_string()]));
+        }
         if let Some(nominal) = manifest.nominal_sparsity {
             rows.insert(1, ("nominal sparsity", vec![dash(), show_percent(nominal)]));
         }

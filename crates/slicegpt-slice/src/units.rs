@@ -1,36 +1,39 @@
-//! Prunable channels: how important each is, which ones to keep, and how to remove the others.
+//! Prunable units: how important each is, which ones to keep, and how to remove the others.
+
+use std::ops::Range;
 
 use burn::nn::Linear;
 use burn::tensor::{DType, Int, Tensor, TensorData};
-use slicegpt_core::{Block, PrunableChannels, SublayerMut, host_vec, replace_param};
+use slicegpt_core::{Block, PrunableUnits, SublayerMut, host_vec, replace_param};
 
-/// What each channel of one group of [`PrunableChannels`] contributes to the stream: the sum over
-/// tokens of its squared value, divided by the mean square of the token's stream after the
-/// sublayer, times the squared norm of its row of the writer.
+/// What each unit of one group of [`PrunableUnits`] contributes to the stream: for each input of
+/// the writer, the sum over tokens of its squared value, divided by the mean square of the token's
+/// stream after the sublayer, times the squared norm of its row of the writer; and the sum of that
+/// over the inputs of the unit.
 pub type Importance = Vec<f64>;
 
-/// The indices of the `width` most important channels, ascending.
+/// The indices of the `count` most important units, ascending.
 ///
 /// # Panics
 ///
-/// If `width` is 0 or above the number of channels.
-pub fn most_important(importance: &[f64], width: usize) -> Vec<usize> {
-    assert!((1..=importance.len()).contains(&width), "{width} of {} channels", importance.len());
+/// If `count` is 0 or above the number of units.
+pub fn most_important(importance: &[f64], count: usize) -> Vec<usize> {
+    assert!((1..=importance.len()).contains(&count), "{count} of {} units", importance.len());
     let mut order: Vec<usize> = (0..importance.len()).collect();
     order.sort_by(|a, b| importance[*b].total_cmp(&importance[*a]).then(a.cmp(b)));
-    order.truncate(width);
+    order.truncate(count);
     order.sort_unstable();
     order
 }
 
-/// The indices of the most important channels of several groups together, `total` of them,
-/// ascending in each group. Channels are allocated to groups in portions of `step`, the most
-/// important portion first; each group gets at least one portion.
+/// The indices of the most important units of several groups together, `total` of them, ascending
+/// in each group. Units are allocated to groups in portions of `step`, the most important portion
+/// first; each group gets at least one portion.
 ///
 /// # Panics
 ///
 /// If `step` is 0.
-pub fn allocate_channels(groups: &[&[f64]], total: usize, step: usize) -> Vec<Vec<usize>> {
+pub fn allocate_units(groups: &[&[f64]], total: usize, step: usize) -> Vec<Vec<usize>> {
     let portions = |group: &[f64]| -> Vec<f64> {
         let mut sorted = group.to_vec();
         sorted.sort_by(|a, b| b.total_cmp(a));
@@ -56,29 +59,39 @@ pub fn allocate_channels(groups: &[&[f64]], total: usize, step: usize) -> Vec<Ve
     groups.iter().zip(widths).map(|(group, width)| most_important(group, width)).collect()
 }
 
-/// Removes all channels of `group` of sublayer `index` except `kept`, which stay in that order.
+/// Removes all units of `group` of sublayer `index` except `kept`, which stay in that order.
 ///
 /// # Panics
 ///
-/// If a channel does not exist.
-pub fn narrow<B: Block>(block: &mut B, index: usize, group: &PrunableChannels, kept: &[usize]) {
-    let SublayerMut { mut readers, mut writers, .. } = block.sublayer_mut(index);
-    let writer = &mut writers[group.writer];
-    let [channels, _] = writer.weight.dims();
-    if kept.len() == channels {
+/// If a unit does not exist.
+pub fn narrow<B: Block>(block: &mut B, index: usize, group: &PrunableUnits, kept: &[usize]) {
+    if kept.len() == group.count(&block.sublayer(index)) {
         return;
     }
-    let numbers: Vec<i64> = kept.iter().map(|channel| *channel as i64).collect();
-    let data = TensorData::new(numbers, [kept.len()]);
-    let kept = Tensor::<1, Int>::from_data(data, &writer.weight.val().device());
-    replace_param(&mut writer.weight, |w| w.select(0, kept.clone()));
-    for reader in &group.readers {
+    let SublayerMut { mut readers, mut writers, .. } = block.sublayer_mut(index);
+    let writer = &mut writers[group.writer];
+    let device = writer.weight.val().device();
+    let numbers = |size: usize| {
+        let numbers: Vec<i64> =
+            kept.iter().flat_map(|unit| rows_of(*unit, size)).map(|row| row as i64).collect();
+        let count = numbers.len();
+        Tensor::<1, Int>::from_data(TensorData::new(numbers, [count]), &device)
+    };
+    let rows = numbers(group.inputs);
+    replace_param(&mut writer.weight, |w| w.select(0, rows));
+    for (reader, outputs) in &group.readers {
+        let columns = numbers(*outputs);
         let Linear { weight, bias, .. } = &mut readers[*reader];
-        replace_param(weight, |w| w.select(1, kept.clone()));
+        replace_param(weight, |w| w.select(1, columns.clone()));
         if let Some(bias) = bias {
-            replace_param(bias, |b| b.select(0, kept.clone()));
+            replace_param(bias, |b| b.select(0, columns));
         }
     }
+}
+
+/// The rows, or columns, of a unit of this size.
+pub(crate) fn rows_of(unit: usize, size: usize) -> Range<usize> {
+    unit * size..(unit + 1) * size
 }
 
 /// The weight of each token where errors in the stream are measured: the reciprocal of its root
@@ -103,22 +116,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_most_important_channels_keep_their_order() {
+    fn the_most_important_units_keep_their_order() {
         assert_eq!(most_important(&[1.0, 5.0, 0.0, 3.0], 2), [1, 3]);
         assert_eq!(most_important(&[1.0, 1.0, 1.0], 2), [0, 1]);
         assert_eq!(most_important(&[2.0, f64::NAN, 1.0], 3), [0, 1, 2]);
     }
 
     #[test]
-    fn channels_are_allocated_to_the_groups_where_they_are_most_important() {
+    fn units_are_allocated_to_the_groups_where_they_are_most_important() {
         let groups: [&[f64]; 3] =
             [&[9.0, 8.0, 7.0, 1.0], &[0.1, 0.2, 0.3, 0.4], &[5.0, 0.5, 6.0, 4.0]];
-        let chosen = allocate_channels(&groups, 7, 1);
+        let chosen = allocate_units(&groups, 7, 1);
         assert_eq!(chosen, [vec![0, 1, 2], vec![3], vec![0, 2, 3]]);
-        let chosen = allocate_channels(&groups, 8, 2);
+        let chosen = allocate_units(&groups, 8, 2);
         assert_eq!(chosen, [vec![0, 1, 2, 3], vec![2, 3], vec![0, 2]]);
         // All channels, and fewer than one per group.
-        assert_eq!(allocate_channels(&groups, 12, 5), vec![vec![0, 1, 2, 3]; 3]);
-        assert_eq!(allocate_channels(&groups, 0, 1), [vec![0], vec![3], vec![2]]);
+        assert_eq!(allocate_units(&groups, 12, 5), vec![vec![0, 1, 2, 3]; 3]);
+        assert_eq!(allocate_units(&groups, 0, 1), [vec![0], vec![3], vec![2]]);
     }
 }

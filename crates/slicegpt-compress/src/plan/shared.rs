@@ -1,0 +1,244 @@
+//! Candidates of a size in one basis: which splits a plan allows, over all free axes.
+
+use slicegpt_core::Axis;
+use slicegpt_slice::Schedule;
+
+use super::resolve::{KEEP, ROUND_TO, SLACK};
+use super::split::Grid;
+use super::{FreeAxes, HeadTying, MlpWidths, Plan, PlanError, SharedCut, Size, Split, field};
+use crate::{Dimensions, Shape};
+
+/// The largest number of numbers of blocks, and of numbers of groups of heads, that are candidates
+/// if another axis can make up for the difference.
+const COUNTS: usize = 6;
+
+/// About how many widths of the stream are candidates where blocks or heads are removed.
+const COARSE_WIDTHS: usize = 8;
+
+impl Plan {
+    /// What a plan with one basis means for a decoder.
+    pub(super) fn shared(&self, dense: &dyn Dimensions) -> Result<SharedCut, PlanError> {
+        let tied = match self.head {
+            HeadTying::Auto => dense.is_tied(),
+            HeadTying::Tied if !dense.is_tied() => return Err(PlanError::NotTied),
+            HeadTying::Tied => true,
+            HeadTying::Untied => false,
+        };
+        let is_free = match self.mlp_widths {
+            Some(widths) => widths == MlpWidths::Free,
+            None => !dense.is_rms_only(),
+        };
+        let full = Split {
+            layers: dense.blocks(),
+            width: dense.hidden_size(),
+            heads: dense.widest(Axis::Heads),
+            intermediate: dense.widest(Axis::Mlp),
+        };
+        let count = |split: Split| dense.parameters_of(&Shape::of_split(dense, split, tied, is_free));
+        let multiple = match self.align {
+            Some(0) => return Err(PlanError::Zero(field::ALIGN)),
+            Some(step) => step,
+            None => channel_step(full, dense.dense_parameters(), count),
+        };
+        let free = is_free.then_some(multiple);
+        let one = |split: Split| Ok(SharedCut { splits: vec![split], tied, free });
+        let fixed = self.fixed.within(dense, full)?;
+        self.check_heads(dense, fixed)?;
+        if let Some(Size::Sparsity { start, .. }) = self.size {
+            if let Some((field, _)) = self.fixed.fields().into_iter().find(|(_, x)| x.is_some()) {
+                return Err(PlanError::Sparsity { field });
+            }
+            if self.axes.is_some() {
+                return Err(PlanError::Sparsity { field: field::AXES });
+            }
+            let round_to = self.width_step(dense, full.heads)?;
+            let schedule = Schedule::Linear { start, end: start, round_to, slice_head: true };
+            return one(Split { width: schedule.widths(full.width, 1, 1)?.head(), ..full });
+        }
+        if self.size.is_none() && !self.fixed.is_empty() {
+            return match self.axes {
+                Some(_) => Err(PlanError::AxesWithoutSize),
+                None => one(fixed),
+            };
+        }
+        let axes = self.free_axes(FreeAxes::has(dense, full))?;
+        let splits = self.candidates(dense, (fixed, axes), multiple, count)?;
+        Ok(SharedCut { splits, tied, free })
+    }
+
+    /// The axes that may be cut, of those that the decoder has.
+    fn free_axes(&self, has: FreeAxes) -> Result<FreeAxes, PlanError> {
+        let fixed = self.fixed.fields();
+        let asked = self.axes.map(FreeAxes::flags);
+        let mut free = [false; 4];
+        for (number, axis) in FreeAxes::NAMES.into_iter().enumerate() {
+            let (field, size) = fixed[number];
+            free[number] = match asked {
+                Some(asked) if asked[number] && size.is_some() => {
+                    return Err(PlanError::FixedAndFree { field, axis });
+                }
+                Some(asked) if asked[number] && !has.flags()[number] => {
+                    return Err(PlanError::NoAxis { axis, has: has.names() });
+                }
+                Some(asked) => asked[number],
+                None => has.flags()[number] && size.is_none(),
+            };
+        }
+        Ok(FreeAxes::of(free))
+    }
+
+    /// The splits of the size asked for, not larger than `largest` and equal to it on axes that are
+    /// not free.
+    fn candidates(
+        &self,
+        dense: &dyn Dimensions,
+        (largest, axes): (Split, FreeAxes),
+        multiple: usize,
+        count: impl Fn(Split) -> u64,
+    ) -> Result<Vec<Split>, PlanError> {
+        let before = dense.dense_parameters();
+        let default = (KEEP * before as f64).round() as u64;
+        let asked = self.parameters(dense)?.unwrap_or(default);
+        let slack = (SLACK * before as f64) as u64;
+        // Fewer than these are below the size before anything else is cut.
+        let enough = |split: Split| count(split) >= asked.saturating_sub(slack);
+        let fine = axes.stream || axes.mlp;
+        let layers = counts(axes.layers.then_some(2), largest.layers, fine, |layers| {
+            enough(Split { layers, ..largest })
+        });
+        let heads = counts(axes.heads.then_some(1), largest.heads, fine, |heads| {
+            enough(Split { heads, ..largest })
+        });
+        let mut splits = Vec::new();
+        let mut nearest: Option<Split> = None;
+        for layers in &layers {
+            for heads in &heads {
+                let corner = Split { layers: *layers, heads: *heads, ..largest };
+                let grid = self.grid(dense, (corner, axes), multiple)?;
+                let is_whole = [*layers, *heads] == [largest.layers, largest.heads];
+                let grid = if is_whole { grid } else { grid.coarse(COARSE_WIDTHS) };
+                splits.extend(grid.of_size(asked, slack, &count));
+                let found = grid.nearest(asked, &count);
+                let miss = |split: Split| count(split).abs_diff(asked);
+                if nearest.is_none_or(|other| miss(found) < miss(other)) {
+                    nearest = Some(found);
+                }
+            }
+        }
+        if splits.is_empty() {
+            // Slightly above the size, within the slack.
+            let nearest = nearest.unwrap_or(largest);
+            self.check_size(dense, asked, count(nearest))?;
+            splits.push(nearest);
+        }
+        Ok(splits)
+    }
+
+    /// The widths to choose from with the layers and heads of `corner`.
+    fn grid(
+        &self,
+        dense: &dyn Dimensions,
+        (corner, axes): (Split, FreeAxes),
+        multiple: usize,
+    ) -> Result<Grid, PlanError> {
+        let step = self.width_step(dense, corner.heads)?;
+        let mut largest = corner;
+        if let Some(step) = self.align {
+            let Split { width, intermediate, .. } = corner;
+            if axes.stream && step > width || axes.mlp && step > intermediate {
+                return Err(PlanError::Align { step, width, intermediate });
+            }
+            largest.width = if axes.stream { width / step * step } else { width };
+            largest.intermediate = if axes.mlp { intermediate / step * step } else { intermediate };
+        } else if axes.stream && !corner.width.is_multiple_of(dense.width_multiple(corner.heads)) {
+            largest.width = (corner.width / step * step).max(1);
+        }
+        Ok(Grid {
+            largest,
+            width_step: axes.stream.then_some(step),
+            intermediate_step: axes.mlp.then_some(multiple),
+        })
+    }
+
+    /// What the width of the stream is a multiple of, unless it is the full one.
+    fn width_step(&self, dense: &dyn Dimensions, heads: usize) -> Result<usize, PlanError> {
+        match (self.align, self.round_to) {
+            (Some(0), _) => Err(PlanError::Zero(field::ALIGN)),
+            (None, Some(0)) => Err(PlanError::Zero(field::ROUND_TO)),
+            (Some(step), _) | (None, Some(step)) => Ok(step),
+            (None, None) => Ok(lcm(ROUND_TO, dense.width_multiple(heads))),
+        }
+    }
+
+    /// Refuses a number of heads that the family does not take with the width that is given.
+    fn check_heads(&self, dense: &dyn Dimensions, fixed: Split) -> Result<(), PlanError> {
+        let multiple = dense.width_multiple(fixed.heads);
+        let given = self.size.is_none() || self.fixed.hidden_size.is_some();
+        match self.fixed.kv_heads {
+            Some(heads) if given && !fixed.width.is_multiple_of(multiple) => {
+                Err(PlanError::Multiple { heads, width: fixed.width, multiple })
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Numbers of blocks, or of groups of heads, to choose from: the largest first, down to `least` if
+/// that is given, as long as `enough` is left. Not many of them if another axis is `fine`, so that
+/// it makes up for the difference.
+fn counts(
+    least: Option<usize>,
+    largest: usize,
+    fine: bool,
+    enough: impl Fn(usize) -> bool,
+) -> Vec<usize> {
+    let Some(least) = least else { return vec![largest] };
+    let fewer: Vec<usize> =
+        (least..largest).rev().take_while(|count| !fine || enough(*count)).collect();
+    let chosen = if fine { COUNTS.min(fewer.len()) } else { fewer.len() };
+    // The first one, the last one, and some between them.
+    let at = |number: usize| match chosen {
+        1 => fewer[0],
+        _ => fewer[number * (fewer.len() - 1) / (chosen - 1)],
+    };
+    std::iter::once(largest).chain((0..chosen).map(at)).collect()
+}
+
+/// The largest power of two, up to 64, such that one step of MLP width is at most a thousandth of
+/// the model.
+fn channel_step(full: Split, before: u64, count: impl Fn(Split) -> u64) -> usize {
+    if full.intermediate < 2 {
+        return 1;
+    }
+    let one = count(full) - count(Split { intermediate: full.intermediate - 1, ..full });
+    let steps = std::iter::successors(Some(64), |step| Some(step / 2));
+    steps
+        .take_while(|step| *step > 1)
+        .find(|step| step * 1000 * one as usize <= before as usize)
+        .unwrap_or(1)
+}
+
+fn lcm(a: usize, b: usize) -> usize {
+    let gcd = |mut a: usize, mut b: usize| {
+        while b > 0 {
+            (a, b) = (b, a % b);
+        }
+        a
+    };
+    a / gcd(a, b) * b
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_of_blocks_are_spread_over_what_is_possible() {
+        assert_eq!(counts(None, 30, true, |_| true), [30]);
+        assert_eq!(counts(Some(2), 30, true, |count| count > 26), [30, 29, 28, 27]);
+        assert_eq!(counts(Some(2), 30, true, |count| count > 19), [30, 29, 28, 26, 24, 22, 20]);
+        assert_eq!(counts(Some(2), 5, false, |_| false), [5, 4, 3, 2]);
+        assert_eq!(counts(Some(2), 30, true, |_| false), [30]);
+        assert_eq!(counts(Some(1), 3, true, |count| count > 1), [3, 2]);
+    }
+}
