@@ -50,6 +50,7 @@ mod checkpoint;
 mod computing;
 mod count;
 mod dense;
+mod enough;
 mod error;
 mod head;
 mod measure;
@@ -69,6 +70,7 @@ pub use checkpoint::{
 };
 pub use computing::{Batches, Batching, Computing, MakeShelf};
 pub use count::Counted;
+pub use enough::{TOKENS_PER_DIRECTION, directions, enough_sequences};
 pub use error::CompressError;
 pub use plan::{
     Axes, Cut, HeadTying, Method, MlpWidths, Plan, PlanError, Ranking, Refit, SharedCut, Size,

@@ -125,14 +125,15 @@ impl<D: Tables> Shared<'_, D> {
         }
     }
 
-    /// Cuts the model to `frame`, refitting it on `batches`, and hands over every part of it.
+    /// Cuts the model to `frame`, refitting it on `batches`, and hands over every part of it. The
+    /// result is where the time went, and [`PairedPass::held_out_ratio`].
     pub fn write<S: Sink<D::Block>>(
         &self,
         frame: &Frame,
         batches: &[TokenBatch],
         settings: Settings,
         sink: &mut S,
-    ) -> Result<Stages> {
+    ) -> Result<(Stages, Option<f64>)> {
         self.dense.rewrite_embeddings(&self.embedding_edit(frame), sink)?;
         let mut write = |index: usize, mut block: D::Block| {
             self.finish_norms(&mut block, frame);
@@ -160,7 +161,7 @@ impl<D: Tables> Shared<'_, D> {
         let here = pass.as_mut().map(|pass| pass.moments(&norm)).transpose()?;
         let head = self.head(frame, here)?;
         self.write_head(frame, &head, sink)?;
-        Ok(pass.map_or_else(Stages::default, |pass| pass.stages()))
+        Ok(pass.map_or_else(Default::default, |pass| (pass.stages(), pass.held_out_ratio())))
     }
 
     /// Cuts one block after the other in a [`PairedPass`], and passes each to `sink`.
