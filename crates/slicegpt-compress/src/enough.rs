@@ -11,7 +11,10 @@ pub const TOKENS_PER_DIRECTION: usize = 64;
 /// The least and the largest number of sequences that [`enough_sequences`] asks for.
 const SEQUENCES: [usize; 2] = [16, 128];
 
-/// Above this the error on held-out tokens says that the fits follow the calibration text.
+/// Above this the error on held-out tokens says that the fits follow the calibration text. On the
+/// models of `fixtures` and on SmolLM2-135M, with 512 to 16384 tokens of one kind, the ratio is
+/// between 0.9 and 1.3, because each fit chooses its strength by the held-out tokens. It is above
+/// 10 where the held-out quarter is of another kind than the rest.
 const OVERFIT: f64 = 2.0;
 
 /// The number of directions that the largest fit of a plan is solved for: the width of the stream,

@@ -60,7 +60,7 @@ fn samples_are_taken_by_share() {
 fn statistics_know_their_texts() {
     let workshop = workshop();
     let texts = "--samples 12 --seqlen 48 --calibration tom.txt --calibration self=0.25";
-    let found = workshop.json(&format!("calibrate MODEL --out stats {texts} --json"));
+    let found = workshop.json(&format!("calibrate MODEL --out stats {texts}"));
     let counts = [0, 1].map(|text| found["calibration"]["texts"][text]["samples"].clone());
     assert_eq!(counts, [json!(9), json!(3)]);
     workshop.succeed(&format!("compress MODEL --out out --stats stats {texts}"));
@@ -97,7 +97,7 @@ fn a_model_can_write_conversations() {
     }
     workshop.write("chat/chat_template.jinja", TEMPLATE);
     let run = |options: &str| {
-        let command = "calibrate chat --out stats --samples 3 --seqlen 64 --json --calibration";
+        let command = "calibrate chat --out stats --samples 3 --seqlen 64 --calibration";
         fs::remove_file(workshop.path("stats")).ok();
         workshop.json(&format!("{command} {options}"))["calibration"].clone()
     };
