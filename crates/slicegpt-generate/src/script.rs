@@ -53,8 +53,8 @@ impl Script {
 
     /// A conversation in the form of `template`, of which the model writes both sides, as in Magpie
     /// (Xu et al., 2024). `ends` are the end-of-sequence tokens of the model. A turn ends with one
-    /// of them, or with what the template writes after the turn; that of the user also after a
-    /// quarter of the sequence.
+    /// of them, with a special token of the template, or with what the template writes after the
+    /// turn; that of the user also after a quarter of the sequence.
     ///
     /// # Errors
     ///
@@ -75,9 +75,11 @@ impl Script {
         if begin.is_empty() || after.iter().any(Vec::is_empty) {
             return Err(ScriptError::Turns);
         }
-        let mut ends = ends.to_vec();
-        let is_special = |id: &u32| vocabulary.special(*id).is_some();
-        ends.extend(after.iter().map(|after| after[0]).filter(is_special));
+        let given = begin.iter().chain(after.iter().flatten());
+        let special = given.filter(|id| vocabulary.special(**id).is_some());
+        let mut ends: Vec<u32> = ends.iter().chain(special).copied().collect();
+        ends.sort_unstable();
+        ends.dedup();
         Ok(Self { begin, turns: Some(Turns { after, ends }) })
     }
 
