@@ -45,5 +45,5 @@ pub use eigen::{Spectrum, align, principal};
 pub use error::{AnalysisError, NotFinite, RidgeError};
 pub use moments::Moments;
 pub use orientation::{Orientation, random_basis};
-pub use regression::{Fit, Regression};
+pub use regression::{Errors, Fit, Regression};
 pub use ridge::{Affine, Ridge};

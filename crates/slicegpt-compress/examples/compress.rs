@@ -65,6 +65,7 @@ fn run(dense: &Path, out: &Path) -> Result<(), Box<dyn Error>> {
             samples: samples.count(),
             seqlen: samples.seqlen(),
             tokens: samples.kept(),
+            texts: Vec::new(),
         },
         tool_version: "the example of slicegpt-compress".into(),
     });

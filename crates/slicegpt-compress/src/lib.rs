@@ -51,6 +51,7 @@ mod checkpoint;
 mod computing;
 mod count;
 mod dense;
+mod enough;
 mod error;
 mod head;
 mod measure;
@@ -70,6 +71,7 @@ pub use checkpoint::{
 };
 pub use computing::{Batches, Batching, Computing, MakeShelf};
 pub use count::Counted;
+pub use enough::{TOKENS_PER_DIRECTION, directions, enough_sequences};
 pub use error::CompressError;
 pub use plan::{
     Axes, Cut, FixedSizes, FreeAxes, HeadTying, Method, MlpWidths, Plan, PlanError, Ranking, Refit,

@@ -8,6 +8,7 @@ use slicegpt_slice::{Profile, Refit, Spectra, Stages};
 
 use crate::computing::{Batches, Computing};
 use crate::dense::Dense;
+use crate::enough::{directions, note_overfit, warn_if_few};
 use crate::error::{CompressError, Result};
 use crate::per_layer::PerLayer;
 use crate::search::{Trial, choose};
@@ -40,6 +41,10 @@ pub struct Compressed {
     pub tried: Vec<Trial>,
     /// How linears were refitted, if they were.
     pub refit: Option<Refit>,
+    /// The error of the refits on held-out calibration tokens divided by that on fitted ones, the
+    /// mean over the sublayers. Far above 1 the calibration text is too small or of too few kinds.
+    /// `None` if nothing was held out.
+    pub held_out_ratio: Option<f64>,
     /// Where the time went.
     pub times: Times,
 }
@@ -82,6 +87,11 @@ impl<'a, D: Tables> Compression<'a, D> {
         if tokens.kept() == 0 {
             return Err(CompressError::NoTokens("there is no token to calibrate on"));
         }
+        let directions = {
+            let dimensions = self.decoder.dimensions().map_err(CompressError::model)?;
+            directions(&self.plan, dimensions.as_ref())
+        };
+        warn_if_few(tokens.kept(), directions, self.observer.as_ref());
         match cut {
             Cut::PerLayer(widths) => {
                 let dense = Dense::new(self.decoder, &self.observer)?;
@@ -97,7 +107,8 @@ impl<'a, D: Tables> Compression<'a, D> {
                 let (spectra, stages) =
                     pass.run(&batches, settings, &mut self.plan.axes(), sink)?;
                 let times = Times { passes: stages, ..dense.clock.times() };
-                Ok(Compressed { shape, spectra, tried: Vec::new(), refit, times })
+                let tried = Vec::new();
+                Ok(Compressed { shape, spectra, tried, refit, held_out_ratio: None, times })
             }
             Cut::Shared(cut) => self.shared(cut, statistics, tokens, sink),
         }
@@ -110,6 +121,7 @@ impl<'a, D: Tables> Compression<'a, D> {
     /// If a part cannot be read, a signal is not finite, or the observer cancels.
     pub fn statistics(&self, tokens: &TokenBatch) -> Result<Profile> {
         let dense = Dense::new(self.decoder, &self.observer)?;
+        warn_if_few(tokens.kept(), dense.width(), self.observer.as_ref());
         let Batches { batches, lanes } = self.computing.batches(tokens, &self.decoder.device());
         statistics(&dense, &batches, self.computing.settings(&lanes, &self.observer)?)
     }
@@ -166,9 +178,11 @@ impl<'a, D: Tables> Compression<'a, D> {
             }
         };
         sink.begin(&frame.shape).map_err(CompressError::sink)?;
-        stages += pass.write(&frame, &batches, settings()?, sink)?;
+        let (written, held_out_ratio) = pass.write(&frame, &batches, settings()?, sink)?;
+        stages += written;
+        note_overfit(held_out_ratio, self.observer.as_ref());
         let times = Times { passes: stages, ..dense.clock.times() };
-        Ok(Compressed { shape: frame.shape, spectra, tried, refit, times })
+        Ok(Compressed { shape: frame.shape, spectra, tried, refit, held_out_ratio, times })
     }
 }
 

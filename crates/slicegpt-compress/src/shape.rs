@@ -82,10 +82,9 @@ impl Shape {
         let removed: Vec<usize> = (split.layers..dense.blocks()).collect();
         let intermediate = if free {
             let per_block = dense.sublayers_per_block();
-            let layers = dense
-                .prunable_layers()
-                .into_iter()
-                .filter(|layer| layer.axis == Axis::Mlp && layer.sublayer / per_block < split.layers);
+            let layers = dense.prunable_layers().into_iter().filter(|layer| {
+                layer.axis == Axis::Mlp && layer.sublayer / per_block < split.layers
+            });
             Intermediate::Each(layers.map(|_| split.intermediate).collect())
         } else {
             Intermediate::Uniform(split.intermediate)

@@ -9,9 +9,9 @@ use slicegpt_slice::{
     most_important, profile,
 };
 
+use crate::candidates::Candidate;
 use crate::dense::{ContextOf, Dense};
 use crate::error::{CompressError, Result};
-use crate::candidates::Candidate;
 use crate::{Dimensions, Intermediate, Shape, SharedCut, Sink, Split, Tables};
 
 /// A model, how it is cut, and its refit.
@@ -159,14 +159,15 @@ impl<D: Tables> Shared<'_, D> {
         sublayer / self.dimensions.sublayers_per_block()
     }
 
-    /// Cuts the model to `frame`, refitting it on `batches`, and hands over every part of it.
+    /// Cuts the model to `frame`, refitting it on `batches`, and hands over every part of it. The
+    /// result is where the time went, and [`PairedPass::held_out_ratio`].
     pub fn write<S: Sink<D::Block>>(
         &self,
         frame: &Frame,
         batches: &[TokenBatch],
         settings: Settings,
         sink: &mut S,
-    ) -> Result<Stages> {
+    ) -> Result<(Stages, Option<f64>)> {
         self.dense.rewrite_embeddings(&self.embedding_edit(frame), sink)?;
         let mut written = 0;
         let mut write = |mut block: D::Block| {
@@ -185,7 +186,7 @@ impl<D: Tables> Shared<'_, D> {
         let here = pass.as_mut().map(|pass| pass.moments(&norm)).transpose()?;
         let head = self.head(frame, here)?;
         self.write_head(frame, &head, sink)?;
-        Ok(pass.map_or_else(Stages::default, |pass| pass.stages()))
+        Ok(pass.map_or_else(Default::default, |pass| (pass.stages(), pass.held_out_ratio())))
     }
 
     /// Cuts one block after the other without running it, and passes each to `sink`.

@@ -88,6 +88,23 @@ pub enum CorpusError {
          vocabulary of {vocab_size}; were the tokens made with another model's tokenizer?"
     )]
     OutsideVocabulary { what: String, id: u32, row: usize, column: usize, vocab_size: usize },
+    #[error("{0} is no share of a text; a share is a number above 0")]
+    Share(f64),
+    #[error(
+        "nothing is left for the texts without a share: the shares of the others add up to {0}"
+    )]
+    NoShareLeft(f64),
+    #[error("{samples} sample{} cannot be divided among {texts} texts", plural(*samples))]
+    FewerSamplesThanTexts { samples: usize, texts: usize },
+    #[error(
+        "the samples of `{}` have {} tokens, those of `{}` have {} tokens; all must be equally \
+         long",
+        texts[0],
+        lengths[0],
+        texts[1],
+        lengths[1]
+    )]
+    SampleLengths { texts: [String; 2], lengths: [usize; 2] },
 }
 
 impl CorpusError {
@@ -96,6 +113,10 @@ impl CorpusError {
         let path = path.into();
         move |source| Self::Io { path, source }
     }
+}
+
+fn plural(count: usize) -> &'static str {
+    if count == 1 { "" } else { "s" }
 }
 
 /// Names for a message: quoted, and at most the first few.

@@ -1,7 +1,8 @@
 //! Calibration and evaluation data: text and token files to token sequences of equal length.
 //!
 //! A [`Text`] is rows of text, from plain text, JSON or Parquet. A [`Vocabulary`] turns text into
-//! token ids. [`calibration_samples`] and [`evaluation_samples`] pack those into [`Samples`].
+//! token ids. [`calibration_samples`] and [`evaluation_samples`] pack those into [`Samples`]. A
+//! [`Mixture`] divides calibration samples among several texts.
 //! [`token_file`] reads samples that were tokenised elsewhere.
 //!
 //! This crate refuses to know tensors, models and the command line. The only fact about a model
@@ -14,6 +15,7 @@ mod evaluation;
 #[cfg(test)]
 mod fixture;
 mod json;
+mod mixture;
 mod samples;
 mod table;
 mod text;
@@ -23,6 +25,7 @@ mod vocabulary;
 pub use calibration::calibration_samples;
 pub use error::{CorpusError, Result};
 pub use evaluation::evaluation_samples;
+pub use mixture::Mixture;
 pub use samples::Samples;
 pub use text::Text;
 pub use token_file::{is_token_file, token_file};

@@ -6,7 +6,7 @@
 //! ([`Detokenizer`], [`StopStrings`]). [`TokenLogprobs`] are the logprobs of a token and its
 //! alternatives, [`Engine::score`] gives the likelihoods of given tokens, and a [`Template`] turns
 //! a conversation into a prompt. [`sample_sequences`] samples calibration data from the model
-//! itself.
+//! itself, as a [`Script`] says.
 //!
 //! Start with [`Engine::load`], [`Sequence::new`], and the loop `engine.next_logits(..)`,
 //! `sequence.accept(..)`.
@@ -25,6 +25,7 @@ mod json;
 mod logprobs;
 mod sampling;
 mod scoring;
+mod script;
 mod sequence;
 mod stop;
 
@@ -37,5 +38,6 @@ pub use generation_config::GenerationConfig;
 pub use logprobs::{TokenLogprobs, log_probabilities};
 pub use sampling::{Sampler, Sampling};
 pub use scoring::{Candidate, ScoringInput, TokenLikelihood};
+pub use script::{Script, ScriptError};
 pub use sequence::{FinishReason, Sequence, StopCriteria, TokenOutput};
 pub use stop::StopStrings;

@@ -20,7 +20,7 @@ mod spectrum;
 mod words;
 
 pub use error::{ProvenanceError, SizesError};
-pub use manifest::{CalibrationRecord, Manifest, TriedSplit};
+pub use manifest::{CalibrationRecord, Manifest, TextRecord, TriedSplit};
 pub use record::{Dense, Machine, PerplexityRecord, Record};
 pub use reference::ReferenceSizes;
 pub use refit::Refit;

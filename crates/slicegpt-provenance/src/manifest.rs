@@ -86,7 +86,8 @@ pub struct TriedSplit {
 /// The text that a model was calibrated on.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CalibrationRecord {
-    /// Name of the file, `self`, `bundled` or `unknown`.
+    /// Name of the file, `self`, `self:chat`, `bundled` or `unknown`; of several texts their names
+    /// with their shares.
     pub source: String,
     /// SHA-256 of the token ids and masks.
     pub digest: String,
@@ -96,6 +97,22 @@ pub struct CalibrationRecord {
     pub seqlen: usize,
     /// Tokens that were not masked.
     pub tokens: u64,
+    /// The texts, if there were several.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub texts: Vec<TextRecord>,
+}
+
+/// One of several texts that a model was calibrated on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TextRecord {
+    /// Name of the file, `self`, `self:chat` or `bundled`.
+    pub source: String,
+    /// The part of the samples that was asked for; the shares of all texts add up to 1.
+    pub share: f64,
+    /// Number of sequences.
+    pub samples: usize,
+    /// SHA-256 of the token ids and masks of these sequences.
+    pub digest: String,
 }
 
 impl Manifest {

@@ -103,6 +103,7 @@ fn run(name: &str, method: &str, widths: &[usize], gone: f64) -> SlicedModel {
             samples: 1,
             seqlen: 2,
             tokens: 3,
+            texts: Vec::new(),
         },
         tool_version: "slicegpt 0".into(),
     };

@@ -4,6 +4,7 @@
 use faer::linalg::solvers::Solve;
 use faer::{Mat, MatRef};
 
+use super::errors::Errors;
 use super::{Regression, add_scaled_rows, dot, product};
 use crate::error::RidgeError;
 use crate::ridge::Ridge;
@@ -16,6 +17,9 @@ pub struct Fit {
     pub strength: f64,
     /// The share of the target in the mixture of target and dense output.
     pub mix: f64,
+    /// The errors of a fit of the fitted tokens alone; `None` if nothing was held out, or the sums
+    /// of squares of the targets are not known.
+    pub errors: Option<Errors>,
 }
 
 /// The strengths to choose from: half decades.
@@ -70,7 +74,7 @@ impl Regression {
         let Some(held_out) = held_out else {
             let strength = Ridge::default().strength(kept.len(), self.tokens);
             let weight = fit.solve(strength, fit.cross.clone(), prior)?;
-            return Ok(Fit { weight, strength, mix: 1.0 });
+            return Ok(Fit { weight, strength, mix: 1.0, errors: None });
         };
         let sketch = Sketch::new(dense.ncols());
         let mapped = self.of_weight(dense, kept);
@@ -84,11 +88,13 @@ impl Regression {
             choose(&fit, mapped.as_ref(), &validation, prior.as_ref())?
         };
         let strength = STRENGTHS[at];
+        let target = |i, j| mix * fit.cross[(i, j)] + (1.0 - mix) * mapped[(i, j)];
+        let errors = Errors::of([&fit, &validation], strength, prior, target)?;
         let all = fit.plus(&validation);
         let right = Mat::from_fn(kept.len(), dense.ncols(), |i, j| {
             mix * all.cross[(i, j)] + (1.0 - mix) * (mapped[(i, j)] + other_mapped[(i, j)])
         });
-        Ok(Fit { weight: all.solve(strength, right, prior)?, strength, mix })
+        Ok(Fit { weight: all.solve(strength, right, prior)?, strength, mix, errors })
     }
 }
 
@@ -120,7 +126,8 @@ impl Sketch {
 impl Regression {
     /// The same sums for combinations of the targets.
     fn with_targets(&self, sketch: &Sketch) -> Self {
-        Self { gram: self.gram.clone(), cross: sketch.of(self.cross.as_ref()), ..*self }
+        let cross = sketch.of(self.cross.as_ref());
+        Self { gram: self.gram.clone(), cross, squares: None, ..*self }
     }
 }
 

@@ -1,9 +1,11 @@
 //! [`Regression`]: the normal equations of a linear layer, the choice of the inputs to keep, and
 //! fits whose strength held-out tokens decide. It knows no tokens, only their sums.
 
+mod errors;
 mod held_out;
 mod removal;
 
+pub use errors::Errors;
 pub use held_out::Fit;
 
 use faer::linalg::matmul::matmul;
@@ -20,6 +22,8 @@ pub struct Regression {
     gram: Mat<f64>,
     /// `[inputs, targets]`.
     cross: Mat<f64>,
+    /// The sum of the squares of each target; `None` if they are not known.
+    squares: Option<Vec<f64>>,
     tokens: u64,
     bias: bool,
 }
@@ -41,7 +45,17 @@ impl Regression {
         }
         gram.resize_with(count, count, |_, _| unreachable!("it only shrinks"));
         cross.resize_with(count, cross.ncols(), |_, _| unreachable!("it only shrinks"));
-        Ok(Self { gram, cross, tokens, bias })
+        Ok(Self { gram, cross, squares: None, tokens, bias })
+    }
+
+    /// Adds the sum over the tokens of the square of each target, with which a fit has an error.
+    ///
+    /// # Panics
+    ///
+    /// If there is not one number per target.
+    pub fn with_squares(self, squares: Vec<f64>) -> Self {
+        assert_eq!(squares.len(), self.cross.ncols(), "one sum of squares per target");
+        Self { squares: Some(squares), ..self }
     }
 
     /// The number of inputs, with the constant.
@@ -54,6 +68,7 @@ impl Regression {
         Self {
             gram: &self.gram + &other.gram,
             cross: &self.cross + &other.cross,
+            squares: None,
             tokens: self.tokens + other.tokens,
             bias: self.bias,
         }
@@ -67,6 +82,7 @@ impl Regression {
                 self.gram[(inputs[i], inputs[j])]
             }),
             cross: Mat::from_fn(inputs.len(), targets, |i, j| self.cross[(inputs[i], j)]),
+            squares: self.squares.clone(),
             tokens: self.tokens,
             bias: self.bias,
         }

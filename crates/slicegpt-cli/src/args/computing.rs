@@ -102,6 +102,18 @@ impl Computing {
         }
     }
 
+    /// The bytes of `streams` streams of `samples`, and where they are kept.
+    pub fn kept(
+        &self,
+        spec: &DecoderSpec,
+        samples: &Samples,
+        streams: usize,
+    ) -> (u64, &'static str) {
+        let numbers = samples.count() * samples.seqlen() * spec.hidden_size;
+        let bytes = (streams * numbers * self.stored().burn().size()) as u64;
+        (bytes, if self.spill.is_some() { "in the file of --spill" } else { "of memory" })
+    }
+
     /// The type that streams are kept in.
     fn stored(&self) -> DtypeName {
         self.stream_dtype.unwrap_or(self.compute_dtype)

@@ -1,9 +1,11 @@
 //! Arguments that several commands share, and their meaning.
 
+pub mod calibration;
 pub mod computing;
 pub mod cut;
 pub mod options;
 pub mod refit;
 pub mod running;
 pub mod sampling;
+pub mod source;
 pub mod text;

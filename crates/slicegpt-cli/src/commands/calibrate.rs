@@ -9,11 +9,12 @@ use std::time::Instant;
 use anyhow::{Context, Result};
 use serde_json::json;
 use slicegpt_checkpoint::Staging;
-use slicegpt_compress::{Compression, write_statistics};
+use slicegpt_compress::{Compression, Plan, write_statistics};
 
+use crate::args::calibration::{Calibration, Purpose};
 use crate::args::computing::Computing;
 use crate::args::running::Running;
-use crate::args::text::{self, Calibration, token_batch};
+use crate::args::text::token_batch;
 use crate::commands::plan::refuse_sliced;
 use crate::services::memory::peak_rss_bytes;
 use crate::services::model::Described;
@@ -46,6 +47,7 @@ const NAME: &str = "statistics.safetensors";
 
 /// Runs it.
 pub fn run(args: Args) -> Result<ExitCode> {
+    args.calibration.check()?;
     let described = Described::read(&args.model)?;
     refuse_sliced(&described)?;
     let staging = Staging::for_file(&args.out, &described.directory)?;
@@ -53,7 +55,10 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let opened = described.open(&args.model)?;
     let target = args.running.open()?;
     let mut computing = args.computing.on(&target)?;
-    let (samples, source) = target.run(|| args.calibration.load(&opened, &target))?;
+    let plan = Plan::default();
+    let purpose = Purpose { plan: &plan, computing: &args.computing, streams: 1 };
+    let (samples, calibration) =
+        target.run(|| args.calibration.load(&opened, &target, &purpose))?;
     args.computing.keep_on_accelerator(&mut computing, &target, &opened.spec, &samples);
     computing.batching = Some(target.batching(&opened.spec, samples.seqlen()));
     let start = Instant::now();
@@ -64,7 +69,6 @@ pub fn run(args: Args) -> Result<ExitCode> {
         let found = compression.statistics(&token_batch(&samples));
         found.map_err(|error| args.computing.advise(error))
     })?;
-    let calibration = text::described(&samples, source);
     let origin = args.computing.origin(&opened, calibration, &target)?;
     let path = staging.path().join(NAME);
     let at = || path.display().to_string();

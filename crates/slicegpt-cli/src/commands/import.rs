@@ -173,6 +173,7 @@ impl Import {
                 samples: 0,
                 seqlen: 0,
                 tokens: 0,
+                texts: Vec::new(),
             },
             tool_version: format!("slicegpt {}", env!("CARGO_PKG_VERSION")),
         }

@@ -117,7 +117,7 @@ fn origin(manifest: &Manifest) -> String {
     if let Some(file) = &manifest.imported {
         return format!("| imported from | {file}, of the reference implementation |\n");
     }
-    let CalibrationRecord { source, digest, samples, seqlen, tokens } = &manifest.calibration;
+    let CalibrationRecord { source, digest, samples, seqlen, tokens, .. } = &manifest.calibration;
     format!(
         "| orientation | {} |\n\
          | calibration | {source}: {samples} sequences of {seqlen} tokens ({tokens} counted) |\n\

@@ -8,5 +8,6 @@ pub mod generation;
 pub mod hub;
 pub mod memory;
 pub mod model;
+pub mod own_text;
 pub mod spill;
 pub mod watch;

@@ -131,6 +131,10 @@ fn corpus(error: &CorpusError) -> Option<String> {
     match error {
         CorpusError::OnlyPadding { .. } => Some("raise --seqlen or leave the sample out".into()),
         CorpusError::TooShort { .. } => Some("give a longer text, or lower --seqlen".into()),
+        CorpusError::FewerSamplesThanTexts { .. } => Some("raise --samples".into()),
+        CorpusError::SampleLengths { .. } => {
+            Some("lower --seqlen to the length of the shorter ones".into())
+        }
         CorpusError::NoTextColumn { .. } => {
             Some("name the column that holds the text with --text-column".into())
         }

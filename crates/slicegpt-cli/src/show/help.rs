@@ -23,6 +23,8 @@ const EXAMPLES: &[(&str, &[&str])] = &[
         "compress",
         &[
             "slicegpt compress dense --keep-params 0.75 --out small --calibration chat.jsonl",
+            "slicegpt compress dense --out small --samples auto --calibration chat.jsonl=0.7 \
+             --calibration self=0.3",
             "slicegpt compress dense --target-bytes 2GB --align 256 --out small",
             "slicegpt compress dense --method per-layer --sparsity 0.25 --out small \
              --eval-text test.txt",

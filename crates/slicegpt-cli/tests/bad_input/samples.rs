@@ -143,6 +143,55 @@ fn a_sequence_of_one_token_has_nothing_to_score() {
     check_commands(&sandbox(), rows);
 }
 
+/// Whatever is wrong with several texts, or with conversations, the error names the option and
+/// comes before the model is read.
+#[test]
+fn mixtures_that_cannot_be_made_are_refused() {
+    let sandbox = sandbox();
+    sandbox.write("story.txt", "Once upon a time there was a cat. ".repeat(100));
+    sandbox.write("short.txt", "Once upon a time");
+    let option = "--calibration";
+    let rows: &[(&str, &[&str])] = &[
+        ("story.txt=0", &[option, "share"]),
+        ("story.txt=-0.5", &[option, "share"]),
+        ("story.txt=nan", &[option, "share"]),
+        ("=0.5", &[option, "name of a text"]),
+        ("story.txt=1 --calibration self", &[option, "nothing is left"]),
+        ("story.txt --calibration nowhere.txt=0.5", &[option, "nowhere.txt"]),
+        ("self=0.5 --calibration nowhere.safetensors", &[option, "nowhere.safetensors"]),
+        ("self --calibration short.txt", &[option, "short.txt", "32", "--seqlen"]),
+        ("story.txt --calibration story.txt=0.5", &[option, "`story.txt`", "twice"]),
+        ("story.txt --calibration self --samples 1", &[option, "2 texts", "--samples"]),
+        ("self:chat", &[option, "self:chat", "dense", "no chat template"]),
+        ("self --samples some", &["--samples", "auto"]),
+    ];
+    let mut all: Vec<(String, &[&str])> = Vec::new();
+    for (options, says) in rows {
+        for command in ["compress dense --out out", "calibrate dense --out stats"] {
+            all.push((format!("{command} --seqlen 32 --calibration {options}"), says));
+        }
+    }
+    check_commands(&sandbox, &all);
+}
+
+#[test]
+fn chat_templates_that_show_no_turns_are_refused() {
+    let sandbox = sandbox();
+    let command = "compress dense --out out --calibration self:chat";
+    let whole = "{% for m in messages %}{{ m.role }}: {{ m.content }}. {% endfor %}assistant: ";
+    for (template, options, says) in [
+        ("Hello.", "", "does not show"),
+        ("{{ messages[0].content }}", "", "does not show"),
+        ("{% if %}", "", "syntax error"),
+        ("{{ raise_exception('no follow-up') }}", "", "no follow-up"),
+        (whole, "--seqlen 4", "--seqlen"),
+    ] {
+        sandbox.write("dense/chat_template.jinja", template);
+        let says: &[&str] = &["--calibration", says];
+        check_commands(&sandbox, &[(format!("{command} {options}"), says)]);
+    }
+}
+
 /// With padding on the left, the first tokens of all sequences may be padding.
 #[test]
 fn samples_of_padding_alone_are_refused() {

@@ -99,7 +99,7 @@ fn success_prints_no_messages() {
     let output = workshop.succeed("logits MODEL --tokens MODEL/expected.safetensors --out l");
     assert_eq!((output.stderr.as_str(), output.stdout.as_str()), ("", ""));
     table("eval ppl MODEL --text FIXTURES/text/valid.txt --seqlen 256 --max-samples 2", TRAINED);
-    table("compress MODEL --out out --seqlen 64 --samples 4", TRAINED);
+    table("compress MODEL --out out --seqlen 64 --samples 8", TRAINED);
 }
 
 /// The shortest command warns of nothing: defaults that cannot be met are no reason for a warning.

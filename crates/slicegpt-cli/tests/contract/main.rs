@@ -4,6 +4,7 @@
 mod checkpoint;
 mod companions;
 mod json;
+mod mixture;
 mod plan;
 mod samples;
 mod scores;

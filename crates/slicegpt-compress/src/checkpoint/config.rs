@@ -106,6 +106,7 @@ mod tests {
             samples: 1,
             seqlen: 2,
             tokens: 2,
+            texts: Vec::new(),
         };
         let manifest = Manifest {
             format: 1,

@@ -34,7 +34,8 @@ impl Plan {
             heads: dense.widest(Axis::Heads),
             intermediate: dense.widest(Axis::Mlp),
         };
-        let count = |split: Split| dense.parameters_of(&Shape::of_split(dense, split, tied, is_free));
+        let count =
+            |split: Split| dense.parameters_of(&Shape::of_split(dense, split, tied, is_free));
         let multiple = match self.align {
             Some(0) => return Err(PlanError::Zero(field::ALIGN)),
             Some(step) => step,

@@ -45,6 +45,8 @@ pub struct PairedPass<C> {
     here: Option<Moments>,
     /// The last sublayer that was cut.
     place: Option<Place>,
+    /// For each refit with held-out tokens, their error divided by that of the fitted ones.
+    ratios: Vec<f64>,
 }
 
 /// Whether the dense stream has already been carried through a sublayer.
@@ -109,6 +111,7 @@ impl<C: Sync> PairedPass<C> {
             fitted,
             here,
             place: None,
+            ratios: Vec::new(),
         })
     }
 
@@ -218,7 +221,8 @@ impl<C: Sync> PairedPass<C> {
                     parts.add(signals, keep, fitted.next().expect("one number for each batch"));
                 })?;
                 let cut = || parts.cut(sliced, index, counts);
-                timed(&mut self.streams.stages.edit, cut).map_err(|error| match error {
+                let errors = timed(&mut self.streams.stages.edit, cut);
+                let errors = errors.map_err(|error| match error {
                     // What is not finite here was written by the sublayer before, unless that was
                     // checked.
                     RidgeError::Analysis(source) if self.here.is_none() => {
@@ -226,6 +230,7 @@ impl<C: Sync> PairedPass<C> {
                     }
                     error => place.refit(error),
                 })?;
+                self.ratios.extend(errors.map(|errors| errors.ratio()));
             }
         }
         self.step(dense, sliced, place, Dense::After)
@@ -347,6 +352,14 @@ impl<C: Sync> PairedPass<C> {
             self.here = Some(here);
         }
         Ok(self.here.as_ref().expect("it was just computed"))
+    }
+
+    /// The error of the refits on held-out tokens divided by that on the fitted tokens, the mean
+    /// over the sublayers so far. About 1 if the fits hold for other text too. `None` without
+    /// [`Refit::HeldOut`], or if nothing was held out.
+    pub fn held_out_ratio(&self) -> Option<f64> {
+        let count = self.ratios.len();
+        (count > 0).then(|| self.ratios.iter().sum::<f64>() / count as f64)
     }
 
     /// Where the time was spent.

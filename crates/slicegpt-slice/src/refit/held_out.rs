@@ -2,10 +2,10 @@
 //! validation set.
 
 use burn::nn::Linear;
-use burn::tensor::Tensor;
+use burn::tensor::{DType, Tensor, TensorData};
 use faer::Mat;
-use slicegpt_calibrate::{Fit, Moments, Regression, RidgeError};
-use slicegpt_core::{Block, Sublayer, SublayerMut};
+use slicegpt_calibrate::{Errors, Fit, Moments, Regression, RidgeError};
+use slicegpt_core::{Block, Sublayer, SublayerMut, host_vec};
 
 use super::writer::{bias_of, set_writers, weight_of};
 use crate::units::{narrow, rows_of};
@@ -47,13 +47,58 @@ pub(crate) fn divide(masks: &[(usize, Option<&[bool]>)]) -> Vec<usize> {
 
 /// Sums of the concatenated inputs of the writers of a sublayer on the target of their sum.
 pub(crate) struct Parts {
-    fitted: Moments,
-    validation: Moments,
+    fitted: Sums,
+    validation: Sums,
+}
+
+/// The sums over some tokens.
+struct Sums {
+    moments: Moments,
+    /// The sum of the squares of each target, `[targets]`; `None` without tokens. It stays on the
+    /// device.
+    squares: Option<Tensor<1>>,
+}
+
+impl Sums {
+    fn new(inputs: usize, targets: usize) -> Self {
+        Self { moments: Moments::new(inputs, targets), squares: None }
+    }
+
+    fn add(&mut self, [inputs, targets, weights]: [Tensor<3>; 3], keep: Option<&[bool]>) {
+        let weighted = (targets.clone() * weights.clone()).cast(DType::F32).square();
+        let counted = match keep {
+            Some(keep) => {
+                let [sequences, tokens, _] = targets.dims();
+                let keep: Vec<f32> = keep.iter().map(|keep| f32::from(u8::from(*keep))).collect();
+                let keep = TensorData::new(keep, [sequences, tokens, 1]);
+                weighted * Tensor::from_data(keep, (&targets.device(), DType::F32))
+            }
+            None => weighted,
+        };
+        let squares = counted.sum_dim(1).sum_dim(0).squeeze_dims::<1>(&[0, 1]);
+        self.squares = Some(match self.squares.take() {
+            Some(sum) => sum + squares,
+            None => squares,
+        });
+        self.moments.add(inputs, targets, Some(weights), keep);
+    }
+
+    fn tokens(&self) -> u64 {
+        self.moments.tokens()
+    }
+
+    fn regression(self, bias: bool) -> Result<Regression, RidgeError> {
+        let regression = Regression::new(self.moments, bias)?;
+        Ok(match self.squares {
+            Some(squares) => regression.with_squares(host_vec(squares)),
+            None => regression,
+        })
+    }
 }
 
 impl Parts {
     pub fn new(inputs: usize, targets: usize) -> Self {
-        let new = || Moments::new(inputs, targets);
+        let new = || Sums::new(inputs, targets);
         Self { fitted: new(), validation: new() }
     }
 
@@ -68,12 +113,13 @@ impl Parts {
             }
             let keep = keep.map(|keep| &keep[range.start * tokens..range.end * tokens]);
             let part = |x: &Tensor<3>| x.clone().narrow(0, range.start, range.len());
-            sums.add(part(&signals[0]), part(&signals[1]), Some(part(&signals[2])), keep);
+            sums.add(signals.each_ref().map(part), keep);
         }
     }
 
     /// Chooses the units of sublayer `index` of `block` that stay, `counts` of them by group,
-    /// removes the others, and fits the writers so that the ones that stay make up for them.
+    /// removes the others, and fits the writers so that the ones that stay make up for them. The
+    /// result is how well a fit to the fitted tokens alone holds for both parts, if there are two.
     ///
     /// # Errors
     ///
@@ -83,7 +129,7 @@ impl Parts {
         block: &mut B,
         index: usize,
         counts: &[usize],
-    ) -> Result<(), RidgeError> {
+    ) -> Result<Option<Errors>, RidgeError> {
         let groups = block.prunable(index);
         let Sublayer { writers, .. } = block.sublayer(index);
         let sizes: Vec<usize> = writers.iter().map(|writer| writer.weight.dims()[0]).collect();
@@ -91,8 +137,8 @@ impl Parts {
         let bias = dense.nrows() > sizes.iter().sum();
         let Self { fitted, validation } = self;
         let validates = validation.tokens() > 0 && fitted.tokens() > 0;
-        let fitted = Regression::new(fitted, bias)?;
-        let validation = validates.then(|| Regression::new(validation, bias)).transpose()?;
+        let fitted = fitted.regression(bias)?;
+        let validation = validates.then(|| validation.regression(bias)).transpose()?;
         let mut chosen: Vec<Option<Vec<usize>>> = vec![None; sizes.len()];
         for (group, count) in groups.iter().zip(counts) {
             let units = sizes[group.writer] / group.inputs;
@@ -113,12 +159,12 @@ impl Parts {
             first += size;
         }
         kept.extend(bias.then_some(first));
-        let Fit { weight, .. } = fitted.fit(validation, dense.as_ref(), &kept)?;
+        let Fit { weight, errors, .. } = fitted.fit(validation, dense.as_ref(), &kept)?;
         let SublayerMut { writers, .. } = block.sublayer_mut(index);
         let rows = weight.nrows() - usize::from(bias);
         let shift = bias.then(|| weight.row(rows).iter().copied().collect());
         set_writers(writers, weight.subrows(0, rows), shift);
-        Ok(())
+        Ok(errors)
     }
 }
 

@@ -7,12 +7,12 @@ use clap::ValueEnum;
 use slicegpt_checkpoint::Dtype;
 use slicegpt_compress::{Axes, Plan, PlanError, Ranking, SearchBudget, field};
 
+use crate::args::calibration::Calibration;
 use crate::args::computing::Computing;
 use crate::args::cut::{Cut, Method};
 use crate::args::options::{DtypeName, option, positive};
 use crate::args::refit::Refit;
 use crate::args::running::Running;
-use crate::args::text::Calibration;
 use crate::show::size::parse_bytes;
 
 /// Arguments of `slicegpt compress`.

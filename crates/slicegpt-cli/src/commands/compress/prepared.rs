@@ -7,7 +7,7 @@ use slicegpt_corpus::Samples;
 use slicegpt_provenance::CalibrationRecord;
 
 use super::args::Args;
-use crate::args::text;
+use crate::args::calibration::Purpose;
 use crate::commands::plan::refuse_sliced;
 use crate::services::device::Target;
 use crate::services::files::stage_spectra;
@@ -34,6 +34,7 @@ pub struct Prepared<'a> {
 impl<'a> Prepared<'a> {
     /// Checks everything that can be checked before the work begins.
     pub fn new(args: &'a Args) -> Result<Self> {
+        args.calibration.check()?;
         let described = Described::read(&args.model)?;
         refuse_sliced(&described)?;
         let spec = &described.spec;
@@ -56,8 +57,10 @@ impl<'a> Prepared<'a> {
             cut = args.cut.resolve(&plan, spec)?;
         }
         let evaluation = evaluation(args, &opened)?;
-        let (samples, source) = target.run(|| args.calibration.load(&opened, &target))?;
-        let calibration = text::described(&samples, source);
+        let streams = if plan.refit().is_some() { 2 } else { 1 };
+        let purpose = Purpose { plan: &plan, computing: &args.computing, streams };
+        let (samples, calibration) =
+            target.run(|| args.calibration.load(&opened, &target, &purpose))?;
         args.computing.keep_on_accelerator(&mut computing, &target, spec, &samples);
         let batching = target.batching(spec, samples.seqlen());
         computing.batching = Some(batching);

@@ -42,6 +42,8 @@ pub struct Summary {
     dtype: &'static str,
     files: Vec<String>,
     tied: bool,
+    /// The error of the refits on held-out calibration tokens divided by that on fitted ones.
+    held_out_ratio: Option<f64>,
     /// Widths of the MLPs, by block.
     intermediate_sizes: Vec<usize>,
 }
@@ -59,6 +61,7 @@ impl Summary {
             dtype: prepared.dtype.torch_name(),
             files: written.files.clone(),
             tied: sliced.tied,
+            held_out_ratio: made.compressed.held_out_ratio,
             intermediate_sizes: (0..sliced.layers).map(|b| sliced.intermediate_size(b)).collect(),
         }
     }
@@ -122,6 +125,7 @@ impl Summary {
             "orientation": manifest.orientation,
             "seed": manifest.seed,
             "calibration": manifest.calibration,
+            "held_out_ratio": self.held_out_ratio,
             "device": record.machine.device,
             "device_model": record.machine.device_model,
             "batch_size": record.machine.batch_size,

@@ -1,0 +1,81 @@
+//! What a compression says about its calibration text.
+
+use std::sync::{Arc, Mutex};
+
+use burn::tensor::Device;
+use slicegpt_compress::{
+    Compressed, Compression, InMemory, Method, Plan, Refit, Size, SplitSearch,
+};
+use slicegpt_core::{Observer, TokenBatch};
+use slicegpt_models::Model;
+use slicegpt_testkit::{ToySource, spec};
+
+const SEQLEN: u32 = 16;
+
+#[derive(Default)]
+struct Said(Mutex<Vec<String>>);
+
+impl Observer for Said {
+    fn note(&self, message: &str) {
+        self.0.lock().unwrap().push(format!("note: {message}"));
+    }
+
+    fn warn(&self, message: &str) {
+        self.0.lock().unwrap().push(format!("warning: {message}"));
+    }
+}
+
+/// Sequences of which the first `same` hold one token only.
+fn tokens(count: u32, same: u32) -> TokenBatch {
+    let id = |i: u32| if i / SEQLEN < same { 7 } else { (i * 7 + i / 5) % 40 };
+    TokenBatch::new((0..count * SEQLEN).map(id).collect(), None, SEQLEN as usize)
+}
+
+/// The result, and what was said.
+fn compress(plan: Plan, tokens: &TokenBatch) -> (Compressed, String) {
+    let model = Model::new(spec("llama"), ToySource { seed: 3 }, Device::flex());
+    let said = Arc::new(Said::default());
+    let observer: Arc<dyn Observer> = Arc::clone(&said) as _;
+    let compression = Compression { plan, observer, ..Compression::new(&model) };
+    let done = compression.run(tokens, &mut InMemory::default()).unwrap();
+    let said = said.0.lock().unwrap().join("\n");
+    (done, said)
+}
+
+fn plan() -> Plan {
+    let size = Some(Size::KeepParams(0.8));
+    let split_search = Some(SplitSearch::Predicted);
+    Plan { size, split_search, round_to: Some(2), ..Plan::default() }
+}
+
+#[test]
+fn a_text_whose_parts_differ_is_overfitted() {
+    let (even, said) = compress(plan(), &tokens(32, 0));
+    let ratio = even.held_out_ratio.unwrap();
+    assert!((0.5..2.0).contains(&ratio), "{ratio}");
+    assert_eq!(said, "");
+    // The quarter that is held out is of another kind.
+    let (uneven, said) = compress(plan(), &tokens(32, 24));
+    let ratio = uneven.held_out_ratio.unwrap();
+    assert!(ratio > 2.0, "{ratio}");
+    assert!(said.starts_with("note: the calibration text is overfitted"), "{said}");
+    assert!(said.contains(&format!("{ratio:.1} times")), "{ratio}: {said}");
+}
+
+#[test]
+fn nothing_held_out_gives_no_ratio() {
+    let (one, _) = compress(plan(), &tokens(1, 0));
+    assert_eq!(one.held_out_ratio, None);
+    let (plain, _) = compress(Plan { refit: Some(Refit::None), ..plan() }, &tokens(32, 24));
+    assert_eq!(plain.held_out_ratio, None);
+    let size = Some(Size::Sparsity { start: 0.3, end: None });
+    let per_layer = Plan { method: Method::PerLayer, size, ..Plan::default() };
+    assert_eq!(compress(per_layer, &tokens(32, 24)).0.held_out_ratio, None);
+}
+
+#[test]
+fn fewer_tokens_than_directions_give_a_warning() {
+    let inner = spec("llama").mlp.intermediate_size;
+    let (_, said) = compress(plan(), &tokens(1, 0));
+    assert!(said.contains(&format!("warning: 16 calibration tokens are fewer than the {inner} ")));
+}
