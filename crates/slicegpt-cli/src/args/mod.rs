@@ -2,6 +2,7 @@
 
 pub mod computing;
 pub mod cut;
+pub mod evaluation;
 pub mod options;
 pub mod refit;
 pub mod running;

@@ -7,6 +7,7 @@ use slicegpt_corpus::Samples;
 use slicegpt_provenance::CalibrationRecord;
 
 use super::args::Args;
+use crate::args::evaluation::EvaluationText;
 use crate::args::text;
 use crate::commands::plan::refuse_sliced;
 use crate::services::device::Target;
@@ -25,7 +26,7 @@ pub struct Prepared<'a> {
     pub computing: slicegpt_compress::Computing<'a>,
     pub staging: Staging,
     pub spectra: Option<Staging>,
-    pub evaluation: Option<Samples>,
+    pub texts: Vec<EvaluationText>,
     pub samples: Samples,
     pub calibration: CalibrationRecord,
     pub batch_size: usize,
@@ -55,7 +56,7 @@ impl<'a> Prepared<'a> {
             plan = args.plan(stored)?;
             cut = args.cut.resolve(&plan, spec)?;
         }
-        let evaluation = evaluation(args, &opened)?;
+        let texts = args.evaluation.load(&opened, &args.calibration.cutting)?;
         let (samples, source) = target.run(|| args.calibration.load(&opened, &target))?;
         let calibration = text::described(&samples, source);
         args.computing.keep_on_accelerator(&mut computing, &target, spec, &samples);
@@ -66,14 +67,8 @@ impl<'a> Prepared<'a> {
         #[rustfmt::skip]
         let prepared = Self {
             args, described, opened, target, dtype, plan, cut, computing, staging, spectra,
-            evaluation, samples, calibration, batch_size,
+            texts, samples, calibration, batch_size,
         };
         Ok(prepared)
     }
-}
-
-fn evaluation(args: &Args, opened: &Opened) -> Result<Option<Samples>> {
-    let Some(path) = &args.eval_text else { return Ok(None) };
-    let cutting = &args.calibration.cutting;
-    cutting.evaluation(opened, Some(path), None, args.eval_max_samples).map(Some)
 }
