@@ -29,7 +29,7 @@ mod tests {
     fn passages_are_spread_over_the_samples() {
         let samples = Samples::new((0..20).collect(), None, 5);
         assert_eq!(prompts(&samples, 2, 2), [[0, 1], [10, 11]]);
-        assert_eq!(prompts(&samples, 3, 2), [[0, 1], [7, 8], [12, 13]]);
+        assert_eq!(prompts(&samples, 3, 2), [[0, 1], [5, 6], [12, 13]]);
         // Two passages of each sample; its last token is left over.
         assert_eq!(prompts(&samples, 64, 2).len(), 8);
         assert_eq!(prompts(&samples, 64, 5).len(), 4);

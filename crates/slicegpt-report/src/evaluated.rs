@@ -33,7 +33,7 @@ pub fn section(report: &Report) -> Section {
     let mut header = names.map(String::from).to_vec();
     header.extend(lengths.iter().map(|tokens| format!("same first {tokens} new tokens")));
     header.push("prompts".into());
-    let mut table = Table::new("On text that was given to the compression", header);
+    let mut table = Table::new("Evaluations that the compression recorded", header);
     for (name, found) in &evaluations {
         let mut cells = vec![
             Some(format!("{:.3}", found.perplexity_before)),

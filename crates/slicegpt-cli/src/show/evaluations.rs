@@ -12,6 +12,8 @@ pub fn show_evaluations(evaluations: &[EvaluationRecord]) -> Result<()> {
     let header: Vec<&str> = std::iter::once("sliced against dense").chain(texts).collect();
     let rows = rows(evaluations);
     let rows: Vec<_> = rows.iter().map(|(name, cells)| (name.as_str(), cells.clone())).collect();
+    // An empty line after the table before.
+    output::write(b"\n")?;
     output::print(None, &rows, &header, Some(&protocols(evaluations)))
 }
 

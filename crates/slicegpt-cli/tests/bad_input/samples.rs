@@ -245,7 +245,7 @@ fn texts_to_evaluate_on_are_checked_first() {
         ),
         (&format!("{twice} nowhere.txt"), &["--eval-text nowhere.txt"]),
         (&format!("{twice} other/story.txt"), &["--eval-text other/story.txt", "has the name of"]),
-        ("--eval-text story.txt --eval-prompts -1", &["--eval-prompts", "-1"]),
+        ("--eval-text story.txt --eval-prompts=-1", &["--eval-prompts", "-1"]),
         ("--eval-text story.txt --eval-max-samples 0", &["--eval-max-samples", "0"]),
     ];
     let all = |(options, says): &(&str, _)| {

@@ -45,15 +45,23 @@ pub fn execute(mut prepared: Prepared<'_>) -> Result<Outcome> {
     }
     if !texts.is_empty() {
         let out = args.out.display();
-        let sliced = Opened::open(&args.out)?;
         let ignored = args.evaluation.ignore_token_id;
-        let found = evaluate::predictions(&texts, [&opened, &sliced], &target, ignored)
+        let compare = |sliced: Opened| {
+            let found = evaluate::predictions(&texts, [&opened, &sliced], &target, ignored)?;
+            Ok((sliced, found))
+        };
+        let (sliced, found) = Opened::open(&args.out)
+            .and_then(compare)
             .with_context(|| format!("{out} is complete, but was not evaluated"))?;
         summary.record.evaluations = found;
+        // Already written here, because the whole models may not fit into memory.
         amend(&args.out, &described, dtype, &summary.manifest, &summary.record)?;
         let records = &mut summary.record.evaluations;
         evaluate::continuations(&texts, [opened, sliced], &target, records).with_context(|| {
-            format!("{out} is complete, but --eval-prompts was not (0 compares no continuations)")
+            format!(
+                "{out} is complete and its predictions were compared, but not its continuations \
+                 (--eval-prompts 0 leaves them out)"
+            )
         })?;
         amend(&args.out, &described, dtype, &summary.manifest, &summary.record)?;
     }
