@@ -68,8 +68,8 @@ where
     Ok(())
 }
 
-/// Runs both decoders over `batches`, a group at a time, and passes the final streams of each batch,
-/// `[batch, tokens, width]`, with the heads to `sink`, in order: `base` first. Observed like
+/// Runs both decoders over `batches`, a group at a time, and passes the final streams of each
+/// batch, `[batch, tokens, width]`, with the heads to `sink`, in order: `base` first. Observed like
 /// [`forward`].
 pub(crate) fn forward_both<A: Decoder, B: Decoder<Error = A::Error>>(
     base: &A,

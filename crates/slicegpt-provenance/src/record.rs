@@ -30,8 +30,8 @@ pub struct Record {
     pub peak_rss_bytes: Option<u64>,
     /// Memory reserved on the device at the end, in bytes, where the device reports it.
     pub device_memory_bytes: Option<u64>,
-    /// Comparisons with the dense model, one for each text that was given. Files of earlier versions
-    /// have none.
+    /// Comparisons with the dense model, one for each text that was given. Files of earlier
+    /// versions have none.
     #[serde(default)]
     pub evaluations: Vec<EvaluationRecord>,
     /// Perplexity before and after, in files of earlier versions only; see
