@@ -22,7 +22,9 @@ fn compress(model: &Path, options: &[&str]) -> (TempDir, Value) {
     let scratch = tempfile::tempdir().unwrap();
     let out = scratch.path().join("out");
     let eval = fixtures().join("text/valid.txt");
-    let mut command = Cli::new("compress --dtype f32 --seqlen 96 --eval-max-samples 4").arg(model);
+    let mut command =
+        Cli::new("compress --dtype f32 --seqlen 96 --eval-max-samples 4 --eval-prompts 0")
+            .arg(model);
     if !options.contains(&"--method") {
         command = command.words("--method per-layer");
     }

@@ -97,11 +97,6 @@ fn sampling_from_the_model_can_be_interrupted() {
 }
 
 #[test]
-fn scoring_before_the_work_can_be_interrupted() {
-    check("INT", &format!("{COMPRESS} --eval-text tokens.safetensors"));
-}
-
-#[test]
 fn commands_that_read_can_be_interrupted() {
     check("INT", "logits MODEL --out logits.safetensors --tokens tokens.safetensors");
     check("INT", "eval ppl MODEL --tokens tokens.safetensors");

@@ -36,9 +36,10 @@ fn a_record_is_written_beside_the_weights() {
     assert_eq!(record["bytes"], printed["bytes_after"]);
     assert_eq!(record["dense"]["bytes"], printed["bytes_before"]);
     assert_eq!(record["dense"]["name"], "ts-llama3-gqa");
-    assert_eq!(record["perplexity"]["before"], printed["perplexity_before"]);
-    assert_eq!(record["perplexity"]["after"], printed["perplexity_after"]);
-    assert_eq!(record["perplexity"]["text"], "valid.txt");
+    let evaluation = &record["evaluations"][0];
+    assert_eq!(evaluation["perplexity_before"], printed["perplexity_before"]);
+    assert_eq!(evaluation["perplexity_after"], printed["perplexity_after"]);
+    assert_eq!(evaluation["text"], "valid.txt");
     assert_eq!(record["machine"]["device"], printed["device"]);
     assert_eq!(record["command"][1], "compress");
     assert_eq!(record["command"].as_array().unwrap().last().unwrap(), "--json");
@@ -51,7 +52,10 @@ fn a_record_is_written_beside_the_weights() {
         "## Measured",
         "perplexity on valid.txt",
         &format!("{after:.3} after"),
+        "KL from the dense model on valid.txt",
+        "same first 8 tokens of greedy continuations on valid.txt",
         "Protocol: ",
+        "Continuations: ",
         "| machine |",
     ] {
         assert!(card.contains(words), "{words}: {card}");
@@ -107,6 +111,11 @@ fn one_output_has_a_page() {
         "{page}"
     );
     assert!(!page.contains("Over sizes"), "{page}");
+    let evaluation = &printed["evaluations"][0];
+    let found = cells(&page, "out, valid.txt");
+    assert_eq!(found[..2], expected);
+    assert!(found[2].starts_with(&format!("{:.4}", evaluation["kl"].as_f64().unwrap())));
+    assert_eq!(found.last().unwrap(), "4 × 32 tokens");
     // `--force` replaces an older page, and nothing else.
     let again = workshop.run("report out --out report.html");
     assert_eq!(again.code, Some(2));

@@ -3,9 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use burn::tensor::Device;
-use slicegpt_compress::{
-    Compressed, Compression, InMemory, Method, Plan, Refit, Size, SplitSearch,
-};
+use slicegpt_compress::{Compressed, Compression, InMemory, Method, Plan, Refit, Size};
 use slicegpt_core::{Observer, TokenBatch};
 use slicegpt_models::Model;
 use slicegpt_testkit::{ToySource, spec};
@@ -44,8 +42,7 @@ fn compress(plan: Plan, tokens: &TokenBatch) -> (Compressed, String) {
 
 fn plan() -> Plan {
     let size = Some(Size::KeepParams(0.8));
-    let split_search = Some(SplitSearch::Predicted);
-    Plan { size, split_search, round_to: Some(2), ..Plan::default() }
+    Plan { size, round_to: Some(2), ..Plan::default() }
 }
 
 #[test]

@@ -3,7 +3,8 @@
 //! A [`Text`] is rows of text, from plain text, JSON or Parquet. A [`Vocabulary`] turns text into
 //! token ids. [`calibration_samples`] and [`evaluation_samples`] pack those into [`Samples`]. A
 //! [`Mixture`] divides calibration samples among several texts.
-//! [`token_file`] reads samples that were tokenised elsewhere.
+//! [`token_file`] reads samples that were tokenised elsewhere, and [`prompts`] takes passages from
+//! samples for a model to continue.
 //!
 //! This crate refuses to know tensors, models and the command line. The only fact about a model
 //! that it uses is the number of token ids ([`Samples::check_vocabulary`]).
@@ -16,6 +17,7 @@ mod evaluation;
 mod fixture;
 mod json;
 mod mixture;
+mod prompts;
 mod samples;
 mod table;
 mod text;
@@ -26,6 +28,7 @@ pub use calibration::calibration_samples;
 pub use error::{CorpusError, Result};
 pub use evaluation::evaluation_samples;
 pub use mixture::Mixture;
+pub use prompts::prompts;
 pub use samples::Samples;
 pub use text::Text;
 pub use token_file::{is_token_file, token_file};

@@ -5,7 +5,7 @@ use burn::tensor::{DType, Tensor};
 use slicegpt_core::{Decoder, Head, Lanes, Observer, TokenBatch};
 use slicegpt_kernels::{divergence_of_rows, is_host_f32};
 
-use crate::forward::{EvalError, forward, groups, logits_in_pieces};
+use crate::forward::{EvalError, forward_both, logits_in_pieces};
 use crate::standard_error::mean_and_error;
 
 /// The divergence of the predictions of a decoder from those of a base.
@@ -134,22 +134,10 @@ where
     let vocab_size = base.vocab_size();
     assert_eq!(vocab_size, decoder.vocab_size(), "two decoders over one vocabulary");
     let mut sum = DivergenceSum::default();
-    for group in groups(batches, base.norm()?.hidden_size) {
-        let mut finals = Vec::with_capacity(group.len());
-        forward(base, group, lanes, observer, |_, stream, head| {
-            finals.push((stream, head.clone()));
-            Ok(())
-        })?;
-        let mut finals = finals.into_iter();
-        forward(decoder, group, lanes, observer, |batch, stream, head| {
-            let (base, base_head) = finals.next().expect("both ran over the same batches");
-            if sum.add(batch, [(&base_head, base), (head, stream)], vocab_size) {
-                Ok(())
-            } else {
-                Err(EvalError::NotFinite)
-            }
-        })?;
-    }
+    forward_both(base, decoder, batches, lanes, observer, |batch, finals| {
+        let is_finite = sum.add(batch, finals, vocab_size);
+        if is_finite { Ok(()) } else { Err(EvalError::NotFinite) }
+    })?;
     sum.finish().ok_or(EvalError::Nothing)
 }
 

@@ -68,11 +68,37 @@ where
     Ok(())
 }
 
-/// Groups of batches whose streams are small enough to be held at once.
-pub(crate) fn groups(
+/// Runs both decoders over `batches`, a group at a time, and passes the final streams of each
+/// batch, `[batch, tokens, width]`, with the heads to `sink`, in order: `base` first. Observed like
+/// [`forward`].
+pub(crate) fn forward_both<A: Decoder, B: Decoder<Error = A::Error>>(
+    base: &A,
+    decoder: &B,
     batches: &[TokenBatch],
-    hidden_size: usize,
-) -> impl Iterator<Item = &[TokenBatch]> {
+    lanes: &Lanes,
+    observer: &dyn Observer,
+    mut sink: impl FnMut(&TokenBatch, [(&Head, Tensor<3>); 2]) -> Result<(), EvalError<A::Error>>,
+) -> Result<(), EvalError<A::Error>>
+where
+    A::Error: std::error::Error + 'static,
+{
+    for group in groups(batches, base.norm()?.hidden_size) {
+        let mut finals = Vec::with_capacity(group.len());
+        forward(base, group, lanes, observer, |_, stream, head| {
+            finals.push((stream, head.clone()));
+            Ok(())
+        })?;
+        let mut finals = finals.into_iter();
+        forward(decoder, group, lanes, observer, |batch, stream, head| {
+            let (base, base_head) = finals.next().expect("both ran over the same batches");
+            sink(batch, [(&base_head, base), (head, stream)])
+        })?;
+    }
+    Ok(())
+}
+
+/// Groups of batches whose streams are small enough to be held at once.
+fn groups(batches: &[TokenBatch], hidden_size: usize) -> impl Iterator<Item = &[TokenBatch]> {
     let largest = batches.iter().map(|batch| batch.ids().len()).max().unwrap_or(1);
     let bytes = largest * hidden_size * size_of::<f32>();
     batches.chunks((GROUP_BYTES / bytes.max(1)).max(1))

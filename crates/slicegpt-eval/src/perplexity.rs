@@ -46,39 +46,80 @@ where
     D::Error: std::error::Error + 'static,
 {
     let vocab_size = decoder.vocab_size();
-    let mut means = Vec::new();
-    let mut scored = 0;
+    let mut sum = PerplexitySum::new(ignore_token_id);
     forward(decoder, batches, lanes, observer, |batch, stream, head| {
+        let is_finite = sum.add(batch, head, stream, vocab_size);
+        if is_finite { Ok(()) } else { Err(EvalError::NotFinite) }
+    })?;
+    sum.finish().ok_or(EvalError::Nothing)
+}
+
+/// The number of labels that [`perplexity`] scores in `batches`.
+pub fn labels(batches: &[TokenBatch], ignore_token_id: Option<u32>) -> u64 {
+    let of_batch = |batch: &TokenBatch| {
+        let [rows, _] = batch.shape();
+        (0..rows).map(|row| positions(batch, row, ignore_token_id).count() as u64).sum::<u64>()
+    };
+    batches.iter().map(of_batch).sum()
+}
+
+/// The sums over the sequences scored so far.
+pub(crate) struct PerplexitySum {
+    ignore_token_id: Option<u32>,
+    means: Vec<f64>,
+    scored: u64,
+    seqlen: usize,
+}
+
+impl PerplexitySum {
+    /// No sequence yet. Labels equal to `ignore_token_id` will not count.
+    pub(crate) fn new(ignore_token_id: Option<u32>) -> Self {
+        Self { ignore_token_id, means: Vec::new(), scored: 0, seqlen: 0 }
+    }
+
+    /// Scores a batch from its final stream, `[batch, tokens, width]`. Returns `false` if a loss is
+    /// not finite.
+    #[must_use]
+    pub(crate) fn add(
+        &mut self,
+        batch: &TokenBatch,
+        head: &Head,
+        stream: Tensor<3>,
+        vocab_size: usize,
+    ) -> bool {
         let [_, tokens] = batch.shape();
+        self.seqlen = tokens;
         // The label of a position is the token after it. The last position has none: it gets an
         // arbitrary label, and its loss is not used.
         let ids = batch.ids();
         let labels: Vec<u32> = (0..ids.len()).map(|i| ids[(i + 1) % ids.len()]).collect();
         let losses = losses(head, stream, &labels, vocab_size);
         for (row, losses) in losses.chunks(tokens).enumerate() {
-            let counted = counted(batch, row, losses, ignore_token_id);
+            let counted = counted(batch, row, losses, self.ignore_token_id);
             if counted.iter().any(|loss| !loss.is_finite()) {
-                return Err(EvalError::NotFinite);
+                return false;
             }
             if !counted.is_empty() {
-                means.push(counted.iter().sum::<f64>() / counted.len() as f64);
-                scored += counted.len() as u64;
+                self.means.push(counted.iter().sum::<f64>() / counted.len() as f64);
+                self.scored += counted.len() as u64;
             }
         }
-        Ok(())
-    })?;
-    if means.is_empty() {
-        return Err(EvalError::Nothing);
+        true
     }
-    let (mean, standard_error) = mean_and_error(&means);
-    Ok(Perplexity {
-        perplexity: mean.exp(),
-        nll: mean,
-        standard_error,
-        tokens: scored,
-        samples: means.len(),
-        seqlen: batches[0].shape()[1],
-    })
+
+    /// The result; `None` if no label counted.
+    pub(crate) fn finish(&self) -> Option<Perplexity> {
+        let samples = self.means.len();
+        let (nll, standard_error) = mean_and_error(&self.means);
+        (samples > 0).then(|| Perplexity {
+            perplexity: nll.exp(),
+            nll,
+            standard_error,
+            tokens: self.scored,
+            samples,
+            seqlen: self.seqlen,
+        })
+    }
 }
 
 /// The losses of a sequence whose labels count, from those of all its positions.
@@ -88,13 +129,21 @@ fn counted(
     losses: &[f64],
     ignore_token_id: Option<u32>,
 ) -> Vec<f64> {
+    positions(batch, row, ignore_token_id).map(|position| losses[position]).collect()
+}
+
+/// The positions of a sequence whose labels, the tokens after them, count.
+fn positions(
+    batch: &TokenBatch,
+    row: usize,
+    ignore_token_id: Option<u32>,
+) -> impl Iterator<Item = usize> {
     let [_, tokens] = batch.shape();
-    let counts = |position: usize| {
+    (0..tokens - 1).filter(move |position| {
         let label = row * tokens + position + 1;
         let kept = batch.mask().is_none_or(|mask| mask[label - 1] && mask[label]);
         kept && Some(batch.ids()[label]) != ignore_token_id
-    };
-    (0..tokens - 1).filter(|position| counts(*position)).map(|position| losses[position]).collect()
+    })
 }
 
 /// `-log softmax(logits)[label]` for each token of a stream, `[batch, tokens, width]`.
@@ -152,6 +201,8 @@ mod tests {
     fn ignored_labels_do_not_count_but_predict_the_next() {
         let batch = TokenBatch::new(vec![9, 5, 9, 5, 5], None, 5);
         assert_eq!(counted(&batch, 0, &LOSSES, Some(9)), [1.0, 3.0, 4.0]);
+        let short = TokenBatch::new(vec![5, 9], None, 1);
+        assert_eq!((labels(&[batch.clone(), batch], Some(9)), labels(&[short], None)), (6, 0));
     }
 
     #[test]

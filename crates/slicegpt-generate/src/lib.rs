@@ -6,7 +6,8 @@
 //! ([`Detokenizer`], [`StopStrings`]). [`TokenLogprobs`] are the logprobs of a token and its
 //! alternatives, [`Engine::score`] gives the likelihoods of given tokens, and a [`Template`] turns
 //! a conversation into a prompt. [`sample_sequences`] samples calibration data from the model
-//! itself, as a [`Script`] says.
+//! itself, as a [`Script`] says, and [`greedy_continuations`] continues prompts, to compare two
+//! models.
 //!
 //! Start with [`Engine::load`], [`Sequence::new`], and the loop `engine.next_logits(..)`,
 //! `sequence.accept(..)`.
@@ -17,6 +18,7 @@
 
 mod calibration;
 mod chat;
+mod continuation;
 mod decoding_context;
 mod detokenizer;
 mod engine;
@@ -31,6 +33,7 @@ mod stop;
 
 pub use calibration::sample_sequences;
 pub use chat::{Message, Template, TemplateError};
+pub use continuation::{greedy_continuations, same_beginnings};
 pub use decoding_context::decoding_context;
 pub use detokenizer::Detokenizer;
 pub use engine::{Engine, EngineError};

@@ -135,7 +135,7 @@ pub(crate) fn draw(
 }
 
 /// The index of the greatest logit, the first among equals.
-fn argmax(logits: &[f32]) -> u32 {
+pub(crate) fn argmax(logits: &[f32]) -> u32 {
     let greatest = logits
         .iter()
         .enumerate()

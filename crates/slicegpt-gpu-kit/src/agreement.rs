@@ -71,7 +71,7 @@ impl Agreement {
         args.push(scratch.path().join("out").into());
         args.extend(["--eval-text".into(), self.text.clone().into()]);
         args.extend(words(&["--json", "--dtype", "f32", "--seqlen", "96", "--device", device]));
-        args.extend(words(&["--eval-max-samples", "4"]));
+        args.extend(words(&["--eval-max-samples", "4", "--eval-prompts", "0"]));
         args.extend(["--spectra".into(), scratch.path().join("spectra.json").into()]);
         args.extend(words(options));
         let result = self.json(&args)?;

@@ -1,9 +1,9 @@
 //! How a sliced checkpoint was made, as JSON files and sections.
 //!
 //! [`Manifest`] says what a sliced model is: its method, its widths, its calibration text. A loader
-//! needs it. [`Record`] says what the compression measured: time, memory, spectra, perplexity. No
-//! loader reads it. [`ReferenceSizes`] is the file of widths that the reference implementation of
-//! SliceGPT writes with its weights.
+//! needs it. [`Record`] says what the compression measured: time, memory, spectra, comparisons with
+//! the dense model ([`EvaluationRecord`]). No loader reads it. [`ReferenceSizes`] is the file of
+//! widths that the reference implementation of SliceGPT writes with its weights.
 //!
 //! All of them are JSON. Fields with a fixed vocabulary are enums ([`Method`], [`Orientation`],
 //! [`Refit`], [`Stage`], [`Summation`]); each keeps a word that it does not know as `Other`, so
@@ -12,6 +12,7 @@
 //! This crate refuses to know tensors, files and passes: it takes JSON and gives JSON.
 
 mod error;
+mod evaluation;
 mod manifest;
 mod record;
 mod reference;
@@ -20,6 +21,7 @@ mod spectrum;
 mod words;
 
 pub use error::{ProvenanceError, SizesError};
+pub use evaluation::{ContinuationsRecord, EvaluationRecord, SameBeginning, compared_lengths};
 pub use manifest::{CalibrationRecord, Manifest, TextRecord, TriedSplit};
 pub use record::{Dense, Machine, PerplexityRecord, Record};
 pub use reference::ReferenceSizes;

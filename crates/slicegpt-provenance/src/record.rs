@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::error::of_format;
-use crate::{ProvenanceError, SpectrumRecord, Stage, Summation};
+use crate::{EvaluationRecord, ProvenanceError, SpectrumRecord, Stage, Summation};
 
 /// What a compression measured, and the machine it ran on.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -30,7 +30,13 @@ pub struct Record {
     pub peak_rss_bytes: Option<u64>,
     /// Memory reserved on the device at the end, in bytes, where the device reports it.
     pub device_memory_bytes: Option<u64>,
-    /// Perplexity before and after, where a text to measure it on was given.
+    /// Comparisons with the dense model, one for each text that was given. Files of earlier
+    /// versions have none.
+    #[serde(default)]
+    pub evaluations: Vec<EvaluationRecord>,
+    /// Perplexity before and after, in files of earlier versions only; see
+    /// [`Record::perplexities`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub perplexity: Option<PerplexityRecord>,
     /// One spectrum per cut, in order (the last may be missing where nothing is cut there), or a
     /// single one where the model has one basis.
@@ -102,6 +108,20 @@ impl Record {
 
     /// Name of the file.
     pub const FILE: &str = "slicegpt-report.json";
+
+    /// Perplexity before and after on each text, whichever version wrote the file.
+    pub fn perplexities(&self) -> Vec<PerplexityRecord> {
+        let of_text = |found: &EvaluationRecord| PerplexityRecord {
+            text: found.text.clone(),
+            before: found.perplexity_before,
+            after: Some(found.perplexity_after),
+            tokens: found.tokens,
+            samples: found.samples,
+            seqlen: found.seqlen,
+            protocol: found.protocol.clone(),
+        };
+        self.perplexity.iter().cloned().chain(self.evaluations.iter().map(of_text)).collect()
+    }
 
     /// Reads the text of the file.
     ///

@@ -1,8 +1,9 @@
 //! Models as columns of the tables that compare them, with the same row names for all.
 
 use crate::kind::Kind;
-use crate::names::{Names, recorded};
+use crate::names::Names;
 use crate::numbers::{show_number, show_range};
+use crate::recorded::recorded;
 use crate::{Report, Score, SlicedModel, show_percent};
 
 /// A model as a column, dense or sliced.
@@ -68,11 +69,9 @@ pub fn columns(report: &Report) -> Vec<Column<'_>> {
             columns.len() - 1
         });
         let mut found = Vec::new();
-        if let Some(known) = record.and_then(|record| record.perplexity.as_ref()) {
-            let text = recorded(known);
-            let score = |value| Score::Perplexity { value, text: text.clone() };
-            add(&mut columns[dense].found, &score(known.before), &names);
-            known.after.iter().for_each(|after| add(&mut found, &score(*after), &names));
+        if let Some([of_dense, of_sliced]) = record.map(recorded) {
+            of_dense.iter().for_each(|score| add(&mut columns[dense].found, score, &names));
+            of_sliced.iter().for_each(|score| add(&mut found, score, &names));
         }
         run.scores.iter().for_each(|score| add(&mut found, score, &names));
         cut.push(Column {

@@ -6,7 +6,7 @@ use crate::columns::{Column, columns, labels};
 use crate::curves::curves;
 use crate::kind::Kind;
 use crate::shown::{Section, Table};
-use crate::{Report, ReportError, SlicedModel, show_bytes, show_count, show_percent};
+use crate::{Report, ReportError, SlicedModel, evaluated, show_bytes, show_count, show_percent};
 
 /// The sections that compare.
 pub fn sections(report: &Report) -> Result<Vec<Section>, ReportError> {
@@ -31,23 +31,26 @@ pub fn sections(report: &Report) -> Result<Vec<Section>, ReportError> {
         of_run(&|run| run.manifest.nominal_sparsity.map(show_percent)),
     );
     let cost = cost(report);
-    let mut quality = measured("Quality", &columns, header(), |kind| kind != Kind::Speed);
+    let quality = measured("Quality", &columns, header(), |kind| kind != Kind::Speed);
     let speed =
         measured("Speed, tokens per second", &columns, header(), |kind| kind == Kind::Speed);
-    if quality.rows.is_empty() {
+    let nothing = quality.rows.is_empty().then(|| {
         let advice = report.advice.iter().flat_map(|advice| [" ", advice]);
-        quality.notes.push(std::iter::once("Nothing was measured.").chain(advice).collect());
-    }
+        std::iter::once("Nothing was measured on text or tasks.").chain(advice).collect()
+    });
     let tables = [size, quality, speed, cost].into_iter();
-    let tables = tables.filter(|table| !table.rows.is_empty() || !table.notes.is_empty());
     let overview = Section {
         title: "Before and after".into(),
-        tables: tables.collect(),
+        text: nothing.into_iter().collect(),
+        tables: tables.filter(|table| !table.rows.is_empty()).collect(),
         ..Section::default()
     };
     let charts = curves(&columns)?;
     let curves = Section { title: "Over sizes".into(), charts, ..Section::default() };
-    Ok([overview, curves].into_iter().filter(|section| !section.is_empty()).collect())
+    Ok([overview, evaluated::section(report), curves]
+        .into_iter()
+        .filter(|section| !section.is_empty())
+        .collect())
 }
 
 /// Time and memory of the compressions. Dense models have no column.

@@ -1,8 +1,7 @@
 //! [`Names`]: names of texts, so that results on different texts get different names.
 
-use slicegpt_provenance::PerplexityRecord;
-
 use crate::kind::Kind;
+use crate::recorded::recorded;
 use crate::results::ScoredText;
 use crate::{Report, Score};
 
@@ -13,16 +12,15 @@ impl Names {
     /// The texts of all results in a report.
     pub fn of(report: &Report) -> Self {
         let of_base = report.base.iter().flat_map(|base| &base.scores);
-        let scores = report.runs.iter().flat_map(|run| &run.scores).chain(of_base);
+        let scores = report.runs.iter().flat_map(|run| &run.scores).chain(of_base).cloned();
+        let records = report.runs.iter().filter_map(|run| run.record.as_ref());
+        let scores = scores.chain(records.flat_map(recorded).flatten());
         let measured = scores.filter_map(|score| match score {
-            Score::Perplexity { text, .. } => Some((Kind::Perplexity, text.clone())),
-            Score::Kl { text, .. } => Some((Kind::Kl, text.clone())),
+            Score::Perplexity { text, .. } => Some((Kind::Perplexity, text)),
+            Score::Kl { text, .. } => Some((Kind::Kl, text)),
             Score::Task { .. } | Score::Speed { .. } => None,
         });
-        let records = report.runs.iter().filter_map(|run| run.record.as_ref());
-        let records = records.filter_map(|record| record.perplexity.as_ref());
-        let records = records.map(|known| (Kind::Perplexity, recorded(known)));
-        Self(measured.chain(records).collect())
+        Self(measured.collect())
     }
 
     /// The name of `text` for results of `kind`: file name and size, and what else is needed to
@@ -50,15 +48,4 @@ impl Names {
 
 fn short(text: &ScoredText) -> (Option<&str>, u64, u64) {
     (text.name.as_deref(), text.samples, text.seqlen)
-}
-
-/// The text on which a compression measured perplexity.
-pub fn recorded(known: &PerplexityRecord) -> ScoredText {
-    ScoredText {
-        name: Some(known.text.clone()),
-        path: None,
-        samples: known.samples as u64,
-        seqlen: known.seqlen as u64,
-        protocol: known.protocol.clone(),
-    }
 }

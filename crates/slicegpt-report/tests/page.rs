@@ -2,8 +2,8 @@
 
 use serde_json::json;
 use slicegpt_provenance::{
-    CalibrationRecord, Dense, Machine, Manifest, PerplexityRecord, Record, SpectrumRecord,
-    TriedSplit,
+    CalibrationRecord, ContinuationsRecord, Dense, EvaluationRecord, Machine, Manifest,
+    PerplexityRecord, Record, SameBeginning, SpectrumRecord, TriedSplit,
 };
 use slicegpt_report::{DenseModel, ModelSummary, Report, Score, SlicedModel, scores};
 
@@ -56,16 +56,34 @@ fn record(name: &str, cuts: usize) -> Record {
         stages: vec![("forward".into(), 1.0), ("eigen".into(), 0.5)],
         peak_rss_bytes: Some(1000),
         device_memory_bytes: None,
-        perplexity: Some(PerplexityRecord {
-            text: name.into(),
-            before: 10.0,
-            after: Some(12.0),
-            tokens: 63,
-            samples: 1,
-            seqlen: 64,
-            protocol: name.into(),
-        }),
+        evaluations: vec![evaluation(name)],
+        perplexity: None,
         spectra: (0..cuts).map(spectrum).collect(),
+    }
+}
+
+fn evaluation(text: &str) -> EvaluationRecord {
+    let same = |tokens, fraction| SameBeginning { tokens, fraction };
+    EvaluationRecord {
+        text: text.into(),
+        samples: 1,
+        seqlen: 64,
+        tokens: 63,
+        perplexity_before: 10.0,
+        perplexity_after: 12.0,
+        protocol: text.into(),
+        kl: 0.25,
+        kl_standard_error: 0.01,
+        top1_agreement: 0.9,
+        kl_tokens: 64,
+        kl_protocol: "KL by record".into(),
+        continuations: Some(ContinuationsRecord {
+            prompts: 40,
+            prompt_tokens: 32,
+            new_tokens: 32,
+            same: vec![same(8, 0.75), same(16, 0.5), same(32, 0.25)],
+            protocol: "greedy by record".into(),
+        }),
     }
 }
 
@@ -141,6 +159,9 @@ fn check(page: &str) {
         }
     }
     assert!(open.is_empty(), "{open:?}");
+    // Every table has a row.
+    let bodies = outside.split("<tbody>").skip(1);
+    bodies.for_each(|body| assert!(body.trim_start().starts_with("<tr>"), "{body}"));
     let style = &page[start..end];
     assert!(!style.contains("url(") && !style.contains("@import"), "{style}");
     for loads in ["<script", "<link", "<img", "<iframe", "src=", "href=", "url(", "@import"] {
@@ -160,7 +181,7 @@ fn the_page_is_complete_and_loads_nothing() {
     (bare.record, bare.manifest.imported) = (None, Some("x.pt".into()));
     for (runs, charts) in [
         (vec![shared.clone()], 3),
-        (vec![shared.clone(), smaller], 7),
+        (vec![shared.clone(), smaller], 9),
         (vec![free.clone()], 5),
         (vec![bare], 1),
         (vec![shared, free], 8),
@@ -222,8 +243,11 @@ fn numbers_are_in_their_cells() {
         line.unwrap_or_else(|| panic!("{name}: {page}")).to_string()
     };
     assert!(row("perplexity on dense, 1 × 64").contains("<td>10.000</td><td>12.000</td>"));
-    assert!(row("KL from the dense model").contains("<td>–</td><td>0.2500 ± 0.0100</td>"));
-    assert!(row("same most likely token").contains("<td>87.5 %</td>"));
+    assert!(
+        row("KL from the dense model, on web.txt").contains("<td>–</td><td>0.2500 ± 0.0100</td>")
+    );
+    assert!(row("most likely token as the dense model, on web.txt").contains("<td>87.5 %</td>"));
+    assert!(row("most likely token as the dense model, on dense").contains("<td>90.0 %</td>"));
     assert!(row(">parameters<").contains("<td>2.00 K</td><td>1.50 K</td>"));
     assert!(row(">MLP width<").contains("<td>128</td><td>100 to 128</td>"));
     assert!(row(">running the model<").contains("<td>1.00</td><td>50.0 %</td>"));
@@ -278,4 +302,46 @@ fn different_measurements_are_not_merged() {
     ] {
         assert!(page.contains(row), "{row}: {page}");
     }
+}
+
+#[test]
+fn recorded_evaluations_have_a_section_and_without_them_there_is_none() {
+    let mut small = run("small", "shared", &[48; 5], 0.25);
+    let record = small.record.as_mut().unwrap();
+    let mut other = evaluation("other.txt");
+    other.continuations = None;
+    record.evaluations.push(other);
+    let page = report(vec![small.clone()]).to_html().unwrap();
+    check(&page);
+    assert_eq!(page.matches("<h2>Sliced against dense</h2>").count(), 1, "{page}");
+    let cells = "<td>10.000</td><td>12.000</td><td>0.2500 ± 0.0100</td><td>90.0 %</td>\
+                 <td>1 × 64 tokens</td>";
+    for (text, rest) in [
+        ("dense", "<td>75.0 %</td><td>50.0 %</td><td>25.0 %</td><td>40 × 32 tokens</td>"),
+        ("other.txt", "<td>–</td><td>–</td><td>–</td><td>–</td>"),
+    ] {
+        let row = format!("<th scope=\"row\">small, {text}</th>{cells}{rest}");
+        assert!(page.contains(&row), "{row}: {page}");
+    }
+    assert!(page.contains("greedy by record") && !page.contains("Nothing was measured"), "{page}");
+
+    // A file of an earlier version has perplexities only.
+    let record = small.record.as_mut().unwrap();
+    record.evaluations.clear();
+    record.perplexity = Some(PerplexityRecord {
+        text: "old.txt".into(),
+        before: 10.0,
+        after: Some(12.0),
+        tokens: 63,
+        samples: 1,
+        seqlen: 64,
+        protocol: "p".into(),
+    });
+    let page = report(vec![small.clone()]).to_html().unwrap();
+    check(&page);
+    assert!(page.contains("perplexity on old.txt") && !page.contains("Sliced against"), "{page}");
+    small.record.as_mut().unwrap().perplexity = None;
+    let page = report(vec![small]).to_html().unwrap();
+    check(&page);
+    assert!(page.contains("Nothing was measured on text") && !page.contains("<caption>Quality"));
 }

@@ -3,6 +3,7 @@
 pub mod calibration;
 pub mod computing;
 pub mod cut;
+pub mod evaluation;
 pub mod options;
 pub mod refit;
 pub mod running;

@@ -45,6 +45,11 @@ pub struct Args {
     json: bool,
 }
 
+/// The protocol: what the numbers mean.
+pub const PROTOCOL: &str = "KL(base || model) of the distributions over the next token, at every \
+                            token of every sequence; mean over sequences, with its standard \
+                            error over sequences.";
+
 /// Runs it.
 pub fn run(args: Args) -> Result<ExitCode> {
     let [base, model] = [Opened::open(&args.base)?, Opened::open(&args.model)?];
@@ -78,8 +83,6 @@ pub fn run(args: Args) -> Result<ExitCode> {
     });
     progress.finish();
     let found = found?;
-    let protocol = "KL(base || model) of the distributions over the next token, at every token of \
-                    every sequence; mean over sequences, with its standard error over sequences.";
     let json = json!({
         "model": args.model.to_string_lossy(),
         "base": args.base.to_string_lossy(),
@@ -90,7 +93,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
         "tokens": found.tokens,
         "samples": found.samples,
         "seqlen": samples.seqlen(),
-        "protocol": protocol,
+        "protocol": PROTOCOL,
         "device": target.info.name.to_string(),
     });
     let rows = vec![
@@ -99,6 +102,6 @@ pub fn run(args: Args) -> Result<ExitCode> {
         ("tokens compared", vec![found.tokens.to_string()]),
         ("sequences", vec![format!("{} x {} tokens", found.samples, samples.seqlen())]),
     ];
-    output::print(args.json.then_some(json), &rows, &[], Some(protocol))?;
+    output::print(args.json.then_some(json), &rows, &[], Some(PROTOCOL))?;
     Ok(ExitCode::SUCCESS)
 }

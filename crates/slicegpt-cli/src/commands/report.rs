@@ -45,7 +45,7 @@ pub struct Args {
 const PAGE: &str = "report.html";
 
 /// How to get results, for a page without any.
-const ADVICE: &str = "`compress --eval-text FILE` measures perplexity before and after; `eval \
+const ADVICE: &str = "`compress --eval-text TEXT` compares with the dense model; `eval \
                       ppl`, `eval kl` and `eval tasks` with `--json` make files for --results.";
 
 /// The first bytes of pages that this program writes.

@@ -3,7 +3,9 @@
 use serde_json::Value;
 use slicegpt_checkpoint::Dtype;
 use slicegpt_hub::ModelId;
-use slicegpt_provenance::{CalibrationRecord, Manifest, Method, Record};
+use slicegpt_provenance::{
+    CalibrationRecord, EvaluationRecord, Manifest, Method, Record, compared_lengths,
+};
 
 use crate::services::model::Described;
 use crate::show::size::{show_bytes, show_count, show_percent};
@@ -146,13 +148,12 @@ fn stream(described: &Described, manifest: &Manifest) -> String {
     }
 }
 
-/// The measured perplexity, size, time and memory.
+/// The measurements: on text, size, time and memory.
 fn measured(manifest: &Manifest, record: &Record) -> String {
     let machine = &record.machine;
     let mut rows = String::new();
     let mut row = |name: &str, value: String| rows += &format!("| {name} | {value} |\n");
-    let mut protocol = String::new();
-    if let Some(found) = &record.perplexity {
+    for found in record.perplexities() {
         let after =
             found.after.map_or_else(|| "not measured".into(), |after| format!("{after:.3}"));
         row(
@@ -162,8 +163,8 @@ fn measured(manifest: &Manifest, record: &Record) -> String {
                 found.before, found.samples, found.seqlen
             ),
         );
-        protocol = format!("{}\n\n", found.protocol);
     }
+    record.evaluations.iter().flat_map(compared).for_each(|(name, value)| row(&name, value));
     row("bytes of the weights", {
         format!("{} before, {} after", show_bytes(record.dense.bytes), show_bytes(record.bytes))
     });
@@ -187,7 +188,42 @@ fn measured(manifest: &Manifest, record: &Record) -> String {
         );
         cell(&line)
     });
-    format!("## Measured\n\n| | |\n|---|---|\n{rows}\n{protocol}")
+    let protocols = protocols(record);
+    format!("## Measured\n\n| | |\n|---|---|\n{rows}\n{protocols}")
+}
+
+/// The comparison with the dense model on one text, as names and values of rows.
+fn compared(found: &EvaluationRecord) -> Vec<(String, String)> {
+    let text = cell(&found.text);
+    let mut rows = vec![
+        (
+            format!("KL from the dense model on {text}, nats per token"),
+            format!("{:.5} ± {:.5}", found.kl, found.kl_standard_error),
+        ),
+        (
+            format!("same most likely token as the dense model on {text}"),
+            show_percent(found.top1_agreement),
+        ),
+    ];
+    for tokens in compared_lengths([found]) {
+        let same = found.same_beginning(tokens).map(show_percent);
+        let name = format!("same first {tokens} tokens of greedy continuations on {text}");
+        rows.extend(same.map(|same| (name, same)));
+    }
+    rows
+}
+
+/// The protocols of everything measured on text, each once, as paragraphs.
+fn protocols(record: &Record) -> String {
+    let perplexities = record.perplexities();
+    let all = perplexities.iter().map(|found| found.protocol.as_str());
+    let mut paragraphs: Vec<&str> = Vec::new();
+    for line in all.chain(record.evaluations.iter().flat_map(EvaluationRecord::protocols)) {
+        if !paragraphs.contains(&line) {
+            paragraphs.push(line);
+        }
+    }
+    paragraphs.iter().map(|line| format!("{line}\n\n")).collect()
 }
 
 /// The fraction of the energy of the stream in the kept directions, on the calibration text.

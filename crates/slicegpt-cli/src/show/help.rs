@@ -27,7 +27,7 @@ const EXAMPLES: &[(&str, &[&str])] = &[
              --calibration self=0.3",
             "slicegpt compress dense --target-bytes 2GB --align 256 --out small",
             "slicegpt compress dense --method per-layer --sparsity 0.25 --out small \
-             --eval-text test.txt",
+             --eval-text test.txt --eval-text web.jsonl",
         ],
     ),
     ("calibrate", &["slicegpt calibrate dense --calibration chat.jsonl --out dense.stats"]),

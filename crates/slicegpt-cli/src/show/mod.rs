@@ -2,6 +2,7 @@
 
 pub mod advise;
 pub mod error;
+pub mod evaluations;
 pub mod help;
 pub mod output;
 pub mod progress;

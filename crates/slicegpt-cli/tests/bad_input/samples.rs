@@ -269,3 +269,40 @@ fn a_tokenizer_of_another_model_is_refused() {
     }
     check(&sandbox, &[("story.txt", &["tokenizer", "vocabulary of 64"])]);
 }
+
+/// The error names the option, and comes before any work: the calibration text is damaged too, and
+/// is not read yet.
+#[test]
+fn texts_to_evaluate_on_are_checked_first() {
+    let sandbox = sandbox();
+    sandbox.write("story.txt", "Once upon a time there was a cat. ".repeat(100));
+    sandbox.write("short.txt", "Once upon a time");
+    sandbox.create_dir("other");
+    sandbox.write("other/story.txt", "Once upon a time there was a dog. ".repeat(100));
+    let twice = "--seqlen 32 --eval-text story.txt --eval-text";
+    let rows: &[(&str, &[&str])] = &[
+        ("--eval-text nowhere.txt", &["--eval-text nowhere.txt", "No such file"]),
+        ("--eval-text short.txt", &["--eval-text short.txt", "tokens", "needs 512", "--seqlen"]),
+        ("--eval-text good.safetensors:ids", &["--eval-text good.safetensors:ids", "`input_ids`"]),
+        (
+            "--eval-text good.safetensors --seqlen 1",
+            &["--eval-text good.safetensors", "no token is left", "--seqlen"],
+        ),
+        (
+            "--eval-text good.safetensors --ignore-token-id 5",
+            &["--eval-text good.safetensors", "no token is left", "--ignore-token-id"],
+        ),
+        (&format!("{twice} nowhere.txt"), &["--eval-text nowhere.txt"]),
+        (&format!("{twice} other/story.txt"), &["--eval-text other/story.txt", "has the name of"]),
+        ("--eval-text story.txt --eval-prompts=-1", &["--eval-prompts", "-1"]),
+        ("--eval-text story.txt --eval-max-samples 0", &["--eval-max-samples", "0"]),
+    ];
+    let all = |(options, says): &(&str, _)| {
+        (format!("compress dense --out out --calibration nowhere.parquet {options}"), *says)
+    };
+    check_commands(&sandbox, &rows.iter().map(all).collect::<Vec<_>>());
+    sandbox.remove("dense/tokenizer.json");
+    let says = &["--eval-text story.txt", "tokenizer.json"][..];
+    let command = "compress dense --out out --calibration good.safetensors --eval-text story.txt";
+    check_commands(&sandbox, &[(command, says)]);
+}

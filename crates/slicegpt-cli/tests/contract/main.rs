@@ -3,6 +3,7 @@
 
 mod checkpoint;
 mod companions;
+mod evaluations;
 mod json;
 mod mixture;
 mod plan;

@@ -10,7 +10,8 @@ use slicegpt_compress::{Axes, Plan, PlanError, Ranking, SearchBudget, field};
 use crate::args::calibration::Calibration;
 use crate::args::computing::Computing;
 use crate::args::cut::{Cut, Method};
-use crate::args::options::{DtypeName, option, positive};
+use crate::args::evaluation::Evaluation;
+use crate::args::options::{DtypeName, option};
 use crate::args::refit::Refit;
 use crate::args::running::Running;
 use crate::show::size::parse_bytes;
@@ -72,15 +73,8 @@ pub struct Args {
     /// Write the eigenvalues at every cut, un-normalised and descending, as JSON
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     pub spectra: Option<PathBuf>,
-    /// Text or token ids to measure perplexity on, before and after the cut
-    #[arg(long, value_name = "FILE", help_heading = "Evaluation")]
-    pub eval_text: Option<PathBuf>,
-    /// Evaluate on the first N sequences only
-    #[arg(long, value_name = "N", value_parser = positive, help_heading = "Evaluation")]
-    pub eval_max_samples: Option<usize>,
-    /// Do not score labels equal to this token
-    #[arg(long, value_name = "ID", help_heading = "Evaluation")]
-    pub ignore_token_id: Option<u32>,
+    #[command(flatten)]
+    pub evaluation: Evaluation,
 }
 
 /// Axes inside the kept subspace.

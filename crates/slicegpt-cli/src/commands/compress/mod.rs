@@ -1,6 +1,7 @@
 //! `slicegpt compress`: slice a checkpoint.
 
 mod args;
+mod evaluate;
 mod prepared;
 mod summary;
 mod work;

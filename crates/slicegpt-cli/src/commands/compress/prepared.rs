@@ -8,6 +8,7 @@ use slicegpt_provenance::CalibrationRecord;
 
 use super::args::Args;
 use crate::args::calibration::Purpose;
+use crate::args::evaluation::EvaluationText;
 use crate::commands::plan::refuse_sliced;
 use crate::services::device::Target;
 use crate::services::files::stage_spectra;
@@ -25,7 +26,7 @@ pub struct Prepared<'a> {
     pub computing: slicegpt_compress::Computing<'a>,
     pub staging: Staging,
     pub spectra: Option<Staging>,
-    pub evaluation: Option<Samples>,
+    pub texts: Vec<EvaluationText>,
     pub samples: Samples,
     pub calibration: CalibrationRecord,
     pub batch_size: usize,
@@ -56,7 +57,7 @@ impl<'a> Prepared<'a> {
             plan = args.plan(stored)?;
             cut = args.cut.resolve(&plan, spec)?;
         }
-        let evaluation = evaluation(args, &opened)?;
+        let texts = args.evaluation.load(&opened, &args.calibration.cutting)?;
         let streams = if plan.refit().is_some() { 2 } else { 1 };
         let purpose = Purpose { plan: &plan, computing: &args.computing, streams };
         let (samples, calibration) =
@@ -69,14 +70,8 @@ impl<'a> Prepared<'a> {
         #[rustfmt::skip]
         let prepared = Self {
             args, described, opened, target, dtype, plan, cut, computing, staging, spectra,
-            evaluation, samples, calibration, batch_size,
+            texts, samples, calibration, batch_size,
         };
         Ok(prepared)
     }
-}
-
-fn evaluation(args: &Args, opened: &Opened) -> Result<Option<Samples>> {
-    let Some(path) = &args.eval_text else { return Ok(None) };
-    let cutting = &args.calibration.cutting;
-    cutting.evaluation(opened, Some(path), None, args.eval_max_samples).map(Some)
 }

@@ -1,17 +1,14 @@
 //! [`Summary`]: the facts about one compression, declared once, and their forms: JSON, table,
 //! manifest, record.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde_json::{Value, json};
 use slicegpt_checkpoint::Written;
 use slicegpt_compress::{About, Compressed, Times};
 use slicegpt_device::Host;
-use slicegpt_eval::Perplexity;
 use slicegpt_models::DecoderSpec;
-use slicegpt_provenance::{
-    Dense, Machine, Manifest, PerplexityRecord, Record, SpectrumRecord, Stage,
-};
+use slicegpt_provenance::{Dense, Machine, Manifest, Record, SpectrumRecord, Stage};
 use slicegpt_slice::Stages;
 
 use super::prepared::Prepared;
@@ -49,7 +46,7 @@ pub struct Summary {
 }
 
 impl Summary {
-    /// Without perplexities, which are added later.
+    /// Without evaluations, which are added later.
     pub fn new(prepared: &Prepared<'_>, made: &Made, taken: Taken) -> Self {
         let Made { sliced, written, .. } = made;
         let manifest = manifest(prepared, made);
@@ -66,31 +63,6 @@ impl Summary {
         }
     }
 
-    /// Adds the perplexity of the dense model on the text in `path`.
-    pub fn score(&mut self, path: &Path, before: &Perplexity, protocol: String) {
-        self.record.perplexity = Some(PerplexityRecord {
-            text: path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
-            before: before.perplexity,
-            after: None,
-            tokens: before.tokens,
-            samples: before.samples,
-            seqlen: before.seqlen,
-            protocol,
-        });
-    }
-
-    /// Adds the perplexity of the sliced model on the same text.
-    pub fn score_after(&mut self, after: &Perplexity) {
-        if let Some(known) = &mut self.record.perplexity {
-            known.after = Some(after.perplexity);
-        }
-    }
-
-    /// The protocol of the perplexities.
-    pub fn protocol(&self) -> Option<&str> {
-        self.record.perplexity.as_ref().map(|known| known.protocol.as_str())
-    }
-
     /// The number of layers that stay.
     fn layers(&self) -> usize {
         self.intermediate_sizes.len()
@@ -99,6 +71,7 @@ impl Summary {
     /// The facts as one JSON object.
     pub fn json(&self) -> Value {
         let Self { manifest, record, .. } = self;
+        let first = record.evaluations.first();
         let stages =
             record.stages.iter().map(|(stage, seconds)| (stage.to_string(), json!(seconds)));
         json!({
@@ -135,9 +108,11 @@ impl Summary {
             "stage_seconds": Value::Object(stages.collect()),
             "device_memory_bytes": record.device_memory_bytes,
             "peak_rss_bytes": record.peak_rss_bytes,
-            "perplexity_before": record.perplexity.as_ref().map(|known| known.before),
-            "perplexity_after": record.perplexity.as_ref().and_then(|known| known.after),
-            "protocol": self.protocol(),
+            // Those of the first text.
+            "perplexity_before": first.map(|found| found.perplexity_before),
+            "perplexity_after": first.map(|found| found.perplexity_after),
+            "protocol": first.map(|found| &found.protocol),
+            "evaluations": record.evaluations,
         })
     }
 
@@ -171,12 +146,6 @@ impl Summary {
         if let Some(nominal) = manifest.nominal_sparsity {
             rows.insert(1, ("nominal sparsity", vec![dash(), show_percent(nominal)]));
         }
-        if let Some((before, Some(after))) =
-            record.perplexity.as_ref().map(|known| (known.before, known.after))
-        {
-            let show = |p: f64| format!("{p:.3}");
-            rows.push(("perplexity", vec![show(before), show(after)]));
-        }
         rows
     }
 }
@@ -191,7 +160,7 @@ fn manifest(prepared: &Prepared<'_>, made: &Made) -> Manifest {
     })
 }
 
-/// The record without perplexities.
+/// The record without evaluations.
 fn record(prepared: &Prepared<'_>, made: &Made, manifest: &Manifest, taken: Taken) -> Record {
     let Taken { seconds, peak_rss_bytes, device_memory_bytes } = taken;
     let spec = &prepared.described.spec;
@@ -215,6 +184,7 @@ fn record(prepared: &Prepared<'_>, made: &Made, manifest: &Manifest, taken: Take
         stages: stages(&made.compressed.times),
         peak_rss_bytes,
         device_memory_bytes,
+        evaluations: Vec::new(),
         perplexity: None,
         spectra: spectra
             .map(|(found, kept)| SpectrumRecord::new(&found.eigenvalues, found.tokens, *kept))

@@ -1,4 +1,4 @@
-//! The work of `compress`: score, compress, write, score again.
+//! The work of `compress`: compress, write, compare with the dense model.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -8,18 +8,17 @@ use anyhow::{Context, Result, anyhow};
 use slicegpt_compress::{
     Axes, ByName, Compressed, Compression, Cut, Shards, SharedCut, StatisticsError, read_statistics,
 };
-use slicegpt_corpus::Samples;
-use slicegpt_eval::Perplexity;
 
+use super::evaluate;
 use super::prepared::Prepared;
 use super::summary::{Made, Summary, Taken};
 use crate::args::options::option;
 use crate::args::text::token_batch;
-use crate::commands::ppl::{protocol, score};
 use crate::services::files::{SPECTRA, amend, finish, write_spectra};
 use crate::services::memory::{peak_rss_bytes, reset_peak};
 use crate::services::model::Opened;
 use crate::services::watch::Watch;
+use crate::show::evaluations::show_evaluations;
 use crate::show::output;
 use crate::show::progress::{self, note, warn};
 
@@ -29,16 +28,11 @@ pub struct Outcome {
     summary: Summary,
 }
 
-/// Compresses the model, and scores it before and after on request.
+/// Compresses the model, and compares it with the dense one on request.
 pub fn execute(mut prepared: Prepared<'_>) -> Result<Outcome> {
-    let before = prepared.score(&prepared.opened, "perplexity before")?;
     let (made, taken) = prepared.compress()?;
     let mut summary = Summary::new(&prepared, &made, taken);
-    let text = prepared.args.eval_text.as_deref();
-    if let (Some(path), Some(before)) = (text, &before) {
-        summary.score(path, before, protocol(text, prepared.args.ignore_token_id));
-    }
-    let Prepared { args, described, staging, spectra, evaluation, target, dtype, .. } = prepared;
+    let Prepared { args, described, opened, staging, spectra, texts, target, dtype, .. } = prepared;
     let (manifest, record) = (&summary.manifest, Some(&summary.record));
     finish(&staging, &described, &made.sliced, dtype, manifest, record)?;
     if let Some(staging) = &spectra {
@@ -49,28 +43,32 @@ pub fn execute(mut prepared: Prepared<'_>) -> Result<Outcome> {
     if let Some(staging) = spectra {
         staging.commit_file(SPECTRA)?;
     }
-    if let Some(samples) = &evaluation {
-        note("perplexity after");
-        let after = Opened::open(&args.out)
-            .and_then(|opened| score(&opened, samples, &target, args.ignore_token_id));
-        let after = after
-            .with_context(|| format!("{} is complete, but was not scored", args.out.display()))?;
-        summary.score_after(&after);
+    if !texts.is_empty() {
+        let out = args.out.display();
+        let ignored = args.evaluation.ignore_token_id;
+        let compare = |sliced: Opened| {
+            let found = evaluate::predictions(&texts, [&opened, &sliced], &target, ignored)?;
+            Ok((sliced, found))
+        };
+        let (sliced, found) = Opened::open(&args.out)
+            .and_then(compare)
+            .with_context(|| format!("{out} is complete, but was not evaluated"))?;
+        summary.record.evaluations = found;
+        // Already written here, because the whole models may not fit into memory.
+        amend(&args.out, &described, dtype, &summary.manifest, &summary.record)?;
+        let records = &mut summary.record.evaluations;
+        evaluate::continuations(&texts, [opened, sliced], &target, records).with_context(|| {
+            format!(
+                "{out} is complete and its predictions were compared, but not its continuations \
+                 (--eval-prompts 0 leaves them out)"
+            )
+        })?;
         amend(&args.out, &described, dtype, &summary.manifest, &summary.record)?;
     }
     Ok(Outcome { json: args.json, summary })
 }
 
 impl Prepared<'_> {
-    /// The perplexity of a model, if it was asked for.
-    fn score(&self, opened: &Opened, title: &str) -> Result<Option<Perplexity>> {
-        let score = |samples: &Samples| {
-            note(title);
-            score(opened, samples, &self.target, self.args.ignore_token_id)
-        };
-        self.evaluation.as_ref().map(score).transpose()
-    }
-
     fn compress(&mut self) -> Result<(Made, Taken)> {
         let computing = std::mem::take(&mut self.computing);
         let Self { args, opened, target, cut, .. } = &*self;
@@ -135,9 +133,12 @@ impl Outcome {
     /// Prints the table or the JSON.
     pub fn show(&self) -> Result<ExitCode> {
         let Self { json, summary } = self;
-        let footer = summary.protocol();
         let header = ["", "before", "after"];
-        output::print(json.then(|| summary.json()), &summary.rows(), &header, footer)?;
+        output::print(json.then(|| summary.json()), &summary.rows(), &header, None)?;
+        let evaluations = &summary.record.evaluations;
+        if !json && !evaluations.is_empty() {
+            show_evaluations(evaluations)?;
+        }
         note(format!("wrote {}", summary.out.display()));
         Ok(ExitCode::SUCCESS)
     }
