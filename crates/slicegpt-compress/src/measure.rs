@@ -1,5 +1,6 @@
 //! Measures how far the cut model of a frame is from the dense one, without writing it.
 
+use burn::tensor::DType;
 use slicegpt_core::{Head, TokenBatch};
 use slicegpt_eval::{Divergence, DivergenceSum};
 use slicegpt_slice::Settings;
@@ -40,7 +41,9 @@ impl<D: Tables> Shared<'_, D> {
         let dense = dense.decoder.head().map_err(CompressError::model)?;
         let mut sum = DivergenceSum::default();
         for (number, batch) in held_out.iter().enumerate() {
-            let [x, z] = pass.take(batches.len() + number)?;
+            // The head is float32, whatever type the blocks are run in.
+            let streams = pass.take(batches.len() + number)?;
+            let [x, z] = streams.map(|stream| stream.cast(DType::F32));
             if !sum.add(batch, [(&dense, x), (&sliced, z)], vocab_size) {
                 return Ok(None);
             }
