@@ -15,6 +15,13 @@ pub(crate) struct Candidate {
     pub removed: Vec<usize>,
 }
 
+impl Candidate {
+    /// A split that removes no block.
+    pub fn whole(split: Split) -> Self {
+        Self { split, removed: Vec::new() }
+    }
+}
+
 /// The number of widths of the stream that are measured first where nothing else is cut but MLPs.
 const COARSE: usize = 5;
 

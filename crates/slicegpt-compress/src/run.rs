@@ -6,12 +6,13 @@ use slicegpt_calibrate::{Directions, Spectrum};
 use slicegpt_core::{Observer, TokenBatch, Unobserved};
 use slicegpt_slice::{Profile, Refit, Spectra, Stages};
 
+use crate::candidates::Candidate;
 use crate::computing::{Batches, Computing};
 use crate::dense::Dense;
 use crate::enough::{directions, note_overfit, warn_if_few};
 use crate::error::{CompressError, Result};
 use crate::per_layer::PerLayer;
-use crate::search::{Trial, choose};
+use crate::search::{Trial, choose, survey};
 use crate::shared::{Shared, statistics};
 use crate::times::Times;
 use crate::{Cut, Plan, Ranking, SearchBudget, Shape, SharedCut, Sink, Split, Tables};
@@ -130,9 +131,21 @@ impl<'a, D: Tables> Compression<'a, D> {
     /// with all blocks and a stream of full width, whose units the pass chooses.
     fn needs_no_statistics(&self, cut: &SharedCut, width: usize) -> Option<Split> {
         let [split] = cut.splits.as_slice() else { return None };
+        let whole = split.layers == self.decoder.blocks() && !self.plan.all_spectra;
+        (whole && self.chooses_units(cut, *split, width)).then_some(*split)
+    }
+
+    /// Whether the pass that cuts chooses the units of a split, and nothing else needs statistics.
+    fn chooses_units(&self, cut: &SharedCut, split: Split, width: usize) -> bool {
         let chooses = self.plan.refit() == Some(Refit::HeldOut) && cut.free.is_none();
-        let whole = split.width == width && split.layers == self.decoder.blocks();
-        (chooses && whole && !self.plan.all_spectra).then_some(*split)
+        chooses && split.width == width
+    }
+
+    fn directions(&self, profile: &Profile) -> Result<Directions> {
+        Ok(match self.plan.ranking.unwrap_or_default() {
+            Ranking::Read => Directions::as_read(&profile.covariance, &profile.readers)?,
+            Ranking::Energy => Directions::by_energy(&profile.covariance)?,
+        })
     }
 
     fn search_budget(&self, parameters: u64) -> SearchBudget {
@@ -155,26 +168,46 @@ impl<'a, D: Tables> Compression<'a, D> {
         let dimensions = self.decoder.dimensions().map_err(CompressError::model)?;
         let refit = self.plan.refit();
         let pass = Shared { dense: &dense, dimensions: dimensions.as_ref(), cut, refit };
-        let Batches { batches, lanes } = computing.batches(tokens, &self.decoder.device());
+        let device = self.decoder.device();
+        let Batches { batches, lanes } = computing.batches(tokens, &device);
         let settings = || computing.settings(&lanes, &self.observer);
         let mut stages = Stages::default();
         let (mut spectra, mut tried) = (Vec::new(), Vec::new());
         let frame = match self.needs_no_statistics(cut, dense.width()) {
-            Some(split) if known.is_none() => pass.full_width(split)?,
+            Some(split) if known.is_none() => pass.counted(&Candidate::whole(split))?,
             _ => {
-                let profile = match known {
-                    Some(profile) => profile,
-                    None => statistics(&dense, &batches, settings()?)?,
+                let is_search =
+                    cut.splits.len() > 1 || cut.splits[0].layers < self.decoder.blocks();
+                let few = is_search.then(|| survey(tokens)).flatten();
+                let is_survey = known.is_none() && few.is_some() && !self.plan.all_spectra;
+                let mut profile = match (known, few) {
+                    (Some(profile), _) => profile,
+                    (None, Some(few)) if is_survey => {
+                        let Batches { batches, lanes } = computing.batches(&few, &device);
+                        let settings = computing.settings(&lanes, &self.observer)?;
+                        statistics(&dense, &batches, settings)?
+                    }
+                    (None, _) => statistics(&dense, &batches, settings()?)?,
                 };
-                let directions = match self.plan.ranking.unwrap_or_default() {
-                    Ranking::Read => Directions::as_read(&profile.covariance, &profile.readers)?,
-                    Ranking::Energy => Directions::by_energy(&profile.covariance)?,
-                };
+                stages += profile.stages;
+                let mut directions = self.directions(&profile)?;
                 let budget = self.search_budget(dimensions.dense_parameters());
                 let choice = choose(&pass, (&profile, &directions), tokens, budget, computing)?;
-                (tried, stages) = (choice.tried, profile.stages);
+                tried = choice.tried;
+                let candidate = choice.candidate;
+                let is_counted =
+                    is_survey && self.chooses_units(cut, candidate.split, dense.width());
+                if is_survey && !is_counted {
+                    profile = statistics(&dense, &batches, settings()?)?;
+                    stages += profile.stages;
+                    directions = self.directions(&profile)?;
+                }
                 spectra.push(directions.spectrum().clone());
-                pass.frame(&profile, &directions, &choice.candidate, &mut self.plan.axes())?
+                if is_counted {
+                    pass.counted(&candidate)?
+                } else {
+                    pass.frame(&profile, &directions, &candidate, &mut self.plan.axes())?
+                }
             }
         };
         sink.begin(&frame.shape).map_err(CompressError::sink)?;

@@ -44,6 +44,9 @@ const MORE: usize = 4096;
 /// The second round takes one in this many calibration tokens.
 const SHARE: usize = 16;
 
+/// The number of tokens, or up to twice as many, of the statistics of a search.
+const SURVEY: usize = 1 << 14;
+
 /// The length of the sequences that candidates are measured on. Short ones cost less, and more of
 /// them say more about different text.
 const SEQLEN: usize = 256;
@@ -115,6 +118,17 @@ pub(crate) fn choose<D: Tables>(
     Ok(Choice { candidate, tried })
 }
 
+/// The sequences that the statistics of a search are computed on, if there are enough tokens that
+/// some of them do. The shape that is chosen then needs statistics of its own only if its stream is
+/// narrower.
+pub(crate) fn survey(tokens: &TokenBatch) -> Option<TokenBatch> {
+    let [sequences, length] = tokens.shape();
+    let step = tokens.ids().len() / SURVEY;
+    let chosen: Vec<Row> =
+        (0..sequences).step_by(step.max(1)).map(|sequence| Row { sequence, start: 0 }).collect();
+    (step > 1).then(|| rows(tokens, &chosen, length))
+}
+
 /// A split in words.
 fn describe(split: Split, removed: &[usize]) -> String {
     let Split { layers, width, heads, intermediate } = split;
@@ -152,6 +166,15 @@ fn parts(tokens: &TokenBatch, count: usize) -> [TokenBatch; 2] {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_survey_takes_some_sequences_of_a_long_text() {
+        let text = |sequences: u32| TokenBatch::new((0..sequences * 1024).collect(), None, 1024);
+        let found = survey(&text(64)).unwrap();
+        assert_eq!(found.shape(), [16, 1024]);
+        assert_eq!(found.ids()[1024], 4 * 1024);
+        assert_eq!(survey(&text(31)).map(|few| few.shape()), None);
+    }
 
     #[test]
     fn the_parts_of_a_text_do_not_overlap() {

@@ -97,12 +97,11 @@ impl<D: Tables> Shared<'_, D> {
         self.framed(candidate, &basis, Kept::Chosen(kept))
     }
 
-    /// The frame of a split with all blocks and a stream of full width, for a pass that chooses the
-    /// units. No statistics are needed.
-    pub fn full_width(&self, split: Split) -> Result<Frame> {
+    /// The frame of a candidate with a stream of full width, for a pass that chooses the units. No
+    /// statistics are needed.
+    pub fn counted(&self, candidate: &Candidate) -> Result<Frame> {
         let width = self.dense.width();
-        let candidate = Candidate { split, removed: Vec::new() };
-        self.framed(&candidate, &Basis::axes(width, width), Kept::Counted)
+        self.framed(candidate, &Basis::axes(width, width), Kept::Counted)
     }
 
     fn framed(&self, candidate: &Candidate, basis: &Basis, kept: Kept) -> Result<Frame> {
