@@ -38,6 +38,10 @@ def shapes(config):
         yield "shared", ["--keep-params", "0.8"]
         yield "shared, untied", ["--keep-params", "0.8", "--head", "untied"]
         yield "shared, full width", ["--hidden-size", str(config["hidden_size"])]
+        half = str(config["num_attention_heads"] // 2)
+        yield "shared, heads", ["--kv-heads", half]
+        if config["num_hidden_layers"] > 2:
+            yield "shared, layers", ["--keep-layers", "2", "--kv-heads", half]
     else:
         narrow, inner = config["hidden_size"] * 3 // 4, config["intermediate_size"] * 3 // 4
         yield "shared, free MLPs", [

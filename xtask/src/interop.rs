@@ -47,6 +47,10 @@ const CUSTOM_ALL: &[&str] = &[
 const TRAINED: &[&str] = &["ts-opt", "ts-phi"];
 const TRAINED_ALL: &[&str] = &["ts-llama3-gqa", "ts-phi3"];
 
+/// Trained models whose compressed models are stock checkpoints, with enough layers to remove some.
+const DEEP: &[&str] = &["ts-llama3-gqa"];
+const DEEP_ALL: &[&str] = &["ts-phi3"];
+
 /// Fixture models that are exported and read back with llama.cpp's Python package.
 const GGUF: &[&str] = &["llama31"];
 const GGUF_ALL: &[&str] = &["llama2", "llama-yarn", "mistral", "qwen2", "qwen3", "phi3"];
@@ -91,11 +95,13 @@ pub fn run(workspace: &Workspace, args: &Args) -> Result<ExitCode> {
     };
     let earlier = Some(earlier.as_path());
     interop.script("stock.py", "families", STOCK, None)?;
+    interop.script("stock.py", "models", &chosen(DEEP, DEEP_ALL), None)?;
     interop.script("custom.py", "families", &chosen(CUSTOM, CUSTOM_ALL), None)?;
     interop.script("generated.py", "models", &chosen(TRAINED, TRAINED_ALL), None)?;
     interop.script("imported.py", "families", &chosen(CUSTOM, CUSTOM_ALL), None)?;
     interop.script("gguf_read.py", "families", &chosen(GGUF, GGUF_ALL), None)?;
     interop.script("stock.py", "families", &chosen(&STOCK[..1], &STOCK[1..]), earlier)?;
+    interop.script("stock.py", "models", &chosen(DEEP, DEEP_ALL), earlier)?;
     interop.script("custom.py", "families", &chosen(&CUSTOM[..2], CUSTOM_ALL), earlier)?;
     interop.script("generated.py", "models", &chosen(&[], TRAINED_ALL), earlier)?;
     println!(
@@ -140,7 +146,7 @@ mod tests {
         let fixtures = Workspace::load().unwrap().root.join("fixtures");
         let families = [STOCK, CUSTOM, CUSTOM_ALL, GGUF, GGUF_ALL].concat();
         let families = families.into_iter().map(|name| fixtures.join("families").join(name));
-        let trained = [TRAINED, TRAINED_ALL].concat();
+        let trained = [TRAINED, TRAINED_ALL, DEEP, DEEP_ALL].concat();
         let trained = trained.into_iter().map(|name| fixtures.join("models").join(name));
         for folder in families.chain(trained) {
             let config = folder.join("config.json");

@@ -277,6 +277,8 @@ fn texts_to_evaluate_on_are_checked_first() {
     let sandbox = sandbox();
     sandbox.write("story.txt", "Once upon a time there was a cat. ".repeat(100));
     sandbox.write("short.txt", "Once upon a time");
+    // It exists, and is read only after the texts to evaluate on.
+    sandbox.write("broken.parquet", "no table");
     sandbox.create_dir("other");
     sandbox.write("other/story.txt", "Once upon a time there was a dog. ".repeat(100));
     let twice = "--seqlen 32 --eval-text story.txt --eval-text";
@@ -298,7 +300,7 @@ fn texts_to_evaluate_on_are_checked_first() {
         ("--eval-text story.txt --eval-max-samples 0", &["--eval-max-samples", "0"]),
     ];
     let all = |(options, says): &(&str, _)| {
-        (format!("compress dense --out out --calibration nowhere.parquet {options}"), *says)
+        (format!("compress dense --out out --calibration broken.parquet {options}"), *says)
     };
     check_commands(&sandbox, &rows.iter().map(all).collect::<Vec<_>>());
     sandbox.remove("dense/tokenizer.json");
