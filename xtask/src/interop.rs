@@ -97,6 +97,7 @@ pub fn run(workspace: &Workspace, args: &Args) -> Result<ExitCode> {
     interop.script("stock.py", "families", STOCK, None)?;
     interop.script("stock.py", "models", &chosen(DEEP, DEEP_ALL), None)?;
     interop.script("custom.py", "families", &chosen(CUSTOM, CUSTOM_ALL), None)?;
+    interop.script("custom.py", "models", &chosen(&[], &TRAINED[..1]), None)?;
     interop.script("generated.py", "models", &chosen(TRAINED, TRAINED_ALL), None)?;
     interop.script("imported.py", "families", &chosen(CUSTOM, CUSTOM_ALL), None)?;
     interop.script("gguf_read.py", "families", &chosen(GGUF, GGUF_ALL), None)?;

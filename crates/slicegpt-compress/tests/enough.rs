@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use burn::tensor::Device;
-use slicegpt_compress::{Compressed, Compression, InMemory, Method, Plan, Refit, Size};
+use slicegpt_compress::{Compressed, Compression, FixedSizes, InMemory, Method, Plan, Refit, Size};
 use slicegpt_core::{Observer, TokenBatch};
 use slicegpt_models::Model;
 use slicegpt_testkit::{ToySource, spec};
@@ -40,9 +40,10 @@ fn compress(plan: Plan, tokens: &TokenBatch) -> (Compressed, String) {
     (done, said)
 }
 
+/// A shape that is given: a search would say what it measures.
 fn plan() -> Plan {
-    let size = Some(Size::KeepParams(0.8));
-    Plan { size, round_to: Some(2), ..Plan::default() }
+    let fixed = FixedSizes { intermediate_size: Some(14), ..FixedSizes::default() };
+    Plan { fixed, ..Plan::default() }
 }
 
 #[test]

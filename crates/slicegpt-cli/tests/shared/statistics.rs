@@ -34,7 +34,7 @@ fn statistics_of_another_model_are_refused() {
     let whole = std::fs::read(workshop.path("stats")).unwrap();
     let name = b"importance.3.1.0";
     let at = whole.windows(name.len()).position(|window| window == name).unwrap();
-    for (file, instead) in [("turned", b"importance.3.0.0"), ("lacking", b"jmportance.3.1.0")] {
+    for (file, instead) in [("turned", b"importance.3.0.1"), ("lacking", b"jmportance.3.1.0")] {
         let mut damaged = whole.clone();
         damaged[at..at + name.len()].copy_from_slice(instead);
         workshop.write(file, damaged);
