@@ -31,56 +31,57 @@ const SURVIVORS: usize = 3;
 /// The largest number of measurements in the second round.
 const REFINED: usize = 10;
 
-/// Candidates with the same blocks and heads, the widest stream first.
-struct Family {
-    layers: usize,
-    heads: usize,
+/// A sweep over the width of the stream: candidates with the same blocks and heads, the widest
+/// stream first; at least one.
+struct Sweep {
     /// The number of this way to remove as many blocks.
     choice: usize,
     members: Vec<Candidate>,
 }
 
-/// The candidates of a size.
-pub(crate) struct Candidates {
-    families: Vec<Family>,
+impl Sweep {
+    /// The number of blocks, and of groups of heads.
+    fn size(&self) -> [usize; 2] {
+        let Split { layers, heads, .. } = self.members[0].split;
+        [layers, heads]
+    }
 }
 
-/// A candidate, by family and position in it.
+/// The candidates of a size.
+pub(crate) struct Candidates {
+    /// The first one removes the fewest blocks and heads.
+    sweeps: Vec<Sweep>,
+}
+
+/// A candidate, by sweep and position in it.
 type At = (usize, usize);
 
 /// What a search asks of each candidate: its loss, in this round, or `None` if the time is over.
 pub(crate) type Measure<'m, E> = dyn FnMut(&Candidate, usize) -> Result<Option<f64>, E> + 'm;
 
 impl Candidates {
-    /// All of `splits`, with each way to remove blocks that `distances` propose.
+    /// All of `splits`, in the order of [`SharedCut::splits`](crate::SharedCut::splits), with each
+    /// way to remove blocks that `distances` propose.
     pub fn new(splits: &[Split], distances: &Distances) -> Self {
-        let mut families: Vec<Family> = Vec::new();
+        let mut sweeps: Vec<Sweep> = Vec::new();
         for split in splits {
             let choices = distances.choices(distances.blocks() - split.layers);
             for (choice, removed) in choices.into_iter().enumerate() {
                 let candidate = Candidate { split: *split, removed };
-                let same = |family: &&mut Family| {
-                    [family.layers, family.heads, family.choice]
-                        == [split.layers, split.heads, choice]
-                };
-                match families.iter_mut().find(same) {
-                    Some(family) => family.members.push(candidate),
-                    None => families.push(Family {
-                        layers: split.layers,
-                        heads: split.heads,
-                        choice,
-                        members: vec![candidate],
-                    }),
+                let size = [split.layers, split.heads];
+                match sweeps.iter_mut().find(|it| it.size() == size && it.choice == choice) {
+                    Some(sweep) => sweep.members.push(candidate),
+                    None => sweeps.push(Sweep { choice, members: vec![candidate] }),
                 }
             }
         }
-        Self { families }
+        Self { sweeps }
     }
 
     /// The only candidate, if there is one only.
     pub fn only(&self) -> Option<&Candidate> {
-        match self.families.as_slice() {
-            [Family { members, .. }] if members.len() == 1 => members.first(),
+        match self.sweeps.as_slice() {
+            [Sweep { members, .. }] if members.len() == 1 => members.first(),
             _ => None,
         }
     }
@@ -113,7 +114,7 @@ impl Candidates {
         let Some((mut loss, mut at)) = best else {
             return Ok(self.get(first.first().map_or((0, 0), |(_, at)| *at)).clone());
         };
-        let mut step = self.families[at.0].members.len().div_ceil(2 * (COARSE - 1));
+        let mut step = self.sweeps[at.0].members.len().div_ceil(2 * (COARSE - 1));
         loop {
             let mut nearest: Option<(f64, At)> = None;
             for next in self.neighbours(at, step) {
@@ -134,77 +135,62 @@ impl Candidates {
         }
     }
 
-    fn get(&self, (family, member): At) -> &Candidate {
-        &self.families[family].members[member]
+    fn get(&self, (sweep, member): At) -> &Candidate {
+        &self.sweeps[sweep].members[member]
     }
 
-    /// The family that removes the fewest blocks and heads.
-    fn base(&self) -> usize {
-        let size = |family: &Family| (family.layers, family.heads);
-        let largest = (0..self.families.len()).rev().max_by_key(|at| size(&self.families[*at]));
-        largest.unwrap_or_default()
-    }
-
-    /// Candidates of every kind: of the family that removes the fewest blocks and heads some widths
-    /// of the stream; of families that also remove blocks, or heads, but not both, the fewest, the
+    /// Candidates of every kind: of the sweep that removes the fewest blocks and heads some widths
+    /// of the stream; of those that also remove blocks, or heads, but not both, the fewest, the
     /// most and a number between them, with the widest stream.
     fn coarse(&self) -> Vec<At> {
-        let base = self.base();
-        let Family { layers, heads, members, .. } = &self.families[base];
-        let last = members.len() - 1;
+        let base = self.sweeps[0].size();
+        let last = self.sweeps[0].members.len() - 1;
         let mut widths: Vec<usize> = (0..COARSE).map(|i| i * last / (COARSE - 1)).collect();
         widths.dedup();
-        let mut chosen: Vec<At> = widths.into_iter().map(|member| (base, member)).collect();
-        for of in [
-            (|family: &Family| (family.layers, family.heads)) as fn(&Family) -> (usize, usize),
-            |family| (family.heads, family.layers),
-        ] {
-            let (here, other) = of(&self.families[base]);
-            let mut sizes: Vec<usize> = self
-                .families
-                .iter()
-                .filter(|family| of(family).1 == other && of(family).0 < here)
-                .map(|family| of(family).0)
-                .collect();
+        let mut chosen: Vec<At> = widths.into_iter().map(|member| (0, member)).collect();
+        for axis in [0, 1] {
+            let sweeps = || {
+                let all = self.sweeps.iter().map(Sweep::size).enumerate();
+                all.filter(move |(_, size)| {
+                    size[axis] < base[axis] && size[1 - axis] == base[1 - axis]
+                })
+            };
+            let mut sizes: Vec<usize> = sweeps().map(|(_, size)| size[axis]).collect();
             sizes.sort_unstable_by(|a, b| b.cmp(a));
             sizes.dedup();
             let Some(most) = sizes.len().checked_sub(1) else { continue };
             let mut some = vec![sizes[0], sizes[most / 2], sizes[most]];
             some.dedup();
-            for size in some {
-                let families = self.families.iter().enumerate();
-                let found = families.filter(|(_, family)| of(family) == (size, other));
+            for wanted in some {
+                let found = sweeps().filter(|(_, size)| size[axis] == wanted);
                 chosen.extend(found.map(|(number, _)| (number, 0)));
             }
         }
-        debug_assert!(*layers > 0 && self.families.iter().all(|family| family.heads <= *heads));
         chosen
     }
 
     /// The candidates next to one: with a stream `step` positions wider or narrower, and of the
-    /// families with the next number of blocks or heads, at the nearest width.
+    /// sweeps with the next number of blocks or heads, at the nearest width.
     fn neighbours(&self, (number, member): At, step: usize) -> Vec<At> {
-        let family = &self.families[number];
+        let sweep = &self.sweeps[number];
+        let here = sweep.size();
         let mut found = Vec::new();
         found.extend(member.checked_sub(step).map(|member| (number, member)));
-        found.extend((member + step < family.members.len()).then_some((number, member + step)));
-        let width = family.members[member].split.width;
-        for (same, of) in [
-            (
-                (|a, b| a.heads == b.heads) as fn(&Family, &Family) -> bool,
-                (|family| family.layers) as fn(&Family) -> usize,
-            ),
-            (|a, b| a.layers == b.layers && a.choice == b.choice, |family| family.heads),
-        ] {
-            let here = of(family);
+        found.extend((member + step < sweep.members.len()).then_some((number, member + step)));
+        let width = sweep.members[member].split.width;
+        for axis in [0, 1] {
             let others = || {
-                let all = self.families.iter().enumerate();
-                all.filter(|(_, other)| same(family, other) && of(other) != here)
+                self.sweeps.iter().enumerate().filter(move |(_, other)| {
+                    // Other numbers of blocks are removed in other ways.
+                    let removes_alike = axis == 0 || other.choice == sweep.choice;
+                    other.size()[1 - axis] == here[1 - axis] && removes_alike
+                })
             };
-            let below = others().map(|(_, other)| of(other)).filter(|size| *size < here).max();
-            let above = others().map(|(_, other)| of(other)).filter(|size| *size > here).min();
+            let sizes = || others().map(|(_, other)| other.size()[axis]);
+            let below = sizes().filter(|size| *size < here[axis]).max();
+            let above = sizes().filter(|size| *size > here[axis]).min();
             for size in [below, above].into_iter().flatten() {
-                for (number, other) in others().filter(|(_, other)| of(other) == size) {
+                for (number, other) in others().filter(|(_, other)| other.size()[axis] == size) {
                     let distance = |at: &usize| other.members[*at].split.width.abs_diff(width);
                     let nearest = (0..other.members.len()).min_by_key(distance);
                     found.extend(nearest.map(|member| (number, member)));

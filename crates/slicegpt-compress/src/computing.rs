@@ -62,10 +62,15 @@ impl Batching {
         let [count, seqlen] = tokens.shape();
         let size = self.size.max(1);
         let lanes = Lanes::new(size.min(count).min(self.lanes));
-        let rows = size.div_ceil(lanes.count());
+        let per_lane = size.div_ceil(lanes.count());
         let batches = (0..count)
-            .step_by(rows)
-            .map(|first| rows_of(tokens, first, count.min(first + rows), seqlen))
+            .step_by(per_lane)
+            .map(|first| {
+                let end = count.min(first + per_lane);
+                let whole: Vec<Row> =
+                    (first..end).map(|sequence| Row { sequence, start: 0 }).collect();
+                rows(tokens, &whole, seqlen)
+            })
             .collect();
         Batches { batches, lanes }
     }
@@ -78,13 +83,6 @@ pub struct Batches {
     pub batches: Vec<TokenBatch>,
     /// How many of these run at the same time.
     pub lanes: Lanes,
-}
-
-/// Sequences `first` up to `end`.
-fn rows_of(tokens: &TokenBatch, first: usize, end: usize, seqlen: usize) -> TokenBatch {
-    let range = first * seqlen..end * seqlen;
-    let mask = tokens.mask().map(|mask| mask[range.clone()].to_vec());
-    TokenBatch::new(tokens.ids()[range].to_vec(), mask, seqlen)
 }
 
 /// A part of a sequence.

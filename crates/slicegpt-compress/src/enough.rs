@@ -58,29 +58,16 @@ pub(crate) fn note_overfit(held_out_ratio: Option<f64>, observer: &dyn Observer)
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Mutex;
+    use slicegpt_testkit::Said;
 
     use super::*;
     use crate::Refit;
-
-    #[derive(Default)]
-    struct Said(Mutex<Vec<String>>);
-
-    impl Observer for Said {
-        fn note(&self, message: &str) {
-            self.0.lock().unwrap().push(format!("note: {message}"));
-        }
-
-        fn warn(&self, message: &str) {
-            self.0.lock().unwrap().push(format!("warning: {message}"));
-        }
-    }
 
     /// What was said, at most one message.
     fn said(say: impl FnOnce(&dyn Observer)) -> String {
         let said = Said::default();
         say(&said);
-        let said = said.0.into_inner().unwrap();
+        let said = said.messages();
         assert!(said.len() < 2, "{said:?}");
         said.concat()
     }

@@ -12,8 +12,8 @@ use crate::dense::Dense;
 use crate::enough::{directions, note_overfit, warn_if_few};
 use crate::error::{CompressError, Result};
 use crate::per_layer::PerLayer;
-use crate::search::{Trial, choose, survey};
-use crate::shared::{Shared, statistics};
+use crate::search::{Choice, Trial, choose, survey};
+use crate::shared::{Frame, Shared, statistics};
 use crate::times::Times;
 use crate::{Cut, Plan, Ranking, SearchBudget, Shape, SharedCut, Sink, Split, Tables};
 
@@ -48,6 +48,14 @@ pub struct Compressed {
     pub held_out_ratio: Option<f64>,
     /// Where the time went.
     pub times: Times,
+}
+
+/// What stays of a model in one basis, and what its choice brought to light.
+struct Chosen {
+    frame: Frame,
+    spectra: Vec<Spectrum>,
+    tried: Vec<Trial>,
+    stages: Stages,
 }
 
 impl<'a, D: Tables> Compression<'a, D> {
@@ -123,8 +131,7 @@ impl<'a, D: Tables> Compression<'a, D> {
     pub fn statistics(&self, tokens: &TokenBatch) -> Result<Profile> {
         let dense = Dense::new(self.decoder, &self.observer)?;
         warn_if_few(tokens.kept(), dense.width(), self.observer.as_ref());
-        let Batches { batches, lanes } = self.computing.batches(tokens, &self.decoder.device());
-        statistics(&dense, &batches, self.computing.settings(&lanes, &self.observer)?)
+        self.profile(&dense, tokens)
     }
 
     /// The split of a cut that the statistics of the dense model do not influence: the only one,
@@ -156,6 +163,51 @@ impl<'a, D: Tables> Compression<'a, D> {
         })
     }
 
+    /// The statistics of the dense model on `tokens`.
+    fn profile(&self, dense: &Dense<'_, D>, tokens: &TokenBatch) -> Result<Profile> {
+        let Batches { batches, lanes } = self.computing.batches(tokens, &self.decoder.device());
+        statistics(dense, &batches, self.computing.settings(&lanes, &self.observer)?)
+    }
+
+    /// Chooses what stays, from the statistics of the dense model if it depends on them.
+    fn frame(
+        &self,
+        pass: &Shared<'_, D>,
+        known: Option<Profile>,
+        tokens: &TokenBatch,
+    ) -> Result<Chosen> {
+        let (dense, cut, computing) = (pass.dense, pass.cut, &self.computing);
+        let mut stages = Stages::default();
+        if let (None, Some(split)) = (&known, self.needs_no_statistics(cut, dense.width())) {
+            let frame = pass.counted(&Candidate::whole(split))?;
+            return Ok(Chosen { frame, spectra: Vec::new(), tried: Vec::new(), stages });
+        }
+        let is_search = cut.splits.len() > 1 || cut.splits[0].layers < self.decoder.blocks();
+        let surveys = known.is_none() && is_search && !self.plan.all_spectra;
+        let few = surveys.then(|| survey(tokens)).flatten();
+        let mut profile = match known {
+            Some(profile) => profile,
+            None => self.profile(dense, few.as_ref().unwrap_or(tokens))?,
+        };
+        stages += profile.stages;
+        let mut directions = self.directions(&profile)?;
+        let budget = self.search_budget(pass.dimensions.dense_parameters());
+        let choice = choose(pass, (&profile, &directions), tokens, budget, computing)?;
+        let Choice { candidate, tried } = choice;
+        let is_counted = few.is_some() && self.chooses_units(cut, candidate.split, dense.width());
+        let frame = if is_counted {
+            pass.counted(&candidate)?
+        } else {
+            if few.is_some() {
+                profile = self.profile(dense, tokens)?;
+                stages += profile.stages;
+                directions = self.directions(&profile)?;
+            }
+            pass.frame(&profile, &directions, &candidate, &mut self.plan.axes())?
+        };
+        Ok(Chosen { frame, spectra: vec![directions.spectrum().clone()], tried, stages })
+    }
+
     fn shared<S: Sink<D::Block>>(
         &self,
         cut: &SharedCut,
@@ -163,55 +215,15 @@ impl<'a, D: Tables> Compression<'a, D> {
         tokens: &TokenBatch,
         sink: &mut S,
     ) -> Result<Compressed> {
-        let computing = &self.computing;
         let dense = Dense::new(self.decoder, &self.observer)?;
         let dimensions = self.decoder.dimensions().map_err(CompressError::model)?;
         let refit = self.plan.refit();
         let pass = Shared { dense: &dense, dimensions: dimensions.as_ref(), cut, refit };
-        let device = self.decoder.device();
-        let Batches { batches, lanes } = computing.batches(tokens, &device);
-        let settings = || computing.settings(&lanes, &self.observer);
-        let mut stages = Stages::default();
-        let (mut spectra, mut tried) = (Vec::new(), Vec::new());
-        let frame = match self.needs_no_statistics(cut, dense.width()) {
-            Some(split) if known.is_none() => pass.counted(&Candidate::whole(split))?,
-            _ => {
-                let is_search =
-                    cut.splits.len() > 1 || cut.splits[0].layers < self.decoder.blocks();
-                let few = is_search.then(|| survey(tokens)).flatten();
-                let is_survey = known.is_none() && few.is_some() && !self.plan.all_spectra;
-                let mut profile = match (known, few) {
-                    (Some(profile), _) => profile,
-                    (None, Some(few)) if is_survey => {
-                        let Batches { batches, lanes } = computing.batches(&few, &device);
-                        let settings = computing.settings(&lanes, &self.observer)?;
-                        statistics(&dense, &batches, settings)?
-                    }
-                    (None, _) => statistics(&dense, &batches, settings()?)?,
-                };
-                stages += profile.stages;
-                let mut directions = self.directions(&profile)?;
-                let budget = self.search_budget(dimensions.dense_parameters());
-                let choice = choose(&pass, (&profile, &directions), tokens, budget, computing)?;
-                tried = choice.tried;
-                let candidate = choice.candidate;
-                let is_counted =
-                    is_survey && self.chooses_units(cut, candidate.split, dense.width());
-                if is_survey && !is_counted {
-                    profile = statistics(&dense, &batches, settings()?)?;
-                    stages += profile.stages;
-                    directions = self.directions(&profile)?;
-                }
-                spectra.push(directions.spectrum().clone());
-                if is_counted {
-                    pass.counted(&candidate)?
-                } else {
-                    pass.frame(&profile, &directions, &candidate, &mut self.plan.axes())?
-                }
-            }
-        };
+        let Chosen { frame, spectra, tried, mut stages } = self.frame(&pass, known, tokens)?;
         sink.begin(&frame.shape).map_err(CompressError::sink)?;
-        let (written, held_out_ratio) = pass.write(&frame, &batches, settings()?, sink)?;
+        let Batches { batches, lanes } = self.computing.batches(tokens, &self.decoder.device());
+        let settings = self.computing.settings(&lanes, &self.observer)?;
+        let (written, held_out_ratio) = pass.write(&frame, &batches, settings, sink)?;
         stages += written;
         note_overfit(held_out_ratio, self.observer.as_ref());
         let times = Times { passes: stages, ..dense.clock.times() };

@@ -8,7 +8,7 @@ use slicegpt_core::TokenBatch;
 use slicegpt_slice::{Profile, Refit};
 
 use crate::candidates::{Candidate, Candidates};
-use crate::computing::{Batches, Computing, Row, rows};
+use crate::computing::{Computing, Row, rows};
 use crate::error::Result;
 use crate::shared::Shared;
 use crate::{SearchBudget, Split, Tables};
@@ -24,6 +24,13 @@ pub struct Trial {
     pub tokens: usize,
     /// The mean KL divergence from the dense model on the held-out ones, in nats per token.
     pub kl: f64,
+}
+
+impl Trial {
+    /// Whether this is a measurement of `candidate`.
+    fn is(&self, candidate: &Candidate) -> bool {
+        (self.split, &self.removed) == (candidate.split, &candidate.removed)
+    }
 }
 
 /// The best split, and what was measured.
@@ -98,29 +105,33 @@ pub(crate) fn choose<D: Tables>(
         SearchBudget::Unlimited => Duration::MAX,
         SearchBudget::Seconds(seconds) => Duration::from_secs(seconds),
     };
-    let texts = effort.tokens.map(|count| parts(tokens, count));
+    let rounds = effort.tokens.map(|count| {
+        let parts = parts(tokens, count);
+        let tokens: usize = parts.iter().map(|part| part.ids().len()).sum();
+        (parts.map(|part| computing.batches(&part, &device)), tokens)
+    });
     let mut tried: Vec<Trial> = Vec::new();
     let mut measure = |candidate: &Candidate, round: usize| -> Result<Option<f64>> {
+        let ([fitted, held_out], tokens) = &rounds[round];
+        // Both rounds have the same text if there is little of it.
+        if let Some(known) = tried.iter().find(|it| it.tokens == *tokens && it.is(candidate)) {
+            return Ok(Some(known.kl));
+        }
         if !tried.is_empty() && start.elapsed() >= limit {
             return Ok(None);
         }
-        let [fitted, held_out] = &texts[round];
-        let Batches { batches, lanes } = computing.batches(fitted, &device);
-        let held_out = computing.batches(held_out, &device).batches;
         let frame = pass.frame(profile, directions, candidate, &mut Orientation::Pca)?;
-        let settings = computing.settings(&lanes, pass.dense.observer)?;
-        let found = pass.measure(&frame, &batches, &held_out, settings)?;
+        let settings = computing.settings(&fitted.lanes, pass.dense.observer)?;
+        let found = pass.measure(&frame, &fitted.batches, &held_out.batches, settings)?;
         // A candidate whose logits are not finite is the worst.
         let kl = found.as_ref().map_or(f64::INFINITY, |found| found.mean);
         let Candidate { split, removed } = candidate.clone();
-        let tokens = texts[round].iter().map(|part| part.ids().len()).sum();
         let error = found.map_or(0.0, |found| found.standard_error);
         pass.dense.observer.note(&format!(
-            "{}: KL {kl:.5} +- {error:.5} nats per token on {tokens} \
-            calibration tokens",
+            "{}: KL {kl:.5} +- {error:.5} nats per token on {tokens} calibration tokens",
             describe(split, &removed)
         ));
-        tried.push(Trial { split, removed, tokens, kl });
+        tried.push(Trial { split, removed, tokens: *tokens, kl });
         Ok(Some(kl))
     };
     let mut candidate = pass.dense.clock.search(|| candidates.search(&mut measure))?;
@@ -144,8 +155,9 @@ pub(crate) fn choose<D: Tables>(
 fn with_most_layers(tried: &[Trial], best: Candidate) -> Candidate {
     let most = tried.iter().map(|trial| trial.tokens).max().unwrap_or_default();
     let last = || tried.iter().filter(|trial| trial.tokens == most);
-    let is_best = |trial: &&Trial| (trial.split, &trial.removed) == (best.split, &best.removed);
-    let Some(least) = last().find(is_best).map(|trial| trial.kl) else { return best };
+    let Some(least) = last().find(|trial| trial.is(&best)).map(|trial| trial.kl) else {
+        return best;
+    };
     let close = last().filter(|trial| trial.kl <= TIE * least);
     let chosen = close.max_by(|a, b| {
         let layers = a.split.layers.cmp(&b.split.layers);
@@ -157,9 +169,9 @@ fn with_most_layers(tried: &[Trial], best: Candidate) -> Candidate {
     })
 }
 
-/// The sequences that the statistics of a search are computed on, if there are enough tokens that
-/// some of them do. The shape that is chosen then needs statistics of its own only if its stream is
-/// narrower.
+/// The sequences that the statistics of a search are computed on; `None` if there are so few tokens
+/// that it takes all of them. The shape that is chosen needs statistics of all tokens only if its
+/// stream is narrower.
 pub(crate) fn survey(tokens: &TokenBatch) -> Option<TokenBatch> {
     let [sequences, length] = tokens.shape();
     let step = tokens.ids().len() / SURVEY;

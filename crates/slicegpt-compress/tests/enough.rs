@@ -1,27 +1,14 @@
 //! What a compression says about its calibration text.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use burn::tensor::Device;
 use slicegpt_compress::{Compressed, Compression, FixedSizes, InMemory, Method, Plan, Refit, Size};
 use slicegpt_core::{Observer, TokenBatch};
 use slicegpt_models::Model;
-use slicegpt_testkit::{ToySource, spec};
+use slicegpt_testkit::{Said, ToySource, spec};
 
 const SEQLEN: u32 = 16;
-
-#[derive(Default)]
-struct Said(Mutex<Vec<String>>);
-
-impl Observer for Said {
-    fn note(&self, message: &str) {
-        self.0.lock().unwrap().push(format!("note: {message}"));
-    }
-
-    fn warn(&self, message: &str) {
-        self.0.lock().unwrap().push(format!("warning: {message}"));
-    }
-}
 
 /// Sequences of which the first `same` hold one token only.
 fn tokens(count: u32, same: u32) -> TokenBatch {
@@ -36,8 +23,7 @@ fn compress(plan: Plan, tokens: &TokenBatch) -> (Compressed, String) {
     let observer: Arc<dyn Observer> = Arc::clone(&said) as _;
     let compression = Compression { plan, observer, ..Compression::new(&model) };
     let done = compression.run(tokens, &mut InMemory::default()).unwrap();
-    let said = said.0.lock().unwrap().join("\n");
-    (done, said)
+    (done, said.messages().join("\n"))
 }
 
 /// A shape that is given: a search would say what it measures.

@@ -49,6 +49,17 @@ impl EvaluationRecord {
     }
 }
 
+/// Lines, each once, in the order of their first occurrence. Several texts share most protocols.
+pub fn each_once<'a>(lines: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
+    let mut once: Vec<&str> = Vec::new();
+    for line in lines {
+        if !once.contains(&line) {
+            once.push(line);
+        }
+    }
+    once
+}
+
 /// The lengths at which continuations were compared in any of `evaluations`, in tokens, ascending.
 pub fn compared_lengths<'a>(
     evaluations: impl IntoIterator<Item = &'a EvaluationRecord>,

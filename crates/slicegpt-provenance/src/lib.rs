@@ -21,7 +21,9 @@ mod spectrum;
 mod words;
 
 pub use error::{ProvenanceError, SizesError};
-pub use evaluation::{ContinuationsRecord, EvaluationRecord, SameBeginning, compared_lengths};
+pub use evaluation::{
+    ContinuationsRecord, EvaluationRecord, SameBeginning, compared_lengths, each_once,
+};
 pub use manifest::{CalibrationRecord, Manifest, TextRecord, TriedSplit};
 pub use record::{Dense, Machine, PerplexityRecord, Record};
 pub use reference::ReferenceSizes;

@@ -1,7 +1,7 @@
 //! The section that compares each sliced model with its dense one on text, as recorded by its
 //! compression.
 
-use slicegpt_provenance::{EvaluationRecord, compared_lengths};
+use slicegpt_provenance::{EvaluationRecord, compared_lengths, each_once};
 
 use crate::numbers::show_number;
 use crate::shown::{Section, Table};
@@ -46,12 +46,9 @@ pub fn section(report: &Report) -> Section {
         let prompts = found.continuations.as_ref();
         cells.push(prompts.map(|it| format!("{} × {} tokens", it.prompts, it.prompt_tokens)));
         table.row(name.clone(), cells);
-        for protocol in found.protocols() {
-            if !table.notes.iter().any(|known| known == protocol) {
-                table.notes.push(protocol.into());
-            }
-        }
     }
+    let protocols = evaluations.iter().flat_map(|(_, found)| found.protocols());
+    table.notes.extend(each_once(protocols).into_iter().map(String::from));
     section.tables.push(table);
     section
 }

@@ -126,17 +126,16 @@ const TOKENS: usize = 128;
 /// A sample of a batch, and the mask of the batch.
 pub(crate) type Sample = (Tensor<3>, Option<Vec<bool>>);
 
-impl Probe {
-    /// The stream of some tokens of a batch: `[batch, tokens, width]`, and fewer tokens.
-    pub fn sample(&self, stream: &Tensor<3>) -> Tensor<3> {
-        let positions: Vec<i64> =
-            positions(stream.dims()[1]).map(|position| position as i64).collect();
-        let count = positions.len();
-        let data = TensorData::new(positions, [count]);
-        let positions = Tensor::<1, Int>::from_data(data, &stream.device());
-        stream.clone().select(1, positions).cast(DType::F32)
-    }
+/// The stream of some tokens of a batch: `[batch, tokens, width]`, and fewer tokens.
+pub(crate) fn sample(stream: &Tensor<3>) -> Tensor<3> {
+    let positions: Vec<i64> = positions(stream.dims()[1]).map(|position| position as i64).collect();
+    let count = positions.len();
+    let data = TensorData::new(positions, [count]);
+    let positions = Tensor::<1, Int>::from_data(data, &stream.device());
+    stream.clone().select(1, positions).cast(DType::F32)
+}
 
+impl Probe {
     /// Remembers the stream after another block, of the samples of all batches.
     pub fn boundary(&mut self, samples: Vec<Sample>) {
         let mut tokens = Vec::new();
@@ -235,7 +234,7 @@ mod tests {
             [[0.0, 3.0], [0.0, 5.0], [f32::NAN, 0.0]],
             [[-1.0, 0.0], [0.0, -1.0], [1.0, 0.0]],
         ] {
-            let sample = probe.sample(&batch(tokens));
+            let sample = sample(&batch(tokens));
             probe.boundary(vec![(sample, keep())]);
         }
         let distances = probe.distances();

@@ -6,7 +6,7 @@ use slicegpt_calibrate::{AnalysisError, Covariance};
 use slicegpt_core::{Axis, Block, Fused, PrunableUnits, host_vec};
 
 use crate::carried::Carried;
-use crate::distances::{Distances, Probe};
+use crate::distances::{Distances, Probe, sample};
 use crate::error::{Place, SliceError};
 use crate::kept::{BlockUnits, KeptUnits};
 use crate::linears::cast;
@@ -142,7 +142,7 @@ impl<C: Sync> Run<C> {
             let after = block.write(index, stream, inputs);
             let weights = inverse_rms(&after);
             let pruned: Vec<_> = pruned.into_iter().map(|x| x * weights.clone()).collect();
-            let sample = is_last.then(|| probe.sample(&after));
+            let sample = is_last.then(|| sample(&after));
             ([after], (normed, pruned, sample))
         };
         streams.each(place, work, |(normed, pruned, sample), keep| {

@@ -4,7 +4,7 @@ use serde_json::Value;
 use slicegpt_checkpoint::Dtype;
 use slicegpt_hub::ModelId;
 use slicegpt_provenance::{
-    CalibrationRecord, EvaluationRecord, Manifest, Method, Record, compared_lengths,
+    CalibrationRecord, EvaluationRecord, Manifest, Method, Record, compared_lengths, each_once,
 };
 
 use crate::services::model::Described;
@@ -217,13 +217,8 @@ fn compared(found: &EvaluationRecord) -> Vec<(String, String)> {
 fn protocols(record: &Record) -> String {
     let perplexities = record.perplexities();
     let all = perplexities.iter().map(|found| found.protocol.as_str());
-    let mut paragraphs: Vec<&str> = Vec::new();
-    for line in all.chain(record.evaluations.iter().flat_map(EvaluationRecord::protocols)) {
-        if !paragraphs.contains(&line) {
-            paragraphs.push(line);
-        }
-    }
-    paragraphs.iter().map(|line| format!("{line}\n\n")).collect()
+    let all = all.chain(record.evaluations.iter().flat_map(EvaluationRecord::protocols));
+    each_once(all).iter().map(|line| format!("{line}\n\n")).collect()
 }
 
 /// The fraction of the energy of the stream in the kept directions, on the calibration text.

@@ -1,7 +1,7 @@
 //! Evaluations as a table with a column for each text.
 
 use anyhow::Result;
-use slicegpt_provenance::{EvaluationRecord, compared_lengths};
+use slicegpt_provenance::{EvaluationRecord, compared_lengths, each_once};
 
 use crate::show::output;
 use crate::show::size::show_percent;
@@ -48,11 +48,5 @@ fn rows(evaluations: &[EvaluationRecord]) -> Vec<(String, Vec<String>)> {
 
 /// The protocols, each once, on a line of its own.
 fn protocols(evaluations: &[EvaluationRecord]) -> String {
-    let mut lines: Vec<&str> = Vec::new();
-    for line in evaluations.iter().flat_map(EvaluationRecord::protocols) {
-        if !lines.contains(&line) {
-            lines.push(line);
-        }
-    }
-    lines.join("\n")
+    each_once(evaluations.iter().flat_map(EvaluationRecord::protocols)).join("\n")
 }

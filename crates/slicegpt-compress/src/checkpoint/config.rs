@@ -65,10 +65,11 @@ fn cut_axes(fields: &mut Map<String, Value>, spec: &DecoderSpec, manifest: &Mani
             let mut number = 0..;
             types.retain(|_| !removed.contains(&number.next().expect("it has no end")));
         }
-        // Layers from this one on have a window, in Qwen2 and Qwen3.
-        if let Some(first) = fields.get("max_window_layers").and_then(Value::as_u64) {
-            let before = removed.iter().filter(|layer| (**layer as u64) < first).count() as u64;
-            fields.insert("max_window_layers".into(), json!(first - before));
+        // Layers from this one on have a window, in Qwen2 and Qwen3, which have a default for it.
+        let has_windows = fields.get("use_sliding_window") == Some(&json!(true));
+        if has_windows || fields.contains_key("max_window_layers") {
+            let first = spec.attention.windows.iter().position(Option::is_some);
+            fields.insert("max_window_layers".into(), json!(first.unwrap_or(spec.layers)));
         }
     }
     if manifest.kv_heads.is_some() {
@@ -89,6 +90,38 @@ mod tests {
 
     use super::*;
 
+    fn manifest(method: Method, stock: bool, removed_layers: Vec<usize>) -> Manifest {
+        let calibration = CalibrationRecord {
+            source: "x".into(),
+            digest: "y".into(),
+            samples: 1,
+            seqlen: 2,
+            tokens: 2,
+            texts: Vec::new(),
+        };
+        Manifest {
+            format: 1,
+            method,
+            stock,
+            intermediate_size: None,
+            intermediate_sizes: None,
+            removed_layers,
+            kv_heads: None,
+            refit: None,
+            tried: Vec::new(),
+            widths: vec![6, 6, 8],
+            imported: None,
+            nominal_sparsity: Some(0.25),
+            real_reduction: 0.1,
+            params_before: 10,
+            params_after: 9,
+            orientation: Orientation::Pca,
+            seed: 1,
+            calibration,
+            tool_version: "t".into(),
+        }
+    }
+
     #[test]
     fn what_slicing_changes_is_said() {
         let dense = json!({
@@ -100,35 +133,7 @@ mod tests {
         let spec = slicegpt_models::parse(&dense).unwrap();
         assert!(spec.tied);
         let widths = Widths::new(vec![6, 6, 8], spec.cuts(), 8).unwrap();
-        let calibration = CalibrationRecord {
-            source: "x".into(),
-            digest: "y".into(),
-            samples: 1,
-            seqlen: 2,
-            tokens: 2,
-            texts: Vec::new(),
-        };
-        let manifest = Manifest {
-            format: 1,
-            method: Method::PerLayer,
-            stock: false,
-            intermediate_size: None,
-            intermediate_sizes: None,
-            removed_layers: Vec::new(),
-            kv_heads: None,
-            refit: None,
-            tried: Vec::new(),
-            widths: widths.as_slice().to_vec(),
-            imported: None,
-            nominal_sparsity: Some(0.25),
-            real_reduction: 0.1,
-            params_before: 10,
-            params_after: 9,
-            orientation: Orientation::Pca,
-            seed: 1,
-            calibration,
-            tool_version: "t".into(),
-        };
+        let manifest = manifest(Method::PerLayer, false, Vec::new());
         let config =
             sliced_config(&dense, &spec.in_per_layer_bases(widths), Dtype::Bf16, &manifest);
         assert_eq!(config["torch_dtype"], "bfloat16");
@@ -139,5 +144,35 @@ mod tests {
         assert_eq!(config["auto_map"], portable::auto_map());
         assert_eq!(config["model_type"], "opt", "the family is what this tool reads");
         slicegpt_models::parse(&config).unwrap();
+    }
+
+    /// Layers that have a window keep it, wherever the config says which have one.
+    #[test]
+    fn layers_keep_their_windows() {
+        let mut dense = json!({
+            "model_type": "qwen2", "hidden_size": 8, "num_attention_heads": 2,
+            "num_hidden_layers": 30, "intermediate_size": 16, "vocab_size": 10,
+            "max_position_embeddings": 4, "use_sliding_window": true, "sliding_window": 2,
+        });
+        for field in ["the default", "max_window_layers", "layer_types"] {
+            match field {
+                "layer_types" => {
+                    let kind = |layer| if layer % 3 == 0 { "sliding" } else { "full" };
+                    let types = (0..30).map(|layer| format!("{}_attention", kind(layer)));
+                    dense[field] = types.collect();
+                }
+                "max_window_layers" => dense[field] = json!(20),
+                _ => {}
+            }
+            let spec = slicegpt_models::parse(&dense).unwrap();
+            let removed = vec![3, 4, 28];
+            let kept: Vec<usize> = (0..30).filter(|layer| !removed.contains(layer)).collect();
+            let sliced = spec.with_layers(&kept);
+            assert!(sliced.attention.windows.iter().any(Option::is_some), "{field}");
+            let manifest = manifest(Method::Shared, true, removed);
+            let config = sliced_config(&dense, &sliced, Dtype::F32, &manifest);
+            let read = slicegpt_models::parse(&config).unwrap();
+            assert_eq!(read.attention.windows, sliced.attention.windows, "{field}");
+        }
     }
 }

@@ -69,14 +69,10 @@ fn stored<S: TensorSource>(model: &Model<S>, table: Table) -> (String, [usize; 2
 /// The decoder `spec`, cut to `shape`.
 pub fn cut_spec(spec: &DecoderSpec, shape: &Shape) -> DecoderSpec {
     let width = shape.widths.embedding();
-    let smaller;
-    let spec = if shape.removed.is_empty() && shape.heads.is_none() {
-        spec
-    } else {
-        let kept = spec.with_layers(&shape.kept_blocks(spec.layers));
-        smaller = shape.heads.map_or(kept.clone(), |heads| kept.with_kv_heads(heads));
-        &smaller
-    };
+    let mut spec = spec.with_layers(&shape.kept_blocks(spec.layers));
+    if let Some(heads) = shape.heads {
+        spec = spec.with_kv_heads(heads);
+    }
     match &shape.intermediate {
         _ if shape.shortcuts => spec.in_per_layer_bases(shape.widths.clone()),
         Intermediate::Each(widths) => {

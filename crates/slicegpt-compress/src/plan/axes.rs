@@ -101,7 +101,7 @@ impl FixedSizes {
                     Err(PlanError::NoAxis { axis: FreeAxes::NAMES[number], has: has.names() })
                 }
                 Some(0) => Err(PlanError::Zero(field)),
-                Some(asked) if asked > full => Err(PlanError::TooWide { field, asked, full }),
+                Some(asked) if asked > full => Err(PlanError::TooLarge { field, asked, full }),
                 Some(asked) => Ok(asked),
             }
         };

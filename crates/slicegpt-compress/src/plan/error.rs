@@ -50,11 +50,11 @@ pub enum PlanError {
         /// Those of the model.
         before: u64,
     },
-    /// A width above that of the model.
-    TooWide {
+    /// A size above that of the model.
+    TooLarge {
         /// The field.
         field: &'static str,
-        /// The width asked for.
+        /// The size asked for.
         asked: usize,
         /// That of the model.
         full: usize,
@@ -142,8 +142,8 @@ impl PlanError {
                 "{asked} parameters are asked for, but the model has only {before}; nothing is to \
                  be cut"
             ),
-            Self::TooWide { field, asked, full } => {
-                format!("{} {asked}: the model is {full} wide there; give less", name(field))
+            Self::TooLarge { field, asked, full } => {
+                format!("{} {asked}: the model has only {full}; give less", name(field))
             }
             Self::Align { step, width, intermediate } => format!(
                 "{} {step}: the stream is {width} wide and the MLPs {intermediate}; give less",

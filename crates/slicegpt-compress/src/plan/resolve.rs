@@ -18,8 +18,8 @@ pub enum Cut {
 /// What a plan with one basis means for a decoder.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SharedCut {
-    /// The split, or the candidates of one size. Those with the same layers and heads follow each
-    /// other, the widest stream first.
+    /// The split, or the candidates of one size: those with the most layers first, of these the
+    /// ones with the most heads, and of these the ones with the widest stream.
     pub splits: Vec<Split>,
     /// Whether the head is the embedding.
     pub tied: bool,

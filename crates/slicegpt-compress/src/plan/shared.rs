@@ -36,11 +36,13 @@ impl Plan {
         };
         let count =
             |split: Split| dense.parameters_of(&Shape::of_split(dense, split, tied, is_free));
-        let multiple = match self.align {
-            Some(0) => return Err(PlanError::Zero(field::ALIGN)),
-            Some(step) => step,
-            None => channel_step(full, dense.dense_parameters(), count),
-        };
+        for (field, step) in [(field::ALIGN, self.align), (field::ROUND_TO, self.round_to)] {
+            if step == Some(0) {
+                return Err(PlanError::Zero(field));
+            }
+        }
+        let multiple =
+            self.align.unwrap_or_else(|| channel_step(full, dense.dense_parameters(), count));
         let free = is_free.then_some(multiple);
         let one = |split: Split| Ok(SharedCut { splits: vec![split], tied, free });
         let fixed = self.fixed.within(dense, full)?;
@@ -52,7 +54,7 @@ impl Plan {
             if self.axes.is_some() {
                 return Err(PlanError::Sparsity { field: field::AXES });
             }
-            let round_to = self.width_step(dense, full.heads)?;
+            let round_to = self.width_step(dense, full.heads);
             let schedule = Schedule::Linear { start, end: start, round_to, slice_head: true };
             return one(Split { width: schedule.widths(full.width, 1, 1)?.head(), ..full });
         }
@@ -142,7 +144,7 @@ impl Plan {
         (corner, axes): (Split, FreeAxes),
         multiple: usize,
     ) -> Result<Grid, PlanError> {
-        let step = self.width_step(dense, corner.heads)?;
+        let step = self.width_step(dense, corner.heads);
         let mut largest = corner;
         if let Some(step) = self.align {
             let Split { width, intermediate, .. } = corner;
@@ -162,13 +164,9 @@ impl Plan {
     }
 
     /// What the width of the stream is a multiple of, unless it is the full one.
-    fn width_step(&self, dense: &dyn Dimensions, heads: usize) -> Result<usize, PlanError> {
-        match (self.align, self.round_to) {
-            (Some(0), _) => Err(PlanError::Zero(field::ALIGN)),
-            (None, Some(0)) => Err(PlanError::Zero(field::ROUND_TO)),
-            (Some(step), _) | (None, Some(step)) => Ok(step),
-            (None, None) => Ok(lcm(ROUND_TO, dense.width_multiple(heads))),
-        }
+    fn width_step(&self, dense: &dyn Dimensions, heads: usize) -> usize {
+        let given = self.align.or(self.round_to);
+        given.unwrap_or_else(|| lcm(ROUND_TO, dense.width_multiple(heads)))
     }
 
     /// Refuses a number of heads that the family does not take with the width that is given.
