@@ -121,6 +121,7 @@ impl Computing<'_> {
             compute: self.compute,
             shelf: shelf.transpose().map_err(CompressError::Shelf)?,
             lanes: lanes.clone(),
+            dense: None,
             observer: Arc::clone(observer),
         })
     }

@@ -77,7 +77,7 @@ pub use plan::{
     Axes, Cut, FixedSizes, FreeAxes, HeadTying, Method, MlpWidths, Plan, PlanError, Ranking, Refit,
     SearchBudget, SharedCut, Size, Split, field,
 };
-pub use run::{Compressed, Compression, compress};
+pub use run::{Compressed, Compression, Searched, compress};
 pub use search::Trial;
 pub use shape::{Dimensions, Intermediate, PrunableLayer, Shape};
 pub use sink::{InMemory, Sink};

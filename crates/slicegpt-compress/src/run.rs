@@ -50,6 +50,28 @@ pub struct Compressed {
     pub times: Times,
 }
 
+/// The shape that a search chose, and what it measured.
+#[derive(Clone, Debug)]
+pub struct Searched {
+    /// The split that was chosen.
+    pub split: Split,
+    /// The blocks of the dense model that it removes, ascending.
+    pub removed: Vec<usize>,
+    /// The splits that were measured: those on more tokens first, and then the best first. Empty if
+    /// only one has the size.
+    pub tried: Vec<Trial>,
+}
+
+/// A candidate, and the statistics of the dense model by which it was chosen.
+struct Surveyed {
+    choice: Choice,
+    profile: Profile,
+    directions: Directions,
+    /// Whether the statistics are those of some of the tokens only.
+    of_few: bool,
+    stages: Stages,
+}
+
 /// What stays of a model in one basis, and what its choice brought to light.
 struct Chosen {
     frame: Frame,
@@ -169,6 +191,49 @@ impl<'a, D: Tables> Compression<'a, D> {
         statistics(dense, &batches, self.computing.settings(&lanes, &self.observer)?)
     }
 
+    /// Measures the dense model, on some of the tokens if that is enough, and chooses a candidate.
+    fn survey(
+        &self,
+        pass: &Shared<'_, D>,
+        known: Option<Profile>,
+        tokens: &TokenBatch,
+    ) -> Result<Surveyed> {
+        let Shared { dense, cut, dimensions, .. } = *pass;
+        let mut stages = Stages::default();
+        let is_search = cut.splits.len() > 1 || cut.splits[0].layers < self.decoder.blocks();
+        let surveys = known.is_none() && is_search && !self.plan.all_spectra;
+        let few = surveys.then(|| survey(tokens)).flatten();
+        let profile = match known {
+            Some(profile) => profile,
+            None => self.profile(dense, few.as_ref().unwrap_or(tokens))?,
+        };
+        stages += profile.stages;
+        let directions = self.directions(&profile)?;
+        let budget = self.search_budget(dimensions.dense_parameters());
+        let choice = choose(pass, (&profile, &directions), tokens, budget, &self.computing)?;
+        Ok(Surveyed { choice, profile, directions, of_few: few.is_some(), stages })
+    }
+
+    /// Measures the splits of `cut` and chooses one, as [`Compression::cut`] does before it cuts.
+    ///
+    /// # Errors
+    ///
+    /// As [`Compression::run`].
+    pub fn search(&self, cut: &SharedCut, tokens: &TokenBatch) -> Result<Searched> {
+        if tokens.kept() == 0 {
+            return Err(CompressError::NoTokens("there is no token to calibrate on"));
+        }
+        let dense = Dense::new(self.decoder, &self.observer)?;
+        let dimensions = self.decoder.dimensions().map_err(CompressError::model)?;
+        let (dimensions, refit) = (dimensions.as_ref(), self.plan.refit());
+        if let Some(split) = self.needs_no_statistics(cut, dense.width()) {
+            return Ok(Searched { split, removed: Vec::new(), tried: Vec::new() });
+        }
+        let pass = Shared { dense: &dense, dimensions, cut, refit };
+        let Choice { candidate, tried } = self.survey(&pass, None, tokens)?.choice;
+        Ok(Searched { split: candidate.split, removed: candidate.removed, tried })
+    }
+
     /// Chooses what stays, from the statistics of the dense model if it depends on them.
     fn frame(
         &self,
@@ -176,29 +241,21 @@ impl<'a, D: Tables> Compression<'a, D> {
         known: Option<Profile>,
         tokens: &TokenBatch,
     ) -> Result<Chosen> {
-        let (dense, cut, computing) = (pass.dense, pass.cut, &self.computing);
+        let (dense, cut) = (pass.dense, pass.cut);
         let mut stages = Stages::default();
         if let (None, Some(split)) = (&known, self.needs_no_statistics(cut, dense.width())) {
             let frame = pass.counted(&Candidate::whole(split))?;
             return Ok(Chosen { frame, spectra: Vec::new(), tried: Vec::new(), stages });
         }
-        let is_search = cut.splits.len() > 1 || cut.splits[0].layers < self.decoder.blocks();
-        let surveys = known.is_none() && is_search && !self.plan.all_spectra;
-        let few = surveys.then(|| survey(tokens)).flatten();
-        let mut profile = match known {
-            Some(profile) => profile,
-            None => self.profile(dense, few.as_ref().unwrap_or(tokens))?,
-        };
-        stages += profile.stages;
-        let mut directions = self.directions(&profile)?;
-        let budget = self.search_budget(pass.dimensions.dense_parameters());
-        let choice = choose(pass, (&profile, &directions), tokens, budget, computing)?;
+        let surveyed = self.survey(pass, known, tokens)?;
+        let Surveyed { choice, mut profile, mut directions, of_few, .. } = surveyed;
         let Choice { candidate, tried } = choice;
-        let is_counted = few.is_some() && self.chooses_units(cut, candidate.split, dense.width());
+        stages += surveyed.stages;
+        let is_counted = of_few && self.chooses_units(cut, candidate.split, dense.width());
         let frame = if is_counted {
             pass.counted(&candidate)?
         } else {
-            if few.is_some() {
+            if of_few {
                 profile = self.profile(dense, tokens)?;
                 stages += profile.stages;
                 directions = self.directions(&profile)?;

@@ -1,14 +1,15 @@
 //! The choice of a split over all axes, if a size is asked for: candidates are cut, refitted and
 //! compared with the dense model on held-out calibration text.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use slicegpt_calibrate::{Directions, Orientation, Ridge};
 use slicegpt_core::TokenBatch;
-use slicegpt_slice::{Profile, Refit};
+use slicegpt_slice::{DenseStreams, Profile, Refit, Settings};
 
 use crate::candidates::{Candidate, Candidates};
-use crate::computing::{Computing, Row, rows};
+use crate::computing::{Batches, Computing, Row, rows};
 use crate::error::Result;
 use crate::shared::Shared;
 use crate::{SearchBudget, Split, Tables};
@@ -44,7 +45,8 @@ pub(crate) struct Choice {
 /// What is spent on one candidate.
 struct Effort {
     /// Tokens in each of two rounds. In the first one every candidate of a coarse grid is measured,
-    /// in the second one the best of them and their neighbours.
+    /// in the second one the best of them and their neighbours. If they are equal, nothing is
+    /// measured twice.
     tokens: [usize; 2],
     /// Whether units are chosen by their importance and the refit is by a fixed ridge. To tune both
     /// for a candidate costs about as much as to cut the model.
@@ -60,13 +62,48 @@ impl Effort {
         if parameters < Self::SMALL {
             Self { tokens: [4096, (tokens / 4).max(8192)], refit_by_ridge: false }
         } else {
-            Self { tokens: [2048, (tokens / 16).max(4096)], refit_by_ridge: true }
+            Self { tokens: [2048; 2], refit_by_ridge: true }
+        }
+    }
+}
+
+/// Dense streams of at most this many numbers are kept, however few tokens the text has.
+const FEW_NUMBERS: usize = 1 << 26;
+
+/// What the candidates of a round are measured on.
+struct Round {
+    /// Fitted and held out.
+    parts: [Batches; 2],
+    /// The number of tokens of both.
+    tokens: usize,
+    /// Where the candidates share what the dense model computes, if that takes no more memory than
+    /// the pass that cuts the model, with its two streams of all tokens.
+    dense: Option<Arc<DenseStreams>>,
+}
+
+impl Round {
+    /// About `count` of `tokens`.
+    fn new<D: Tables>(
+        pass: &Shared<'_, D>,
+        tokens: &TokenBatch,
+        count: usize,
+        computing: &Computing<'_>,
+    ) -> Self {
+        let decoder = pass.dense.decoder;
+        let parts = parts(tokens, count);
+        let used: usize = parts.iter().map(|part| part.ids().len()).sum();
+        let kept = used * decoder.blocks() * decoder.sublayers_per_block();
+        let fits = kept <= 2 * tokens.ids().len() || kept * pass.dense.width() <= FEW_NUMBERS;
+        Self {
+            parts: parts.map(|part| computing.batches(&part, &decoder.device())),
+            tokens: used,
+            dense: fits.then(Arc::default),
         }
     }
 }
 
 /// The number of tokens, or up to twice as many, of the statistics of a search.
-const SURVEY: usize = 1 << 14;
+const SURVEY: usize = 1 << 13;
 
 /// The length of the sequences that candidates are measured on. Short ones cost less, and more of
 /// them say more about different text.
@@ -99,20 +136,19 @@ pub(crate) fn choose<D: Tables>(
         refit => refit,
     });
     let pass = &Shared { refit, ..*pass };
-    let device = pass.dense.decoder.device();
     let start = Instant::now();
     let limit = match budget {
         SearchBudget::Unlimited => Duration::MAX,
         SearchBudget::Seconds(seconds) => Duration::from_secs(seconds),
     };
-    let rounds = effort.tokens.map(|count| {
-        let parts = parts(tokens, count);
-        let tokens: usize = parts.iter().map(|part| part.ids().len()).sum();
-        (parts.map(|part| computing.batches(&part, &device)), tokens)
-    });
+    let round = |count| Round::new(pass, tokens, count, computing);
+    let [first, second] = effort.tokens;
+    let mut rounds = vec![round(first)];
+    rounds.extend((second != first).then(|| round(second)));
     let mut tried: Vec<Trial> = Vec::new();
     let mut measure = |candidate: &Candidate, round: usize| -> Result<Option<f64>> {
-        let ([fitted, held_out], tokens) = &rounds[round];
+        let Round { parts: [fitted, held_out], tokens, dense } =
+            &rounds[round.min(rounds.len() - 1)];
         // Both rounds have the same text if there is little of it.
         if let Some(known) = tried.iter().find(|it| it.tokens == *tokens && it.is(candidate)) {
             return Ok(Some(known.kl));
@@ -122,6 +158,7 @@ pub(crate) fn choose<D: Tables>(
         }
         let frame = pass.frame(profile, directions, candidate, &mut Orientation::Pca)?;
         let settings = computing.settings(&fitted.lanes, pass.dense.observer)?;
+        let settings = Settings { dense: dense.clone(), ..settings };
         let found = pass.measure(&frame, &fitted.batches, &held_out.batches, settings)?;
         // A candidate whose logits are not finite is the worst.
         let kl = found.as_ref().map_or(f64::INFINITY, |found| found.mean);

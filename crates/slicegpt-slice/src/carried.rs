@@ -44,6 +44,11 @@ impl<C, const N: usize> Carried<C, N> {
         self.batches.len()
     }
 
+    /// Whether the signals stay in the memory of the device, because there is room for them.
+    pub fn is_resident(&self) -> bool {
+        matches!(self.signals, Signals::Resident(_))
+    }
+
     pub fn device(&self) -> &Device {
         &self.device
     }
@@ -95,15 +100,15 @@ impl<C, const N: usize> Carried<C, N> {
     }
 
     /// Replaces the signals of every batch by those that `work` computes from them: the signals
-    /// after the sublayer at `place`. The second result of `work` goes to `sink`, in the order of
-    /// the batches, with the mask of the batch.
+    /// after the sublayer at `place`. `work` also gets the context and the number of the batch. Its
+    /// second result goes to `sink`, in the order of the batches, with the mask of the batch.
     ///
     /// As many batches run at the same time as there are lanes. While an accelerator computes, the
     /// host fetches the next batch.
     pub fn each<T: Send>(
         &mut self,
         place: Place,
-        work: impl Fn([Tensor<3>; N], &C) -> ([Tensor<3>; N], T) + Sync,
+        work: impl Fn([Tensor<3>; N], &C, usize) -> ([Tensor<3>; N], T) + Sync,
         mut sink: impl FnMut(T, Option<&[bool]>),
     ) -> Result<(), SliceError>
     where
@@ -115,8 +120,9 @@ impl<C, const N: usize> Carried<C, N> {
             let running = self.start(numbers.clone(), prefetched.take())?;
             let start = Instant::now();
             let batches = &self.batches;
-            let done =
-                self.lanes.map(running, |(number, signals)| work(signals, &batches[number].0));
+            let done = self
+                .lanes
+                .map(running, |(number, signals)| work(signals, &batches[number].0, number));
             if self.signals.overlap_with_compute() && numbers.end < self.len() {
                 prefetched = Some(self.fetch(numbers.end)?);
             }

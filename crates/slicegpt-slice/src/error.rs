@@ -39,7 +39,7 @@ pub enum SliceError {
 }
 
 /// A sublayer of a model, for errors.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Place {
     pub block: usize,
     pub sublayer: usize,

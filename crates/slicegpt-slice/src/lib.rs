@@ -31,6 +31,7 @@
 
 mod block;
 mod carried;
+mod dense_streams;
 mod distances;
 mod error;
 mod kept;
@@ -47,6 +48,7 @@ mod stream;
 mod units;
 
 pub use block::{SlicedBlock, slice_block};
+pub use dense_streams::DenseStreams;
 pub use distances::Distances;
 pub use error::SliceError;
 pub use kept::{BlockUnits, KeptUnits};

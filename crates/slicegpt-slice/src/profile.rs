@@ -134,7 +134,7 @@ impl<C: Sync> Run<C> {
         let mut squares: Vec<Vec<Tensor<1>>> = Vec::new();
         let mut samples = Vec::new();
         let is_last = index + 1 == block.sublayers();
-        let work = |[stream]: [Tensor<3>; 1], context: &C| {
+        let work = |[stream]: [Tensor<3>; 1], context: &C, _| {
             let normed = block.normed(index, stream.clone());
             let inputs = block.writer_inputs(index, normed.clone(), context);
             let pruned: Vec<Tensor<3>> =

@@ -7,6 +7,7 @@ use burn::tensor::{DType, Device, Tensor};
 use slicegpt_calibrate::Arithmetic;
 use slicegpt_core::{Lanes, Observer, Unobserved};
 
+use crate::dense_streams::DenseStreams;
 use crate::shelf::Shelf;
 
 /// Some sequences of the calibration signal.
@@ -35,6 +36,9 @@ pub struct Settings {
     pub shelf: Option<(Box<dyn Shelf>, DType)>,
     /// How many batches run at the same time.
     pub lanes: Lanes,
+    /// Streams of the dense decoder that several paired passes share, if they do. The passes have
+    /// the same batches in the same order.
+    pub dense: Option<Arc<DenseStreams>>,
     /// Is called after every batch of every sublayer, and may cancel the computation.
     pub observer: Arc<dyn Observer>,
 }
@@ -46,6 +50,7 @@ impl Default for Settings {
             compute: None,
             shelf: None,
             lanes: Lanes::default(),
+            dense: None,
             observer: Arc::new(Unobserved),
         }
     }

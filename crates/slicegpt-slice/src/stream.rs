@@ -125,7 +125,7 @@ impl<C> Stream<C> {
     {
         let mut covariance = Covariance::new(self.basis.hidden_size(), self.arithmetic);
         let Self { carried, projection, .. } = self;
-        let step = |[signal]: [Tensor<3>; 1], context: &C| {
+        let step = |[signal]: [Tensor<3>; 1], context: &C, _| {
             let written = step(projection.apply(signal), context);
             ([written.clone()], written)
         };

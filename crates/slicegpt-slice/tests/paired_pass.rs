@@ -1,13 +1,19 @@
 //! A paired pass: both streams are what their decoders compute, and a refit at full width finds the
 //! dense weights.
 
+use std::sync::Arc;
+
 use burn::tensor::{DType, Tensor, TensorData};
 use slicegpt_calibrate::{Covariance, Orientation, principal};
-use slicegpt_core::{Axis, Basis, Block, Decoder, Norm, PrunableUnits, TokenBatch, host_vec};
+use slicegpt_core::{
+    Axis, Basis, Block, Decoder, Norm, PrunableUnits, SublayerMut, TokenBatch, host_vec,
+    replace_param,
+};
 use slicegpt_invariance::{center, fuse};
 use slicegpt_models::{Context, Model, SUPPORTED};
 use slicegpt_slice::{
-    Arithmetic, Batch, BlockUnits, PairedPass, Refit, Ridge, Settings, SliceError, narrow,
+    Arithmetic, Batch, BlockUnits, DenseStreams, Memory, PairedPass, Refit, Ridge, Settings, Shelf,
+    SliceError, narrow,
 };
 use slicegpt_testkit::{ToySource, device, largest_difference, spec};
 
@@ -41,10 +47,19 @@ fn basis(model: &Toy, rank: usize) -> Basis {
 }
 
 fn pass(model: &Toy, rank: usize, refit: Option<Refit>) -> PairedPass<Context> {
+    pass_with(model, rank, refit, Settings::default())
+}
+
+fn pass_with(
+    model: &Toy,
+    rank: usize,
+    refit: Option<Refit>,
+    settings: Settings,
+) -> PairedPass<Context> {
     let norm = model.norm().unwrap();
     let bare = Norm::bare(norm.hidden_size, norm.eps);
     let signals = batches(model).into_iter().map(Ok::<_, SliceError>);
-    PairedPass::begin(signals, Settings::default(), basis(model, rank), &bare, refit).unwrap()
+    PairedPass::begin(signals, settings, basis(model, rank), &bare, refit).unwrap()
 }
 
 fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f64> {
@@ -82,6 +97,57 @@ fn the_streams_carried_on_are_what_both_decoders_compute() {
             }
         }
     }
+}
+
+/// Passes that share the streams of the dense decoder find what each of them finds alone, and so
+/// does one that keeps its signals elsewhere, and therefore no inputs of writers.
+#[test]
+fn how_signals_are_kept_changes_nothing() {
+    for family in SUPPORTED {
+        for refit in [Refit::Ridge(Ridge::default()), Refit::HeldOut] {
+            let model = model(family);
+            let weights = |settings: Settings| {
+                let mut pass = pass_with(&model, 12, Some(refit), settings);
+                let block = fuse(model.block(0).unwrap());
+                let sliced = pass.block(block, 0, &kept(&model, 20)).unwrap();
+                let last = sliced.sublayers() - 1;
+                let writers = sliced.sublayer(last).writers;
+                writers.iter().flat_map(|writer| values(writer.weight.val())).collect::<Vec<_>>()
+            };
+            let alone = weights(Settings::default());
+            let shared = Arc::new(DenseStreams::default());
+            for _ in 0..2 {
+                let dense = Some(Arc::clone(&shared));
+                assert_eq!(weights(Settings { dense, ..Settings::default() }), alone, "{family}");
+            }
+            let shelf: Box<dyn Shelf> = Box::new(Memory::default());
+            let shelf = Some((shelf, DType::F32));
+            assert_eq!(weights(Settings { shelf, ..Settings::default() }), alone, "{family}");
+        }
+    }
+}
+
+/// A second pass does not run the dense decoder again: it takes the streams that it is given.
+#[test]
+fn shared_streams_are_not_computed_again() {
+    let model = model("llama");
+    let streams = |settings: Settings, scale: f32| {
+        let mut pass = pass_with(&model, 16, None, settings);
+        let mut block = model.block(0).unwrap();
+        for index in 0..block.sublayers() {
+            let SublayerMut { writers, .. } = block.sublayer_mut(index);
+            for writer in writers {
+                replace_param(&mut writer.weight, |weight| weight.mul_scalar(scale));
+            }
+        }
+        pass.block(fuse(block), 0, &kept(&model, INNER)).unwrap();
+        values(pass.take(0).unwrap()[0].clone())
+    };
+    let shared = Arc::new(DenseStreams::default());
+    let sharing = || Settings { dense: Some(Arc::clone(&shared)), ..Settings::default() };
+    let first = streams(sharing(), 1.0);
+    assert_eq!(streams(sharing(), 5.0), first);
+    assert_ne!(streams(Settings::default(), 5.0), first);
 }
 
 #[test]

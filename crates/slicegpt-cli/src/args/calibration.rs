@@ -109,6 +109,20 @@ impl Calibration {
         check().context(OPTION)
     }
 
+    /// Whether texts are named.
+    pub fn names_texts(&self) -> bool {
+        !self.calibration.is_empty()
+    }
+
+    /// The number of sequences of `seqlen` tokens for fits of at most this many directions.
+    pub fn count(&self, directions: usize, seqlen: usize) -> usize {
+        match self.samples {
+            Some(Count::Auto) => enough_sequences(directions, seqlen),
+            Some(Count::Fixed(count)) => count,
+            None => SAMPLES,
+        }
+    }
+
     /// The samples, and their entry in a manifest.
     pub fn load(
         &self,
@@ -130,11 +144,7 @@ impl Calibration {
         });
         let seqlen = length.min().unwrap_or(limit);
         let directions = directions(purpose.plan, &model.spec);
-        let wanted = match self.samples {
-            Some(Count::Auto) => enough_sequences(directions, seqlen),
-            Some(Count::Fixed(count)) => count,
-            None => SAMPLES,
-        };
+        let wanted = self.count(directions, seqlen);
         let mixture = mixture(&sources)?;
         let counts = mixture.counts(wanted).context(OPTION)?;
         // What the model writes comes last: it takes the most time.

@@ -50,6 +50,14 @@ impl Running {
         Self { device, batch_size: BatchSize::Auto, device_memory: None }
     }
 
+    /// The batch size that is asked for; `None`: what suits the device.
+    pub fn batch_size(&self) -> Option<usize> {
+        match self.batch_size {
+            BatchSize::Auto => None,
+            BatchSize::Fixed(size) => Some(size),
+        }
+    }
+
     /// Opens the device.
     pub fn open(&self) -> Result<Target> {
         let opened = slicegpt_device::open(self.device)?;

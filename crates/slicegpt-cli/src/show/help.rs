@@ -17,7 +17,13 @@ const TASKS: &[(&str, &[&str])] = &[
 /// Example command lines, by command.
 const EXAMPLES: &[(&str, &[&str])] = &[
     ("inspect", &["slicegpt inspect dense", "slicegpt inspect small --json"]),
-    ("plan", &["slicegpt plan dense --keep-params 0.75"]),
+    (
+        "plan",
+        &[
+            "slicegpt plan dense --keep-params 0.75",
+            "slicegpt plan dense --keep-params 0.75 --search --calibration calibration.txt",
+        ],
+    ),
     ("verify", &["slicegpt verify dense"]),
     (
         "compress",

@@ -106,6 +106,36 @@ fn plans_are_what_is_written() {
     assert!(splits.iter().any(planned), "{chosen:?} in {splits:?}");
 }
 
+/// `plan --search` measures what `compress` measures, and takes the same shape.
+#[test]
+fn a_planned_search_is_that_of_compress() {
+    let workshop = Workshop::new(TRAINED);
+    let options = format!("{SAMPLES} --keep-params 0.75");
+    let planned = workshop.json(&format!("plan MODEL {options} --search"));
+    let made = workshop.json(&format!("compress MODEL --out out {options}"));
+    let tried = made["tried"].as_array().unwrap();
+    assert!(tried.len() > 1);
+    assert_eq!(planned["search"]["tried"], made["tried"]);
+    for key in ["layers", "hidden_size", "kv_heads", "intermediate_size"] {
+        assert!(planned[key].is_number(), "{key}");
+    }
+    assert_eq!(planned["params_after"], made["params_after"]);
+    let table = workshop.succeed(&format!("plan MODEL {options} --search")).stdout;
+    assert_eq!(table.matches(" *").count(), 1, "{table}");
+    // One shape is a forecast; without a search no text is read.
+    let one = workshop.json(&format!("plan MODEL {SAMPLES} --kv-heads 1 --search"));
+    assert_eq!(one["search"]["tried"].as_array().unwrap().len(), 0);
+    for (options, says) in [
+        ("--keep-params 0.75 --calibration MODEL/config.json", "--search"),
+        ("--sparsity 0.25 --method per-layer --search", "one shape"),
+        ("--keep-params 0.75 --search --calibration missing.txt", "missing.txt"),
+    ] {
+        let refused = workshop.run(&format!("plan MODEL {options}"));
+        assert_eq!(refused.code, Some(2), "{options}: {}", refused.stderr);
+        assert!(refused.stderr.contains(says), "{options}: {}", refused.stderr);
+    }
+}
+
 #[test]
 fn widths_are_aligned() {
     let workshop = Workshop::new(TRAINED);

@@ -27,19 +27,6 @@ impl Compressed {
         let [params_before, params_after] = [dense, sliced].map(|spec| spec.parameters() as u64);
         let own = sliced.slicing.as_ref().and_then(|slicing| slicing.intermediate_sizes.clone());
         let uniform = !self.shape.shortcuts && own.is_none();
-        let tried = |trial: &Trial| {
-            let Trial { split, ref removed, tokens, kl } = *trial;
-            let Split { layers, width, heads, intermediate } = split;
-            TriedSplit {
-                layers: Some(layers),
-                removed_layers: removed.clone(),
-                hidden_size: width,
-                intermediate_size: intermediate,
-                kv_heads: (heads > 0).then_some(heads),
-                tokens: Some(tokens),
-                kl,
-            }
-        };
         Manifest {
             format: Manifest::FORMAT,
             method: plan.method.into(),
@@ -50,7 +37,7 @@ impl Compressed {
             removed_layers: self.shape.removed.clone(),
             kv_heads: self.shape.heads,
             refit: self.refit.map(recorded),
-            tried: self.tried.iter().map(tried).collect(),
+            tried: self.tried.iter().map(Into::into).collect(),
             imported: None,
             nominal_sparsity: plan.nominal_sparsity(),
             real_reduction: 1.0 - params_after as f64 / params_before as f64,
@@ -63,6 +50,22 @@ impl Compressed {
             seed: plan.seed,
             calibration: about.calibration.clone(),
             tool_version: about.tool_version.clone(),
+        }
+    }
+}
+
+impl From<&Trial> for TriedSplit {
+    fn from(trial: &Trial) -> Self {
+        let Trial { split, ref removed, tokens, kl } = *trial;
+        let Split { layers, width, heads, intermediate } = split;
+        Self {
+            layers: Some(layers),
+            removed_layers: removed.clone(),
+            hidden_size: width,
+            intermediate_size: intermediate,
+            kv_heads: (heads > 0).then_some(heads),
+            tokens: Some(tokens),
+            kl,
         }
     }
 }

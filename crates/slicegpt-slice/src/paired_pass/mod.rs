@@ -2,36 +2,52 @@
 //! sliced weights can be refitted to the dense ones.
 
 mod cut;
+mod dense;
+mod held_out;
+mod kept_inputs;
 mod per_cut;
+mod results;
 
 pub use cut::cut_block;
 
+use std::sync::Arc;
+
 use burn::tensor::{DType, Tensor};
-use slicegpt_calibrate::{AnalysisError, Arithmetic, Moments, RidgeError};
+use slicegpt_calibrate::{AnalysisError, Arithmetic, Moments};
 use slicegpt_core::precise::PreciseMatrix;
 use slicegpt_core::{Basis, Block, Fused, Norm, SublayerMut, read_in, write_in};
 
 use crate::carried::Carried;
+use crate::dense_streams::DenseStreams;
 use crate::error::{Place, SliceError};
 use crate::kept::BlockUnits;
 use crate::linears::{cast, restore};
-use crate::refit::{Parts, ReaderFit, Refit, divide, refit_writers};
+use crate::refit::{ReaderFit, Refit, divide, refit_writers};
 use crate::settings::{Batch, Defaults, Settings};
-use crate::stages::{Stages, timed};
+use crate::stages::timed;
 use crate::stream::Projection;
 use crate::units::inverse_rms;
+use dense::{Dense, DenseStep};
+use kept_inputs::KeptInputs;
 
 /// The streams of a dense decoder and of the same decoder, sliced, carried from sublayer to
 /// sublayer together. With both at hand, the linears of the sliced decoder are refitted to the
 /// dense one by ridge regression.
 ///
 /// [`PairedPass::block`] slices a block to one basis for all cuts, [`PairedPass::block_per_cut`] to
-/// a basis per cut. With a refit the dense decoder runs once and the sliced one twice: the writers
-/// of a sublayer are fitted to their inputs before the output of the sublayer can be computed.
-/// Without a refit both run once.
+/// a basis per cut. The dense decoder runs once, or not at all if other passes have left its
+/// streams in [`Settings::dense`]. With a refit the sliced one runs up to twice: the writers of a
+/// sublayer are fitted to their inputs before the output of the sublayer can be computed, and only
+/// inputs that need little memory are kept until then.
 pub struct PairedPass<C> {
     /// The dense signal of every batch, then the sliced one.
     streams: Carried<C, 2>,
+    /// The number of tokens of all batches.
+    tokens: usize,
+    /// The dense signals after every sublayer, if passes share them.
+    dense: Option<Arc<DenseStreams>>,
+    /// Inputs of the writers of the present sublayer.
+    inputs: KeptInputs,
     arithmetic: Arithmetic,
     compute: DType,
     basis: Basis,
@@ -47,13 +63,6 @@ pub struct PairedPass<C> {
     place: Option<Place>,
     /// For each refit with held-out tokens, their error divided by that of the fitted ones.
     ratios: Vec<f64>,
-}
-
-/// Whether the dense stream has already been carried through a sublayer.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Dense {
-    Before,
-    After,
 }
 
 impl<C: Sync> PairedPass<C> {
@@ -79,20 +88,24 @@ impl<C: Sync> PairedPass<C> {
         let defaults = Defaults::of(&mut batches, &settings)?;
         let Defaults { arithmetic, compute, .. } = defaults;
         let projection = Projection::new(&basis, &defaults.device, compute);
+        let dense = settings.dense.clone();
         let mut streams = Carried::new(settings, &defaults);
         let new = || Moments::new(basis.rank(), basis.hidden_size());
         let mut here = refits_readers(refit, &basis).then(new);
         let mut sequences = Vec::new();
+        let mut tokens = 0;
         for batch in batches {
             let Batch { signal, context, keep } = batch?;
-            sequences.push(signal.dims()[0]);
-            let dense = signal.cast(compute);
-            let sliced = projection.apply(dense.clone());
+            let [size, seqlen, _] = signal.dims();
+            sequences.push(size);
+            tokens += size * seqlen;
+            let signal = signal.cast(compute);
+            let sliced = projection.apply(signal.clone());
             if let Some(here) = &mut here {
-                let [x, y] = [&sliced, &dense].map(|stream| norm.forward(stream.clone()));
+                let [x, y] = [&sliced, &signal].map(|stream| norm.forward(stream.clone()));
                 timed(&mut streams.stages.gram, || here.add(x, y, None, keep.as_deref()));
             }
-            streams.push([dense, sliced], context, keep)?;
+            streams.push([signal, sliced], context, keep)?;
         }
         if here.as_ref().is_some_and(|here| here.sums().is_err()) {
             return Err(SliceError::Embedding(AnalysisError::ActivationsNotFinite).into());
@@ -102,6 +115,9 @@ impl<C: Sync> PairedPass<C> {
         let matrix = basis.on(&defaults.device);
         Ok(Self {
             streams,
+            tokens,
+            dense,
+            inputs: KeptInputs::none(),
             arithmetic,
             compute,
             basis,
@@ -167,7 +183,8 @@ impl<C: Sync> PairedPass<C> {
             }
             let mut block = block.into_inner();
             for sublayer in 0..block.sublayers() {
-                self.advance(&mut block, Place { block: number + 1 + after, sublayer })?;
+                let place = Place { block: number + 1 + after, sublayer };
+                self.advance(&mut block, place)?;
             }
         }
         self.sublayer((&mut dense, stream), &mut sliced, place(last), &kept.counts(last))?;
@@ -180,10 +197,14 @@ impl<C: Sync> PairedPass<C> {
         dense: &mut B,
         place: Place,
     ) -> Result<(), SliceError> {
-        let index = place.sublayer;
-        cast(dense, index, self.compute);
-        let step = |[x, z]: [Tensor<3>; 2], context: &C| ([dense.step(index, x, context), z], ());
-        self.streams.each(place, step, |(), _| ())
+        cast(dense, place.sublayer, self.compute);
+        let Self { streams, dense: known, .. } = self;
+        let step =
+            DenseStep { block: dense, place, stream: Dense::Before, known: known.as_deref() };
+        let step = |[x, z]: [Tensor<3>; 2], context: &C, number: usize| {
+            ([step.after(x, context, number), z], ())
+        };
+        streams.each(place, step, |(), _| ())
     }
 
     /// Cuts the sublayer at `place` of `sliced` and fits its linears. With [`Refit::HeldOut`] it is
@@ -196,17 +217,18 @@ impl<C: Sync> PairedPass<C> {
         place: Place,
         counts: &[usize],
     ) -> Result<(), SliceError> {
-        let (index, written) = (place.sublayer, self.place);
+        let index = place.sublayer;
         self.fit_readers(dense, sliced, place)?;
         let SublayerMut { writers, .. } = sliced.sublayer_mut(index);
         timed(&mut self.streams.stages.edit, || {
             writers.into_iter().for_each(|writer| write_in(writer, &self.matrix));
         });
-        let widths = (inputs(sliced, index), self.basis.rank());
         match self.refit {
             None => return self.step(dense, sliced, place, stream),
             Some(Refit::Ridge(ridge)) => {
-                let mut moments = Moments::new(widths.0, widths.1);
+                let width = inputs(sliced, index);
+                self.inputs = self.room_for(width);
+                let mut moments = Moments::new(width, self.basis.rank());
                 self.feed((dense, stream), sliced, place, |[inputs, targets, weights], keep| {
                     moments.add(inputs, targets, Some(weights), keep);
                 })?;
@@ -215,22 +237,7 @@ impl<C: Sync> PairedPass<C> {
                     .map_err(|error| place.refit(error))?;
             }
             Some(Refit::HeldOut) => {
-                let mut parts = Parts::new(widths.0, widths.1);
-                let mut fitted = self.fitted.clone().into_iter();
-                self.feed((dense, stream), sliced, place, |signals, keep| {
-                    parts.add(signals, keep, fitted.next().expect("one number for each batch"));
-                })?;
-                let cut = || parts.cut(sliced, index, counts);
-                let errors = timed(&mut self.streams.stages.edit, cut);
-                let errors = errors.map_err(|error| match error {
-                    // What is not finite here was written by the sublayer before, unless that was
-                    // checked.
-                    RidgeError::Analysis(source) if self.here.is_none() => {
-                        SliceError::signal(written, source)
-                    }
-                    error => place.refit(error),
-                })?;
-                self.ratios.extend(errors.map(|errors| errors.ratio()));
+                self.fit_held_out((dense, stream), sliced, place, counts)?;
             }
         }
         self.step(dense, sliced, place, Dense::After)
@@ -247,15 +254,14 @@ impl<C: Sync> PairedPass<C> {
         add: impl FnMut([Tensor<3>; 3], Option<&[bool]>),
     ) -> Result<(), SliceError> {
         let index = place.sublayer;
-        let Self { streams, compute, projection, .. } = self;
+        let Self { streams, compute, projection, inputs: kept, dense: known, .. } = self;
         let originals = cast(sliced, index, *compute);
-        let feed = |[x, z]: [Tensor<3>; 2], context: &C| {
+        let dense = DenseStep { block: dense, place, stream, known: known.as_deref() };
+        let feed = |[x, z]: [Tensor<3>; 2], context: &C, number: usize| {
             let normed = sliced.normed(index, z.clone());
             let inputs = sliced.writer_inputs(index, normed, context);
-            let y = match stream {
-                Dense::Before => dense.step(index, x, context),
-                Dense::After => x,
-            };
+            kept.put(number, &inputs);
+            let y = dense.after(x, context, number);
             let target = projection.apply(y.clone()) - z.clone();
             let weights = inverse_rms(&y);
             ([y, z], [Tensor::cat(inputs, 2), target, weights])
@@ -298,16 +304,18 @@ impl<C: Sync> PairedPass<C> {
     ) -> Result<(), SliceError> {
         let index = place.sublayer;
         self.place = Some(place);
-        let Self { streams, compute, basis, refit, here, .. } = self;
+        let kept = std::mem::replace(&mut self.inputs, KeptInputs::none());
+        let Self { streams, compute, basis, refit, here, dense: known, .. } = self;
         let originals = cast(sliced, index, *compute);
         let reads = refits_readers(*refit, basis);
         *here = reads.then(|| Moments::new(basis.rank(), basis.hidden_size()));
-        let step = |[x, z]: [Tensor<3>; 2], context: &C| {
-            let y = match stream {
-                Dense::Before => dense.step(index, x, context),
-                Dense::After => x,
+        let dense = DenseStep { block: dense, place, stream, known: known.as_deref() };
+        let step = |[x, z]: [Tensor<3>; 2], context: &C, number: usize| {
+            let y = dense.after(x, context, number);
+            let z = match kept.take(number) {
+                Some(inputs) => sliced.write(index, z, inputs),
+                None => sliced.step(index, z, context),
             };
-            let z = sliced.step(index, z, context);
             let seen = reads.then(|| [&z, &y].map(|stream| sliced.normed(index, stream.clone())));
             ([y, z], seen)
         };
@@ -323,57 +331,14 @@ impl<C: Sync> PairedPass<C> {
         Ok(())
     }
 
-    /// The basis of the sliced stream.
-    pub fn basis(&self) -> &Basis {
-        &self.basis
-    }
-
-    /// Moments of the normalised sliced stream on the normalised dense one, at the current cut.
-    /// After the last block they are what a refit of the head needs. `norm` is the bare norm of the
-    /// decoder.
-    ///
-    /// # Errors
-    ///
-    /// If a signal is not finite or cannot be stored.
-    pub fn moments(&mut self, norm: &Norm) -> Result<&Moments, SliceError> {
-        if self.here.is_none() {
-            let mut here = Moments::new(self.basis.rank(), self.basis.hidden_size());
-            for number in 0..self.streams.len() {
-                let [dense, sliced] = self.streams.take(number)?;
-                let [x, y] = [&sliced, &dense].map(|stream| norm.forward(stream.clone()));
-                let keep = self.streams.batch(number).1.map(<[bool]>::to_vec);
-                timed(&mut self.streams.stages.gram, || here.add(x, y, None, keep.as_deref()));
-                self.streams.put_back(number, [dense, sliced])?;
-            }
-            if here.sums().is_err() {
-                let error = AnalysisError::ActivationsNotFinite;
-                return Err(SliceError::signal(self.place, error));
-            }
-            self.here = Some(here);
+    /// Room for the inputs of the writers of a sublayer, `inputs` wide together, unless signals are
+    /// stored elsewhere because they need too much memory.
+    fn room_for(&self, inputs: usize) -> KeptInputs {
+        if self.streams.is_resident() {
+            KeptInputs::new(self.streams.len(), self.tokens, inputs, self.basis.hidden_size())
+        } else {
+            KeptInputs::none()
         }
-        Ok(self.here.as_ref().expect("it was just computed"))
-    }
-
-    /// The error of the refits on held-out tokens divided by that on the fitted tokens, the mean
-    /// over the sublayers so far. About 1 if the fits hold for other text too. `None` without
-    /// [`Refit::HeldOut`], or if nothing was held out.
-    pub fn held_out_ratio(&self) -> Option<f64> {
-        let count = self.ratios.len();
-        (count > 0).then(|| self.ratios.iter().sum::<f64>() / count as f64)
-    }
-
-    /// Where the time was spent.
-    pub fn stages(&self) -> Stages {
-        self.streams.stages
-    }
-
-    /// Takes the dense and the sliced stream of batch `number`.
-    ///
-    /// # Errors
-    ///
-    /// If they cannot be read from where they are stored.
-    pub fn take(&mut self, number: usize) -> Result<[Tensor<3>; 2], SliceError> {
-        self.streams.take(number)
     }
 }
 

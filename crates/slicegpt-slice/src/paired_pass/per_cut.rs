@@ -5,7 +5,8 @@ use slicegpt_calibrate::{Covariance, Moments, Orientation, Spectrum, principal};
 use slicegpt_core::precise::PreciseMatrix;
 use slicegpt_core::{Block, Fused, Shortcut, SublayerMut, write_in};
 
-use super::{Dense, PairedPass, inputs};
+use super::dense::Dense;
+use super::{PairedPass, inputs};
 use crate::error::{Place, SliceError};
 use crate::linears::{cast, restore};
 use crate::refit::refit_writers;
@@ -82,16 +83,18 @@ impl<C: Sync> PairedPass<C> {
         (rank, orientation): (usize, &mut Orientation),
     ) -> Result<Analysed, SliceError> {
         let index = place.sublayer;
-        let Self { streams, compute, arithmetic, basis, .. } = self;
+        self.inputs = self.room_for(inputs(sliced, index));
+        let Self { streams, compute, arithmetic, basis, inputs: kept, .. } = self;
         let device = streams.device().clone();
         let back = Shortcut::back(basis, &device, *compute);
         *sliced.sublayer_mut(index).shortcut = back.clone();
         let originals = cast(sliced, index, *compute);
         let mut covariance = Covariance::new(basis.hidden_size(), *arithmetic);
         let mut moments = Moments::new(inputs(sliced, index), basis.hidden_size());
-        let feed = |[x, z]: [Tensor<3>; 2], context: &C| {
+        let feed = |[x, z]: [Tensor<3>; 2], context: &C, number: usize| {
             let normed = sliced.normed(index, z.clone());
             let inputs = sliced.writer_inputs(index, normed, context);
+            kept.put(number, &inputs);
             let written = sliced.write(index, z.clone(), inputs.clone());
             let y = dense.step(index, x, context);
             let target = y.clone() - back.forward(z.clone());

@@ -1,4 +1,7 @@
-//! `slicegpt plan`: the result of slicing, predicted from `config.json` alone.
+//! `slicegpt plan`: the result of slicing, predicted from `config.json` alone, and with `--search`
+//! what shapes of a size cost, measured.
+
+mod search;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -6,39 +9,37 @@ use std::process::ExitCode;
 use anyhow::{Result, bail};
 use serde_json::{Value, json};
 use slicegpt_checkpoint::Dtype;
-use slicegpt_compress::{self as compress, Plan, SharedCut, Split, cut_spec};
+use slicegpt_compress::{self as compress, Plan, SharedCut, Split, cut_spec, directions};
 use slicegpt_models::DecoderSpec;
 
 use crate::args::cut::{Cut, Method};
-use crate::args::options::{DtypeName, positive};
-use crate::args::text::{SAMPLES, SEQLEN};
+use crate::args::options::DtypeName;
+use crate::args::text::SEQLEN;
 use crate::services::device::enough_on_cpu;
 use crate::services::estimate;
 use crate::services::model::Described;
 use crate::show::output;
+use crate::show::progress::note;
 use crate::show::size::{show_bytes, show_count, show_percent, show_widths};
+use search::{Options, Search};
 
 /// Arguments of `slicegpt plan`.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Hugging Face checkpoint directory, or org/name[@revision] on the Hub; only its config.json
-    /// is read
+    /// Hugging Face checkpoint directory, or org/name[@revision] on the Hub; without --search only
+    /// its config.json is read
     model: PathBuf,
     #[command(flatten)]
     cut: Cut,
     /// Type of the written weights [default: as in config.json]
     #[arg(long, value_enum)]
     dtype: Option<DtypeName>,
-    /// Sequences to calibrate on, for the memory estimate
-    #[arg(long, value_name = "N", default_value_t = SAMPLES, value_parser = positive)]
-    samples: usize,
-    /// Tokens per sequence, for the memory estimate
-    #[arg(long, value_name = "N", default_value_t = SEQLEN, value_parser = positive)]
-    seqlen: usize,
-    /// Batch size, for the memory estimate of a run on the CPU [default: as `compress --batch-size
-    /// auto` on this machine]
-    #[arg(long, value_name = "N", value_parser = positive)]
-    batch_size: Option<usize>,
+    /// Measure the shapes of the size asked for, as `compress` does before it cuts: reads the
+    /// weights and the calibration text, and writes nothing
+    #[arg(long)]
+    search: bool,
+    #[command(flatten)]
+    measured: Options,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -61,7 +62,17 @@ struct Forecast {
 
 /// Runs it.
 pub fn run(args: Args) -> Result<ExitCode> {
-    let forecast = Forecast::new(&args)?;
+    if args.search {
+        args.measured.calibration.check()?;
+    } else if args.measured.calibration.names_texts() {
+        bail!("--calibration: a forecast reads no text; add --search to measure shapes");
+    }
+    let described = Described::read(&args.model)?;
+    let (forecast, cut) = Forecast::new(&args, &described)?;
+    if args.search {
+        let search = Search::run(&args.measured, (&args.model, described), &forecast.plan, &cut)?;
+        return forecast.show_search(&search, args.json);
+    }
     let count = forecast.candidates.len();
     let several = (count > 1).then(|| {
         format!(
@@ -76,31 +87,57 @@ pub fn run(args: Args) -> Result<ExitCode> {
 }
 
 impl Forecast {
-    fn new(args: &Args) -> Result<Self> {
-        let described = Described::read(&args.model)?;
-        refuse_sliced(&described)?;
+    fn new(args: &Args, described: &Described) -> Result<(Self, compress::Cut)> {
+        refuse_sliced(described)?;
         let stored = described.dtype();
-        let dense = described.spec;
+        let dense = described.spec.clone();
         let dtype = args.dtype.map_or(stored, Dtype::from);
         let plan = args.cut.plan(dtype)?;
         let cut = args.cut.resolve(&plan, &dense)?;
         let shapes = cut.shapes(&dense);
-        let seqlen = args.seqlen.min(dense.context_length);
-        let batch_size = args.batch_size.unwrap_or_else(|| enough_on_cpu(seqlen));
+        let seqlen =
+            args.measured.calibration.cutting.seqlen.unwrap_or(SEQLEN).min(dense.context_length);
+        let samples = args.measured.calibration.count(directions(&plan, &dense), seqlen);
+        let batch_size =
+            args.measured.running.batch_size().unwrap_or_else(|| enough_on_cpu(seqlen));
         let refit = args.cut.method == Method::Shared;
-        Ok(Self {
+        let forecast = Self {
             plan,
             candidates: shapes.iter().map(|shape| cut_spec(&dense, shape)).collect(),
-            splits: match cut {
+            splits: match &cut {
                 compress::Cut::PerLayer(_) => Vec::new(),
-                compress::Cut::Shared(SharedCut { splits, .. }) => splits,
+                compress::Cut::Shared(SharedCut { splits, .. }) => splits.clone(),
             },
             dtypes: [stored, dtype],
-            samples: args.samples,
+            samples,
             seqlen,
-            peak: estimate::peak(&dense, args.samples, seqlen, batch_size, refit),
+            peak: estimate::peak(&dense, samples, seqlen, batch_size, refit),
             dense,
-        })
+        };
+        Ok((forecast, cut))
+    }
+
+    /// The forecast of the shape that a search takes, and what it measured.
+    fn show_search(mut self, search: &Search, as_json: bool) -> Result<ExitCode> {
+        let taken = &search.searched.split;
+        let at = self.splits.iter().position(|split| split == taken).unwrap_or_default();
+        self.candidates = vec![self.candidates.swap_remove(at)];
+        let mut json = self.json();
+        json["search"] = search.json();
+        let header = ["", "before", "after"];
+        output::print(as_json.then_some(json), &self.rows(), &header, None)?;
+        let rows = search.rows();
+        if as_json {
+            return Ok(ExitCode::SUCCESS);
+        }
+        if rows.is_empty() {
+            note("only one shape has this size, so nothing was measured");
+            return Ok(ExitCode::SUCCESS);
+        }
+        let rows: Vec<_> =
+            rows.iter().map(|(first, cells)| (first.as_str(), cells.clone())).collect();
+        output::print(None, &rows, &Search::HEADER, Some("*: the shape that `compress` takes"))?;
+        Ok(ExitCode::SUCCESS)
     }
 
     /// The first of the candidates.
