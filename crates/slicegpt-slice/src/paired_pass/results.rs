@@ -42,7 +42,7 @@ impl<C: Sync> PairedPass<C> {
 
     /// The error of the refits on held-out tokens divided by that on the fitted tokens, the mean
     /// over the sublayers so far. About 1 if the fits hold for other text too. `None` without
-    /// [`Refit::HeldOut`], or if nothing was held out.
+    /// [`Refit::HeldOut`](crate::Refit::HeldOut), or if nothing was held out.
     pub fn held_out_ratio(&self) -> Option<f64> {
         let count = self.ratios.len();
         (count > 0).then(|| self.ratios.iter().sum::<f64>() / count as f64)
