@@ -83,6 +83,18 @@ pub struct TriedSplit {
     pub kl: f64,
 }
 
+impl TriedSplit {
+    /// The number of layers and which ones are removed, for tables: `28 (without 13 14)`. `None`
+    /// where layers were not an axis.
+    pub fn layers_in_words(&self) -> Option<String> {
+        let removed: Vec<String> = self.removed_layers.iter().map(usize::to_string).collect();
+        self.layers.map(|layers| match removed.as_slice() {
+            [] => layers.to_string(),
+            some => format!("{layers} (without {})", some.join(" ")),
+        })
+    }
+}
+
 /// The text that a model was calibrated on.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CalibrationRecord {

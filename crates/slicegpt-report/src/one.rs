@@ -194,17 +194,9 @@ fn tried(manifest: &Manifest) -> Option<Table> {
     let header = header.map(String::from).into();
     let mut table = Table::new("Shapes that were tried", header);
     for split in &manifest.tried {
-        let layers = split.layers.map(|layers| {
-            let removed: Vec<String> = split.removed_layers.iter().map(usize::to_string).collect();
-            if removed.is_empty() {
-                layers.to_string()
-            } else {
-                format!("{layers} (without {})", removed.join(" "))
-            }
-        });
         let cells = [
             Some(split.intermediate_size.to_string()),
-            layers,
+            split.layers_in_words(),
             split.kv_heads.map(|heads| heads.to_string()),
             split.tokens.map(|tokens| tokens.to_string()),
             Some(format!("{:.5}", split.kl)),

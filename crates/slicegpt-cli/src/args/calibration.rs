@@ -78,6 +78,13 @@ pub struct Purpose<'a> {
     pub streams: usize,
 }
 
+impl<'a> Purpose<'a> {
+    /// To cut a model, with a second stream if it is refitted.
+    pub fn cut(plan: &'a Plan, computing: &'a Computing) -> Self {
+        Self { plan, computing, streams: if plan.refit().is_some() { 2 } else { 1 } }
+    }
+}
+
 /// A calibration text that was opened: nothing has been computed yet.
 enum Ready {
     Tokens(Samples),

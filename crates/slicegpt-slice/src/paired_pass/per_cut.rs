@@ -5,7 +5,7 @@ use slicegpt_calibrate::{Covariance, Moments, Orientation, Spectrum, principal};
 use slicegpt_core::precise::PreciseMatrix;
 use slicegpt_core::{Block, Fused, Shortcut, SublayerMut, write_in};
 
-use super::dense::Dense;
+use super::dense::{Dense, DenseStep};
 use super::{PairedPass, inputs};
 use crate::error::{Place, SliceError};
 use crate::linears::{cast, restore};
@@ -84,19 +84,21 @@ impl<C: Sync> PairedPass<C> {
     ) -> Result<Analysed, SliceError> {
         let index = place.sublayer;
         self.inputs = self.room_for(inputs(sliced, index));
-        let Self { streams, compute, arithmetic, basis, inputs: kept, .. } = self;
+        let Self { streams, compute, arithmetic, basis, inputs: kept, dense: known, .. } = self;
         let device = streams.device().clone();
         let back = Shortcut::back(basis, &device, *compute);
         *sliced.sublayer_mut(index).shortcut = back.clone();
         let originals = cast(sliced, index, *compute);
         let mut covariance = Covariance::new(basis.hidden_size(), *arithmetic);
         let mut moments = Moments::new(inputs(sliced, index), basis.hidden_size());
+        let stream = Dense::Before;
+        let dense = DenseStep { block: dense, place, stream, known: known.as_deref() };
         let feed = |[x, z]: [Tensor<3>; 2], context: &C, number: usize| {
             let normed = sliced.normed(index, z.clone());
             let inputs = sliced.writer_inputs(index, normed, context);
             kept.put(number, &inputs);
             let written = sliced.write(index, z.clone(), inputs.clone());
-            let y = dense.step(index, x, context);
+            let y = dense.after(x, context, number);
             let target = y.clone() - back.forward(z.clone());
             let weights = inverse_rms(&y);
             ([y, z], (written, [Tensor::cat(inputs, 2), target, weights]))

@@ -58,8 +58,7 @@ impl<'a> Prepared<'a> {
             cut = args.cut.resolve(&plan, spec)?;
         }
         let texts = args.evaluation.load(&opened, &args.calibration.cutting)?;
-        let streams = if plan.refit().is_some() { 2 } else { 1 };
-        let purpose = Purpose { plan: &plan, computing: &args.computing, streams };
+        let purpose = Purpose::cut(&plan, &args.computing);
         let (samples, calibration) =
             target.run(|| args.calibration.load(&opened, &target, &purpose))?;
         args.computing.keep_on_accelerator(&mut computing, &target, spec, &samples);

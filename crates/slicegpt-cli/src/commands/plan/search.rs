@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use anyhow::{Result, bail};
 use serde_json::{Value, json};
-use slicegpt_compress::{Compression, Cut, Plan, Searched};
+use slicegpt_compress::{Compression, Cut, Plan, Searched, Trial};
 use slicegpt_provenance::TriedSplit;
 
 use crate::args::calibration::{Calibration, Purpose};
@@ -49,7 +49,7 @@ impl Search {
         let opened = described.open(model)?;
         let target = running.open()?;
         let mut settings = computing.on(&target)?;
-        let purpose = Purpose { plan, computing, streams: 2 };
+        let purpose = Purpose::cut(plan, computing);
         let (samples, _) = target.run(|| calibration.load(&opened, &target, &purpose))?;
         computing.keep_on_accelerator(&mut settings, &target, &opened.spec, &samples);
         settings.batching = Some(target.batching(&opened.spec, samples.seqlen()));
@@ -83,11 +83,9 @@ impl Search {
     /// The measurements, the better ones first; the shape that is taken is marked.
     pub fn rows(&self) -> Vec<(String, Vec<String>)> {
         let Searched { split, removed, tried } = &self.searched;
-        let row = |trial: TriedSplit| {
-            let is_taken = trial.removed_layers == *removed
-                && trial.layers == Some(split.layers)
-                && trial.hidden_size == split.width
-                && trial.kv_heads.unwrap_or_default() == split.heads;
+        let row = |trial: &Trial| {
+            let is_taken = (trial.split, &trial.removed) == (*split, removed);
+            let trial = TriedSplit::from(trial);
             let cells = vec![
                 trial.hidden_size.to_string(),
                 trial.intermediate_size.to_string(),
@@ -95,18 +93,8 @@ impl Search {
                 trial.tokens.map_or("-".into(), |tokens| tokens.to_string()),
                 format!("{:.5}{}", trial.kl, if is_taken { " *" } else { "" }),
             ];
-            (layers(&trial), cells)
+            (trial.layers_in_words().unwrap_or_default(), cells)
         };
-        tried.iter().map(|trial| row(trial.into())).collect()
-    }
-}
-
-/// The number of layers, and those that are removed.
-fn layers(trial: &TriedSplit) -> String {
-    let count = trial.layers.unwrap_or_default();
-    let removed: Vec<String> = trial.removed_layers.iter().map(usize::to_string).collect();
-    match removed.as_slice() {
-        [] => count.to_string(),
-        some => format!("{count} (without {})", some.join(" ")),
+        tried.iter().map(row).collect()
     }
 }
