@@ -8,7 +8,8 @@ Each MODEL is a dense checkpoint directory. It is exported in several types, as 
 stream cut by the shared method; so is a random model whose rows fill whole blocks. Tensor names
 come from the tables of the package, rows are put back into the order of Hugging Face, and values
 are compared after the package has dequantised them. Types that the package can quantise must agree
-byte by byte. The exit code is 1 if anything differs.
+byte by byte. Every file is imported again, in float32: the values must be those of the package. The
+exit code is 1 if anything differs.
 """
 
 import json
@@ -177,6 +178,21 @@ def check_values(tensor, right):
     )
 
 
+def check_import(slicegpt, out, architecture, tensors, scratch):
+    """Imports the file and compares the checkpoint with what the package dequantises."""
+    imported = scratch / "imported"
+    run(slicegpt, "import", "gguf", out, "--out", imported, "--dtype", "f32", "--force")
+    config = json.loads((imported / "config.json").read_text())
+    ours, _ = expected(imported, config, architecture)
+    wrong = []
+    for name, values in ours.items():
+        tensor = tensors[name]
+        theirs = gguf.dequantize(tensor.data, tensor.tensor_type).reshape(values.shape)
+        if not np.array_equal(values, theirs):
+            wrong.append(f"{name} as {tensor.tensor_type.name}: imported with other values")
+    return wrong
+
+
 def check(slicegpt, model, name, scratch):
     config = json.loads((model / "config.json").read_text())
     wrong, seen = [], set()
@@ -200,6 +216,7 @@ def check(slicegpt, model, name, scratch):
                 wrong.append(f"{key} has shape {tensors[key].shape}")
             else:
                 wrong += filter(None, [check_values(tensors[key], right[key])])
+        wrong += check_import(slicegpt, out, architecture, tensors, scratch)
         if result["bytes"] != out.stat().st_size or result["tensors"] != len(tensors):
             wrong.append("the summary counts otherwise")
         del reader, tensors

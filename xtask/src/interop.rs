@@ -3,10 +3,11 @@
 
 pub mod python;
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
-use anyhow::Result;
+use anyhow::{Context, Result, bail};
 
 use crate::workspace::Workspace;
 
@@ -94,6 +95,9 @@ pub fn run(workspace: &Workspace, args: &Args) -> Result<ExitCode> {
         false => some.to_vec(),
     };
     let earlier = Some(earlier.as_path());
+    let render = workspace.build_example("slicegpt-chat", "render")?;
+    interop.check("templates.py", &[render.as_os_str()])?;
+    interop.check("config_keys.py", &[])?;
     interop.script("stock.py", "families", STOCK, None)?;
     interop.script("stock.py", "models", &chosen(DEEP, DEEP_ALL), None)?;
     interop.script("custom.py", "families", &chosen(CUSTOM, CUSTOM_ALL), None)?;
@@ -106,13 +110,25 @@ pub fn run(workspace: &Workspace, args: &Args) -> Result<ExitCode> {
     interop.script("custom.py", "families", &chosen(&CUSTOM[..2], CUSTOM_ALL), earlier)?;
     interop.script("generated.py", "models", &chosen(&[], TRAINED_ALL), earlier)?;
     println!(
-        "interop: transformers computes the same logits and writes the same text, before and after \
-         saving; imported models compute the same; GGUF files hold what was in the checkpoint"
+        "interop: chat templates give what they give in transformers; it computes the same logits \
+         and writes the same text, before and after saving; imported models compute the same; GGUF \
+         files hold what was in the checkpoint"
     );
     Ok(ExitCode::SUCCESS)
 }
 
 impl Interop {
+    /// Runs a script that needs no model, with `arguments`.
+    fn check(&self, name: &str, arguments: &[&OsStr]) -> Result<()> {
+        println!("interop: {name}");
+        let mut command = Command::new(&self.python);
+        let status = command.arg(self.scripts.join(name)).arg("check").args(arguments).status();
+        match status.with_context(|| format!("cannot start {}", self.python.display()))? {
+            status if status.success() => Ok(()),
+            _ => bail!("{name}: see above"),
+        }
+    }
+
     /// Runs a script on fixture models. The packages of `overlay` come before the others.
     fn script(
         &self,

@@ -97,20 +97,36 @@ impl Workspace {
         {
             bail!("no feature `{other}`: there are {}", DEVICE_FEATURES.join(", "));
         }
-        let output = cargo()
-            .current_dir(&self.root)
+        let mut command = cargo();
+        command
             .args(["build", "--release", "--workspace", "--bin", binary])
             .args(["--features", &features.join(",")])
-            .env("CARGO_TARGET_DIR", self.target_dir_with(features))
+            .env("CARGO_TARGET_DIR", self.target_dir_with(features));
+        self.built(command, binary)
+    }
+
+    /// Builds an example of a crate and returns its path.
+    pub fn build_example(&self, package: &str, example: &str) -> Result<PathBuf> {
+        let mut command = cargo();
+        command
+            .args(["build", "--release", "--package", package, "--example", example])
+            .env("CARGO_TARGET_DIR", &self.target_dir);
+        self.built(command, example)
+    }
+
+    /// Runs a build, and returns the path of the program `name` that it made.
+    fn built(&self, mut command: Command, name: &str) -> Result<PathBuf> {
+        let output = command
+            .current_dir(&self.root)
             .arg("--message-format=json-render-diagnostics")
             .stderr(Stdio::inherit())
             .output()
             .context("cannot start cargo; set CARGO to its path")?;
         if !output.status.success() {
-            bail!("cannot build `{binary}`: see cargo's message above");
+            bail!("cannot build `{name}`: see cargo's message above");
         }
-        executable(&String::from_utf8_lossy(&output.stdout), binary)
-            .with_context(|| format!("cargo built no binary `{binary}`"))
+        executable(&String::from_utf8_lossy(&output.stdout), name)
+            .with_context(|| format!("cargo built no program `{name}`"))
     }
 }
 

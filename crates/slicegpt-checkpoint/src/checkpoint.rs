@@ -10,6 +10,7 @@ use slicegpt_provenance::{Manifest, ProvenanceError, Record};
 
 use crate::Dtype;
 use crate::error::{CheckpointError, Result};
+use crate::foreign::{Foreign, ForeignSource, ForeignTensor};
 use crate::shard::Shard;
 
 /// A Hugging Face checkpoint directory. Its weights stay on disk until they are read.
@@ -17,9 +18,20 @@ pub struct Checkpoint {
     directory: PathBuf,
     config: Value,
     manifest: Option<Manifest>,
-    shards: Vec<Shard>,
-    /// Index of the shard that holds a tensor.
+    weights: Weights,
+    /// Index of the shard that holds a tensor, or of the tensor of a foreign source.
     index: BTreeMap<String, usize>,
+}
+
+enum Weights {
+    Shards(Vec<Shard>),
+    Foreign(Foreign),
+}
+
+/// Where a tensor is.
+enum Place<'a> {
+    Shard(&'a Shard),
+    Foreign(&'a ForeignTensor, &'a ForeignSource),
 }
 
 impl Checkpoint {
@@ -34,7 +46,7 @@ impl Checkpoint {
         let config = read_config(&directory)?;
         let manifest = read_manifest(&directory, &config)?;
         let (shards, index) = open_weights(&directory)?;
-        Ok(Self { directory, config, manifest, shards, index })
+        Ok(Self { directory, config, manifest, weights: Weights::Shards(shards), index })
     }
 
     /// Opens the single file `weights`. `config` is the `config.json` of another directory, and
@@ -47,7 +59,28 @@ impl Checkpoint {
         let shard = Shard::open(weights)?;
         let index = shard.names().map(|name| (name.to_string(), 0)).collect();
         let directory = weights.to_path_buf();
-        Ok(Self { directory, config, manifest: None, shards: vec![shard], index })
+        let weights = Weights::Shards(vec![shard]);
+        Ok(Self { directory, config, manifest: None, weights, index })
+    }
+
+    /// The checkpoint with the weights of `source`, which reads `files` files. `directory` holds
+    /// everything else, `config.json` among it.
+    ///
+    /// # Errors
+    ///
+    /// If the config cannot be read.
+    pub fn from_source(
+        directory: impl Into<PathBuf>,
+        tensors: Vec<ForeignTensor>,
+        source: Box<ForeignSource>,
+        files: usize,
+    ) -> Result<Self> {
+        let directory = directory.into();
+        let config = read_config(&directory)?;
+        let names = tensors.iter().enumerate();
+        let index = names.map(|(number, tensor)| (tensor.name.clone(), number)).collect();
+        let weights = Weights::Foreign(Foreign { tensors, source, files });
+        Ok(Self { directory, config, manifest: None, weights, index })
     }
 
     /// Reads `config.json` of `directory` and its manifest, if this tool wrote it. Opens nothing
@@ -111,12 +144,18 @@ impl Checkpoint {
 
     /// The shape of tensor `name`, if the checkpoint has it.
     pub fn shape(&self, name: &str) -> Option<&[usize]> {
-        self.shards[*self.index.get(name)?].shape(name)
+        match self.place(name).ok()? {
+            Place::Shard(shard) => shard.shape(name),
+            Place::Foreign(tensor, _) => Some(&tensor.shape),
+        }
     }
 
     /// The number of files that hold weights.
     pub fn shards(&self) -> usize {
-        self.shards.len()
+        match &self.weights {
+            Weights::Shards(shards) => shards.len(),
+            Weights::Foreign(foreign) => foreign.files,
+        }
     }
 
     /// Checks that tensor `name` exists and has `shape` and a supported type, and returns the type.
@@ -125,13 +164,36 @@ impl Checkpoint {
     ///
     /// If it does not.
     pub fn check(&self, name: &str, shape: &[usize]) -> Result<Dtype> {
-        self.shard(name)?.check(name, shape)
+        match self.place(name)? {
+            Place::Shard(shard) => shard.check(name, shape),
+            Place::Foreign(tensor, _) if tensor.shape == shape => Ok(tensor.dtype),
+            Place::Foreign(tensor, _) => Err(CheckpointError::Shape {
+                path: self.directory.clone(),
+                name: name.into(),
+                found: tensor.shape.clone(),
+                expected: shape.to_vec(),
+            }),
+        }
     }
 
-    fn shard(&self, name: &str) -> Result<&Shard> {
-        match self.index.get(name) {
-            Some(shard) => Ok(&self.shards[*shard]),
-            None => Err(CheckpointError::MissingTensor {
+    /// Bytes that the tensors of a foreign source are stored in; `None` if the weights are those of
+    /// a Hugging Face checkpoint.
+    pub fn foreign_bytes(&self) -> Option<u64> {
+        match &self.weights {
+            Weights::Shards(_) => None,
+            Weights::Foreign(foreign) => {
+                Some(foreign.tensors.iter().map(|tensor| tensor.bytes).sum())
+            }
+        }
+    }
+
+    fn place(&self, name: &str) -> Result<Place<'_>> {
+        match (self.index.get(name), &self.weights) {
+            (Some(shard), Weights::Shards(shards)) => Ok(Place::Shard(&shards[*shard])),
+            (Some(number), Weights::Foreign(foreign)) => {
+                Ok(Place::Foreign(&foreign.tensors[*number], &*foreign.source))
+            }
+            (None, _) => Err(CheckpointError::MissingTensor {
                 path: self.directory.clone(),
                 name: name.into(),
             }),
@@ -147,24 +209,41 @@ impl TensorSource for Checkpoint {
     }
 
     fn tensor(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>> {
-        let whole = (0, shape.iter().product());
-        self.shard(name)?.read(name, shape, [whole].into_iter())
+        match self.place(name)? {
+            Place::Shard(shard) => {
+                let whole = (0, shape.iter().product());
+                shard.read(name, shape, [whole].into_iter())
+            }
+            Place::Foreign(tensor, source) => tensor.rounded(source.tensor(name, shape)?),
+        }
     }
 
     fn rows(&self, name: &str, shape: [usize; 2], rows: Range<usize>) -> Result<Vec<f32>> {
-        let span = (rows.start * shape[1], rows.len() * shape[1]);
-        self.shard(name)?.read(name, &shape, [span].into_iter())
+        match self.place(name)? {
+            Place::Shard(shard) => {
+                let span = (rows.start * shape[1], rows.len() * shape[1]);
+                shard.read(name, &shape, [span].into_iter())
+            }
+            Place::Foreign(tensor, source) => tensor.rounded(source.rows(name, shape, rows)?),
+        }
     }
 
     fn gather(&self, name: &str, shape: [usize; 2], indices: &[u32]) -> Result<Vec<f32>> {
-        let width = shape[1];
-        let spans = indices.iter().map(|index| (*index as usize * width, width));
-        self.shard(name)?.read(name, &shape, spans)
+        match self.place(name)? {
+            Place::Shard(shard) => {
+                let width = shape[1];
+                let spans = indices.iter().map(|index| (*index as usize * width, width));
+                shard.read(name, &shape, spans)
+            }
+            Place::Foreign(tensor, source) => tensor.rounded(source.gather(name, shape, indices)?),
+        }
     }
 
     fn will_read(&self, name: &str) {
-        if let Ok(shard) = self.shard(name) {
-            shard.will_read(name);
+        match self.place(name) {
+            Ok(Place::Shard(shard)) => shard.will_read(name),
+            Ok(Place::Foreign(_, source)) => source.will_read(name),
+            Err(_) => {}
         }
     }
 }
@@ -223,6 +302,13 @@ fn open_weights(directory: &Path) -> Result<(Vec<Shard>, BTreeMap<String, usize>
         if path.is_file() {
             return open_sharded(directory, &path);
         }
+    }
+    let adapter = directory.join("adapter_config.json");
+    if adapter.is_file() {
+        let config = std::fs::read(&adapter).unwrap_or_default();
+        let config: Value = serde_json::from_slice(&config).unwrap_or_default();
+        let base = config["base_model_name_or_path"].as_str().map(str::to_string);
+        return Err(CheckpointError::Adapter { directory: directory.into(), base });
     }
     Err(CheckpointError::NoWeights(directory.into()))
 }

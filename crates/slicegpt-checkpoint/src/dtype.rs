@@ -96,6 +96,16 @@ impl Dtype {
             .reduce(|| true, |a, b| a && b)
     }
 
+    /// The values that are left of `values` when they are stored as this type. `Err` holds a value
+    /// that is not finite or would become infinite.
+    pub(crate) fn rounded(self, mut values: Vec<f32>) -> Result<Vec<f32>, f32> {
+        if self != Self::F32 {
+            let bytes = self.narrow(&values)?;
+            self.widen(&bytes, &mut values);
+        }
+        Ok(values)
+    }
+
     /// Converts float32 to little-endian bytes, rounding to nearest even. `Err` holds a value that
     /// is not finite or would become infinite.
     pub(crate) fn narrow(self, values: &[f32]) -> Result<Vec<u8>, f32> {

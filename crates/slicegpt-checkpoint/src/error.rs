@@ -3,6 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
+use crate::Dtype;
+
 pub(crate) type Result<T> = std::result::Result<T, CheckpointError>;
 
 /// Why a checkpoint cannot be read.
@@ -11,7 +13,10 @@ pub(crate) type Result<T> = std::result::Result<T, CheckpointError>;
 pub enum CheckpointError {
     #[error("{}: {source}", path.display())]
     Io { path: PathBuf, source: io::Error },
-    #[error("{}: no such directory; give a Hugging Face checkpoint directory", .0.display())]
+    #[error(
+        "{}: no such directory; give a Hugging Face checkpoint directory, or a GGUF file",
+        .0.display()
+    )]
     NoDirectory(PathBuf),
     #[error(
         "{}: config.json is missing; is this a Hugging Face checkpoint directory?",
@@ -26,6 +31,19 @@ pub enum CheckpointError {
         .0.display()
     )]
     NoWeights(PathBuf),
+    #[error(
+        "{}: is an adapter (PEFT) and no model: merge it into its base model{} first, in Python \
+         with merge_and_unload()",
+        directory.display(),
+        base.as_ref().map(|base| format!(", {base},")).unwrap_or_default()
+    )]
+    Adapter { directory: PathBuf, base: Option<String> },
+    #[error(
+        "{}: is a Git LFS pointer, not the weights: the files were cloned without them; run \
+         `git lfs pull` in that directory, or download the file",
+        .0.display()
+    )]
+    LfsPointer(PathBuf),
     #[error("{}: names shard {shard}, which is missing; download it", index.display())]
     MissingShard { index: PathBuf, shard: String },
     #[error("{}: {reason}; the file is truncated or corrupt, download it again", path.display())]
@@ -59,6 +77,11 @@ pub enum CheckpointError {
     Manifest { path: PathBuf, reason: String },
     #[error("{}: {reason}", path.display())]
     Record { path: PathBuf, reason: String },
+    #[error("tensor `{name}` does not fit {dtype}: {value:e} is out of its range")]
+    Overflow { name: String, dtype: Dtype, value: f32 },
+    /// An error of a source that this crate does not know.
+    #[error(transparent)]
+    Foreign(Box<dyn std::error::Error + Send + Sync>),
 }
 
 impl CheckpointError {

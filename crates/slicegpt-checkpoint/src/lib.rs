@@ -33,6 +33,7 @@
 mod checkpoint;
 mod dtype;
 mod error;
+mod foreign;
 mod output;
 mod pickle;
 mod reference;
@@ -41,5 +42,6 @@ mod shard;
 pub use checkpoint::Checkpoint;
 pub use dtype::Dtype;
 pub use error::CheckpointError;
+pub use foreign::{ForeignSource, ForeignTensor};
 pub use output::{OutputError, Staging, Writer, Written, copy_companions, is_companion, lies_in};
 pub use reference::Reference;

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
@@ -38,8 +39,19 @@ enum Contents {
     },
 }
 
+/// Whether Git keeps the name of the file here in place of its contents.
+fn is_lfs_pointer(path: &Path) -> bool {
+    const BEGIN: &[u8] = b"version https://git-lfs.github.com/spec/";
+    let mut start = [0; BEGIN.len()];
+    let read = File::open(path).and_then(|mut file| file.read_exact(&mut start));
+    read.is_ok() && start == BEGIN
+}
+
 impl Shard {
     pub fn open(path: &Path) -> Result<Self> {
+        if is_lfs_pointer(path) {
+            return Err(CheckpointError::LfsPointer(path.into()));
+        }
         if path.extension().is_some_and(|extension| extension == "safetensors") {
             Self::map(path)
         } else {

@@ -20,6 +20,7 @@ use std::sync::Mutex;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
+use crate::show::output::ClosedPipe;
 use crate::show::progress::Interrupted;
 
 /// Make a language model smaller: rotate its residual stream and delete the least important
@@ -63,7 +64,7 @@ enum Command {
     /// The page is self-contained and has no scripts: it can be mailed, and opened from a disk. It
     /// shows what `compress` recorded with its output, and the results added with --results.
     Report(commands::report::Args),
-    /// Import a model that was sliced by the reference implementation of SliceGPT
+    /// Import a model: a GGUF file, or what the reference implementation of SliceGPT wrote
     Import(commands::import::Args),
     /// Export a model to another format
     #[command(subcommand)]
@@ -139,8 +140,10 @@ pub fn run() -> ExitCode {
         }
         Command::Man(args) => commands::man::run(args, show::help::arranged(Cli::command())),
     });
+    services::gguf::close();
     match result {
         Ok(Ok(code)) => code,
+        Ok(Err(error)) if error.is::<ClosedPipe>() => ExitCode::SUCCESS,
         Ok(Err(error)) if error.is::<Interrupted>() => {
             eprintln!("{}", show::error::one_line(&error));
             ExitCode::from(130)

@@ -158,6 +158,9 @@ fn local_paths_are_not_requested() {
         let says = [path, "no such directory", "org/name"];
         fixture.cli(&format!("inspect {path}")).refuse(&says);
     }
+    let url = "inspect https://huggingface.co/org/name";
+    fixture.cli(url).refuse(&["is a URL", "named as org/name"]);
+    fixture.cli("inspect org/llama2/config.json").refuse(&["is a file", "give the directory"]);
     assert!(fixture.hub.state().requests.is_empty());
 }
 

@@ -150,6 +150,13 @@ pub trait Dimensions {
         1
     }
 
+    /// What the width of the stream must be a multiple of with so many groups of heads, or else the
+    /// family refuses it.
+    fn required_multiple(&self, heads: usize) -> usize {
+        let _ = heads;
+        1
+    }
+
     /// Parameters of the dense decoder; a tied head counts once.
     fn dense_parameters(&self) -> u64;
 

@@ -20,13 +20,20 @@ pub enum CorpusError {
     )]
     NotUtf8 { path: PathBuf, offset: usize },
     #[error(
-        "{}: is read as plain text, which has no column `{column}`; only .jsonl, .ndjson, .json \
-         and .parquet files have columns",
+        "{}: is read as plain text, which has no column `{column}`; only JSON, \
+         .csv, .tsv and .parquet files have columns",
         path.display()
     )]
     NoColumns { path: PathBuf, column: String },
     #[error("{}: {place}: {reason}", path.display())]
     Json { path: PathBuf, place: String, reason: String },
+    #[error("{}: cannot be unpacked: {reason}", path.display())]
+    Packed { path: PathBuf, reason: String },
+    #[error(
+        "{}: {reason}; a table has names in its first line and the same columns in all others",
+        path.display()
+    )]
+    Table { path: PathBuf, reason: String },
     #[error("{}: {reason}; the file is corrupt, or not what its name says", path.display())]
     Parquet { path: PathBuf, reason: String },
     #[error("{}: {place}: has no column `{column}`; it has {found}", path.display())]

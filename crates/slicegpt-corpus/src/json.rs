@@ -13,8 +13,8 @@ pub(crate) fn sniffed(path: &Path, contents: &str, column: Option<&str>) -> Resu
     if !contents.trim_start().starts_with('[') {
         return lines(path, contents, column);
     }
-    let records: Vec<Value> =
-        serde_json::from_str(contents).map_err(|error| invalid(path, error.line(), &error))?;
+    let records: Vec<Value> = serde_json::from_str(&standard(contents))
+        .map_err(|error| invalid(path, error.line(), &error))?;
     let rows = records.iter().enumerate().map(|(i, record)| {
         let place = || format!("record {}", i + 1);
         row(path, record, column, place)
@@ -22,11 +22,58 @@ pub(crate) fn sniffed(path: &Path, contents: &str, column: Option<&str>) -> Resu
     rows.filter_map(Result::transpose).collect()
 }
 
+/// Whether every line that is not blank is a JSON object, and there is one.
+pub(crate) fn are_lines(contents: &str) -> bool {
+    let mut lines = contents.lines().filter(|line| !line.trim().is_empty()).peekable();
+    lines.peek().is_some()
+        && lines.all(|line| {
+            line.trim_start().starts_with('{')
+                && matches!(serde_json::from_str(&standard(line)), Ok(Value::Object(_)))
+        })
+}
+
+/// JSON without the numbers that only Python and JavaScript write: they become null.
+fn standard(contents: &str) -> Cow<'_, str> {
+    if !contents.contains("NaN") && !contents.contains("Infinity") {
+        return Cow::Borrowed(contents);
+    }
+    let mut standard = String::with_capacity(contents.len());
+    let mut rest = contents;
+    while let Some(first) = rest.chars().next() {
+        let word = ["NaN", "Infinity", "-Infinity"].into_iter().find(|w| rest.starts_with(w));
+        let width = match (first, word) {
+            ('"', _) => string_end(rest),
+            (_, Some(word)) => word.len(),
+            _ => first.len_utf8(),
+        };
+        match word {
+            Some(_) => standard.push_str("null"),
+            None => standard.push_str(&rest[..width]),
+        }
+        rest = &rest[width..];
+    }
+    Cow::Owned(standard)
+}
+
+/// Where the string ends that `text` begins with.
+fn string_end(text: &str) -> usize {
+    let mut escaped = true;
+    for (at, byte) in text.bytes().enumerate() {
+        match byte {
+            b'"' if !escaped => return at + 1,
+            b'\\' if !escaped => escaped = true,
+            _ => escaped = false,
+        }
+    }
+    text.len()
+}
+
 /// Rows of a file with one object per line; blank lines are skipped.
 pub(crate) fn lines(path: &Path, contents: &str, column: Option<&str>) -> Result<Vec<String>> {
     let lines = contents.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
     let rows = lines.map(|(i, line)| {
-        let record = serde_json::from_str(line).map_err(|error| invalid(path, i + 1, &error))?;
+        let record = serde_json::from_str(&standard(line));
+        let record = record.map_err(|error| invalid(path, i + 1, &error))?;
         row(path, &record, column, || format!("line {}", i + 1))
     });
     rows.filter_map(Result::transpose).collect()

@@ -11,6 +11,8 @@
 
 mod calibration;
 mod columns;
+mod contents;
+mod csv_rows;
 mod error;
 mod evaluation;
 #[cfg(test)]

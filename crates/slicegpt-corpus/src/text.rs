@@ -2,8 +2,9 @@
 
 use std::path::Path;
 
+use crate::contents::{self, Format};
 use crate::error::{CorpusError, Result};
-use crate::{json, table};
+use crate::{csv_rows, json, table};
 
 /// The text between two joined rows.
 pub(crate) const SEPARATOR: &str = "\n\n";
@@ -16,12 +17,15 @@ pub struct Text {
 }
 
 impl Text {
-    /// Reads a file in the format of its extension.
+    /// Reads a file, packed with gzip or zstd or not.
     ///
     /// - `.jsonl`, `.ndjson`: one JSON object per line; blank lines are skipped. `.json`: the same,
-    ///   or a list of objects. `.parquet`: a table. Each record is a row: the string in `column` if
-    ///   one is given, else in `text`, else the Alpaca prompt of `instruction`, `input` and
-    ///   `output`. Records that are null there are skipped.
+    ///   or a list of objects. `.csv`, `.tsv`: a table with names in its first line. `.parquet`: a
+    ///   table. Each record is a row: the string in `column` if one is given, else in `text`, else
+    ///   the Alpaca prompt of `instruction`, `input` and `output`. Records that are null there are
+    ///   skipped.
+    /// - Another file is parquet if it begins as such, and JSON lines if each of its lines is an
+    ///   object of JSON.
     /// - Anything else: plain text. Its paragraphs, separated by blank lines, are the rows. Joined
     ///   with blank lines they are the file again, except that a byte order mark is dropped and
     ///   `\r\n` becomes `\n`.
@@ -31,20 +35,20 @@ impl Text {
     /// If the file cannot be read, does not have the format of its extension, or has no such column
     /// or no text.
     pub fn read(path: &Path, column: Option<&str>) -> Result<Self> {
-        let extension = path.extension().map(|e| e.to_string_lossy().to_ascii_lowercase());
-        let rows = match extension.as_deref() {
-            Some("jsonl" | "ndjson") => json::lines(path, &contents(path)?, column)?,
-            Some("json") => json::sniffed(path, &contents(path)?, column)?,
-            Some("parquet") => table::rows(path, column)?,
-            _ => match column {
-                None => paragraphs(&contents(path)?),
-                Some(column) => {
-                    return Err(CorpusError::NoColumns {
-                        path: path.into(),
-                        column: column.into(),
-                    });
+        let rows = if contents::is_parquet(path)? {
+            table::rows(path, column)?
+        } else {
+            let (text, format) = contents::read(path)?;
+            match (format, column) {
+                (Format::Lines, _) => json::lines(path, &text, column)?,
+                (Format::Json, _) => json::sniffed(path, &text, column)?,
+                (Format::Table(separator), _) => csv_rows::rows(path, &text, separator, column)?,
+                (Format::Plain, None) => paragraphs(&text),
+                (Format::Plain, Some(column)) => {
+                    let (path, column) = (path.into(), column.into());
+                    return Err(CorpusError::NoColumns { path, column });
                 }
-            },
+            }
         };
         if rows.iter().all(|row| row.trim().is_empty()) {
             return Err(CorpusError::Empty(path.into()));
@@ -76,19 +80,6 @@ impl Text {
     #[cfg(test)]
     pub(crate) fn from_rows(rows: &[&str]) -> Self {
         Self { rows: rows.iter().map(|row| row.to_string()).collect(), source: "test".into() }
-    }
-}
-
-/// The content of a UTF-8 file, without byte order mark.
-fn contents(path: &Path) -> Result<String> {
-    let bytes = std::fs::read(path).map_err(CorpusError::io(path))?;
-    let text = String::from_utf8(bytes).map_err(|error| CorpusError::NotUtf8 {
-        path: path.into(),
-        offset: error.utf8_error().valid_up_to(),
-    })?;
-    match text.strip_prefix('\u{feff}') {
-        Some(rest) => Ok(rest.into()),
-        None => Ok(text),
     }
 }
 
@@ -136,6 +127,41 @@ mod tests {
             assert_eq!(rows(name, file, None), ["a", ""], "{name}");
             assert_eq!(rows(name, file, Some("b")), ["x", "y", "z"], "{name}");
         }
+    }
+
+    #[test]
+    fn formats_are_told_by_content_as_well_as_by_name() {
+        let rows =
+            |name: &str, contents: &[u8]| read(name, contents, None).unwrap().rows().to_vec();
+        let lines =
+            "{\"text\": \"a \\\"NaN\\\"\", \"n\": NaN, \"m\": -Infinity}\n{\"text\": \"b\"}\n";
+        for name in ["a.jsonl", "a.txt", "a"] {
+            assert_eq!(rows(name, lines.as_bytes()), ["a \"NaN\"", "b"], "{name}");
+        }
+        // One line that is none makes it a text.
+        assert_eq!(rows("a.txt", b"{\"text\": \"a\"}\nb"), ["{\"text\": \"a\"}\nb"]);
+        let csv = "label,text\n1,\"a \"\"b\"\", c\n\nd\"\n2,e\n";
+        assert_eq!(rows("a.csv", csv.as_bytes()), ["a \"b\", c\n\nd", "e"]);
+        assert_eq!(rows("a.TSV", b"\xef\xbb\xbftext\tlabel\na, b\t1\n"), ["a, b"]);
+        let zip = |bytes: &[u8]| {
+            let mut packed = flate2::read::GzEncoder::new(bytes, flate2::Compression::fast());
+            let mut gz = Vec::new();
+            std::io::Read::read_to_end(&mut packed, &mut gz).unwrap();
+            [gz, zstd::encode_all(bytes, 1).unwrap()]
+        };
+        for packed in zip(lines.as_bytes()) {
+            for name in ["a.json.gz", "a.jsonl.zst", "a.jsonl", "a.txt"] {
+                assert_eq!(rows(name, &packed), ["a \"NaN\"", "b"], "{name}");
+            }
+        }
+        for packed in zip(csv.as_bytes()) {
+            assert_eq!(rows("a.csv.gz", &packed).len(), 2);
+        }
+        let error =
+            |name: &str, contents: &[u8]| read(name, contents, None).unwrap_err().to_string();
+        assert!(error("a.csv", b"id,body\n1,x\n").contains("it has `id`, `body`"));
+        assert!(error("a.csv", b"text,b\n1\n").contains("the same columns"));
+        assert!(error("a.gz", &[0x1f, 0x8b, 8, 0, 0]).contains("cannot be unpacked"));
     }
 
     #[test]

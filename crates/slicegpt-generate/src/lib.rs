@@ -17,13 +17,11 @@
 //! probabilities from logits.
 
 mod calibration;
-mod chat;
 mod continuation;
 mod decoding_context;
 mod detokenizer;
 mod engine;
 mod generation_config;
-mod json;
 mod logprobs;
 mod sampling;
 mod scoring;
@@ -32,7 +30,6 @@ mod sequence;
 mod stop;
 
 pub use calibration::sample_sequences;
-pub use chat::{Message, Template, TemplateError};
 pub use continuation::{greedy_continuations, same_beginnings};
 pub use decoding_context::decoding_context;
 pub use detokenizer::Detokenizer;
@@ -43,4 +40,5 @@ pub use sampling::{Sampler, Sampling};
 pub use scoring::{Candidate, ScoringInput, TokenLikelihood};
 pub use script::{Script, ScriptError};
 pub use sequence::{FinishReason, Sequence, StopCriteria, TokenOutput};
+pub use slicegpt_chat::{Message, Template, TemplateError};
 pub use stop::StopStrings;

@@ -1,9 +1,8 @@
 //! [`Script`]: what a sequence sampled from a model consists of: one text, or the turns of a
 //! conversation.
 
+use slicegpt_chat::{Message, Template, TemplateError};
 use slicegpt_corpus::{CorpusError, Vocabulary};
-
-use crate::chat::{Message, Template, TemplateError};
 
 /// What a sampled sequence consists of. The model writes all tokens, except those that the script
 /// gives.
@@ -226,7 +225,7 @@ mod tests {
     fn a_template_has_three_parts() {
         let source = "<s>{% for m in messages %}{% if m.role == 'user' %}[INST] {{ m.content }} \
                       [/INST]{% else %} {{ m.content }}</s>{% endif %}{% endfor %}";
-        let template = Template::new(source.into(), String::new(), String::new()).unwrap();
+        let template = Template::new(source, serde_json::Map::new()).unwrap();
         let messages = ["user", "assistant", "user"].into_iter().zip(MARKS);
         let messages: Vec<_> = messages.map(|(role, text)| Message::new(role, text)).collect();
         let rendered = template.prompt(&messages).unwrap();

@@ -20,8 +20,7 @@ fn a_model_writes_both_sides_of_a_conversation() {
     let vocabulary = Vocabulary::open(&directory).unwrap();
     let special = |name: &str| vocabulary.id_of(name).unwrap();
     let (begin, end) = (special("<|begin_of_text|>"), special("<|end_of_text|>"));
-    let texts = ["<|begin_of_text|>", "<|end_of_text|>"].map(String::from);
-    let template = Template::new(TEMPLATE.into(), texts[0].clone(), texts[1].clone()).unwrap();
+    let template = Template::open(&directory, Some(TEMPLATE.into())).unwrap();
     let script = Script::conversation(&template, &vocabulary, &[end]).unwrap();
     let spec = slicegpt_models::parse(checkpoint.config()).unwrap();
     let model = Model::new(spec, &checkpoint, device());

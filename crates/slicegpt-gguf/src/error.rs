@@ -1,9 +1,10 @@
-//! [`GgufError`] and [`ExportError`]: why a model cannot become a GGUF file.
+//! [`GgufError`] and [`ExportError`]: why a model cannot become a GGUF file, or a GGUF file a
+//! model.
 
 use std::io;
 use std::path::PathBuf;
 
-/// Why a model cannot become a GGUF file.
+/// Why a model cannot become a GGUF file, or a GGUF file a model.
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs)] // the fields are named for what they hold and appear in the message
 pub enum GgufError {
@@ -21,6 +22,12 @@ pub enum GgufError {
     /// The rule that splits text into words has no name here. llama.cpp may have one.
     #[error("{}: its pre-tokenizer is not known ({found})", path.display())]
     PreTokenizer { path: PathBuf, found: String },
+    /// A GGUF file that is read is damaged, or holds what is not read.
+    #[error("{}: {reason}", path.display())]
+    File { path: PathBuf, reason: String },
+    /// A name of a pre-tokenizer whose rule is not known here.
+    #[error("{}: its pre-tokenizer `{found}` is not known; known are {known}", path.display())]
+    PreTokenizerName { path: PathBuf, found: String, known: String },
     #[error("tensor `{name}` does not fit {ty}: {value:e} is out of its range")]
     Overflow { name: String, ty: &'static str, value: f32 },
 }
@@ -55,6 +62,11 @@ impl GgufError {
     pub(crate) fn io(path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
         let path = path.into();
         move |source| Self::Io { path, source }
+    }
+
+    /// An error about a GGUF file that is read.
+    pub(crate) fn file(path: impl Into<PathBuf>, reason: impl Into<String>) -> Self {
+        Self::File { path: path.into(), reason: reason.into() }
     }
 
     /// An error in a file of the tokenizer.

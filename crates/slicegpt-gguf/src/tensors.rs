@@ -81,8 +81,12 @@ pub(crate) fn tensors(
             }
         }
     }
-    tensors.extend(spec.norm_entries().into_iter().map(|entry| outer(entry, "output_norm.weight")));
-    tensors.extend(spec.head_entries().into_iter().map(|entry| outer(entry, "output.weight")));
+    for (entries, name) in [(spec.norm_entries(), "output_norm"), (spec.head_entries(), "output")] {
+        tensors.extend(entries.into_iter().map(|entry| {
+            let suffix = if entry.name.ends_with(".bias") { "bias" } else { "weight" };
+            outer(entry, &format!("{name}.{suffix}"))
+        }));
+    }
     tensors
 }
 

@@ -95,7 +95,7 @@ pub(crate) fn instead(listed: &[String]) -> &'static str {
     if any("adapter_config.json") {
         "it is an adapter: give the model it was merged into"
     } else if any(".gguf") {
-        "it holds GGUF files: give the model they were made from"
+        "it holds GGUF files: download one and give its path, or give the model they were made from"
     } else {
         "give a model in the format of transformers"
     }

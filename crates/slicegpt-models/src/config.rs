@@ -106,6 +106,15 @@ impl<'a> Config<'a> {
         self.require(field, self.up_to(field, 1 << 13)?)
     }
 
+    /// The longest sequence: `max_position_embeddings`, or as old Llama conversions call it
+    /// `max_sequence_length`, or else `default`, which is that of transformers.
+    pub fn context_length(&self, default: usize) -> Result<usize> {
+        match self.count_or_none("max_position_embeddings")? {
+            Some(length) => Ok(length),
+            None => Ok(self.count_or_none("max_sequence_length")?.unwrap_or(default)),
+        }
+    }
+
     /// A number of tokens, however large.
     pub fn tokens_or_none(&self, field: &str) -> Result<Option<usize>> {
         self.up_to(field, 1 << 32)

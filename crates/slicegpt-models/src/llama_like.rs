@@ -34,13 +34,16 @@ static LLAMA_NAMES: Names = Names {
 /// A decoder as Llama defined it: RMSNorm, rotary positions over the first `rotary(head_dim)`
 /// dimensions of each head, gated MLP, no biases. Families derived from it change what
 /// differs.
+///
+/// `context_length` is that of a config that does not say it.
 pub fn llama_like_with(
     config: Config<'_>,
     model_type: &'static str,
+    context_length: usize,
     rotary: impl FnOnce(usize) -> Result<usize>,
 ) -> Result<DecoderSpec> {
     let layers = config.layers()?;
-    let context_length = config.count("max_position_embeddings")?;
+    let context_length = config.context_length(context_length)?;
     let attention = heads(config, layers)?;
     let rope = config.rope(rotary(attention.head_dim)?, context_length)?;
     Ok(DecoderSpec {
@@ -67,14 +70,19 @@ pub fn llama_like_with(
         positions: Positions::Rotary(rope),
         topology: Topology::Sequential,
         tied: config.flag("tie_word_embeddings", false)?,
+        width_of_heads: false,
         head_bias: false,
         slicing: None,
     })
 }
 
 /// [`llama_like_with`] rotary positions over whole heads.
-pub fn llama_like(config: Config<'_>, model_type: &'static str) -> Result<DecoderSpec> {
-    llama_like_with(config, model_type, Ok)
+pub fn llama_like(
+    config: Config<'_>,
+    model_type: &'static str,
+    context_length: usize,
+) -> Result<DecoderSpec> {
+    llama_like_with(config, model_type, context_length, Ok)
 }
 
 /// Heads without biases, norms and windows.

@@ -31,6 +31,8 @@ pub struct DecoderSpec {
     pub topology: Topology,
     /// Whether the head is the embedding.
     pub tied: bool,
+    /// Whether the family refuses a stream whose width is no multiple of the number of heads.
+    pub width_of_heads: bool,
     /// Whether the head has a bias.
     pub head_bias: bool,
     /// How its stream has been cut, if the result is no longer an architecture of the family.

@@ -28,6 +28,7 @@ mod response;
 mod schedule;
 mod state;
 
+pub use http::cors::Origin;
 pub use http::server::{Options, Server};
 pub use language::Language;
 pub use limits::Limits;

@@ -101,9 +101,10 @@ impl Gguf {
     }
 }
 
-struct Cursor<'a> {
-    bytes: &'a [u8],
-    at: usize,
+/// A place in a file.
+pub(crate) struct Cursor<'a> {
+    pub bytes: &'a [u8],
+    pub at: usize,
 }
 
 impl<'a> Cursor<'a> {
@@ -112,15 +113,15 @@ impl<'a> Cursor<'a> {
         &self.bytes[self.at - length..self.at]
     }
 
-    fn u32(&mut self) -> u32 {
+    pub fn u32(&mut self) -> u32 {
         u32::from_le_bytes(self.take(4).try_into().expect("four bytes"))
     }
 
-    fn u64(&mut self) -> u64 {
+    pub fn u64(&mut self) -> u64 {
         u64::from_le_bytes(self.take(8).try_into().expect("eight bytes"))
     }
 
-    fn text(&mut self) -> String {
+    pub fn text(&mut self) -> String {
         let length = self.u64() as usize;
         String::from_utf8(self.take(length).to_vec()).expect("UTF-8")
     }

@@ -23,6 +23,7 @@ const LIBRARIES: &[&str] = &[
     "slicegpt-slice",
     "slicegpt-eval",
     "slicegpt-compress",
+    "slicegpt-chat",
     "slicegpt-generate",
     "slicegpt-gguf",
     "slicegpt-serve",
@@ -113,13 +114,24 @@ pub const CRATES: &[CrateRule] = &[
         forbidden: &["clap", "tokenizers"],
     },
     CrateRule {
+        name: "slicegpt-chat",
+        siblings: &[],
+        forbidden: &["burn", "faer", "safetensors", "tokenizers"],
+    },
+    CrateRule {
         name: "slicegpt-generate",
-        siblings: &["slicegpt-core", "slicegpt-corpus", "slicegpt-kernels", "slicegpt-models"],
+        siblings: &[
+            "slicegpt-chat",
+            "slicegpt-core",
+            "slicegpt-corpus",
+            "slicegpt-kernels",
+            "slicegpt-models",
+        ],
         forbidden: &[],
     },
     CrateRule {
         name: "slicegpt-gguf",
-        siblings: &["slicegpt-core", "slicegpt-models"],
+        siblings: &["slicegpt-chat", "slicegpt-core", "slicegpt-models"],
         forbidden: &["burn", "faer", "tokenizers"],
     },
     CrateRule {

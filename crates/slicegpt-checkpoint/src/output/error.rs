@@ -18,6 +18,13 @@ pub enum OutputError {
         explanation(*dtype)
     )]
     Overflow { name: String, dtype: Dtype, value: f32 },
+    #[error(
+        "{}: cannot be written to ({source}); the folder above the output {} must be writable, or \
+         the output be an empty directory that is",
+        parent.display(),
+        out.display()
+    )]
+    Parent { parent: PathBuf, out: PathBuf, source: io::Error },
     #[error("{}: exists and is not empty", .0.display())]
     Exists(PathBuf),
     #[error("{}: exists and is not a directory", .0.display())]

@@ -3,8 +3,10 @@
 
 mod copy;
 mod error;
+mod fill;
 mod place;
 mod staging;
+mod temporary;
 mod writer;
 
 pub use copy::{copy_companions, is_companion};

@@ -7,6 +7,7 @@ use slicegpt_provenance::{Manifest, Record};
 
 use super::copy::is_companion;
 use super::error::{OutputError, Result};
+use super::temporary::is_inside;
 
 /// Whether `path` is `directory` or inside it. Neither needs to exist.
 ///
@@ -63,7 +64,8 @@ pub(super) fn check_free(out: &Path, force: bool) -> Result<()> {
     if !metadata.is_dir() {
         return Err(OutputError::IsFile(out.into()));
     }
-    let empty = fs::read_dir(out).map_err(OutputError::io(out))?.next().is_none();
+    let entries = fs::read_dir(out).map_err(OutputError::io(out))?;
+    let empty = entries.flatten().all(|entry| is_inside(&entry.file_name().to_string_lossy()));
     match (empty, force) {
         (true, _) => Ok(()),
         (false, false) => Err(OutputError::Exists(out.into())),
@@ -83,6 +85,9 @@ fn foreign(directory: &Path) -> Result<Option<String>> {
     for entry in fs::read_dir(directory).map_err(io())? {
         let entry = entry.map_err(io())?;
         let name = entry.file_name().to_string_lossy().into_owned();
+        if is_inside(&name) {
+            continue;
+        }
         let weights = name.starts_with("model")
             && (name.ends_with(".safetensors") || name.ends_with(".safetensors.index.json"));
         let known = ["config.json", "README.md", Manifest::FILE, Record::FILE]

@@ -1,18 +1,24 @@
 //! [`Staging`]: an output that appears by rename, or not at all.
 
 use std::fs;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
-use tempfile::TempDir;
-
 use super::error::{OutputError, Result};
+use super::fill::fill;
 use super::place::{check_apart, check_free, check_is_file, lies_in, resolve};
+use super::temporary::Temporary;
 
-/// A temporary directory next to the output. [`Staging::commit`] renames it to the output; if it is
-/// dropped before, it is removed.
+/// A temporary directory next to the output, or inside it if it is an existing directory.
+/// [`Staging::commit`] renames it to the output, or its files into the output; if it is dropped
+/// before, it is removed.
+///
+/// An existing directory stays what it is, with its permissions and group, and as a mount point.
 pub struct Staging {
-    temporary: Option<TempDir>,
+    temporary: Option<Temporary>,
     out: PathBuf,
+    /// Whether the temporary directory is inside the output.
+    inside: bool,
     /// What the output may replace.
     may_replace: Replaces,
     /// Parent directories that were created, outermost first. They are removed if nothing is
@@ -76,19 +82,31 @@ impl Staging {
 
     fn next_to(out: &Path, may_replace: Replaces) -> Result<Self> {
         let absolute = resolve(out)?;
+        if let Replaces::Directory { .. } = may_replace
+            && absolute.is_dir()
+            && let Ok(temporary) = Temporary::new(&absolute, None)
+        {
+            let (temporary, made) = (Some(temporary), Vec::new());
+            return Ok(Self { temporary, out: absolute, inside: true, may_replace, made });
+        }
         let parent = absolute.parent().unwrap_or(&absolute).to_path_buf();
         let mut made: Vec<PathBuf> =
             parent.ancestors().take_while(|a| !a.exists()).map(Path::to_path_buf).collect();
         made.reverse();
         // From here on, dropping `staging` cleans up.
-        let mut staging = Self { temporary: None, out: absolute.clone(), may_replace, made };
+        let (temporary, out) = (None, absolute.clone());
+        let mut staging = Self { temporary, out, inside: false, may_replace, made };
         fs::create_dir_all(&parent).map_err(OutputError::io(&parent))?;
         let name = absolute.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let temporary = tempfile::Builder::new()
-            .prefix(&format!(".{name}.partial-"))
-            .tempdir_in(&parent)
-            .map_err(OutputError::io(&parent))?;
-        staging.temporary = Some(temporary);
+        let temporary = Temporary::new(&parent, Some(&name)).map_err(|error| match error.kind() {
+            ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
+                // The path of tempfile's error is one that nobody knows.
+                let source = io::Error::from(error.kind());
+                OutputError::Parent { parent: parent.clone(), out: absolute.clone(), source }
+            }
+            _ => OutputError::io(&parent)(error),
+        });
+        staging.temporary = Some(temporary?);
         Ok(staging)
     }
 
@@ -112,8 +130,8 @@ impl Staging {
         Ok(())
     }
 
-    /// Renames the temporary directory to the output. What it replaces is removed only after the
-    /// rename succeeded.
+    /// Renames the temporary directory to the output, or its files into an output that was there.
+    /// What it replaces is removed only after the renames succeeded.
     ///
     /// # Errors
     ///
@@ -121,13 +139,19 @@ impl Staging {
     /// still there, and the new output stays where the error says.
     pub fn commit(mut self) -> Result<()> {
         self.put_in_place().map_err(|error| self.kept(&error))?;
-        // It was renamed: there is nothing left to remove.
-        let _ = self.temporary.take().map(TempDir::keep);
+        if !self.inside {
+            // It was renamed: there is nothing left to remove.
+            let _ = self.temporary.take().map(Temporary::forget);
+        }
         self.made.clear();
         Ok(())
     }
 
     fn put_in_place(&self) -> Result<()> {
+        if self.inside {
+            self.check_still_free()?;
+            return fill(&self.out, self.path());
+        }
         open_to_others(self.path())?;
         self.check_still_free()?;
         let out = &self.out;
@@ -167,7 +191,7 @@ impl Staging {
     /// Keeps the finished output in the temporary directory, and returns an error that says where
     /// it is.
     fn kept(&mut self, why: &OutputError) -> OutputError {
-        let kept = self.temporary.take().map(TempDir::keep).unwrap_or_default();
+        let kept = self.temporary.take().map(Temporary::keep).unwrap_or_default();
         self.made.clear();
         // The new error names the output already.
         let reason = why.to_string();
@@ -212,7 +236,7 @@ fn open_to_others(path: &Path) -> Result<()> {
 mod tests {
     use super::*;
 
-    fn parent() -> (TempDir, PathBuf) {
+    fn parent() -> (tempfile::TempDir, PathBuf) {
         let parent = tempfile::tempdir().unwrap();
         let out = parent.path().join("out");
         (parent, out)
@@ -245,6 +269,29 @@ mod tests {
         fs::remove_file(out.join("config.json")).unwrap();
         fs::write(out.join("thesis.tex"), "").unwrap();
         assert!(matches!(Staging::new(&out, None, true), Err(OutputError::IsForeign(..))));
+    }
+
+    /// What is there stays: its permissions, its group, and whatever is mounted at it.
+    #[cfg(unix)]
+    #[test]
+    fn an_existing_directory_is_filled() {
+        use std::os::unix::fs::{MetadataExt, PermissionsExt};
+        let (parent, out) = parent();
+        fs::create_dir(&out).unwrap();
+        fs::set_permissions(&out, fs::Permissions::from_mode(0o2750)).unwrap();
+        let there = |path: &Path| path.metadata().map(|it| (it.ino(), it.mode())).unwrap();
+        let before = there(&out);
+        for round in ["1", "2"] {
+            let staging = Staging::new(&out, None, true).unwrap();
+            assert!(staging.path().starts_with(out.canonicalize().unwrap()));
+            fs::write(staging.path().join("config.json"), round).unwrap();
+            fs::write(staging.path().join(format!("model-{round}.safetensors")), "").unwrap();
+            staging.commit().unwrap();
+            assert_eq!((there(&out), entries(&out), entries(parent.path())), (before, 2, 1));
+            assert_eq!(fs::read_to_string(out.join("config.json")).unwrap(), round);
+        }
+        drop(Staging::new(&out, None, true).unwrap());
+        assert_eq!(entries(&out), 2);
     }
 
     /// Another program created the output in the meantime.

@@ -5,12 +5,13 @@ use std::str::FromStr;
 
 use anyhow::Result;
 use clap::Args;
+use serde_json::{Map, Value};
 use slicegpt_checkpoint::Dtype;
 use slicegpt_generate::{GenerationConfig, Sampling, StopCriteria};
 
 use crate::args::options::{DtypeName, positive};
 use crate::args::running::Running;
-use crate::services::generation::Generator;
+use crate::services::generation::{ChatOptions, Generator};
 
 /// How tokens are sampled, and when a text ends.
 #[derive(Args, Clone)]
@@ -18,10 +19,10 @@ use crate::services::generation::Generator;
 pub struct Choosing {
     /// Temperature, which logits are divided by; 0 takes the most likely token [default: that of
     /// the model's generation_config.json, else 0]
-    #[arg(long, value_name = "T", value_parser = number(0.0, 100.0))]
+    #[arg(long, value_name = "T", value_parser = number(0.0, 100.0), allow_negative_numbers = true)]
     temperature: Option<f32>,
-    /// Sample from the N most likely tokens only
-    #[arg(long, value_name = "N", value_parser = positive)]
+    /// Sample from the N most likely tokens only; 0 takes all
+    #[arg(long, value_name = "N", value_parser = count)]
     top_k: Option<usize>,
     /// Sample from the smallest set of most likely tokens with a total probability of P (nucleus)
     #[arg(long, value_name = "P", value_parser = number(0.0, 1.0))]
@@ -43,6 +44,11 @@ pub struct Choosing {
     ignore_eos: bool,
 }
 
+/// A whole number, or 0.
+fn count(text: &str) -> Result<usize, String> {
+    if text == "0" { Ok(0) } else { positive(text) }
+}
+
 /// A parser of numbers in a range.
 fn number(least: f32, most: f32) -> impl Fn(&str) -> Result<f32, String> + Clone + Send + Sync {
     move |text| match f32::from_str(text) {
@@ -56,7 +62,8 @@ impl Choosing {
     pub fn sampling(&self, defaults: &GenerationConfig) -> Sampling {
         let default = &defaults.sampling;
         // Options that have an effect only with sampling imply sampling.
-        let asked = self.top_k.is_some() || self.top_p.is_some() || self.min_p.is_some();
+        let asked =
+            self.top_k.is_some_and(|k| k > 0) || self.top_p.is_some() || self.min_p.is_some();
         let temperature = match self.temperature {
             Some(temperature) => temperature,
             None if asked && default.temperature == 0.0 => 1.0,
@@ -64,7 +71,7 @@ impl Choosing {
         };
         Sampling {
             temperature,
-            top_k: self.top_k.or(default.top_k),
+            top_k: self.top_k.or(default.top_k).filter(|k| *k > 0),
             top_p: self.top_p.or(default.top_p),
             min_p: self.min_p.or(default.min_p),
             repetition_penalty: self.repetition_penalty.unwrap_or(default.repetition_penalty),
@@ -76,7 +83,8 @@ impl Choosing {
     /// When generation ends, after `max_tokens` tokens at the latest.
     pub fn stop_criteria(&self, defaults: &GenerationConfig, max_tokens: usize) -> StopCriteria {
         let eos = if self.ignore_eos { Vec::new() } else { defaults.eos.clone() };
-        StopCriteria { max_tokens, eos, stop_strings: self.stop.clone() }
+        let stop_strings = [&self.stop[..], &defaults.stop_strings].concat();
+        StopCriteria { max_tokens, eos, stop_strings }
     }
 }
 
@@ -91,6 +99,17 @@ pub struct Loading {
     /// Chat template in place of the checkpoint's (Jinja)
     #[arg(long, value_name = "FILE", help_heading = "Chat")]
     chat_template: Option<PathBuf>,
+    /// Variables for the chat template, as JSON, such as '{"enable_thinking": false}'
+    #[arg(long, value_name = "JSON", value_parser = json_object, help_heading = "Chat")]
+    chat_template_kwargs: Option<Map<String, Value>>,
+}
+
+fn json_object(text: &str) -> Result<Map<String, Value>, String> {
+    match serde_json::from_str(text) {
+        Ok(Value::Object(fields)) => Ok(fields),
+        Ok(_) => Err("a JSON object is needed, such as {\"enable_thinking\": false}".into()),
+        Err(error) => Err(format!("not valid JSON: {error}")),
+    }
 }
 
 impl Loading {
@@ -102,6 +121,10 @@ impl Loading {
     /// Loads `model`, a directory or a model of the Hub.
     pub fn generator(&self, model: &Path) -> Result<Generator> {
         let weights = self.weights.map(Dtype::from);
-        Generator::load(model, || self.running.open(), weights, self.chat_template.clone())
+        let chat = ChatOptions {
+            template: self.chat_template.clone(),
+            variables: self.chat_template_kwargs.clone().unwrap_or_default(),
+        };
+        Generator::load(model, || self.running.open(), weights, chat)
     }
 }

@@ -26,7 +26,7 @@ use crate::show::size::show_bytes;
 /// Arguments of `slicegpt calibrate`.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Hugging Face checkpoint directory, or org/name[@revision] on the Hub; dense
+    /// Hugging Face checkpoint directory, GGUF file, or org/name[@revision] on the Hub; dense
     model: PathBuf,
     /// File to write, for `compress --stats`; it appears only when it is complete
     #[arg(long, value_name = "FILE")]

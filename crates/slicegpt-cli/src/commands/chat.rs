@@ -17,8 +17,8 @@ use crate::show::progress::{check, note, warn};
 /// Arguments of `slicegpt chat`.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Chat model, dense or sliced: Hugging Face checkpoint directory, or org/name[@revision] on
-    /// the Hub
+    /// Chat model, dense or sliced: Hugging Face checkpoint directory, GGUF file, or
+    /// org/name[@revision] on the Hub
     model: PathBuf,
     /// System message of the conversation
     #[arg(long, value_name = "TEXT")]

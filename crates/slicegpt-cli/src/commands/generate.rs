@@ -1,6 +1,6 @@
 //! `slicegpt generate`: continues a prompt.
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -15,7 +15,7 @@ use crate::args::sampling::Choosing;
 use crate::args::sampling::Loading;
 use crate::services::generation::Generator;
 use crate::services::memory;
-use crate::show::output;
+use crate::show::output::{self, ClosedPipe};
 use crate::show::progress::{check, note};
 
 /// Default of `--max-tokens`.
@@ -25,7 +25,8 @@ const TOKENS: usize = 128;
 #[derive(clap::Args)]
 #[group(id = "text", required = true, multiple = false, args = ["prompt", "prompt_file"])]
 pub struct Args {
-    /// Hugging Face checkpoint directory, or org/name[@revision] on the Hub; dense or sliced
+    /// Hugging Face checkpoint directory, GGUF file, or org/name[@revision] on the Hub; dense or
+    /// sliced
     model: PathBuf,
     /// Prompt; `-` reads it from stdin
     #[arg(long, short, value_name = "TEXT", allow_hyphen_values = true)]
@@ -150,10 +151,13 @@ pub fn generate(
     }
 }
 
-/// Prints text at once. A closed pipe ends the command.
+/// Prints text at once. A closed pipe ends the command, silently.
 pub fn show(text: &str) -> Result<()> {
     let mut stdout = std::io::stdout().lock();
-    stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).context("stdout")
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Err(ClosedPipe.into()),
+        result => result.context("stdout"),
+    }
 }
 
 impl Args {

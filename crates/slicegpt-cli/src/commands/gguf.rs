@@ -12,6 +12,7 @@ use slicegpt_gguf::{Export, ExportError, FileType, PRE_TOKENIZERS, Type, Vocabul
 use slicegpt_hub::ModelId;
 use slicegpt_models::DecoderSpec;
 
+use crate::services::gguf::check_apart;
 use crate::services::memory;
 use crate::services::model::Opened;
 use crate::show::output;
@@ -21,7 +22,8 @@ use crate::show::size::{show_bytes, show_count};
 /// Arguments of `slicegpt export gguf`.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Hugging Face checkpoint directory, or org/name[@revision] on the Hub; dense or sliced
+    /// Hugging Face checkpoint directory, GGUF file, or org/name[@revision] on the Hub; dense or
+    /// sliced
     model: PathBuf,
     /// File to write
     #[arg(long, value_name = "FILE")]
@@ -55,6 +57,7 @@ pub struct Args {
 pub fn run(args: Args) -> Result<ExitCode> {
     let ours = |start: &[u8]| start.starts_with(b"GGUF");
     output::check_free(&args.out, args.force, ours, "GGUF file")?;
+    check_apart(&args.out, &args.model)?;
     let opened = Opened::open(&args.model)?;
     let file_type = args.file_type.unwrap_or(match opened.dtype {
         Dtype::F32 => FileType::F32,

@@ -15,7 +15,7 @@ use crate::show::size::{show_bytes, show_count, show_percent, show_widths};
 /// Arguments of `slicegpt inspect`.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Hugging Face checkpoint directory, or org/name[@revision] on the Hub
+    /// Hugging Face checkpoint directory, GGUF file, or org/name[@revision] on the Hub
     model: PathBuf,
     /// Print one JSON object
     #[arg(long)]
@@ -54,6 +54,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
         "bytes": opened.bytes,
         "dtype": opened.dtype.torch_name(),
         "files": opened.checkpoint.shards(),
+        "gguf_bytes": opened.foreign_bytes(),
         "slicegpt": manifest.map_or(Value::Null, |manifest| manifest.to_json()),
     });
     let inner: Vec<usize> = (0..spec.layers).map(|block| spec.intermediate_size(block)).collect();
@@ -77,6 +78,9 @@ pub fn run(args: Args) -> Result<ExitCode> {
         ("parameters", show_count(parameters)),
         ("bytes", format!("{} as {}", show_bytes(opened.bytes), opened.dtype)),
     ];
+    if let Some(bytes) = opened.foreign_bytes() {
+        rows.push(("bytes in GGUF", show_bytes(bytes)));
+    }
     if let Some(manifest) = manifest {
         let widths = &manifest.widths;
         let (least, most) = (widths.iter().min(), widths.iter().max());

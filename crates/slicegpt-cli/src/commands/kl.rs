@@ -21,11 +21,11 @@ use crate::show::size::show_percent;
 #[derive(clap::Args)]
 #[group(id = "input", required = true, multiple = false, args = ["text", "tokens"])]
 pub struct Args {
-    /// Model to compare with, usually the dense one: Hugging Face checkpoint directory, or
-    /// org/name[@revision] on the Hub
+    /// Model to compare with, usually the dense one: Hugging Face checkpoint directory, GGUF
+    /// file, or org/name[@revision] on the Hub
     base: PathBuf,
-    /// Model to evaluate, with the same tokenizer: Hugging Face checkpoint directory, or
-    /// org/name[@revision] on the Hub
+    /// Model to evaluate, with the same tokenizer: Hugging Face checkpoint directory, GGUF
+    /// file, or org/name[@revision] on the Hub
     model: PathBuf,
     /// Text to compare on: plain, JSONL or Parquet
     #[arg(long, value_name = "FILE")]

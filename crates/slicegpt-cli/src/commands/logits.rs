@@ -18,7 +18,8 @@ use crate::show::progress::{Progress, note};
 /// Arguments of `slicegpt logits`.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Hugging Face checkpoint directory, or org/name[@revision] on the Hub; dense or sliced
+    /// Hugging Face checkpoint directory, GGUF file, or org/name[@revision] on the Hub; dense or
+    /// sliced
     model: PathBuf,
     /// Token ids
     #[arg(long, value_name = "FILE.safetensors[:TENSOR]")]

@@ -20,7 +20,8 @@ use crate::show::progress::{Interrupted, Progress};
 #[derive(clap::Args)]
 #[group(id = "input", required = true, multiple = false, args = ["text", "tokens"])]
 pub struct Args {
-    /// Hugging Face checkpoint directory, or org/name[@revision] on the Hub; dense or sliced
+    /// Hugging Face checkpoint directory, GGUF file, or org/name[@revision] on the Hub; dense or
+    /// sliced
     model: PathBuf,
     /// Text to score: plain, JSONL or Parquet
     #[arg(long, value_name = "FILE")]

@@ -11,6 +11,7 @@ use slicegpt_provenance::Manifest;
 use slicegpt_report::{DenseModel, Measured, ModelSummary, Report, Score, SlicedModel, scores};
 
 use crate::services::card;
+use crate::services::gguf;
 use crate::services::hub::outlined;
 use crate::services::model::{Described, Opened};
 use crate::show::output;
@@ -26,7 +27,7 @@ pub struct Args {
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
     /// The dense model that they were made from, for its size and results: Hugging Face checkpoint
-    /// directory, or org/name[@revision] on the Hub
+    /// directory, GGUF file, or org/name[@revision] on the Hub
     #[arg(long, value_name = "MODEL")]
     base: Option<PathBuf>,
     /// Output of `eval ppl`, `eval kl`, `eval tasks` or `bench` with --json, about these models or
@@ -84,6 +85,9 @@ pub fn run(args: Args) -> Result<ExitCode> {
 /// A sliced model, from its directory.
 fn sliced(directory: &Path) -> Result<SlicedModel> {
     let at = directory.display();
+    if gguf::is_file(directory) {
+        bail!("{at}: a GGUF file does not say how it was made; give what `compress` wrote");
+    }
     let (_, manifest) = Checkpoint::describe(directory)?;
     let Some(manifest) = manifest else {
         bail!(

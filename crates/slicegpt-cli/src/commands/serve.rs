@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, anyhow, bail};
 use slicegpt_generate::EngineError;
 use slicegpt_models::Cache;
-use slicegpt_serve::{Forward, Language, Limits, Logits, Options, Server};
+use slicegpt_serve::{Forward, Language, Limits, Logits, Options, Origin, Server};
 
 use crate::args::options::positive;
 use crate::args::sampling::Loading;
@@ -21,7 +21,8 @@ use crate::show::size::{parse_bytes, show_bytes};
 /// Arguments of `slicegpt serve`.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Hugging Face checkpoint directory, or org/name[@revision] on the Hub; dense or sliced
+    /// Hugging Face checkpoint directory, GGUF file, or org/name[@revision] on the Hub; dense or
+    /// sliced
     model: PathBuf,
     /// Address or host name to listen at; 0.0.0.0 accepts other machines
     #[arg(long, value_name = "HOST", default_value = "127.0.0.1")]
@@ -35,6 +36,10 @@ pub struct Args {
     /// API key that clients must send (Authorization: Bearer KEY)
     #[arg(long, value_name = "KEY", env = "SLICEGPT_API_KEY", hide_env_values = true)]
     api_key: Option<String>,
+    /// Origin whose pages may use the server from a browser (CORS), such as
+    /// http://localhost:3000; several times for several, '*' for all
+    #[arg(long, value_name = "ORIGIN")]
+    allow_origin: Vec<Origin>,
     #[command(flatten)]
     bounds: Bounds,
     /// Seed of the first request that gives none; further ones count up
@@ -122,7 +127,8 @@ pub fn run(args: Args) -> Result<ExitCode> {
         vocab_size: generator.engine.spec().vocab_size,
         vocabulary: generator.vocabulary.clone(),
     };
-    let options = Options { limits, api_key: args.api_key, seed: args.seed };
+    let options =
+        Options { limits, api_key: args.api_key, origins: args.allow_origin, seed: args.seed };
     output::write(format!("{name}: http://{address}/v1\n").as_bytes())?;
     let log = |line: &str| warn(line.replace('\n', " "));
     server.run(language, &generator, options, || going_on().is_break(), &log);

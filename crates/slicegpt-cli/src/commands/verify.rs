@@ -24,7 +24,7 @@ use crate::show::progress::Progress;
 /// Arguments of `slicegpt verify`.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Hugging Face checkpoint directory, or org/name[@revision] on the Hub; dense
+    /// Hugging Face checkpoint directory, GGUF file, or org/name[@revision] on the Hub; dense
     model: PathBuf,
     /// Text to compare logits on, at most 256 tokens per sequence [default: random tokens]
     #[arg(long, value_name = "FILE")]

@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow, bail};
 use burn::tensor::DType;
+use serde_json::{Map, Value};
 use slicegpt_checkpoint::{Checkpoint, CheckpointError, Dtype};
 use slicegpt_corpus::Vocabulary;
 use slicegpt_generate::{Engine, EngineError, GenerationConfig, Template};
 
 use crate::services::device::Target;
 use crate::services::model::Opened;
-use crate::show::progress::{Interrupted, Progress};
+use crate::show::progress::{Interrupted, Progress, warn};
 
 /// Loads a whole model on a device. Its weights have the given type, by default the stored type on
 /// the CPU and float32 elsewhere; it is returned too.
@@ -58,7 +59,16 @@ pub struct Generator {
     /// The type of its weights.
     pub weights: Dtype,
     directory: PathBuf,
-    template: Option<PathBuf>,
+    chat: ChatOptions,
+}
+
+/// How conversations become prompts.
+#[derive(Default)]
+pub struct ChatOptions {
+    /// The template in place of the checkpoint's.
+    pub template: Option<PathBuf>,
+    /// Variables for the template.
+    pub variables: Map<String, Value>,
 }
 
 impl Generator {
@@ -67,13 +77,20 @@ impl Generator {
         model: &Path,
         open: impl FnOnce() -> Result<Target>,
         weights: Option<Dtype>,
-        template: Option<PathBuf>,
+        chat: ChatOptions,
     ) -> Result<Self> {
         let opened = Opened::open(model)?;
         let directory = opened.directory();
         let vocabulary = Vocabulary::open(&directory)?;
         let generation = opened.checkpoint.generation_config()?;
         let defaults = GenerationConfig::read(generation.as_ref(), opened.checkpoint.config());
+        if !defaults.ignored.is_empty() {
+            warn(format!(
+                "{}: generation_config.json: {} ignored; transformers would choose other tokens",
+                directory.display(),
+                defaults.ignored.join(", ")
+            ));
+        }
         let target = open()?;
         let (engine, weights) = load_engine(opened, &target, weights)?;
         Ok(Self {
@@ -83,13 +100,13 @@ impl Generator {
             target,
             weights,
             directory,
-            template,
+            chat,
         })
     }
 
     /// The chat template.
     pub fn template(&self) -> Result<Template> {
-        let source = match &self.template {
+        let source = match &self.chat.template {
             Some(path) => {
                 let source = std::fs::read_to_string(path);
                 Some(source.with_context(|| format!("--chat-template {}", path.display()))?)
@@ -97,6 +114,7 @@ impl Generator {
             None => None,
         };
         Template::open(&self.directory, source)
+            .map(|template| template.with_variables(self.chat.variables.clone()))
             .map_err(|error| anyhow!("{error}; see --chat-template"))
     }
 

@@ -1,4 +1,5 @@
-//! MODEL on the command line: a directory, or the id of a model on the Hugging Face Hub.
+//! MODEL on the command line: a directory, a GGUF file, or the id of a model on the Hugging Face
+//! Hub.
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -10,6 +11,7 @@ use slicegpt_checkpoint::is_companion;
 use slicegpt_hub::{DownloadObserver, HubError, HubSettings, ModelId, Need, Snapshot};
 use tempfile::TempDir;
 
+use crate::services::gguf;
 use crate::show::progress::{self, Bytes, Interrupted, warn};
 
 /// The weights, and the files that are copied along with them.
@@ -18,9 +20,12 @@ pub const WEIGHTS: Need = Need::Model(is_companion);
 /// The models of this command, so that all of it uses one commit of each.
 static OPENED: Mutex<BTreeMap<ModelId, Snapshot>> = Mutex::new(BTreeMap::new());
 
-/// The directory that `model` names, with the files that are needed. The Hub is not asked for a
-/// path that exists.
+/// The directory that `model` names, with the files that are needed; the one that stands for it, if
+/// it is a GGUF file. The Hub is not asked for a path that exists.
 pub fn located(model: &Path, need: Need) -> Result<PathBuf> {
+    if let Some(directory) = gguf::directory(model)? {
+        return Ok(directory);
+    }
     let there = asked(model, |snapshot, watcher| snapshot.directory(need, watcher))?;
     Ok(there.unwrap_or_else(|| model.into()))
 }
@@ -53,13 +58,25 @@ fn asked<T>(
     model: &Path,
     what: impl FnOnce(&Snapshot, &mut Watcher) -> Result<T, HubError>,
 ) -> Result<Option<T>> {
+    if model.is_file() && model.extension().is_none_or(|extension| extension != "gguf") {
+        bail!("{}: is a file; give the directory of the model that it is part of", model.display());
+    }
     if model.symlink_metadata().is_ok() {
         return Ok(None);
     }
+    if let Some((_, rest)) = model.to_str().and_then(|text| text.split_once("://")) {
+        let path = rest.split_once('/').map_or("", |(_, path)| path);
+        let mut parts = path.split('/').filter(|part| !part.is_empty());
+        let (owner, name) = (parts.next().unwrap_or("org"), parts.next().unwrap_or("name"));
+        bail!("{}: is a URL; a model of the Hub is named as {owner}/{name}", model.display());
+    }
+    if gguf::is_named(model) {
+        bail!("{}: no such file", model.display());
+    }
     let Some(id) = model.to_str().and_then(ModelId::parse) else {
         bail!(
-            "{}: no such directory; give a Hugging Face checkpoint directory, or a model of the \
-             Hub as org/name or org/name@revision",
+            "{}: no such directory; give a Hugging Face checkpoint directory, a GGUF file, or a \
+             model of the Hub as org/name or org/name@revision",
             model.display()
         );
     };

@@ -12,7 +12,9 @@ use slicegpt_hub::Need;
 use slicegpt_models::{DecoderSpec, Model, Slicing};
 use slicegpt_provenance::Method;
 
+use crate::services::gguf;
 use crate::services::hub::{WEIGHTS, located};
+use crate::services::own_head::with_own_head;
 use crate::show::progress::warn;
 
 /// Tensors of old checkpoints that no model needs, because the architecture determines them.
@@ -35,6 +37,15 @@ impl Described {
         let (config, manifest) = Checkpoint::describe(&directory)?;
         let at = || directory.join("config.json").display().to_string();
         let mut spec = slicegpt_models::parse(&config).with_context(at)?;
+        if manifest.as_ref().is_none_or(|manifest| manifest.stock)
+            && spec.tied
+            && let Ok(checkpoint) = Checkpoint::open(&directory)
+        {
+            spec = with_own_head(spec, &checkpoint)?;
+        }
+        if let Some(missing) = missing_length(&config) {
+            warn(format!("{}: {missing}; taking {} tokens", at(), spec.context_length));
+        }
         if let Some(manifest) = manifest.as_ref().filter(|manifest| !manifest.stock) {
             let shortcuts = match &manifest.method {
                 Method::PerLayer => true,
@@ -72,7 +83,7 @@ impl Described {
 
     /// Opens the weights of `model`, which this describes, without reading `config.json` again.
     pub fn open(&self, model: &Path) -> Result<Opened> {
-        Opened::of(self.spec.clone(), Checkpoint::open(&located(model, WEIGHTS)?)?)
+        Opened::of(self.spec.clone(), gguf::checkpoint(&located(model, WEIGHTS)?)?)
     }
 
     /// The type of the weights according to `config.json`; float32 if it does not say.
@@ -83,6 +94,15 @@ impl Described {
             Some("bfloat16") => Dtype::Bf16,
             _ => Dtype::F32,
         }
+    }
+}
+
+/// What a config says in place of its context length, if it does not say that.
+fn missing_length(config: &Value) -> Option<&'static str> {
+    match (&config["max_position_embeddings"], &config["max_sequence_length"]) {
+        (Value::Null, Value::Null) => Some("field `max_position_embeddings` is missing"),
+        (Value::Null, _) => Some("`max_sequence_length` stands for `max_position_embeddings`"),
+        _ => None,
     }
 }
 
@@ -188,6 +208,11 @@ impl Opened {
             values.iter().for_each(|x| hash.update(x.to_le_bytes()));
         }
         Ok(format!("{:x}", hash.finalize()))
+    }
+
+    /// Bytes of its weights in a file of another format.
+    pub fn foreign_bytes(&self) -> Option<u64> {
+        self.checkpoint.foreign_bytes()
     }
 
     /// Its directory.

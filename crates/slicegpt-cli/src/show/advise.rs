@@ -22,7 +22,9 @@ fn advice_on(cause: &(dyn std::error::Error + 'static)) -> Option<String> {
         let inner: &(dyn std::error::Error + 'static) = &**inner;
         return std::iter::successors(Some(inner), |error| error.source()).find_map(advice_on);
     }
-    if let Some(error) = cause.downcast_ref() {
+    if let Some(CheckpointError::Overflow { .. }) = cause.downcast_ref() {
+        Some("import the file with --dtype bf16 or --dtype f32".into())
+    } else if let Some(error) = cause.downcast_ref() {
         output(error)
     } else if let Some(error) = cause.downcast_ref() {
         gguf(error)
@@ -54,6 +56,7 @@ fn output(error: &OutputError) -> Option<String> {
         // bfloat16 has the range of float32: what does not fit one does not fit the other.
         OutputError::Overflow { dtype: Dtype::Bf16 | Dtype::F32, .. }
         | OutputError::Io { .. }
+        | OutputError::Parent { .. }
         | OutputError::InsideModel(_)
         | OutputError::IsDirectory(_)
         | OutputError::NotRenamed { .. }
@@ -75,7 +78,13 @@ fn gguf(error: &GgufError) -> Option<String> {
             "if llama.cpp has it, name it with --pre-tokenizer, such as qwen2 or llama-bpe"
         }
         GgufError::Overflow { .. } => "use --type bf16 or --type f32",
-        GgufError::Unsupported { .. } | GgufError::Io { .. } | GgufError::Tokenizer { .. } => {
+        GgufError::PreTokenizerName { .. } => {
+            "name one that splits text alike with --pre-tokenizer of `import gguf`"
+        }
+        GgufError::Unsupported { .. }
+        | GgufError::Io { .. }
+        | GgufError::Tokenizer { .. }
+        | GgufError::File { .. } => {
             return None;
         }
     };

@@ -71,7 +71,13 @@ const EXAMPLES: &[(&str, &[&str])] = &[
             "slicegpt bench dense small --device cpu,cuda:0",
         ],
     ),
-    ("import", &["slicegpt import sliced_models/ --base dense --out small"]),
+    (
+        "import",
+        &[
+            "slicegpt import gguf model-q4_k_m.gguf --out dense",
+            "slicegpt import sliced_models/ --base dense --out small",
+        ],
+    ),
     (
         "serve",
         &[

@@ -31,6 +31,18 @@ pub fn print(
     write(text.as_bytes())
 }
 
+/// Who reads stdout has enough (`| head`): the command ends, and nothing is wrong.
+#[derive(Debug)]
+pub struct ClosedPipe;
+
+impl std::fmt::Display for ClosedPipe {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("stdout is closed")
+    }
+}
+
+impl std::error::Error for ClosedPipe {}
+
 /// Writes to stdout.
 ///
 /// # Errors

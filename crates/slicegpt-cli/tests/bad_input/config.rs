@@ -109,6 +109,28 @@ fn sizes_are_whole_numbers_within_limits() {
     check_fields("families/mistral", plan, &windows);
 }
 
+/// As in transformers, which has a default; conversions of Llama 1 have another name.
+#[test]
+fn a_config_need_not_say_how_long_a_sequence_may_be() {
+    for (family, field, want) in [
+        ("families/llama2", None, 2048),
+        ("families/mistral", None, 131_072),
+        ("families/opt", None, 2048),
+        ("families/llama2", Some(512), 512),
+    ] {
+        let sandbox = Sandbox::new(family);
+        sandbox.json("dense/config.json", |config| {
+            config.as_object_mut().unwrap().remove("max_position_embeddings");
+            if let Some(length) = field {
+                config["max_sequence_length"] = json!(length);
+            }
+        });
+        let run = sandbox.slicegpt(".", "plan dense --json").succeed();
+        assert!(run.stderr.contains("max_position_embeddings"), "{}", run.stderr);
+        assert!(run.stderr.contains(&format!("taking {want} tokens")), "{}", run.stderr);
+    }
+}
+
 #[test]
 fn fields_that_are_missing_or_wrong_are_named() {
     let rope = |value: Value| ("rope_scaling", value);
@@ -119,7 +141,6 @@ fn fields_that_are_missing_or_wrong_are_named() {
         ("num_attention_heads", Value::Null, "`num_attention_heads` is missing"),
         ("intermediate_size", Value::Null, "`intermediate_size` is missing"),
         ("vocab_size", Value::Null, "`vocab_size` is missing"),
-        ("max_position_embeddings", Value::Null, "`max_position_embeddings` is missing"),
         ("model_type", json!(7), "model_type"),
         (
             "model_type",

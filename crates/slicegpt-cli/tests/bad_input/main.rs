@@ -7,6 +7,7 @@ mod config;
 mod cut;
 mod device;
 mod gguf;
+mod gguf_import;
 mod output;
 mod pickle;
 mod samples;

@@ -3,7 +3,7 @@
 use safetensors::Dtype;
 use serde_json::json;
 
-use crate::sandbox::{READERS, Sandbox, check_damages};
+use crate::sandbox::{Damage, READERS, Sandbox, check_damages};
 
 const FILE: &str = "dense/model.safetensors";
 const INDEX: &str = "dense/model.safetensors.index.json";
@@ -53,6 +53,60 @@ fn a_file_that_does_not_match_its_header_is_refused() {
             (&lie(|_| u64::MAX - 7), says),
         ],
     );
+}
+
+/// Two ways to get a directory without weights: Git without LFS, and an adapter.
+#[test]
+fn what_is_there_in_place_of_weights_is_named() {
+    let pointer = |sandbox: &Sandbox| {
+        let oid = "7".repeat(64);
+        let text =
+            format!("version https://git-lfs.github.com/spec/v1\noid sha256:{oid}\nsize 2493632\n");
+        sandbox.write(FILE, text);
+    };
+    let adapter = |sandbox: &Sandbox| {
+        sandbox.remove(FILE);
+        let config = json!({ "peft_type": "LORA", "base_model_name_or_path": "org/base" });
+        sandbox.write("dense/adapter_config.json", config.to_string());
+    };
+    let damages: [Damage<'_>; 2] = [
+        (&pointer, &["dense/model.safetensors", "git lfs pull"][..]),
+        (&adapter, &["dense", "org/base", "merge"][..]),
+    ];
+    check_damages("families/llama2", READERS, &damages);
+}
+
+/// transformers 5 uses it too.
+#[test]
+fn a_head_of_its_own_is_used_although_the_config_ties_it() {
+    let sandbox = Sandbox::new("families/llama31");
+    sandbox.tokens("ids.safetensors", [1, 4], &[("input_ids", &[1, 2, 3, 4][..])]);
+    let logits = || {
+        let command = "logits dense --tokens ids.safetensors --out logits.safetensors";
+        let run = sandbox.slicegpt(".", command).succeed();
+        let bytes = sandbox.read("logits.safetensors");
+        let tensors = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+        let zero = tensors.tensor("logits").unwrap().data().iter().all(|byte| *byte == 0);
+        (run.stderr, zero, bytes)
+    };
+    let (_, zero, tied) = logits();
+    assert!(!zero);
+    // An equal copy is nothing to speak of.
+    let name = "model.embed_tokens.weight";
+    sandbox.parts(FILE, |header, data| {
+        let embedding = header[name].clone();
+        let offsets = [0, 1].map(|i| embedding["data_offsets"][i].as_u64().unwrap() as usize);
+        let copy = data[offsets[0]..offsets[1]].to_vec();
+        header["lm_head.weight"] = embedding;
+        header["lm_head.weight"]["data_offsets"] = json!([data.len(), data.len() + copy.len()]);
+        data.extend(copy);
+    });
+    let (said, _, copied) = logits();
+    assert!(copied == tied && !said.contains("lm_head.weight"), "{said}");
+    sandbox.tensor(FILE, "lm_head.weight", |bytes| bytes.fill(0));
+    let (said, zero, _) = logits();
+    assert!(zero && said.contains("lm_head.weight is not the embedding"), "{said}");
+    assert_eq!(sandbox.slicegpt(".", "inspect dense").json()["tied"], false);
 }
 
 #[test]

@@ -85,6 +85,60 @@ fn the_parts_of_a_stream_make_the_answer() {
     }
 }
 
+/// What clients keep in their messages does not matter; reasoning reaches the template, and so do
+/// the variables of the request and of the command line.
+#[test]
+fn messages_and_variables_reach_the_template() {
+    let scratch = tempfile::tempdir().unwrap();
+    let template = scratch.path().join("chat.jinja");
+    let source = "{% if tools is not none %}{{ raise_exception('tools') }}{% endif %}\
+        {% for m in messages %}{{ m.content }}{{ m.reasoning_content }}{{ m.opts }}{% endfor %}\
+        {% if enable_thinking is defined %}[{{ enable_thinking }}]{% endif %}{{ tone }}\
+        {{ reasoning_effort }}{% if add_generation_prompt %}!{% endif %}";
+    std::fs::write(&template, source).unwrap();
+    let template = template.to_str().unwrap();
+    let variables = r#"{"tone": "dry", "enable_thinking": true}"#;
+    let options = ["--chat-template", template, "--chat-template-kwargs", variables];
+    let server = Server::start(&options);
+    for (more, prompt) in [
+        (json!({}), "abc[True]dry!"),
+        (json!({"chat_template_kwargs": {"enable_thinking": false}}), "abc[False]dry!"),
+        (json!({"chat_template_kwargs": {"tone": "x", "messages": []}}), "abc[True]x!"),
+        (json!({"add_generation_prompt": false}), "abc[True]dry"),
+        (json!({"reasoning_effort": "low"}), "abc[True]drylow!"),
+    ] {
+        let mut body = json!({"max_tokens": 2, "messages": [
+            {"role": "user", "content": "a", "id": 7, "opts": {"visible": false}, "name": "n"},
+            {"role": "assistant", "content": "b", "reasoning": "c", "annotations": []},
+        ]});
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let raw = json!({"prompt": prompt, "max_tokens": 2, "add_special_tokens": false});
+        let want = server.complete(raw).ok()["usage"]["prompt_tokens"].clone();
+        assert_eq!(server.chat(body).ok()["usage"]["prompt_tokens"], want, "{more}");
+    }
+    let body = json!({"messages": [{"role": "user", "content": "a"}], "chat_template_kwargs": 5});
+    let error = server.chat(body).json()["error"].clone();
+    assert_eq!(
+        (&error["param"], &error["code"]),
+        (&json!("chat_template_kwargs"), &json!("invalid_type"))
+    );
+}
+
+/// A template without end is the error of its request, and others are answered.
+#[test]
+fn a_template_without_end_stops_nobody() {
+    let scratch = tempfile::tempdir().unwrap();
+    let template = scratch.path().join("chat.jinja");
+    let loops = ["a", "b", "c", "d"].map(|v| format!("{{% for {v} in range(99999) %}}")).concat();
+    std::fs::write(&template, loops + &"{% endfor %}".repeat(4)).unwrap();
+    let server = Server::start(&["--chat-template", template.to_str().unwrap()]);
+    let reply = server.chat(conversation(json!({})));
+    assert_eq!(reply.status, 400);
+    let error = reply.json()["error"]["message"].clone();
+    assert!(error.as_str().unwrap().contains("too much work"), "{error}");
+    server.assert_alive();
+}
+
 #[test]
 fn an_error_of_the_template_is_reported() {
     let (server, _scratch) = server();

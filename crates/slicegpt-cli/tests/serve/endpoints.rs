@@ -61,6 +61,40 @@ fn a_model_may_have_another_name_and_a_key() {
     assert_eq!(get("/metrics", "").status, 200);
 }
 
+/// Browsers ask first, without the key, whether a page of another origin may use the server.
+#[test]
+fn pages_of_allowed_origins_may_use_the_server() {
+    let page = "Origin: http://localhost:3000\r\n";
+    let ask = "Access-Control-Request-Method: POST\r\n\
+               Access-Control-Request-Headers: authorization,content-type\r\n";
+    let asked = |server: &Server, page: &str| {
+        let headers = format!("{page}{ask}");
+        receive(send(&server.address, "OPTIONS", "/v1/chat/completions", &headers, b""))
+    };
+    let (allowed, key) = ("access-control-allow-origin", "Authorization: Bearer secret\r\n");
+    let options = ["--api-key", "secret", "--allow-origin", "http://localhost:3000"];
+    let server = Server::start(&options);
+    let reply = asked(&server, page);
+    assert_eq!(reply.status, 200);
+    assert_eq!(reply.header(allowed), Some("http://localhost:3000"));
+    assert_eq!(reply.header("access-control-allow-headers"), Some("authorization,content-type"));
+    assert!(reply.header("access-control-allow-methods").unwrap().contains("POST"));
+    // Errors may be read too, but for the pages of others.
+    for (headers, status) in [(page.to_string(), 401), (format!("{page}{key}"), 200)] {
+        let reply = receive(send(&server.address, "GET", "/v1/models", &headers, b""));
+        assert_eq!((reply.status, reply.header(allowed)), (status, Some("http://localhost:3000")));
+    }
+    let other = "Origin: http://evil.example\r\n";
+    assert_eq!(asked(&server, other).header(allowed), None);
+    let reply = receive(send(&server.address, "GET", "/v1/models", other, b""));
+    assert_eq!(reply.header(allowed), None);
+
+    let everyone = Server::start(&["--allow-origin", "*"]);
+    assert_eq!(asked(&everyone, other).header(allowed), Some("*"));
+    let nobody = Server::start(&[]);
+    assert_eq!((asked(&nobody, page).status, asked(&nobody, page).header(allowed)), (405, None));
+}
+
 /// A client that reads only after it has written everything must get the response, not a broken
 /// connection.
 #[test]

@@ -136,6 +136,34 @@ fn a_planned_search_is_that_of_compress() {
     }
 }
 
+/// transformers refuses a Llama whose width is no multiple of its number of heads.
+#[test]
+fn stock_widths_are_multiples_of_the_heads() {
+    let workshop = Workshop::new(TRAINED);
+    for options in
+        ["--round-to 7", "--keep-params 0.75 --round-to 6", "--keep-params 0.75 --align 6"]
+    {
+        let plan = workshop.json(&format!("plan MODEL {options}"));
+        for split in plan["splits"].as_array().unwrap() {
+            let width = split["hidden_size"].as_u64().unwrap();
+            // Two query heads read one key/value head.
+            let heads = 2 * split["kv_heads"].as_u64().unwrap_or(2);
+            assert!(width.is_multiple_of(heads), "{options}: {split}");
+        }
+    }
+    let says = ["--hidden-size 98", "4 query heads", "give 96"];
+    workshop.cli("plan MODEL --hidden-size 98").refuse(&says);
+}
+
+/// What fits is the largest size below the bound, however far below.
+#[test]
+fn at_most_is_at_most() {
+    let workshop = Workshop::new(TRAINED);
+    let plan = workshop.json("plan MODEL --target-params 934000 --align 64");
+    let parameters = plan["params_after"].as_u64().unwrap();
+    assert!((900_000..=934_000).contains(&parameters), "{plan}");
+}
+
 #[test]
 fn widths_are_aligned() {
     let workshop = Workshop::new(TRAINED);

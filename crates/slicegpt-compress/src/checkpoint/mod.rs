@@ -122,8 +122,15 @@ impl Dimensions for DecoderSpec {
     }
 
     fn width_multiple(&self, heads: usize) -> usize {
-        // transformers refuses a Llama whose width is not a multiple of its number of heads.
+        // Some families require it, and every one of these may become one that does.
         if DecoderSpec::is_rms_only(self) { self.with_kv_heads(heads).attention.heads } else { 1 }
+    }
+
+    fn required_multiple(&self, heads: usize) -> usize {
+        match self.width_of_heads {
+            true => self.with_kv_heads(heads).attention.heads,
+            false => 1,
+        }
     }
 
     fn dense_parameters(&self) -> u64 {

@@ -121,6 +121,13 @@ pub enum PlanError {
         /// What it has to be a multiple of: the query heads.
         multiple: usize,
     },
+    /// The same, with the heads of the dense model.
+    HiddenSize {
+        /// Width of the stream.
+        width: usize,
+        /// What it has to be a multiple of: the query heads.
+        multiple: usize,
+    },
     /// A schedule of widths that does not fit the model.
     Schedule(#[from] slicegpt_slice::PlanError),
 }
@@ -146,7 +153,8 @@ impl PlanError {
                 format!("{} {asked}: the model has only {full}; give less", name(field))
             }
             Self::Align { step, width, intermediate } => format!(
-                "{} {step}: the stream is {width} wide and the MLPs {intermediate}; give less",
+                "{} {step}: the stream is {width} wide and the MLPs {intermediate}; in some \
+                 families the stream is a multiple of the number of heads too; give less",
                 name(field::ALIGN)
             ),
             Self::Zero(field) => format!("{} is 0: it must be at least 1", name(field)),
@@ -187,6 +195,12 @@ impl PlanError {
                  {multiple}",
                 name(field::KV_HEADS),
                 name(field::HIDDEN_SIZE)
+            ),
+            Self::HiddenSize { width, multiple } => format!(
+                "{} {width} is no multiple of the {multiple} query heads, which transformers \
+                 requires; give {}",
+                name(field::HIDDEN_SIZE),
+                (width / multiple).max(1) * multiple
             ),
         }
     }

@@ -116,7 +116,7 @@ impl Plan {
     }
 
     /// Whether the size is a hard limit. A fraction to keep is met as nearly as possible.
-    fn is_bound(&self) -> bool {
+    pub(super) fn is_bound(&self) -> bool {
         matches!(self.size, Some(Size::TargetParams(_) | Size::TargetBytes { .. }))
     }
 
@@ -161,6 +161,10 @@ impl Plan {
         asked: u64,
         nearest: u64,
     ) -> Result<(), PlanError> {
+        if self.is_bound() && nearest <= asked {
+            // At most so many were asked for.
+            return Ok(());
+        }
         let before = dense.dense_parameters();
         let miss = asked.abs_diff(nearest) as f64 / before as f64;
         if miss <= SLACK && !(self.is_bound() && nearest > asked) {

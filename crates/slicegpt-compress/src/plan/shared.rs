@@ -122,7 +122,11 @@ impl Plan {
                 let grid = if is_whole { grid } else { grid.coarse(COARSE_WIDTHS) };
                 splits.extend(grid.of_size(asked, slack, &count));
                 let found = grid.nearest(asked, &count);
-                let miss = |split: Split| count(split).abs_diff(asked);
+                // Above a bound is worse than anything below it.
+                let miss = |split: Split| {
+                    let found = count(split);
+                    (self.is_bound() && found > asked, found.abs_diff(asked))
+                };
                 if nearest.is_none_or(|other| miss(found) < miss(other)) {
                     nearest = Some(found);
                 }
@@ -144,40 +148,45 @@ impl Plan {
         (corner, axes): (Split, FreeAxes),
         multiple: usize,
     ) -> Result<Grid, PlanError> {
-        let step = self.width_step(dense, corner.heads);
+        let wide = self.width_step(dense, corner.heads);
         let mut largest = corner;
         if let Some(step) = self.align {
             let Split { width, intermediate, .. } = corner;
-            if axes.stream && step > width || axes.mlp && step > intermediate {
+            if axes.stream && wide > width || axes.mlp && step > intermediate {
                 return Err(PlanError::Align { step, width, intermediate });
             }
-            largest.width = if axes.stream { width / step * step } else { width };
+            largest.width = if axes.stream { width / wide * wide } else { width };
             largest.intermediate = if axes.mlp { intermediate / step * step } else { intermediate };
         } else if axes.stream && !corner.width.is_multiple_of(dense.width_multiple(corner.heads)) {
-            largest.width = (corner.width / step * step).max(1);
+            largest.width = (corner.width / wide * wide).max(1);
         }
         Ok(Grid {
             largest,
-            width_step: axes.stream.then_some(step),
+            width_step: axes.stream.then_some(wide),
             intermediate_step: axes.mlp.then_some(multiple),
         })
     }
 
     /// What the width of the stream is a multiple of, unless it is the full one.
     fn width_step(&self, dense: &dyn Dimensions, heads: usize) -> usize {
-        let given = self.align.or(self.round_to);
-        given.unwrap_or_else(|| lcm(ROUND_TO, dense.width_multiple(heads)))
+        match self.align.or(self.round_to) {
+            Some(step) => lcm(step, dense.required_multiple(heads)),
+            None => lcm(ROUND_TO, dense.width_multiple(heads)),
+        }
     }
 
-    /// Refuses a number of heads that the family does not take with the width that is given.
+    /// Refuses a width that the family does not take with its heads, or with those given.
     fn check_heads(&self, dense: &dyn Dimensions, fixed: Split) -> Result<(), PlanError> {
         let multiple = dense.width_multiple(fixed.heads);
         let given = self.size.is_none() || self.fixed.hidden_size.is_some();
+        let required = dense.required_multiple(fixed.heads);
         match self.fixed.kv_heads {
-            Some(heads) if given && !fixed.width.is_multiple_of(multiple) => {
-                Err(PlanError::Multiple { heads, width: fixed.width, multiple })
-            }
-            _ => Ok(()),
+            _ if !given || fixed.width.is_multiple_of(multiple) => Ok(()),
+            Some(heads) => Err(PlanError::Multiple { heads, width: fixed.width, multiple }),
+            // The width of the dense model is what it is.
+            None if fixed.width == dense.hidden_size() => Ok(()),
+            None if fixed.width.is_multiple_of(required) => Ok(()),
+            None => Err(PlanError::HiddenSize { width: fixed.width, multiple: required }),
         }
     }
 }

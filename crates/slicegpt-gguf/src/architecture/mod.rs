@@ -7,13 +7,14 @@
 
 mod definition;
 mod llama;
+mod phi2;
 mod phi3;
 mod qwen2;
 mod qwen3;
 
 use slicegpt_models::{Activation, DecoderSpec};
 
-use crate::error::{Cause, GgufError, Result};
+use crate::error::{Cause, GgufError};
 use crate::rope::RopeForm;
 
 pub(crate) use definition::{Architecture, is_linear};
@@ -28,8 +29,36 @@ const BY_MODEL_TYPE: &[(&str, &[&Architecture])] = &[
     ("phi3", &[&phi3::ARCHITECTURE, &llama::ARCHITECTURE]),
 ];
 
+/// The architectures that files are read in. The first of a name, unless `packed` is asked for.
+const READ: &[(&Architecture, bool)] = &[
+    (&llama::ARCHITECTURE, false),
+    (&qwen2::ARCHITECTURE, false),
+    (&qwen3::ARCHITECTURE, false),
+    (&phi3::ARCHITECTURE, true),
+    (&phi2::SEPARATE, false),
+    (&phi2::PACKED, true),
+];
+
+/// The architecture `name` of a file that is read, whose projections of attention are `packed`.
+pub(crate) fn named(name: &str, packed: bool) -> Result<&'static Architecture, String> {
+    let mut known = READ.iter().filter(|(architecture, _)| architecture.name == name).peekable();
+    if known.peek().is_none() {
+        let mut names: Vec<&str> = READ.iter().map(|(architecture, _)| architecture.name).collect();
+        names.dedup();
+        return Err(format!(
+            "its architecture is `{name}`; models of {} are read",
+            names.join(", ")
+        ));
+    }
+    let fitting = known.find(|(_, is)| *is == packed).map(|(architecture, _)| *architecture);
+    fitting.ok_or_else(|| match packed {
+        true => format!("a {name} with packed projections (attn_qkv), which is not known"),
+        false => format!("a {name} without packed projections (attn_qkv), which is not known"),
+    })
+}
+
 /// The architecture that `spec` becomes, and its rotary positions there.
-pub(crate) fn express(spec: &DecoderSpec) -> Result<(&'static Architecture, RopeForm)> {
+pub(crate) fn express(spec: &DecoderSpec) -> Result<(&'static Architecture, RopeForm), GgufError> {
     let known = BY_MODEL_TYPE.iter().find(|(model_type, _)| *model_type == spec.model_type);
     let Some((_, candidates)) = known else {
         let types: Vec<_> = BY_MODEL_TYPE.iter().map(|(model_type, _)| *model_type).collect();

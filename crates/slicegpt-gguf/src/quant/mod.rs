@@ -5,18 +5,22 @@
 //! values without an importance matrix. Each row is quantised separately.
 
 mod block;
+mod decode;
 mod nibbles;
 mod q2_k;
 mod q3_k;
 mod q4_k;
 mod q6_k;
 mod scales;
+mod stored;
 
 use half::slice::HalfFloatSliceExt;
 use half::{bf16, f16};
 use rayon::prelude::*;
 
 use block::SUPER;
+
+pub use stored::StoredType;
 
 /// A storage type of tensors in a GGUF file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -227,6 +231,18 @@ mod tests {
                 // Zero of either sign.
                 assert_eq!(f16::from_le_bytes([bytes[*at], bytes[at + 1]]).to_f32(), 0.0, "{ty}");
             }
+        }
+    }
+
+    #[test]
+    fn what_is_written_has_the_layout_that_is_read() {
+        for ty in [Type::F32, Type::F16, Type::Bf16, Type::Q8_0, Type::Q4_0, Type::Q4_1, Type::Q5_0]
+            .into_iter()
+            .chain([Type::Q5_1, Type::Q2K, Type::Q3K, Type::Q4K, Type::Q5K, Type::Q6K])
+        {
+            let stored = StoredType::by_id(ty.id()).unwrap();
+            assert_eq!((stored.name(), stored.block()), (ty.name(), ty.block()));
+            assert_eq!(stored.bytes(512), Some(ty.bytes(512)));
         }
     }
 }

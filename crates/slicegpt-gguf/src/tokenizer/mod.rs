@@ -9,7 +9,7 @@ mod byte_level;
 mod json;
 pub(crate) mod named;
 mod pieces;
-mod pre;
+pub(crate) mod pre;
 mod sentence_piece;
 mod special;
 mod tokens;

@@ -1,7 +1,7 @@
 //! The pre-tokenizer of a `tokenizer.json`, the rule that splits text into words before bytes are
 //! merged. llama.cpp knows such rules by name only.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::json::{TokenizerJson, kind, text};
 use crate::error::{GgufError, Result};
@@ -82,6 +82,70 @@ pub const PRE_TOKENIZERS: &[&str] = &[
     "trillion", "viking",
 ];
 
+/// Other names of the rules of [`TABLE`] in llama.cpp.
+#[rustfmt::skip]
+const ALIASES: &[(&str, &[&str])] = &[
+    ("gpt-2", &["phi-2", "mpt", "olmo", "gigachat", "exaone4", "trillion"]),
+    ("smollm", &["starcoder", "refact", "command-r", "codeshell", "exaone", "minerva-7b"]),
+    ("llama-bpe", &["llama3", "llama-v3", "falcon3", "pixtral"]),
+    ("smaug-bpe", &["dbrx", "glm4", "chatglm-bpe"]),
+    ("qwen2", &["stablelm2", "megrez", "hunyuan", "deepseek-r1-qwen"]),
+    ("gpt-4o", &["llama4"]),
+];
+
+/// A rule that splits text into words.
+pub(crate) struct Rule {
+    /// Its first name.
+    pub name: &'static str,
+    /// Whether a word that is a token is not split further.
+    pub ignores_merges: bool,
+    expressions: &'static [&'static str],
+}
+
+/// The rule with this name in llama.cpp, if it is known here.
+pub(crate) fn rule(name: &str) -> Option<Rule> {
+    let alias = ALIASES.iter().find(|(_, names)| names.contains(&name)).map(|(first, _)| *first);
+    let name = alias.unwrap_or(name);
+    let (name, ignores, expressions) = TABLE.iter().find(|(known, ..)| *known == name)?;
+    // In llama.cpp, only Llama 3 and tekken ignore merges.
+    let ignores_merges = ignores.unwrap_or(*name == "tekken");
+    Some(Rule { name, ignores_merges, expressions })
+}
+
+/// The names for which there is a [`rule`].
+pub(crate) fn names() -> Vec<&'static str> {
+    let aliases = ALIASES.iter().flat_map(|(_, names)| names.iter().copied());
+    TABLE.iter().map(|(name, ..)| *name).chain(aliases).collect()
+}
+
+impl Rule {
+    /// The steps of a pre-tokenizer in `tokenizer.json`.
+    pub fn steps(&self) -> Vec<Value> {
+        let split = |expression: &&str| match *expression {
+            DIGIT => json!({ "type": "Digits", "individual_digits": true }),
+            expression => {
+                let regex = expression.replace("<c>", CONTRACTIONS[0]);
+                let pattern = json!({ "Regex": regex });
+                json!({
+                    "type": "Split", "pattern": pattern, "behavior": "Isolated", "invert": false,
+                })
+            }
+        };
+        // GPT-2's words are those of the last step itself.
+        let (own, words) = match self.expressions {
+            [rest @ .., GPT2] => (rest, true),
+            all => (all, false),
+        };
+        let bytes = json!({
+            "type": "ByteLevel",
+            "add_prefix_space": false,
+            "trim_offsets": true,
+            "use_regex": words,
+        });
+        own.iter().map(split).chain([bytes]).collect()
+    }
+}
+
 /// The name of the pre-tokenizer of `json`.
 pub(super) fn detect(json: &TokenizerJson) -> Result<&'static str> {
     let unknown = |found: String| GgufError::PreTokenizer { path: json.path.clone(), found };
@@ -142,8 +206,6 @@ fn one_spelling(pattern: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     fn detected(
@@ -216,6 +278,16 @@ mod tests {
                 "{error}"
             );
         }
+    }
+
+    #[test]
+    fn the_steps_of_a_rule_are_detected_as_that_rule() {
+        for (name, ..) in TABLE {
+            let rule = rule(name).unwrap();
+            assert_eq!(detected(sequence(&rule.steps()), rule.ignores_merges), Ok(*name));
+        }
+        assert_eq!(rule("starcoder").unwrap().name, "smollm");
+        assert!(rule("bloom").is_none());
     }
 
     #[test]

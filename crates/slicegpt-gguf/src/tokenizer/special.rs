@@ -4,6 +4,7 @@
 use std::path::Path;
 
 use serde_json::{Map, Value as Json};
+use slicegpt_chat::{ChatFiles, TemplateError};
 
 use super::json::{TokenizerJson, kind, read_json, text};
 use super::pieces::Piece;
@@ -80,7 +81,7 @@ pub(super) fn complete(
             ));
         }
     }
-    vocabulary.metadata.extend(chat_template(directory, &tokenizer_config)?);
+    vocabulary.metadata.extend(chat_templates(directory)?);
     Ok(vocabulary)
 }
 
@@ -116,32 +117,9 @@ impl Template {
 }
 
 /// The chat template, or several named ones.
-fn chat_template(
-    directory: &Path,
-    tokenizer_config: &Map<String, Json>,
-) -> Result<Vec<(String, Value)>> {
-    let mut templates: Vec<(String, String)> = Vec::new();
-    match tokenizer_config.get("chat_template") {
-        Some(Json::String(template)) => templates.push(("default".into(), template.clone())),
-        Some(Json::Array(list)) => {
-            let named = list.iter().filter_map(|template| {
-                Some((text(template, "name")?.into(), text(template, "template")?.into()))
-            });
-            templates.extend(named);
-        }
-        _ => {
-            let (jinja, json) = ("chat_template.jinja", "chat_template.json");
-            let (jinja, json) = (directory.join(jinja), directory.join(json));
-            if jinja.is_file() {
-                let template = std::fs::read_to_string(&jinja).map_err(GgufError::io(&jinja))?;
-                templates.push(("default".into(), template));
-            } else if json.is_file()
-                && let Some(template) = text(&read_json(&json)?, "chat_template")
-            {
-                templates.push(("default".into(), template.into()));
-            }
-        }
-    }
+fn chat_templates(directory: &Path) -> Result<Vec<(String, Value)>> {
+    let unreadable = |error: TemplateError| GgufError::Unsupported { reason: error.to_string() };
+    let templates = ChatFiles::read(directory).map_err(unreadable)?.templates;
     let names: Vec<String> = templates.iter().map(|(name, _)| name.clone()).collect();
     let names: Vec<String> = names.into_iter().filter(|name| name != "default").collect();
     let mut metadata: Vec<(String, Value)> = templates

@@ -6,7 +6,9 @@ use crate::config::{Config, Result};
 use crate::llama_like::llama_like;
 
 pub(super) fn parse(config: Config<'_>) -> Result<DecoderSpec> {
-    let mut spec = llama_like(config, "llama")?;
+    let mut spec = llama_like(config, "llama", 2048)?;
+    // transformers 5 checks it in this family.
+    spec.width_of_heads = true;
     let bias = config.flag("attention_bias", false)?;
     (spec.attention.input_bias, spec.attention.output_bias) = (bias, bias);
     let bias = config.flag("mlp_bias", false)?;

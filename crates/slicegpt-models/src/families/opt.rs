@@ -52,7 +52,7 @@ pub(super) fn parse(config: Config<'_>) -> Result<DecoderSpec> {
         vocab_size: config.count("vocab_size")?,
         hidden_size,
         layers,
-        context_length: config.count("max_position_embeddings")?,
+        context_length: config.context_length(2048)?,
         // OPT's config has no epsilon: this is the default of PyTorch.
         norm: NormSpec { centers: true, weight: true, bias: true, eps: 1e-5 },
         attention,
@@ -66,6 +66,7 @@ pub(super) fn parse(config: Config<'_>) -> Result<DecoderSpec> {
         positions: Positions::Learned { offset: 2 },
         topology: Topology::Sequential,
         tied: config.flag("tie_word_embeddings", true)?,
+        width_of_heads: false,
         head_bias: false,
         slicing: None,
     })

@@ -32,7 +32,7 @@ static NAMES: Names = Names {
 pub(super) fn parse(config: Config<'_>) -> Result<DecoderSpec> {
     config.refuse_unless("qk_layernorm", json!(false), "not supported for Phi")?;
     let layers = config.layers()?;
-    let context_length = config.count("max_position_embeddings")?;
+    let context_length = config.context_length(2048)?;
     let mut attention = heads(config, layers)?;
     (attention.input_bias, attention.output_bias) = (true, true);
     let rope = config.rope(config.rotary_dim(attention.head_dim, 0.5)?, context_length)?;
@@ -60,6 +60,7 @@ pub(super) fn parse(config: Config<'_>) -> Result<DecoderSpec> {
         positions: Positions::Rotary(rope),
         topology: Topology::Parallel,
         tied: config.flag("tie_word_embeddings", false)?,
+        width_of_heads: false,
         head_bias: true,
         slicing: None,
     })

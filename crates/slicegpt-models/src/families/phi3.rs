@@ -29,7 +29,7 @@ static NAMES: Names = Names {
 
 pub(super) fn parse(config: Config<'_>) -> Result<DecoderSpec> {
     let rotary = |head_dim| config.rotary_dim(head_dim, 1.0);
-    let mut spec = llama_like_with(config, "phi3", rotary)?;
+    let mut spec = llama_like_with(config, "phi3", 4096, rotary)?;
     spec.names = &NAMES;
     if config.get("rms_norm_eps").is_none() {
         spec.norm.eps = 1e-5;

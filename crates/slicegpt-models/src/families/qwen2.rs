@@ -6,7 +6,7 @@ use crate::config::{Config, Result};
 use crate::llama_like::llama_like;
 
 pub(super) fn parse(config: Config<'_>) -> Result<DecoderSpec> {
-    let mut spec = llama_like(config, "qwen2")?;
+    let mut spec = llama_like(config, "qwen2", 32_768)?;
     spec.attention.input_bias = true;
     spec.attention.windows = windows(config, spec.layers)?;
     Ok(spec)

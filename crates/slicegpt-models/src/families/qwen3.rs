@@ -7,7 +7,7 @@ use crate::config::{Config, Result};
 use crate::llama_like::llama_like;
 
 pub(super) fn parse(config: Config<'_>) -> Result<DecoderSpec> {
-    let mut spec = llama_like(config, "qwen3")?;
+    let mut spec = llama_like(config, "qwen3", 32_768)?;
     if config.get("head_dim").is_none() {
         // The default of transformers' Qwen3Config, whatever the hidden size.
         spec.attention.head_dim = 128;

@@ -9,6 +9,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError, mpsc};
 use tokio::time::{Instant, timeout_at};
 
 use crate::error::ApiError;
+use crate::http::cors::Origin;
 use crate::request::params::Params;
 use crate::request::prompt::{PromptInput, PromptTokenizer, TokenizedPrompt};
 use crate::response::output::{CompletionState, RequestOutput, ResponseFormat, Ticket};
@@ -25,6 +26,8 @@ const EVENTS: usize = 32;
 pub struct App {
     pub state: Arc<ServerState>,
     pub api_key: Option<String>,
+    /// The origins whose pages may read the responses in a browser.
+    pub origins: Vec<Origin>,
     /// Set during shutdown: no more requests are accepted.
     pub closing: AtomicBool,
     /// Number of requests whose response is not complete.
@@ -45,12 +48,14 @@ impl App {
     pub fn new(
         state: Arc<ServerState>,
         api_key: Option<String>,
+        origins: Vec<Origin>,
         seed: u64,
         jobs: Sender<Job>,
     ) -> Self {
         let limits = &state.limits;
         Self {
             api_key,
+            origins,
             jobs,
             closing: AtomicBool::new(false),
             active: AtomicUsize::new(0),

@@ -4,6 +4,7 @@ pub mod access_log;
 pub mod app;
 pub mod body;
 pub mod connections;
+pub mod cors;
 pub mod endpoints;
 pub mod expiry;
 pub mod routes;

@@ -17,6 +17,7 @@ use crate::error::{ApiError, json_response};
 use crate::http::access_log::access_log;
 use crate::http::app::App;
 use crate::http::body::discard;
+use crate::http::cors::cors;
 use crate::http::endpoints::{chat, completions};
 
 /// The paths of the server. Only those under `/v1` need the API key.
@@ -29,11 +30,13 @@ pub fn router(app: Arc<App>) -> Router {
         .method_not_allowed_fallback(method_not_allowed)
         .route_layer(from_fn_with_state(app.clone(), authorise));
     let open = Router::new().route("/health", get(health)).route("/metrics", get(metrics));
-    open.method_not_allowed_fallback(method_not_allowed)
-        .merge(guarded)
-        .fallback(unknown_url)
-        .layer(from_fn_with_state(app.clone(), access_log))
-        .with_state(app)
+    let mut routes =
+        open.method_not_allowed_fallback(method_not_allowed).merge(guarded).fallback(unknown_url);
+    // Browsers ask without the API key.
+    if let Some(cors) = cors(&app.origins) {
+        routes = routes.layer(cors);
+    }
+    routes.layer(from_fn_with_state(app.clone(), access_log)).with_state(app)
 }
 
 /// Refuses requests without the API key, if there is one, and all requests during shutdown.

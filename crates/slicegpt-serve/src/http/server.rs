@@ -10,6 +10,7 @@ use tokio::runtime::{Builder, Runtime};
 
 use crate::http::app::App;
 use crate::http::connections;
+use crate::http::cors::Origin;
 use crate::language::Language;
 use crate::limits::Limits;
 use crate::schedule::forward::Forward;
@@ -35,6 +36,8 @@ pub struct Options {
     pub limits: Limits,
     /// The API key that clients must send, if one is required.
     pub api_key: Option<String>,
+    /// The origins whose pages may read the responses in a browser.
+    pub origins: Vec<Origin>,
     /// Seed of the first completion whose request sets none; each further one takes the next
     /// number.
     pub seed: u64,
@@ -91,11 +94,11 @@ impl Server {
         log: &dyn Fn(&str),
     ) {
         let Self { runtime, listener, .. } = self;
-        let Options { limits, api_key, seed } = options;
+        let Options { limits, api_key, origins, seed } = options;
         let (jobs, receiver) = mpsc::channel();
         let context = language.context_length.min(cache_tokens(forward, &limits));
         let state = Arc::new(ServerState::new(language, limits, context));
-        let app = Arc::new(App::new(state.clone(), api_key, seed, jobs));
+        let app = Arc::new(App::new(state.clone(), api_key, origins, seed, jobs));
         let connections = runtime.spawn(connections::serve(listener, app, stop));
         Scheduler::new(state, forward, receiver, log).run(|| connections.is_finished());
         runtime.shutdown_timeout(Duration::from_secs(1));

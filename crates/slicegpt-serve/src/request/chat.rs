@@ -1,6 +1,6 @@
 //! Requests of `/v1/chat/completions`: the next turn of a conversation.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use slicegpt_generate::Message;
 
 use crate::error::ApiError;
@@ -23,7 +23,8 @@ pub fn parse(body: &[u8], language: &Language) -> Result<(Params, PromptInput), 
         return Err(ApiError::invalid("messages", "invalid_value", "'messages' is empty"));
     }
     let messages = messages.into_iter().enumerate().map(|(index, value)| message(index, value));
-    let conversation = PromptInput::Conversation(messages.collect::<Result<_, _>>()?);
+    let messages = messages.collect::<Result<_, _>>()?;
+    let conversation = PromptInput::Conversation(messages, variables(&mut fields)?);
     let max_tokens = fields.count("max_tokens", 1, 1 << 30)?;
     params.max_tokens = fields.count("max_completion_tokens", 1, 1 << 30)?.or(max_tokens);
     let logprobs = fields.flag("logprobs")?;
@@ -43,6 +44,26 @@ pub fn parse(body: &[u8], language: &Language) -> Result<(Params, PromptInput), 
     fields.fixed("modalities", &[json!(["text"])], plain)?;
     fields.finish()?;
     Ok((params, conversation))
+}
+
+/// Fields of a message that a chat template may look at, besides role and content.
+const TEMPLATE_FIELDS: &[&str] = &["name", "reasoning", "reasoning_content", "thinking"];
+
+/// The variables that a request has for the chat template.
+fn variables(fields: &mut Fields) -> Result<Map<String, Value>, ApiError> {
+    let name = "chat_template_kwargs";
+    let mut variables = match fields.take(name) {
+        None => Map::new(),
+        Some(Value::Object(variables)) => variables,
+        Some(other) => return Err(wrong_type(name, "an object", &other)),
+    };
+    if let Some(prompted) = fields.boolean("add_generation_prompt")? {
+        variables.insert("add_generation_prompt".into(), prompted.into());
+    }
+    if let Some(effort) = fields.string("reasoning_effort")? {
+        variables.entry("reasoning_effort").or_insert(effort.into());
+    }
+    Ok(variables)
 }
 
 /// Message number `index` of a conversation. Errors name fields as `messages[index].field`.
@@ -86,10 +107,15 @@ fn message(index: usize, value: Value) -> Result<Message, ApiError> {
         }
         None => return Err(missing("content")),
     };
-    fields.ignore(&["name", "refusal", "annotations"]);
     fields.fixed("tool_calls", &[json!([])], "this server calls no tools").map_err(with_path)?;
-    fields.finish().map_err(with_path)?;
-    Ok(Message::new(role, content))
+    let mut message = Message::new(role, content);
+    // What else a client keeps in its messages (ids, options of its own) is not for the model.
+    for name in TEMPLATE_FIELDS {
+        if let Some(value) = fields.take(name) {
+            message.more.insert((*name).into(), value);
+        }
+    }
+    Ok(message)
 }
 
 /// The text of a content part, which must be of type `text`.

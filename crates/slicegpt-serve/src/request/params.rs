@@ -73,12 +73,13 @@ impl Params {
         let sampling = sampling(fields, &defaults.sampling)?;
         let seed = fields.integer("seed", i64::MIN..=i64::MAX)?.map(|seed| seed as u64);
         let n = fields.count("n", 1, MAX_N)?.unwrap_or(1);
-        let stop = fields.strings("stop", MAX_STOPS)?;
+        let mut stop = fields.strings("stop", MAX_STOPS)?;
         if let Some(long) = stop.iter().find(|stop| stop.len() > MAX_STOP_BYTES) {
             let message =
                 format!("'stop' has a string of {} bytes; {MAX_STOP_BYTES} at most", long.len());
             return Err(ApiError::invalid("stop", "invalid_value", message));
         }
+        stop.extend_from_slice(&defaults.stop_strings);
         let eos = if fields.flag("ignore_eos")? { Vec::new() } else { defaults.eos.clone() };
         fields.fixed("logit_bias", &[json!({})], "this server does not modify logits")?;
         fields.ignore(IGNORED);

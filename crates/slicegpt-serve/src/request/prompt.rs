@@ -2,7 +2,7 @@
 
 use std::sync::OnceLock;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 use slicegpt_corpus::{CorpusError, Vocabulary};
 use slicegpt_generate::Message;
 
@@ -17,8 +17,8 @@ pub enum PromptInput {
     Text(String, bool),
     /// Token ids.
     Ids(Vec<u32>),
-    /// The messages of a conversation.
-    Conversation(Vec<Message>),
+    /// The messages of a conversation, and variables for the chat template.
+    Conversation(Vec<Message>, Map<String, Value>),
 }
 
 /// A prompt as tokens.
@@ -115,11 +115,11 @@ impl PromptTokenizer {
                 }
                 TokenizedPrompt { text: vocabulary.decode(&ids).map_err(failed)?, ids }
             }
-            PromptInput::Conversation(messages) => {
+            PromptInput::Conversation(messages, variables) => {
                 let template = language.template.as_ref().map_err(|why| {
                     ApiError::invalid("messages", "no_chat_template", why.clone())
                 })?;
-                let text = template.prompt(&messages).map_err(|error| {
+                let text = template.prompt_with(&messages, &variables).map_err(|error| {
                     ApiError::invalid("messages", "invalid_value", error.to_string())
                 })?;
                 self.check_length(&text, "messages")?;

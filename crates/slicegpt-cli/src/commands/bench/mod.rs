@@ -40,8 +40,8 @@ const DECODE: usize = 128;
 /// Arguments of `slicegpt bench`.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Hugging Face checkpoint directories, or org/name[@revision] on the Hub; dense or sliced.
-    /// Others are compared with the first
+    /// Hugging Face checkpoint directories, GGUF files, or org/name[@revision] on the Hub; dense or
+    /// sliced. Others are compared with the first
     #[arg(required = true, value_name = "MODEL")]
     models: Vec<PathBuf>,
     /// Prefill lengths, in tokens; 0 for no prefill [default: 128,512,2048, as the context allows]

@@ -18,6 +18,7 @@ use super::holding::Holding;
 use super::plan::{Case, Phase};
 use crate::services::device::Target;
 use crate::services::generation::load_engine;
+use crate::services::gguf;
 use crate::services::hub::{WEIGHTS, located};
 use crate::services::memory::{peak_rss_bytes, reset_peak};
 use crate::services::model::Opened;
@@ -91,7 +92,8 @@ impl Worker {
             std::env::current_exe().context("cannot find this program to start it again")?;
         // A model of the Hub is downloaded here, so that all workers use the same commit, whose
         // shapes are known here.
-        let directory = located(model, WEIGHTS)?;
+        // A GGUF file is opened there.
+        let directory = if gguf::is_file(model) { model.into() } else { located(model, WEIGHTS)? };
         let mut command = Command::new(program);
         command.args(["bench", "--worker"]).arg(directory).args(holding.words());
         Self::spawn(model.display().to_string(), command)

@@ -19,7 +19,7 @@ use crate::show::size::parse_bytes;
 /// Arguments of `slicegpt compress`.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Hugging Face checkpoint directory, or org/name[@revision] on the Hub
+    /// Hugging Face checkpoint directory, GGUF file, or org/name[@revision] on the Hub
     pub model: PathBuf,
     /// Directory to write; it appears only when it is complete
     #[arg(long, value_name = "DIR")]

@@ -26,8 +26,8 @@ use search::{Options, Search};
 /// Arguments of `slicegpt plan`.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Hugging Face checkpoint directory, or org/name[@revision] on the Hub; without --search only
-    /// its config.json is read
+    /// Hugging Face checkpoint directory, GGUF file, or org/name[@revision] on the Hub; without
+    /// --search only its config.json is read
     model: PathBuf,
     #[command(flatten)]
     cut: Cut,

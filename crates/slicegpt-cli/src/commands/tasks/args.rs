@@ -9,7 +9,8 @@ use crate::args::running::Running;
 /// Arguments of `slicegpt eval tasks`.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Hugging Face checkpoint directory, or org/name[@revision] on the Hub; dense or sliced
+    /// Hugging Face checkpoint directory, GGUF file, or org/name[@revision] on the Hub; dense or
+    /// sliced
     pub model: PathBuf,
     /// Tasks, separated by commas: piqa, hellaswag, winogrande, arc_easy, arc_challenge,
     /// lambada_openai, mmlu

@@ -1,4 +1,4 @@
-//! `slicegpt import`: converts a model that the reference implementation sliced.
+//! `slicegpt import DIR --base MODEL`: converts a model that the reference implementation sliced.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -23,13 +23,14 @@ use crate::show::size::{parse_bytes, show_bytes, show_count, show_percent, show_
 /// The epsilon of norms in the reference implementation, whatever the config of the model says.
 const EPS: f64 = 1e-5;
 
-/// Arguments of `slicegpt import`.
+/// Arguments of `slicegpt import` for the reference implementation.
 #[derive(clap::Args)]
 pub struct Args {
     /// Directory with the NAME_SPARSITY.pt and NAME_SPARSITY.json of one model, or the .pt file
     reference: PathBuf,
-    /// The dense model it was made from: Hugging Face checkpoint directory, or org/name[@revision]
-    /// on the Hub. Its config, tokenizer and licence are taken, its weights are not needed
+    /// The dense model it was made from: Hugging Face checkpoint directory, GGUF file, or
+    /// org/name[@revision] on the Hub. Its config, tokenizer and licence are taken, its weights are
+    /// not needed
     #[arg(long, value_name = "MODEL")]
     base: PathBuf,
     /// Directory to write; it appears only when it is complete
