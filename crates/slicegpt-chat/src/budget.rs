@@ -9,7 +9,7 @@ use std::rc::Rc;
 use crate::error::Error;
 
 /// Steps of one evaluation. A step is an expression, a statement, an item of a list, or
-/// [`BYTES_PER_STEP`] bytes of a text. A conversation of a thousand turns takes about 100 000.
+/// `BYTES_PER_STEP` bytes of a text. A conversation of a thousand turns takes about 100 000.
 pub const MAX_STEPS: u64 = 10_000_000;
 
 /// Bytes of text that are made or read in one step.
