@@ -172,7 +172,7 @@ fn what_holds_itself_ends() {
 #[test]
 fn a_long_conversation_fits() {
     let turn = |index: usize| {
-        let role = if index % 2 == 0 { "user" } else { "assistant" };
+        let role = if index.is_multiple_of(2) { "user" } else { "assistant" };
         json!({"role": role, "content": " word".repeat(1000)})
     };
     let messages: Vec<_> = (0..2000).map(turn).collect();

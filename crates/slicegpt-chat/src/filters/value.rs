@@ -20,12 +20,12 @@ pub fn call(name: &str, value: &Value, arguments: &Args, budget: &Budget) -> Opt
             Ok(own(value, name)?.unwrap_or_else(|| value.missing(name)))
         }),
         "d" | "default" => {
-            arguments.bind(name, ["default_value", "boolean"], 0).and_then(|[default, boolean]| {
+            arguments.bind(name, ["default_value", "boolean"], 0).map(|[default, boolean]| {
                 let falsy = boolean.is_some_and(|boolean| boolean.truth()) && !value.truth();
-                match value {
-                    Value::Undefined(_) => Ok(default.unwrap_or_else(|| Value::text(""))),
-                    _ if falsy => Ok(default.unwrap_or_else(|| Value::text(""))),
-                    _ => Ok(value.clone()),
+                if falsy || matches!(value, Value::Undefined(_)) {
+                    default.unwrap_or_else(|| Value::text(""))
+                } else {
+                    value.clone()
                 }
             })
         }

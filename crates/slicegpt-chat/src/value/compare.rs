@@ -141,7 +141,7 @@ pub fn contains(whole: &Value, part: &Value, budget: &Budget) -> Result<bool> {
 }
 
 /// Sorts `items` by their keys, stably; the reverse keeps the order of equal items, as Python's.
-pub fn sort(items: &mut Vec<(Value, Value)>, reverse: bool, budget: &Budget) -> Result<()> {
+pub fn sort(items: &mut [(Value, Value)], reverse: bool, budget: &Budget) -> Result<()> {
     // About n log n comparisons.
     let count = items.len() as u64;
     budget.spend(count * (1 + u64::from(count.checked_ilog2().unwrap_or(0))))?;
