@@ -1,15 +1,11 @@
 //! [`ChatFiles`]: the chat templates and special tokens that a checkpoint directory has.
 
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
 
 use crate::budget::MAX_BYTES;
 use crate::error::TemplateError;
-
-/// The bytes of a JSON file that are read at most. The largest tokenizer configs have a few MB.
-const MAX_JSON_BYTES: usize = 64 << 20;
 
 /// The folder of the templates that are not the default one.
 const MORE_TEMPLATES: &str = "additional_chat_templates";
@@ -36,12 +32,12 @@ impl ChatFiles {
     pub fn read(directory: &Path) -> Result<Self, TemplateError> {
         let config = read_json(&directory.join("tokenizer_config.json"))?;
         let mut templates = Vec::new();
-        if let Some(source) = read_text(&directory.join("chat_template.jinja"), MAX_BYTES)? {
+        if let Some(source) = read_text(&directory.join("chat_template.jinja"), MAX_BYTES as u64)? {
             templates.push(("default".to_string(), source));
         }
         for path in more_templates(&directory.join(MORE_TEMPLATES))? {
             let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-            if let Some(source) = read_text(&path, MAX_BYTES)? {
+            if let Some(source) = read_text(&path, MAX_BYTES as u64)? {
                 templates.push((name, source));
             }
         }
@@ -143,7 +139,9 @@ fn more_templates(folder: &Path) -> Result<Vec<PathBuf>, TemplateError> {
 }
 
 fn read_json(path: &Path) -> Result<Map<String, Value>, TemplateError> {
-    let Some(text) = read_text(path, MAX_JSON_BYTES)? else { return Ok(Map::new()) };
+    let Some(text) = read_text(path, slicegpt_limits::MAX_DESCRIPTION)? else {
+        return Ok(Map::new());
+    };
     match serde_json::from_str(&text) {
         Ok(Value::Object(fields)) => Ok(fields),
         Ok(_) => Err(failed(path, "not a JSON object")),
@@ -152,22 +150,11 @@ fn read_json(path: &Path) -> Result<Map<String, Value>, TemplateError> {
 }
 
 /// The text of a file of at most `most` bytes, if it is there.
-pub fn read_text(path: &Path, most: usize) -> Result<Option<String>, TemplateError> {
-    let metadata = match std::fs::metadata(path) {
-        Ok(metadata) => metadata,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(failed(path, error)),
-    };
-    if !metadata.is_file() {
-        return Err(failed(path, "not a file"));
-    }
-    let file = std::fs::File::open(path).map_err(|error| failed(path, error))?;
-    let mut text = String::new();
-    let read = file.take(most as u64 + 1).read_to_string(&mut text);
-    read.map_err(|error| failed(path, error))?;
-    match text.len() > most {
-        true => Err(failed(path, format!("larger than {most} bytes"))),
-        false => Ok(Some(text)),
+pub fn read_text(path: &Path, most: u64) -> Result<Option<String>, TemplateError> {
+    match slicegpt_limits::read_text(path, most) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(failed(path, error)),
     }
 }
 

@@ -14,6 +14,7 @@ const LIBRARIES: &[&str] = &[
     "slicegpt-core",
     "slicegpt-kernels",
     "slicegpt-models",
+    "slicegpt-limits",
     "slicegpt-provenance",
     "slicegpt-checkpoint",
     "slicegpt-invariance",
@@ -77,6 +78,11 @@ pub const CRATES: &[CrateRule] = &[
         siblings: &["slicegpt-core", "slicegpt-kernels"],
         forbidden: &[],
     },
+    CrateRule {
+        name: "slicegpt-limits",
+        siblings: &[],
+        forbidden: &["burn", "faer", "safetensors", "serde_json", "tokenizers"],
+    },
     CrateRule { name: "slicegpt-corpus", siblings: &[], forbidden: &[] },
     CrateRule { name: "slicegpt-device", siblings: &[], forbidden: &["faer", "tokenizers"] },
     CrateRule {
@@ -115,7 +121,7 @@ pub const CRATES: &[CrateRule] = &[
     },
     CrateRule {
         name: "slicegpt-chat",
-        siblings: &[],
+        siblings: &["slicegpt-limits"],
         forbidden: &["burn", "faer", "safetensors", "tokenizers"],
     },
     CrateRule {

@@ -1,0 +1,126 @@
+//! Regular files of a bounded size.
+
+use std::fs::{File, OpenOptions};
+use std::io::{Error, ErrorKind, Read, Result};
+use std::path::Path;
+
+/// Opens a regular file for reading.
+///
+/// # Errors
+/// Those of [`File::open`]; [`ErrorKind::InvalidInput`] for a directory, a pipe, a socket or a
+/// device, which are told without waiting for a writer.
+pub fn open(path: &Path) -> Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt;
+        // Without it, opening a pipe waits until somebody writes to it. Regular files ignore it.
+        options.custom_flags(libc::O_NONBLOCK);
+    }
+    // A socket cannot be opened at all, and its error says nothing of that.
+    if let Ok(metadata) = path.metadata() {
+        regular(metadata.file_type())?;
+    }
+    let file = options.open(path)?;
+    regular(file.metadata()?.file_type())?;
+    Ok(file)
+}
+
+/// The contents of a regular file of at most `most` bytes.
+///
+/// # Errors
+/// Those of [`open`]; [`ErrorKind::InvalidData`] if the file is larger.
+pub fn read(path: &Path, most: u64) -> Result<Vec<u8>> {
+    let file = open(path)?;
+    let length = file.metadata()?.len();
+    let larger = |length: u64| {
+        let says = format!("has {length} bytes, where at most {most} are read");
+        Error::new(ErrorKind::InvalidData, says)
+    };
+    if length > most {
+        return Err(larger(length));
+    }
+    let mut bytes = Vec::with_capacity(length as usize);
+    // The file may grow while it is read.
+    file.take(most.saturating_add(1)).read_to_end(&mut bytes)?;
+    match bytes.len() as u64 > most {
+        true => Err(larger(bytes.len() as u64)),
+        false => Ok(bytes),
+    }
+}
+
+/// The contents of a regular UTF-8 file of at most `most` bytes.
+///
+/// # Errors
+/// Those of [`read`]; [`ErrorKind::InvalidData`] if the contents are not UTF-8.
+pub fn read_text(path: &Path, most: u64) -> Result<String> {
+    String::from_utf8(read(path, most)?).map_err(|error| {
+        let at = error.utf8_error().valid_up_to();
+        Error::new(ErrorKind::InvalidData, format!("is not UTF-8 at byte {at}"))
+    })
+}
+
+fn regular(kind: std::fs::FileType) -> Result<()> {
+    if kind.is_file() {
+        return Ok(());
+    }
+    let what = match kind.is_dir() {
+        true => "a directory",
+        false => special(kind),
+    };
+    Err(Error::new(ErrorKind::InvalidInput, format!("is {what}, not a file")))
+}
+
+#[cfg(unix)]
+fn special(kind: std::fs::FileType) -> &'static str {
+    use std::os::unix::fs::FileTypeExt;
+    if kind.is_fifo() {
+        "a pipe"
+    } else if kind.is_socket() {
+        "a socket"
+    } else {
+        "a device"
+    }
+}
+
+#[cfg(not(unix))]
+fn special(_kind: std::fs::FileType) -> &'static str {
+    "a device"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_up_to_the_limit_are_read() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("file");
+        std::fs::write(&path, "four").unwrap();
+        assert_eq!(read(&path, 4).unwrap(), b"four");
+        assert_eq!(read_text(&path, 9).unwrap(), "four");
+        let error = read(&path, 3).unwrap_err();
+        assert_eq!(error.to_string(), "has 4 bytes, where at most 3 are read");
+        std::fs::write(&path, b"ab\xff").unwrap();
+        assert_eq!(read_text(&path, 9).unwrap_err().to_string(), "is not UTF-8 at byte 2");
+        let missing = read(&directory.path().join("none"), 3).unwrap_err();
+        assert_eq!(missing.kind(), ErrorKind::NotFound);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_is_no_file_is_refused_at_once() {
+        let directory = tempfile::tempdir().unwrap();
+        let says = |path: &Path| read(path, u64::MAX).unwrap_err().to_string();
+        assert_eq!(says(directory.path()), "is a directory, not a file");
+        assert_eq!(says(Path::new("/dev/zero")), "is a device, not a file");
+        let socket = directory.path().join("socket");
+        let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+        assert_eq!(says(&socket), "is a socket, not a file");
+        let pipe = directory.path().join("pipe");
+        let made = std::process::Command::new("mkfifo").arg(&pipe).status().unwrap();
+        assert!(made.success());
+        assert_eq!(says(&pipe), "is a pipe, not a file");
+    }
+}
