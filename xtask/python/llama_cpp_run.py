@@ -3,8 +3,9 @@
 
     llama_cpp_run.py SLICEGPT MODEL...
 
-Each MODEL is a dense checkpoint directory. It is exported as it is and cut by the shared method; so
-is a random model whose rows fill the blocks of K types. The script checks:
+Each MODEL is a dense checkpoint directory. It is exported as it is, and cut by the shared method to
+a few shapes, each axis by itself among them. A random model whose rows fill the blocks of K types is
+exported as it is. The script checks:
 
 - logits of llama.cpp against `slicegpt logits`, for float32, float16 and quantised files;
 - greedy text: every token that llama.cpp writes has the largest of our logits, so our text is the
@@ -31,6 +32,7 @@ from tokenizers import Tokenizer
 
 import aligned
 from command import run
+from shapes import shapes
 
 # The tolerance of logits for each type, as a fraction of their standard deviation.
 LIMITS = {"f32": 1e-4, "f16": 5e-2}
@@ -296,26 +298,25 @@ def check(slicegpt, model, name, kinds, scratch):
     return failures
 
 
-def cut(slicegpt, model, scratch):
-    """The model without a quarter of its parameters; a random model with given sizes instead."""
+def cuts(slicegpt, model, scratch):
+    """The model cut to each of a few shapes, one after the other, with a name of the shape.
+
+    The last of a trained model has a quarter of its parameters fewer.
+    """
     config = json.loads((model / "config.json").read_text())
-    hidden, heads = config["hidden_size"], config["num_attention_heads"]
-    options = ["--keep-params", "0.75"]
-    if not (model / "tokenizer.json").is_file():
+    calibration, wanted = [], list(shapes(config))
+    if (model / "tokenizer.json").is_file():
+        wanted.append(("a quarter", ["--keep-params", "0.75"]))
+    else:
         tokens = scratch / "calibration.safetensors"
         ids = np.random.default_rng(1).integers(0, config["vocab_size"], (64, 24), dtype=np.int32)
         save_file({"input_ids": ids}, tokens)
-        options = [
-            "--calibration",
-            tokens,
-            "--hidden-size",
-            hidden * 3 // 4 // heads * heads,
-            "--intermediate-size",
-            config["intermediate_size"] * 4 // 5,
-        ]
-    out = scratch / f"{model.name}-75"
-    run(slicegpt, "compress", model, "--out", out, "--force", "--device", "cpu", *options)
-    return out
+        calibration = ["--calibration", tokens]
+    out = scratch / f"{model.name}-cut"
+    for shape, options in wanted:
+        options = [*options, *calibration]
+        run(slicegpt, "compress", model, "--out", out, "--force", "--device", "cpu", *options)
+        yield shape, out
 
 
 def changed(model, label, changes, scratch):
@@ -348,9 +349,9 @@ def main():
             ]
             for name, model in dense:
                 failures += check(slicegpt, model, name, kinds, scratch)
-                failures += check(
-                    slicegpt, cut(slicegpt, model, scratch), f"{name}, cut", kinds, scratch
-                )
+                for shape, small in cuts(slicegpt, model, scratch):
+                    types = kinds if shape in ("stream and MLP", "a quarter") else ["f32"]
+                    failures += check(slicegpt, small, f"{name}, cut: {shape}", types, scratch)
     if failures:
         sys.exit(f"{len(failures)} things differ: see above")
 

@@ -21,26 +21,9 @@ from transformers import AutoModelForCausalLM
 
 from command import run
 from models import asked, check_close
+from shapes import shapes
 
 TOKENS = 24
-
-
-def shapes(config):
-    """Options to cut with: one and several axes, and no cut at all."""
-    hidden, heads = config["hidden_size"], config["num_attention_heads"]
-    narrow = (hidden * 3 // 4) // heads * heads
-    inner = config["intermediate_size"] * 4 // 5
-    yield "stream only", ["--hidden-size", str(narrow)]
-    yield "stream and MLP", ["--hidden-size", str(narrow), "--intermediate-size", str(inner)]
-    yield "no refit", ["--hidden-size", str(narrow), "--refit", "none"]
-    yield "full width", ["--hidden-size", str(hidden)]
-    groups = config.get("num_key_value_heads") or heads
-    yield "heads", ["--kv-heads", str(groups // 2)]
-    layers = config["num_hidden_layers"]
-    if layers > 2:
-        yield "layers", ["--keep-layers", str(layers - 1)]
-        few = ["--keep-layers", "2", "--kv-heads", str(groups // 2), "--mlp-width", str(inner)]
-        yield "every axis", ["--hidden-size", str(narrow), *few]
 
 
 def check(slicegpt, model, scratch):

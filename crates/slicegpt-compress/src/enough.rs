@@ -8,6 +8,10 @@ use crate::{Dimensions, Plan};
 /// Tokens for each direction of the largest fit that [`enough_sequences`] aims at.
 pub const TOKENS_PER_DIRECTION: usize = 64;
 
+/// The least number of tokens that [`enough_sequences`] aims at: with fewer, the few directions of a
+/// small model are determined, and the held-out error is not.
+const LEAST_TOKENS: usize = 1 << 15;
+
 /// The least and the largest number of sequences that [`enough_sequences`] asks for.
 const SEQUENCES: [usize; 2] = [16, 128];
 
@@ -25,14 +29,15 @@ pub fn directions(plan: &Plan, dense: &(impl Dimensions + ?Sized)) -> usize {
 }
 
 /// The number of sequences of `seqlen` tokens that hold [`TOKENS_PER_DIRECTION`] tokens for each of
-/// `directions` directions, from 16 to 128.
+/// `directions` directions, and at least 32,768 tokens: from 16 to 128 sequences.
 ///
 /// # Panics
 ///
 /// If `seqlen` is 0.
 pub fn enough_sequences(directions: usize, seqlen: usize) -> usize {
     let [least, most] = SEQUENCES;
-    directions.saturating_mul(TOKENS_PER_DIRECTION).div_ceil(seqlen).clamp(least, most)
+    let tokens = directions.saturating_mul(TOKENS_PER_DIRECTION).max(LEAST_TOKENS);
+    tokens.div_ceil(seqlen).clamp(least, most)
 }
 
 /// Warns if there are fewer tokens than directions: the sums then leave some undetermined.
@@ -79,6 +84,8 @@ mod tests {
         assert_eq!(enough_sequences(1536, 2048), 48);
         assert_eq!(enough_sequences(1537, 1024), 97);
         assert_eq!(enough_sequences(341, 2048), 16);
+        assert_eq!(enough_sequences(341, 512), 64);
+        assert_eq!(enough_sequences(341, 256), 128);
         assert_eq!(enough_sequences(11008, 2048), 128);
         assert_eq!(enough_sequences(usize::MAX, 1), 128);
     }

@@ -7,7 +7,7 @@ use std::str::FromStr;
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use clap::builder::{OsStringValueParser, TypedValueParser};
-use slicegpt_compress::{Plan, directions, enough_sequences};
+use slicegpt_compress::{Method, Plan, directions, enough_sequences};
 use slicegpt_corpus::{Mixture, Samples, Text, Vocabulary, calibration_samples, is_token_file};
 use slicegpt_generate::Script;
 use slicegpt_models::DecoderSpec;
@@ -41,7 +41,7 @@ pub struct Calibration {
     )]
     calibration: Vec<Source>,
     /// Sequences to calibrate on, or auto: 64 tokens for each direction of the largest fit, 16 to
-    /// 128 sequences [default: 128]
+    /// 128 sequences [default: auto; 128 for the per-layer method]
     #[arg(long, value_name = "N|auto")]
     samples: Option<Count>,
     #[command(flatten)]
@@ -99,6 +99,7 @@ impl Calibration {
             let sources = self.sources();
             let samples = match self.samples {
                 Some(Count::Fixed(count)) => count,
+                // The most that auto takes.
                 Some(Count::Auto) | None => SAMPLES,
             };
             mixture(&sources)?.counts(samples)?;
@@ -121,13 +122,19 @@ impl Calibration {
         !self.calibration.is_empty()
     }
 
-    /// The number of sequences of `seqlen` tokens for fits of at most this many directions.
-    pub fn count(&self, directions: usize, seqlen: usize) -> usize {
-        match self.samples {
-            Some(Count::Auto) => enough_sequences(directions, seqlen),
-            Some(Count::Fixed(count)) => count,
-            None => SAMPLES,
+    /// The number of sequences of `seqlen` tokens for this plan.
+    pub fn count(&self, plan: &Plan, dense: &DecoderSpec, seqlen: usize) -> usize {
+        match self.wanted(plan) {
+            Count::Auto => enough_sequences(directions(plan, dense), seqlen),
+            Count::Fixed(count) => count,
         }
+    }
+
+    fn wanted(&self, plan: &Plan) -> Count {
+        self.samples.unwrap_or(match plan.method {
+            Method::Shared => Count::Auto,
+            Method::PerLayer => Count::Fixed(SAMPLES),
+        })
     }
 
     /// The samples, and their entry in a manifest.
@@ -150,8 +157,7 @@ impl Calibration {
             Ready::Text(_) | Ready::Written(_) => None,
         });
         let seqlen = length.min().unwrap_or(limit);
-        let directions = directions(purpose.plan, &model.spec);
-        let wanted = self.count(directions, seqlen);
+        let wanted = self.count(purpose.plan, &model.spec, seqlen);
         let mixture = mixture(&sources)?;
         let counts = mixture.counts(wanted).context(OPTION)?;
         // What the model writes comes last: it takes the most time.
@@ -174,8 +180,8 @@ impl Calibration {
         }
         let samples = Samples::interleaved(&parts).context(OPTION)?;
         let record = record(&samples, &parts, mixture.shares());
-        if self.samples == Some(Count::Auto) {
-            note(cost(&samples, directions, &model.spec, purpose));
+        if self.wanted(purpose.plan) == Count::Auto {
+            note(cost(&samples, &model.spec, purpose));
         }
         Ok((samples, record))
     }
@@ -288,8 +294,9 @@ fn record(samples: &Samples, parts: &[(&str, Samples)], shares: &[f64]) -> Calib
 }
 
 /// What `--samples auto` costs and what it is good for.
-fn cost(samples: &Samples, directions: usize, spec: &DecoderSpec, purpose: &Purpose<'_>) -> String {
+fn cost(samples: &Samples, spec: &DecoderSpec, purpose: &Purpose<'_>) -> String {
     let (count, seqlen) = (samples.count(), samples.seqlen());
+    let directions = directions(purpose.plan, spec);
     let (bytes, place) = purpose.computing.kept(spec, samples, purpose.streams);
     format!(
         "--samples auto: {count} sequences of {seqlen} tokens have {} tokens, for {directions} \

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use anyhow::{Result, bail};
 use serde_json::{Value, json};
 use slicegpt_checkpoint::Dtype;
-use slicegpt_compress::{self as compress, Plan, SharedCut, Split, cut_spec, directions};
+use slicegpt_compress::{self as compress, Plan, SharedCut, Split, cut_spec};
 use slicegpt_models::DecoderSpec;
 
 use crate::args::cut::{Cut, Method};
@@ -97,7 +97,7 @@ impl Forecast {
         let shapes = cut.shapes(&dense);
         let seqlen =
             args.measured.calibration.cutting.seqlen.unwrap_or(SEQLEN).min(dense.context_length);
-        let samples = args.measured.calibration.count(directions(&plan, &dense), seqlen);
+        let samples = args.measured.calibration.count(&plan, &dense, seqlen);
         let batch_size =
             args.measured.running.batch_size().unwrap_or_else(|| enough_on_cpu(seqlen));
         let refit = args.cut.method == Method::Shared;
