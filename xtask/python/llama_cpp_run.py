@@ -4,8 +4,8 @@
     llama_cpp_run.py SLICEGPT MODEL...
 
 Each MODEL is a dense checkpoint directory. It is exported as it is, and cut by the shared method to
-a few shapes, each axis by itself among them. A random model whose rows fill the blocks of K types is
-exported as it is. The script checks:
+a few shapes, each axis by itself among them. A random model whose rows fill the blocks of K types
+is exported as it is. The script checks:
 
 - logits of llama.cpp against `slicegpt logits`, for float32, float16 and quantised files;
 - greedy text: every token that llama.cpp writes has the largest of our logits, so our text is the
