@@ -6,6 +6,7 @@
 
 mod bench;
 mod canvas;
+mod cases;
 mod compress;
 mod fixtures;
 mod gpu;
@@ -53,6 +54,7 @@ enum Command {
     LlamaCpp(llama_cpp::Args),
     ServeClients(serve_clients::Args),
     Harness(harness::Args),
+    Cases(cases::Args),
 }
 
 fn main() -> ExitCode {
@@ -81,5 +83,6 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::LlamaCpp(args) => llama_cpp::run(&workspace, &args),
         Command::ServeClients(args) => serve_clients::run(&workspace, args),
         Command::Harness(args) => harness::run(&workspace, &args),
+        Command::Cases(args) => cases::run(&workspace, &args),
     }
 }
