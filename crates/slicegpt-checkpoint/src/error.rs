@@ -54,6 +54,12 @@ pub enum CheckpointError {
         path.display()
     )]
     Program { path: PathBuf, name: String },
+    #[error(
+        "{}: {reason}; PyTorch writes no such file of weights, and it is refused: get it from a \
+         source you trust",
+        path.display()
+    )]
+    Unusual { path: PathBuf, reason: String },
     #[error("{}: tensor `{name}` is missing", path.display())]
     MissingTensor { path: PathBuf, name: String },
     #[error(

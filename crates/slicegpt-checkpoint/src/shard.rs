@@ -1,7 +1,6 @@
 //! [`Shard`]: one file of weights, a mapped safetensors file or a PyTorch pickle.
 
 use std::collections::HashMap;
-use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -13,6 +12,10 @@ use safetensors::SafeTensors;
 use crate::Dtype;
 use crate::error::{CheckpointError, Result};
 use crate::pickle::refuse_programs;
+
+/// Characters of an error of the reader of pickles that are shown. It may quote what is in the
+/// file.
+const SHOWN: usize = 300;
 
 /// A file of weights.
 pub(crate) struct Shard {
@@ -43,7 +46,7 @@ enum Contents {
 fn is_lfs_pointer(path: &Path) -> bool {
     const BEGIN: &[u8] = b"version https://git-lfs.github.com/spec/";
     let mut start = [0; BEGIN.len()];
-    let read = File::open(path).and_then(|mut file| file.read_exact(&mut start));
+    let read = slicegpt_limits::open(path).and_then(|mut file| file.read_exact(&mut start));
     read.is_ok() && start == BEGIN
 }
 
@@ -60,7 +63,7 @@ impl Shard {
     }
 
     fn map(path: &Path) -> Result<Self> {
-        let file = File::open(path).map_err(CheckpointError::io(path))?;
+        let file = slicegpt_limits::open(path).map_err(CheckpointError::io(path))?;
         // SAFETY: the map is read only. If another program truncates the file meanwhile, reading
         // the map raises SIGBUS; every program that maps weights accepts this.
         let map = unsafe { Mmap::map(&file) }.map_err(CheckpointError::io(path))?;
@@ -81,7 +84,7 @@ impl Shard {
         // The reader interprets the pickle's structure as data and calls nothing in it. A pickle
         // that would make Python call something is refused nevertheless.
         refuse_programs(path)?;
-        let reader = PytorchReader::new(path).map_err(|error| corrupt(error.to_string()))?;
+        let reader = PytorchReader::new(path).map_err(|error| corrupt(shown(&error)))?;
         let tensors = reader.tensors().iter().map(|(name, tensor)| {
             let dtype = match tensor.dtype() {
                 TorchType::F32 => Ok(Dtype::F32),
@@ -169,7 +172,7 @@ impl Shard {
                     let tensor = reader.get(name).expect("it was checked above");
                     let bytes = tensor.read().map_err(|error| CheckpointError::Corrupt {
                         path: self.path.clone(),
-                        reason: error.to_string(),
+                        reason: shown(&error),
                     })?;
                     let mut values = vec![0.0; whole];
                     let finite = dtype.widen(&bytes, &mut values);
@@ -202,6 +205,15 @@ impl Shard {
             return Ok(());
         }
         Err(CheckpointError::NotFinite { path: self.path.clone(), name: name.into() })
+    }
+}
+
+/// The beginning of what an error says.
+fn shown(error: &impl ToString) -> String {
+    let says = error.to_string();
+    match says.char_indices().nth(SHOWN) {
+        Some((end, _)) => format!("{}...", &says[..end]),
+        None => says,
     }
 }
 

@@ -97,7 +97,7 @@ pub const CRATES: &[CrateRule] = &[
     },
     CrateRule {
         name: "slicegpt-checkpoint",
-        siblings: &["slicegpt-core", "slicegpt-provenance"],
+        siblings: &["slicegpt-core", "slicegpt-limits", "slicegpt-provenance"],
         forbidden: &[],
     },
     CrateRule {
