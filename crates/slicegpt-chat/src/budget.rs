@@ -5,6 +5,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
+use std::sync::Arc;
 
 use crate::error::Error;
 
@@ -30,6 +31,12 @@ pub const MAX_VALUE_SIZE: u64 = 1 << 22;
 /// Levels of expressions, statements and calls of macros inside each other, while they run.
 const MAX_DEPTH: u32 = 1000;
 
+/// How many steps are taken before it is asked again whether an evaluation should stop.
+const STEPS_PER_QUESTION: u64 = 1 << 12;
+
+/// Tells whether an evaluation should stop: its time is over, or nobody waits for it any more.
+pub type Stop = Arc<dyn Fn() -> bool + Send + Sync>;
+
 /// Something that a template can change after it was made, so that it may come to hold itself, or
 /// others like it in an endless chain.
 pub trait Kept {
@@ -42,13 +49,14 @@ pub struct Budget {
     steps: Cell<u64>,
     depth: Cell<u32>,
     kept: RefCell<Vec<Rc<dyn Kept>>>,
+    stop: Option<Stop>,
 }
 
 impl Budget {
-    /// All of it.
-    pub fn new() -> Self {
+    /// All of it; none is left once `stop` says so.
+    pub fn new(stop: Option<Stop>) -> Self {
         let (steps, depth) = (Cell::new(MAX_STEPS), Cell::new(MAX_DEPTH));
-        Self { steps, depth, kept: RefCell::default() }
+        Self { steps, depth, kept: RefCell::default(), stop }
     }
 
     /// Keeps `value` until the end of the evaluation. Then all that is kept is cleared one after
@@ -61,9 +69,15 @@ impl Budget {
 
     /// Takes `steps`.
     pub fn spend(&self, steps: u64) -> Result<(), Error> {
-        let left = self.steps.get().checked_sub(steps).ok_or_else(|| {
+        let before = self.steps.get();
+        let left = before.checked_sub(steps).ok_or_else(|| {
             Error::new(format!("too much work: the template takes more than {MAX_STEPS} steps"))
         })?;
+        if left / STEPS_PER_QUESTION != before / STEPS_PER_QUESTION
+            && self.stop.as_ref().is_some_and(|stop| stop())
+        {
+            return Err(Error::new("too much work: the template takes too long".into()));
+        }
         self.steps.set(left);
         Ok(())
     }

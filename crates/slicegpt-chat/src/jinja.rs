@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde_json::Value as Json;
 
-use crate::budget::Budget;
+use crate::budget::{Budget, Stop};
 use crate::error::{Error, Result};
 use crate::run::{invoke, run};
 use crate::state::{Frame, State};
@@ -43,8 +43,17 @@ impl Jinja {
     ///
     /// If the template refuses them, uses them wrongly, or uses up its budget.
     pub fn render(&self, variables: &[(&str, &Json)]) -> Result<String> {
+        self.render_until(variables, None)
+    }
+
+    /// As [`Self::render`], unless `stop` says before the end that it should stop.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::render`], and if it was stopped.
+    pub fn render_until(&self, variables: &[(&str, &Json)], stop: Option<Stop>) -> Result<String> {
         on_own_stack(|| {
-            let budget = Budget::new();
+            let budget = Budget::new(stop);
             render(&self.body, variables, &budget)
         })
     }

@@ -24,7 +24,7 @@ mod syntax;
 mod template;
 mod value;
 
-pub use budget::{MAX_BYTES, MAX_STEPS};
+pub use budget::{MAX_BYTES, MAX_STEPS, Stop};
 pub use error::{Error, TemplateError};
 pub use files::ChatFiles;
 pub use jinja::Jinja;

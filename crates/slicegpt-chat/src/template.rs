@@ -5,6 +5,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::budget::Stop;
 use crate::error::TemplateError;
 use crate::files::ChatFiles;
 use crate::jinja::Jinja;
@@ -90,6 +91,20 @@ impl Template {
         messages: &[Message],
         more: &Map<String, Value>,
     ) -> Result<String, TemplateError> {
+        self.prompt_until(messages, more, None)
+    }
+
+    /// As [`Self::prompt_with`], unless `stop` says before the end that it should stop.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::prompt`], and if it was stopped.
+    pub fn prompt_until(
+        &self,
+        messages: &[Message],
+        more: &Map<String, Value>,
+        stop: Option<Stop>,
+    ) -> Result<String, TemplateError> {
         let messages = Value::Array(messages.iter().map(as_json).collect());
         let (none, yes) = (Value::Null, Value::Bool(true));
         let fixed = [("tools", &none), ("documents", &none), ("add_generation_prompt", &yes)];
@@ -98,7 +113,7 @@ impl Template {
         variables.extend(fixed);
         variables.extend(given);
         variables.push(("messages", &messages));
-        Ok(self.jinja.render(&variables)?)
+        Ok(self.jinja.render_until(&variables, stop)?)
     }
 }
 
@@ -120,6 +135,9 @@ fn as_json(message: &Message) -> Value {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::Ordering;
+
     use serde_json::json;
 
     use super::*;
@@ -189,6 +207,20 @@ mod tests {
         let more = tokens(json!({"enable_thinking": false, "bos_token": "<b>", "messages": [1],
             "add_generation_prompt": false}));
         assert_eq!(template.prompt_with(&[], &more).unwrap(), "TrueTrueFalse<b>True0");
+    }
+
+    #[test]
+    fn a_prompt_can_be_stopped() {
+        let source = "{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}\
+                      {% endfor %}";
+        let template = Template::new(source, Map::new()).unwrap();
+        let asked = std::sync::atomic::AtomicUsize::new(0);
+        let stop: Stop = Arc::new(move || asked.fetch_add(1, Ordering::Relaxed) == 2);
+        let error = template.prompt_until(&[], &Map::new(), Some(stop)).unwrap_err().to_string();
+        assert!(error.contains("too much work: the template takes too long"), "{error}");
+        let template = Template::new("a", Map::new()).unwrap();
+        let never: Stop = Arc::new(|| false);
+        assert_eq!(template.prompt_until(&[], &Map::new(), Some(never)).unwrap(), "a");
     }
 
     #[test]
