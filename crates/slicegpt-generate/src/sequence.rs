@@ -132,6 +132,17 @@ impl Sequence {
         Ok(text)
     }
 
+    /// Puts `cache` in the place of the KV cache, whose memory is freed. The tokens that it does not
+    /// hold are part of the input of the next forward pass.
+    ///
+    /// # Panics
+    ///
+    /// If the cache holds all tokens.
+    pub fn replace_cache(&mut self, cache: Cache) {
+        assert!(cache.seen() < self.ids.len());
+        self.cache = cache;
+    }
+
     /// All tokens, prompt first.
     pub fn ids(&self) -> &[u32] {
         &self.ids

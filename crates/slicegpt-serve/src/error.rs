@@ -66,6 +66,12 @@ impl ApiError {
         Self::new(StatusCode::TOO_MANY_REQUESTS, "queue_full", message)
     }
 
+    /// 429: the memory of bodies that are being received is full.
+    pub fn bodies_full() -> Self {
+        let message = "too many large requests are being received; try again later";
+        Self::new(StatusCode::TOO_MANY_REQUESTS, "queue_full", message)
+    }
+
     /// 503: the server finishes the requests it has and accepts no new ones.
     pub fn shutting_down() -> Self {
         let message = "the server is shutting down";

@@ -29,7 +29,9 @@ mod schedule;
 mod state;
 
 pub use http::cors::Origin;
-pub use http::server::{Options, Server};
+pub use http::options::Options;
+pub use http::server::Server;
 pub use language::Language;
 pub use limits::Limits;
+pub use request::params::ReasoningFormat;
 pub use schedule::forward::{Forward, Logits};

@@ -15,6 +15,8 @@ pub struct Limits {
     pub answer_bytes: u64,
     /// Maximum size of a request body, in bytes.
     pub body_bytes: usize,
+    /// Bytes of all request bodies that are being received, together.
+    pub bodies_bytes: u64,
     /// Maximum number of open connections.
     pub connections: usize,
     /// Time from the first byte of a request to the last byte of its response.
@@ -31,6 +33,7 @@ impl Default for Limits {
             cache_bytes: 2 << 30,
             answer_bytes: 256 << 20,
             body_bytes: 4 << 20,
+            bodies_bytes: 256 << 20,
             connections: 1024,
             request: Duration::from_secs(600),
             stall: Duration::from_secs(30),

@@ -1,5 +1,6 @@
 //! [`ServerState`]: what request handlers, responses and the scheduler share.
 
+use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::language::Language;
@@ -16,12 +17,24 @@ pub struct ServerState {
     pub context: usize,
     /// When the server was started, in seconds since 1970.
     pub started: u64,
+    /// Number of sequences whose clients do not read.
+    pub stalled: AtomicUsize,
+    /// Set by a request that finds no room: the request that has been stalled longest is dropped.
+    pub needs_room: AtomicBool,
 }
 
 impl ServerState {
     /// The state of a server that starts now.
     pub fn new(language: Language, limits: Limits, context: usize) -> Self {
-        Self { language, limits, metrics: Metrics::default(), context, started: unix_seconds() }
+        Self {
+            language,
+            limits,
+            metrics: Metrics::default(),
+            context,
+            started: unix_seconds(),
+            stalled: AtomicUsize::new(0),
+            needs_room: AtomicBool::new(false),
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, anyhow, bail};
 use slicegpt_generate::EngineError;
 use slicegpt_models::Cache;
-use slicegpt_serve::{Forward, Language, Limits, Logits, Options, Origin, Server};
+use slicegpt_serve::{Forward, Language, Limits, Logits, Options, Origin, ReasoningFormat, Server};
 
 use crate::args::options::positive;
 use crate::args::sampling::Loading;
@@ -40,6 +40,9 @@ pub struct Args {
     /// http://localhost:3000; several times for several, '*' for all
     #[arg(long, value_name = "ORIGIN")]
     allow_origin: Vec<Origin>,
+    /// Where chat answers have the thoughts that the model writes between <think> and </think>
+    #[arg(long, value_name = "FORMAT", default_value = "none")]
+    reasoning_format: Reasoning,
     #[command(flatten)]
     bounds: Bounds,
     /// Seed of the first request that gives none; further ones count up
@@ -47,6 +50,15 @@ pub struct Args {
     seed: u64,
     #[command(flatten)]
     loading: Loading,
+}
+
+/// Where chat answers have the thoughts of the model.
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum Reasoning {
+    /// In the content, as the model writes them
+    None,
+    /// In reasoning_content, apart from the content
+    Deepseek,
 }
 
 /// Resource limits.
@@ -68,7 +80,12 @@ struct Bounds {
     /// Maximum size of a request body; larger ones are refused (413)
     #[arg(long, value_name = "SIZE", value_parser = parse_bytes, default_value = "4MB")]
     max_body: u64,
-    /// Maximum number of open connections; more wait
+    /// Memory of all request bodies that are being received; above it they are refused (429), but
+    /// for short ones
+    #[arg(long, value_name = "SIZE", value_parser = parse_bytes, default_value = "256MB")]
+    body_memory: u64,
+    /// Maximum number of open connections; for more, those that say nothing are closed, or they
+    /// wait
     #[arg(long, value_name = "N", value_parser = positive, default_value_t = 1024)]
     max_connections: usize,
     /// Maximum time of a request, up to the last byte of its response
@@ -127,8 +144,16 @@ pub fn run(args: Args) -> Result<ExitCode> {
         vocab_size: generator.engine.spec().vocab_size,
         vocabulary: generator.vocabulary.clone(),
     };
-    let options =
-        Options { limits, api_key: args.api_key, origins: args.allow_origin, seed: args.seed };
+    let options = Options {
+        limits,
+        api_key: args.api_key,
+        origins: args.allow_origin,
+        reasoning_format: match args.reasoning_format {
+            Reasoning::None => ReasoningFormat::None,
+            Reasoning::Deepseek => ReasoningFormat::DeepSeek,
+        },
+        seed: args.seed,
+    };
     output::write(format!("{name}: http://{address}/v1\n").as_bytes())?;
     let log = |line: &str| warn(line.replace('\n', " "));
     server.run(language, &generator, options, || going_on().is_break(), &log);
@@ -171,10 +196,19 @@ impl Bounds {
             cache_bytes: cache_bytes.unwrap_or(default.cache_bytes),
             answer_bytes: self.answer_memory,
             body_bytes: usize::try_from(self.max_body).unwrap_or(usize::MAX),
+            bodies_bytes: self.body_memory,
             connections: self.max_connections,
             request: seconds(self.request_timeout),
             stall: seconds(self.stall_timeout),
         };
+        if self.body_memory / 2 < self.max_body {
+            bail!(
+                "--body-memory {}: one body takes up to twice --max-body, {}; give at least {}",
+                show_bytes(self.body_memory),
+                show_bytes(self.max_body),
+                show_bytes(self.max_body.saturating_mul(2))
+            );
+        }
         let context = generator.context_length();
         let (one, all) = (generator.engine.cache_bytes(1), generator.engine.cache_bytes(context));
         if limits.cache_bytes < one {

@@ -132,10 +132,21 @@ fn a_template_without_end_stops_nobody() {
     let loops = ["a", "b", "c", "d"].map(|v| format!("{{% for {v} in range(99999) %}}")).concat();
     std::fs::write(&template, loops + &"{% endfor %}".repeat(4)).unwrap();
     let server = Server::start(&["--chat-template", template.to_str().unwrap()]);
-    let reply = server.chat(conversation(json!({})));
-    assert_eq!(reply.status, 400);
-    let error = reply.json()["error"]["message"].clone();
-    assert!(error.as_str().unwrap().contains("too much work"), "{error}");
+    std::thread::scope(|scope| {
+        let chats = [0; 4].map(|_| scope.spawn(|| server.chat(conversation(json!({})))));
+        // Others are answered in the meantime.
+        let mut answered = 0;
+        while chats.iter().any(|chat| !chat.is_finished()) {
+            server.assert_alive();
+            answered += 1;
+        }
+        assert!(answered > 1, "{answered}");
+        for reply in chats.map(|chat| chat.join().unwrap()) {
+            assert_eq!(reply.status, 400);
+            let error = reply.json()["error"]["message"].clone();
+            assert!(error.as_str().unwrap().contains("too much work"), "{error}");
+        }
+    });
     server.assert_alive();
 }
 

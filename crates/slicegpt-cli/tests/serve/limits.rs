@@ -162,6 +162,8 @@ fn invalid_options_are_refused() {
         (vec!["--port", "65536"], "--port"),
         (vec!["--port", "0", "--api-key", ""], "--api-key"),
         (vec!["--port", "0", "--cache-memory", "1kB"], "--cache-memory"),
+        (vec!["--port", "0", "--body-memory", "1MB"], "--body-memory"),
+        (vec!["--port", "0", "--reasoning-format", "x"], "--reasoning-format"),
         (vec!["--port", "0", "--max-sequences", "0"], "--max-sequences"),
         (vec!["--port", "0", "--chat-template", "nowhere.jinja"], "nowhere.jinja"),
     ] {

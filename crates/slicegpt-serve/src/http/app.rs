@@ -3,24 +3,47 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::Sender;
+use std::time::Duration;
 
+use axum::extract::Request;
+use axum::http::StatusCode;
 use axum::response::Response;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError, mpsc};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::error::ApiError;
+use crate::http::body::Bodies;
 use crate::http::cors::Origin;
-use crate::request::params::Params;
+use crate::http::expiry::Expiry;
+use crate::http::options::Options;
+use crate::request::params::{Params, ReasoningFormat};
 use crate::request::prompt::{PromptInput, PromptTokenizer, TokenizedPrompt};
 use crate::response::output::{CompletionState, RequestOutput, ResponseFormat, Ticket};
 use crate::response::stream::stream;
 use crate::schedule::budget::Budget;
 use crate::schedule::cancel::CancelOnDrop;
-use crate::schedule::job::Job;
+use crate::schedule::job::{Client, Job};
 use crate::state::ServerState;
 
 /// Minimum capacity of the channel for the events of a request.
 const EVENTS: usize = 32;
+
+/// Requests of an endpoint that are parsed and tokenised at the same time. A parsed request can be
+/// many times as large as its body, so the others wait as bodies.
+const TURNS: usize = 2;
+
+/// How long a request waits for the room of requests whose clients do not read.
+const ROOM_TIME: Duration = Duration::from_secs(2);
+
+/// How often it looks.
+const ROOM_TICK: Duration = Duration::from_millis(10);
+
+/// A request that has arrived: until when it must be answered, and its connection.
+#[derive(Clone)]
+pub struct Arrival {
+    pub deadline: Instant,
+    connection: Option<Expiry>,
+}
 
 /// The state that all handlers share.
 pub struct App {
@@ -28,6 +51,8 @@ pub struct App {
     pub api_key: Option<String>,
     /// The origins whose pages may read the responses in a browser.
     pub origins: Vec<Origin>,
+    /// Where thoughts are returned, unless a request says so.
+    pub reasoning_format: ReasoningFormat,
     /// Set during shutdown: no more requests are accepted.
     pub closing: AtomicBool,
     /// Number of requests whose response is not complete.
@@ -37,6 +62,11 @@ pub struct App {
     slots: Arc<Semaphore>,
     /// Memory of responses.
     budget: Budget,
+    /// Memory of requests.
+    pub bodies: Bodies,
+    /// One permit per request that may be parsed and tokenised now: prompts, and conversations,
+    /// whose templates may be slow.
+    pub turns: [Arc<Semaphore>; 2],
     tokenizer: PromptTokenizer,
     /// The number of the next request.
     next_request: AtomicU64,
@@ -45,22 +75,20 @@ pub struct App {
 }
 
 impl App {
-    pub fn new(
-        state: Arc<ServerState>,
-        api_key: Option<String>,
-        origins: Vec<Origin>,
-        seed: u64,
-        jobs: Sender<Job>,
-    ) -> Self {
+    pub fn new(state: Arc<ServerState>, options: Options, jobs: Sender<Job>) -> Self {
         let limits = &state.limits;
+        let Options { api_key, origins, reasoning_format, seed, limits: _ } = options;
         Self {
             api_key,
             origins,
+            reasoning_format,
             jobs,
             closing: AtomicBool::new(false),
             active: AtomicUsize::new(0),
             slots: Arc::new(Semaphore::new(limits.sequences + limits.queue)),
             budget: Budget::new(limits.answer_bytes),
+            bodies: Bodies::new(limits.body_bytes, limits.bodies_bytes, limits.stall),
+            turns: [(); 2].map(|()| Arc::new(Semaphore::new(TURNS))),
             tokenizer: PromptTokenizer::new(&state.language, state.context),
             next_request: AtomicU64::new(0),
             next_seed: AtomicU64::new(seed),
@@ -73,7 +101,24 @@ impl App {
         Instant::now() + self.state.limits.request
     }
 
-    /// Answers a request. `default_max_tokens` bounds each completion if the request sets no
+    /// The arrival of `request`.
+    pub fn arrival(&self, request: &Request) -> Arrival {
+        let connection = request.extensions().get::<Expiry>().cloned();
+        Arrival { deadline: self.deadline(), connection }
+    }
+
+    /// Waits for the turn of a request to be parsed and tokenised.
+    pub async fn turn(
+        turns: &Arc<Semaphore>,
+        arrival: &Arrival,
+    ) -> Result<OwnedSemaphorePermit, ApiError> {
+        match timeout_at(arrival.deadline, turns.clone().acquire_owned()).await {
+            Err(_) => Err(ApiError::response_timeout()),
+            Ok(turn) => turn.map_err(|_| ApiError::shutting_down()),
+        }
+    }
+
+    /// Answers a request, whose `turn` ends with its tokenisation. `default_max_tokens` bounds each completion if the request sets no
     /// `max_tokens` and there is room.
     pub async fn answer<F: ResponseFormat>(
         self: Arc<Self>,
@@ -81,20 +126,47 @@ impl App {
         prompts: Vec<PromptInput>,
         default_max_tokens: usize,
         format: F,
-        deadline: Instant,
+        turn: OwnedSemaphorePermit,
+        arrival: Arrival,
     ) -> Result<Response, ApiError> {
-        let slots = self.acquire_slots(prompts.len() * params.n)?;
-        let (slots, prompts) = self.clone().tokenise(prompts, slots, deadline).await?;
+        let Arrival { deadline, connection } = arrival;
+        let count = prompts.len() * params.n;
+        let slots = self.find_room(|| self.acquire_slots(count)).await?;
+        let (slots, prompts) = self.clone().tokenise(prompts, slots, turn, deadline).await?;
         let default = default_max_tokens.min(self.budget.default_max_tokens(&params));
         let max_tokens = prompts.iter();
         let max_tokens =
             max_tokens.map(|prompt| self.max_tokens(prompt, params.max_tokens, default));
         let max_tokens = max_tokens.collect::<Result<Vec<_>, _>>()?;
-        let memory = self.budget.reserve(&params, &prompts, &max_tokens)?;
+        let reserve = || self.budget.reserve(&params, &prompts, &max_tokens);
+        let memory = self.find_room(reserve).await?;
         let (streams, usage) = (params.stream, params.include_usage);
         let ticket = Ticket { id: self.next_request(), deadline, memory };
-        let output = self.submit(params, prompts, max_tokens, slots, ticket)?;
+        let client = Client::new(move || connection.iter().for_each(Expiry::close));
+        let output = self.submit(params, prompts, max_tokens, slots, ticket, client)?;
         if streams { stream(output, format, usage).await } else { output.collect(format).await }
+    }
+
+    /// What `attempt` gives. If it fails for want of room, requests whose clients do not read are
+    /// dropped until there is some.
+    async fn find_room<T>(
+        &self,
+        attempt: impl Fn() -> Result<T, ApiError> + Send,
+    ) -> Result<T, ApiError> {
+        let end = Instant::now() + ROOM_TIME;
+        loop {
+            match attempt() {
+                Err(error)
+                    if error.status == StatusCode::TOO_MANY_REQUESTS
+                        && self.state.stalled.load(Ordering::SeqCst) > 0
+                        && Instant::now() < end =>
+                {
+                    self.state.needs_room.store(true, Ordering::SeqCst);
+                    sleep(ROOM_TICK).await;
+                }
+                result => return result,
+            }
+        }
     }
 
     /// Slots for `count` sequences.
@@ -113,22 +185,26 @@ impl App {
         }
     }
 
-    /// Tokenises prompts on the blocking pool. The task holds the slots until it ends, even if the
-    /// client has disconnected by then.
+    /// Tokenises prompts on the blocking pool. The task holds the slots and the turn until it ends,
+    /// even if the client has disconnected by then.
     async fn tokenise(
         self: Arc<Self>,
         prompts: Vec<PromptInput>,
         slots: OwnedSemaphorePermit,
+        turn: OwnedSemaphorePermit,
         deadline: Instant,
     ) -> Result<(OwnedSemaphorePermit, Vec<TokenizedPrompt>), ApiError> {
         let task = CancelOnDrop::new(move |cancelled| {
             let prompts = prompts.into_iter().map(|prompt| {
-                if cancelled() {
+                if cancelled.get() {
                     return Err(ApiError::response_timeout());
                 }
-                self.tokenizer.tokenise(prompt, &self.state.language)
+                let cancelled = cancelled.clone();
+                self.tokenizer.tokenise(prompt, &self.state.language, move || cancelled.get())
             });
-            Ok((slots, prompts.collect::<Result<_, _>>()?))
+            let prompts = prompts.collect::<Result<_, _>>()?;
+            drop(turn);
+            Ok((slots, prompts))
         });
         match timeout_at(deadline, task).await {
             Err(_) => Err(ApiError::response_timeout()),
@@ -175,11 +251,12 @@ impl App {
         max_tokens: Vec<usize>,
         mut slots: OwnedSemaphorePermit,
         ticket: Ticket,
+        client: Client,
     ) -> Result<RequestOutput, ApiError> {
         let count = prompts.len() * params.n;
         let (sender, events) = mpsc::channel(EVENTS.max(2 * count));
         let mut completions = Vec::with_capacity(count);
-        let (params, stalled_since) = (Arc::new(params), Arc::default());
+        let (params, client) = (Arc::new(params), Arc::new(client));
         let next_seed = || self.next_seed.fetch_add(params.n as u64, Ordering::Relaxed);
         for (TokenizedPrompt { ids, text }, max_tokens) in prompts.into_iter().zip(max_tokens) {
             let (prompt, text) = (Arc::<[u32]>::from(ids), Arc::<str>::from(text));
@@ -192,7 +269,7 @@ impl App {
                     seed: seed.wrapping_add(nth as u64),
                     max_tokens,
                     events: sender.clone(),
-                    stalled_since: Arc::clone(&stalled_since),
+                    client: client.clone(),
                     slot: slots.split(1).expect("a slot was acquired for each completion"),
                 };
                 self.jobs.send(job).map_err(|_| ApiError::shutting_down())?;

@@ -11,18 +11,18 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep, timeout};
 use tokio_io_timeout::TimeoutStream;
 
 use crate::http::app::App;
-use crate::http::expiry::{Expiry, expired};
+use crate::http::expiry::{Expiry, Silent, expired};
 use crate::http::routes::router;
 
 /// Bytes of a response that are buffered per connection.
 const BUFFER: usize = 64 << 10;
 
-/// How long the head of a request may take, and how long a connection may be idle.
+/// How long the head of a request may take, and how long a connection may be idle between two.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// How often the server checks whether it should shut down.
@@ -57,9 +57,9 @@ async fn drained(app: &App, stop: impl Fn() -> bool) {
 
 async fn accept(listener: &TcpListener, app: &Arc<App>, connections: &GracefulShutdown) {
     let slots = Arc::new(Semaphore::new(app.state.limits.connections));
+    let silent = Silent::default();
     let router: Router = router(app.clone());
     loop {
-        let Ok(slot) = slots.clone().acquire_owned().await else { return };
         let stream = match listener.accept().await {
             Ok((stream, _)) => stream,
             // Too many open files, or a client that disconnected at once: try again.
@@ -68,11 +68,13 @@ async fn accept(listener: &TcpListener, app: &Arc<App>, connections: &GracefulSh
                 continue;
             }
         };
+        let Some(slot) = slot(&slots, &silent).await else { return };
         // Streamed tokens are small and should be sent at once.
         let _ = stream.set_nodelay(true);
         let mut stream = TimeoutStream::new(stream);
         stream.set_write_timeout(Some(app.state.limits.stall));
-        let (expiry, deadline) = Expiry::new();
+        let (expiry, deadline) = Expiry::new(silent.clone());
+        let ending = expiry.clone();
         let router = TowerToHyperService::new(router.clone());
         let service = service_fn(move |mut request: hyper::Request<_>| {
             request.extensions_mut().insert(expiry.clone());
@@ -90,7 +92,22 @@ async fn accept(listener: &TcpListener, app: &Arc<App>, connections: &GracefulSh
                 _ = connection => {}
                 () = expired(deadline) => {}
             }
+            ending.end();
             drop(slot);
         });
+    }
+}
+
+/// A place for one more connection. If all are taken, silent connections are closed until there is
+/// one.
+async fn slot(slots: &Arc<Semaphore>, silent: &Silent) -> Option<OwnedSemaphorePermit> {
+    if let Ok(slot) = slots.clone().try_acquire_owned() {
+        return Some(slot);
+    }
+    loop {
+        silent.close_one();
+        if let Ok(slot) = timeout(TICK, slots.clone().acquire_owned()).await {
+            return slot.ok();
+        }
     }
 }

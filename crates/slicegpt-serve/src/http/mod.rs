@@ -7,5 +7,6 @@ pub mod connections;
 pub mod cors;
 pub mod endpoints;
 pub mod expiry;
+pub mod options;
 pub mod routes;
 pub mod server;

@@ -10,7 +10,7 @@ use tokio::runtime::{Builder, Runtime};
 
 use crate::http::app::App;
 use crate::http::connections;
-use crate::http::cors::Origin;
+use crate::http::options::Options;
 use crate::language::Language;
 use crate::limits::Limits;
 use crate::schedule::forward::Forward;
@@ -20,28 +20,15 @@ use crate::state::ServerState;
 /// Threads for connections, which do little work compared with the model.
 const CONNECTION_THREADS: usize = 2;
 
-/// Threads for blocking work: tokenising prompts and serialising long responses.
-const BLOCKING_THREADS: usize = 2;
+/// Threads for blocking work: two each for tokenising prompts, for conversations, and for
+/// serialising long responses.
+const BLOCKING_THREADS: usize = 6;
 
 /// Connections that wait to be accepted.
 const BACKLOG: u32 = 1024;
 
 /// Bytes of a response that the operating system buffers per connection.
 const SEND_BUFFER: u32 = 64 << 10;
-
-/// Options of a server.
-#[derive(Clone, Debug, Default)]
-pub struct Options {
-    /// Resource limits.
-    pub limits: Limits,
-    /// The API key that clients must send, if one is required.
-    pub api_key: Option<String>,
-    /// The origins whose pages may read the responses in a browser.
-    pub origins: Vec<Origin>,
-    /// Seed of the first completion whose request sets none; each further one takes the next
-    /// number.
-    pub seed: u64,
-}
 
 /// A server that listens, and serves once [`Server::run`] is called.
 pub struct Server {
@@ -94,11 +81,11 @@ impl Server {
         log: &dyn Fn(&str),
     ) {
         let Self { runtime, listener, .. } = self;
-        let Options { limits, api_key, origins, seed } = options;
+        let limits = options.limits.clone();
         let (jobs, receiver) = mpsc::channel();
         let context = language.context_length.min(cache_tokens(forward, &limits));
         let state = Arc::new(ServerState::new(language, limits, context));
-        let app = Arc::new(App::new(state.clone(), api_key, origins, seed, jobs));
+        let app = Arc::new(App::new(state.clone(), options, jobs));
         let connections = runtime.spawn(connections::serve(listener, app, stop));
         Scheduler::new(state, forward, receiver, log).run(|| connections.is_finished());
         runtime.shutdown_timeout(Duration::from_secs(1));

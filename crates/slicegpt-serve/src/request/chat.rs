@@ -6,7 +6,7 @@ use slicegpt_generate::Message;
 use crate::error::ApiError;
 use crate::language::Language;
 use crate::request::fields::{Fields, wrong_type};
-use crate::request::params::{MAX_TOP_LOGPROBS, Params};
+use crate::request::params::{MAX_TOP_LOGPROBS, Params, ReasoningFormat};
 use crate::request::prompt::PromptInput;
 
 /// Parses the body of a request.
@@ -34,6 +34,7 @@ pub fn parse(body: &[u8], language: &Language) -> Result<(Params, PromptInput), 
         return Err(ApiError::invalid("top_logprobs", "invalid_value", message));
     }
     params.top_logprobs = logprobs.then_some(top_logprobs.unwrap_or(0));
+    params.reasoning_format = reasoning_format(&mut fields)?;
     let tools = "this server calls no tools";
     fields.fixed("tools", &[json!([])], tools)?;
     fields.fixed("functions", &[json!([])], tools)?;
@@ -64,6 +65,20 @@ fn variables(fields: &mut Fields) -> Result<Map<String, Value>, ApiError> {
         variables.entry("reasoning_effort").or_insert(effort.into());
     }
     Ok(variables)
+}
+
+/// Where the request wants thoughts, if it says so, as in llama.cpp.
+fn reasoning_format(fields: &mut Fields) -> Result<Option<ReasoningFormat>, ApiError> {
+    let name = "reasoning_format";
+    match fields.string(name)?.as_deref() {
+        None | Some("auto") => Ok(None),
+        Some("none") => Ok(Some(ReasoningFormat::None)),
+        Some("deepseek") => Ok(Some(ReasoningFormat::DeepSeek)),
+        Some(other) => {
+            let message = format!("'{name}' must be none, deepseek or auto, not '{other}'");
+            Err(ApiError::invalid(name, "invalid_value", message))
+        }
+    }
 }
 
 /// Message number `index` of a conversation. Errors name fields as `messages[index].field`.

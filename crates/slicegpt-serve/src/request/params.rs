@@ -18,16 +18,34 @@ const MAX_STOP_BYTES: usize = 1024;
 /// Maximum number of `top_logprobs` per token.
 pub const MAX_TOP_LOGPROBS: usize = 20;
 
-/// Fields of OpenAI's API that do not affect a response of this server.
+/// Fields of OpenAI's API, or of other servers and clients, that do not affect a response of this
+/// server.
 const IGNORED: &[&str] = &[
+    "cache_prompt",
+    "chat_id",
+    "id",
+    "keep_alive",
     "metadata",
     "parallel_tool_calls",
     "prompt_cache_key",
+    "prompt_cache_retention",
     "safety_identifier",
     "service_tier",
+    "session_id",
     "store",
     "user",
 ];
+
+/// Where the thoughts of an answer are returned, which the model writes between `<think>` and
+/// `</think>`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ReasoningFormat {
+    /// In the content, with all else that the model writes.
+    #[default]
+    None,
+    /// In `reasoning_content`, as in DeepSeek's API; the content is what follows.
+    DeepSeek,
+}
 
 /// How completions are generated and returned.
 #[derive(Clone, Debug)]
@@ -50,6 +68,8 @@ pub struct Params {
     pub stream: bool,
     /// End a stream with a chunk that holds the token counts.
     pub include_usage: bool,
+    /// Where thoughts are returned; none where the request does not say.
+    pub reasoning_format: Option<ReasoningFormat>,
 }
 
 impl Params {
@@ -94,6 +114,7 @@ impl Params {
             top_logprobs: None,
             stream,
             include_usage,
+            reasoning_format: None,
         })
     }
 

@@ -1,6 +1,7 @@
 //! [`PromptInput`]: a prompt as a client sent it; [`PromptTokenizer`]: prompts to tokens.
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 
 use serde_json::{Map, Value};
 use slicegpt_corpus::{CorpusError, Vocabulary};
@@ -68,6 +69,9 @@ impl PromptInput {
     }
 }
 
+/// How long a chat template may take.
+const TEMPLATE_TIME: Duration = Duration::from_secs(4);
+
 /// Tokenises prompts.
 pub struct PromptTokenizer {
     /// Maximum length of a text that can fit into the context, in bytes.
@@ -91,11 +95,13 @@ impl PromptTokenizer {
         Self { max_bytes, context, prefix: OnceLock::new() }
     }
 
-    /// The tokens of a prompt, checked to be ids of the model. Slow for a long text.
+    /// The tokens of a prompt, checked to be ids of the model. Slow for a long text. A chat template
+    /// is stopped after its time, or when the request is `cancelled`.
     pub fn tokenise(
         &self,
         prompt: PromptInput,
         language: &Language,
+        cancelled: impl Fn() -> bool + Send + Sync + 'static,
     ) -> Result<TokenizedPrompt, ApiError> {
         let Language { vocabulary, vocab_size, .. } = language;
         let prompt = match prompt {
@@ -119,7 +125,10 @@ impl PromptTokenizer {
                 let template = language.template.as_ref().map_err(|why| {
                     ApiError::invalid("messages", "no_chat_template", why.clone())
                 })?;
-                let text = template.prompt_with(&messages, &variables).map_err(|error| {
+                let start = Instant::now();
+                let stop = Arc::new(move || cancelled() || start.elapsed() > TEMPLATE_TIME);
+                let text = template.prompt_until(&messages, &variables, Some(stop));
+                let text = text.map_err(|error| {
                     ApiError::invalid("messages", "invalid_value", error.to_string())
                 })?;
                 self.check_length(&text, "messages")?;

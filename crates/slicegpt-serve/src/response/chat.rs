@@ -26,7 +26,12 @@ impl ResponseFormat for ChatFormat {
     fn choice(&self, output: &Delta) -> impl Serialize {
         ChatChoice {
             index: output.index,
-            message: Some(ChatMessage { role: "assistant", content: &output.text, refusal: () }),
+            message: Some(ChatMessage {
+                role: "assistant",
+                content: &output.text,
+                reasoning_content: some(&output.reasoning),
+                refusal: (),
+            }),
             delta: None,
             logprobs: output.logprobs.as_deref().map(chat_logprobs),
             finish_reason: output.finish_reason(),
@@ -34,11 +39,13 @@ impl ResponseFormat for ChatFormat {
     }
 
     fn chunk_choice(&self, delta: &Delta) -> impl Serialize {
-        let content = (!delta.text.is_empty()).then_some(delta.text.as_str());
         ChatChoice {
             index: delta.index,
             message: None,
-            delta: Some(ChatDelta { content }),
+            delta: Some(ChatDelta {
+                content: some(&delta.text),
+                reasoning_content: some(&delta.reasoning),
+            }),
             logprobs: delta.logprobs.as_deref().map(chat_logprobs),
             finish_reason: delta.finish_reason(),
         }
@@ -61,6 +68,8 @@ struct ChatChoice<'a> {
 struct ChatMessage<'a> {
     role: &'static str,
     content: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reasoning_content: Option<&'a str>,
     refusal: (),
 }
 
@@ -68,6 +77,8 @@ struct ChatMessage<'a> {
 struct ChatDelta<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     content: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reasoning_content: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -90,6 +101,11 @@ struct ChatToken<'a> {
     #[serde(flatten)]
     logprob: ChatLogprob<'a>,
     top_logprobs: Mapped<'a, (String, f32), ChatLogprob<'a>>,
+}
+
+/// A text, unless it is empty.
+fn some(text: &str) -> Option<&str> {
+    (!text.is_empty()).then_some(text)
 }
 
 fn chat_logprobs(entries: &[LogprobEntry]) -> ChatLogprobs<'_> {

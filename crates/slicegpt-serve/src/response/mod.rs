@@ -5,4 +5,5 @@ pub mod chunked;
 pub mod completions;
 pub mod logprobs;
 pub mod output;
+pub mod reasoning;
 pub mod stream;

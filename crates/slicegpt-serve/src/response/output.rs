@@ -13,9 +13,10 @@ use tokio::sync::mpsc::Receiver;
 use tokio::time::{Instant, timeout_at};
 
 use crate::error::ApiError;
-use crate::request::params::Params;
+use crate::request::params::{Params, ReasoningFormat};
 use crate::response::chunked::chunked;
 use crate::response::logprobs::{LogprobEntry, LogprobTexts};
+use crate::response::reasoning::{Reasoning, Split};
 use crate::schedule::cancel::CancelOnDrop;
 use crate::schedule::job::{Event, EventKind};
 use crate::state::{ServerState, unix_seconds};
@@ -26,6 +27,8 @@ pub struct Delta {
     /// Index of the completion within its request.
     pub index: usize,
     pub text: String,
+    /// The thoughts before the text, if they are returned apart.
+    pub reasoning: String,
     /// The tokens with their logprobs, if requested.
     pub logprobs: Option<Vec<LogprobEntry>>,
     /// Set with the last token.
@@ -35,7 +38,8 @@ pub struct Delta {
 impl Delta {
     /// The empty output of completion `index`.
     fn empty(index: usize, logprobs: bool) -> Self {
-        Self { index, text: String::new(), logprobs: logprobs.then(Vec::new), finish: None }
+        let (text, reasoning) = (String::new(), String::new());
+        Self { index, text, reasoning, logprobs: logprobs.then(Vec::new), finish: None }
     }
 
     /// `finish_reason` of OpenAI's API.
@@ -71,13 +75,15 @@ pub struct CompletionState {
     /// Whether tokens are generated after the prompt.
     generates: bool,
     texts: LogprobTexts,
+    /// Splits thoughts from the text, if they are returned apart.
+    reasoning: Option<Reasoning>,
 }
 
 impl CompletionState {
     /// A completion of at most `max_tokens` tokens after `prompt`.
     pub fn new(prompt: Arc<[u32]>, prompt_text: Arc<str>, max_tokens: usize) -> Self {
         let texts = LogprobTexts::after(&prompt);
-        Self { prompt, prompt_text, generates: max_tokens > 0, texts }
+        Self { prompt, prompt_text, generates: max_tokens > 0, texts, reasoning: None }
     }
 }
 
@@ -136,10 +142,15 @@ impl RequestOutput {
     pub fn new(
         state: Arc<ServerState>,
         params: &Params,
-        completions: Vec<CompletionState>,
+        mut completions: Vec<CompletionState>,
         events: Receiver<Event>,
         Ticket { id, deadline, memory }: Ticket,
     ) -> Self {
+        if params.reasoning_format == Some(ReasoningFormat::DeepSeek) {
+            for completion in &mut completions {
+                completion.reasoning = Some(Reasoning::after(&completion.prompt_text));
+            }
+        }
         let prompts = completions.iter().step_by(params.n);
         Self {
             state,
@@ -201,6 +212,10 @@ impl RequestOutput {
                 }
                 delta.text = token.text;
                 delta.finish = token.finish;
+                if let Some(reasoning) = &mut self.completions[index].reasoning {
+                    let split = reasoning.push(&delta.text, delta.finish.is_some());
+                    Split { reasoning: delta.reasoning, content: delta.text } = split;
+                }
             }
         }
         if delta.finish.is_some() {
@@ -222,7 +237,7 @@ impl RequestOutput {
         // A long prompt has many tokens: decode them off the threads that serve connections.
         let task = CancelOnDrop::new(move |cancelled| {
             let logprobs = std::iter::once(None).chain(logprobs.iter().map(Some));
-            let tokens = prompt.iter().zip(logprobs).take_while(|_| !cancelled());
+            let tokens = prompt.iter().zip(logprobs).take_while(|_| !cancelled.get());
             let vocabulary = &state.language.vocabulary;
             let entries = tokens.map(|(id, logprobs)| texts.push(*id, logprobs, vocabulary));
             let entries = entries.collect::<Result<Vec<_>, _>>()?;
@@ -239,9 +254,10 @@ impl RequestOutput {
         let mut outputs: Vec<Delta> =
             (0..self.count()).map(|index| Delta::empty(index, self.logprobs)).collect();
         while let Some(delta) = self.next().await {
-            let Delta { index, text, logprobs, finish } = delta?;
+            let Delta { index, text, reasoning, logprobs, finish } = delta?;
             let output = &mut outputs[index];
             output.text.push_str(&text);
+            output.reasoning.push_str(&reasoning);
             output.finish = finish;
             if let (Some(all), Some(logprobs)) = (&mut output.logprobs, logprobs) {
                 all.extend(logprobs);

@@ -88,7 +88,7 @@ const DONE: &str = "data: [DONE]\n\n";
 /// Whether there is nothing to send, because all text is held back until it is certain.
 fn is_empty(delta: &Delta) -> bool {
     let has_logprobs = delta.logprobs.as_ref().is_some_and(|logprobs| !logprobs.is_empty());
-    delta.text.is_empty() && !has_logprobs && delta.finish.is_none()
+    delta.text.is_empty() && delta.reasoning.is_empty() && !has_logprobs && delta.finish.is_none()
 }
 
 fn chunk<F: ResponseFormat, C: Serialize>(

@@ -1,4 +1,6 @@
 //! [`CancelOnDrop`]: a blocking task that is cancelled when its future is dropped.
+//!
+//! [`Cancelled`] tells the task.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -12,15 +14,26 @@ use tokio::task::{JoinError, JoinHandle, spawn_blocking};
 /// never starts, a running one can poll for the cancellation.
 pub struct CancelOnDrop<T> {
     task: JoinHandle<T>,
-    cancelled: Arc<AtomicBool>,
+    cancelled: Cancelled,
+}
+
+/// Whether a task has been cancelled.
+#[derive(Clone, Debug, Default)]
+pub struct Cancelled(Arc<AtomicBool>);
+
+impl Cancelled {
+    /// Whether it has.
+    pub fn get(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
 }
 
 impl<T: Send + 'static> CancelOnDrop<T> {
     /// Runs `work` when a thread is free. Its argument tells whether the task has been cancelled.
-    pub fn new(work: impl FnOnce(&dyn Fn() -> bool) -> T + Send + 'static) -> Self {
-        let cancelled = Arc::new(AtomicBool::new(false));
+    pub fn new(work: impl FnOnce(Cancelled) -> T + Send + 'static) -> Self {
+        let cancelled = Cancelled::default();
         let flag = cancelled.clone();
-        let task = spawn_blocking(move || work(&|| flag.load(Ordering::Relaxed)));
+        let task = spawn_blocking(move || work(flag));
         Self { task, cancelled }
     }
 }
@@ -35,7 +48,7 @@ impl<T> Future for CancelOnDrop<T> {
 
 impl<T> Drop for CancelOnDrop<T> {
     fn drop(&mut self) {
-        self.cancelled.store(true, Ordering::Relaxed);
+        self.cancelled.0.store(true, Ordering::Relaxed);
         self.task.abort();
     }
 }
@@ -55,7 +68,7 @@ mod tests {
             let (end, ended) = channel();
             let first = CancelOnDrop::new(move |cancelled| {
                 start.send(()).unwrap();
-                while !cancelled() {
+                while !cancelled.get() {
                     std::thread::sleep(Duration::from_millis(1));
                 }
                 end.send("first").unwrap();

@@ -1,5 +1,6 @@
 //! Which sequences the model runs next, and the memory that they and their responses take.
 
+pub mod batch;
 pub mod budget;
 pub mod cancel;
 pub mod forward;

@@ -1,8 +1,7 @@
 //! [`Running`]: a sequence of the running batch, and the events its client has not taken yet.
 
 use std::collections::VecDeque;
-use std::sync::{MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use slicegpt_generate::{Sampling, Sequence, TokenLogprobs};
 use slicegpt_models::Cache;
@@ -81,18 +80,38 @@ impl Running {
         // No prompt token follows the last one, so its logits score nothing.
         let unscored = (self.job.prompt.len() - 1).saturating_sub(cached);
         Some(match work {
-            _ if self.job.params.wants_prompt_logprobs() && unscored > 0 => {
-                Need::PromptLogprobs(unscored)
-            }
+            _ if self.needs_scores() && unscored > 0 => Need::PromptLogprobs(unscored),
             Work::Generate(sequence) => Need::Token(sequence.next().0.len()),
             Work::ScorePrompt(_) => Need::Nothing,
         })
     }
 
-    /// The number of cached tokens, and the next `count` tokens of the prompt after them.
+    /// Whether the logprobs of the prompt are wanted, and have not been reported.
+    fn needs_scores(&self) -> bool {
+        self.job.params.wants_prompt_logprobs() && !self.prefill_reported
+    }
+
+    /// The number of cached tokens, and the next `count` tokens after them. After a pause, the
+    /// tokens that were generated before it are among them.
     pub fn uncached(&self, count: usize) -> (usize, &[u32]) {
         let cached = self.cache().map_or(0, Cache::seen);
-        (cached, &self.job.prompt[cached..cached + count])
+        let ids = match &self.work {
+            Some(Work::Generate(sequence)) => sequence.next().0,
+            _ => &self.job.prompt[cached..],
+        };
+        (cached, &ids[..count])
+    }
+
+    /// Gives up the KV cache, which is computed again when the sequence goes on.
+    pub fn drop_cache(&mut self) {
+        let capacity = self.job.prompt.len() + self.job.max_tokens;
+        match &mut self.work {
+            Some(Work::Generate(sequence)) => {
+                sequence.replace_cache(Cache::with_capacity(capacity))
+            }
+            Some(Work::ScorePrompt(cache)) => *cache = Cache::with_capacity(capacity),
+            None => {}
+        }
     }
 
     /// Reports that the prompt was processed, with its logprobs.
@@ -112,10 +131,10 @@ impl Running {
     pub fn flush(&mut self) {
         while let Some(event) = self.pending.pop_front() {
             match self.job.events.try_send(event) {
-                Ok(()) => *self.stalled_since() = None,
+                Ok(()) => self.job.client.reads(),
                 Err(TrySendError::Full(event)) => {
                     self.pending.push_front(event);
-                    self.stalled_since().get_or_insert_with(Instant::now);
+                    self.job.client.stalls();
                     return;
                 }
                 Err(TrySendError::Closed(_)) => self.pending.clear(),
@@ -126,13 +145,12 @@ impl Running {
     /// Whether events are waiting and the client has read nothing of any sequence of the request
     /// for longer than `limit`.
     pub fn is_stalled(&self, limit: Duration) -> bool {
-        let waits = !self.pending.is_empty();
-        waits && self.stalled_since().is_some_and(|since| since.elapsed() > limit)
+        self.waits_for_client() && self.job.client.stalled_for() > limit
     }
 
-    fn stalled_since(&self) -> MutexGuard<'_, Option<Instant>> {
-        // A panic cannot leave an instant half written.
-        self.job.stalled_since.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Whether events are waiting for the client to take them.
+    pub fn waits_for_client(&self) -> bool {
+        !self.pending.is_empty()
     }
 
     /// Whether it has ended and all of its events were sent.

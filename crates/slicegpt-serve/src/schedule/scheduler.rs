@@ -2,11 +2,10 @@
 //!
 //! Sequences are admitted in the order of their arrival as soon as the batch has a free slot and
 //! the KV cache has room for all of their tokens. KV memory is reserved at admission, so a running
-//! sequence is never preempted. A step prefills a bounded number of prompt tokens and decodes one
+//! sequence is preempted only if its client does not read. A step prefills a bounded number of prompt tokens and decodes one
 //! token of every sequence whose prompt has been processed.
 
 use std::any::Any;
-use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
@@ -15,9 +14,10 @@ use std::time::Duration;
 use slicegpt_generate::{FinishReason, TokenLogprobs};
 
 use crate::metrics::ReasonLabel;
+use crate::schedule::batch::Batch;
 use crate::schedule::forward::Forward;
 use crate::schedule::job::{EventKind, Job};
-use crate::schedule::running::{Need, Running, Work};
+use crate::schedule::running::{Need, Work};
 use crate::state::ServerState;
 
 /// Maximum number of prompt tokens per step. Decoding sequences wait for their next token while a
@@ -36,10 +36,7 @@ pub struct Scheduler<'a> {
     forward: &'a dyn Forward,
     jobs: Receiver<Job>,
     log: &'a dyn Fn(&str),
-    waiting: VecDeque<Job>,
-    running: Vec<Running>,
-    /// Number of times that queued events were flushed.
-    flushes: usize,
+    batch: Batch,
 }
 
 impl<'a> Scheduler<'a> {
@@ -49,19 +46,18 @@ impl<'a> Scheduler<'a> {
         jobs: Receiver<Job>,
         log: &'a dyn Fn(&str),
     ) -> Self {
-        let (waiting, running) = (VecDeque::new(), Vec::new());
-        Self { state, forward, jobs, log, waiting, running, flushes: 0 }
+        Self { batch: Batch::new(state.clone()), state, forward, jobs, log }
     }
 
     /// Runs jobs until `stopped`, or until no job can come any more.
     pub fn run(mut self, stopped: impl Fn() -> bool) {
         let mut wait = Some(IDLE);
         while !stopped() && self.receive(wait) {
-            self.retire();
-            self.admit();
+            self.batch.retire();
+            self.batch.admit(self.forward);
             wait = if self.step() {
                 None
-            } else if self.running.is_empty() {
+            } else if self.batch.running.is_empty() && !self.batch.has_paused() {
                 Some(IDLE)
             } else {
                 Some(BLOCKED)
@@ -73,65 +69,13 @@ impl<'a> Scheduler<'a> {
     fn receive(&mut self, wait: Option<Duration>) -> bool {
         if let Some(wait) = wait {
             match self.jobs.recv_timeout(wait) {
-                Ok(job) => self.waiting.push_back(job),
+                Ok(job) => self.batch.push(job),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return false,
             }
         }
-        self.waiting.extend(self.jobs.try_iter());
+        self.jobs.try_iter().for_each(|job| self.batch.push(job));
         true
-    }
-
-    /// Removes sequences that have finished, whose client disconnected, or whose client stalled.
-    fn retire(&mut self) {
-        let count = |reason, count: usize| {
-            if count > 0 {
-                let ended = self.state.metrics.ended.get_or_create_owned(&ReasonLabel { reason });
-                ended.inc_by(count as u64);
-            }
-        };
-        let before = self.waiting.len();
-        self.waiting.retain(|job| !job.events.is_closed());
-        count("gone", before - self.waiting.len());
-        // Sequences of one request share its channel: each of them is flushed first in turn.
-        let first = self.flushes % self.running.len().max(1);
-        self.flushes = self.flushes.wrapping_add(1);
-        let (last, first) = self.running.split_at_mut(first);
-        first.iter_mut().chain(last).for_each(Running::flush);
-        self.running.retain(|running| !running.is_finished());
-        // A sequence that only waits for its client to take the last token was counted at its end.
-        let mut remove = |reason, is_lost: &dyn Fn(&Running) -> bool| {
-            let mut ended = 0;
-            self.running.retain(|running| {
-                let lost = is_lost(running);
-                ended += usize::from(lost && running.work.is_some());
-                !lost
-            });
-            count(reason, ended);
-        };
-        let limit = self.state.limits.stall;
-        remove("gone", &|running| running.job.events.is_closed());
-        remove("stalled", &|running| running.is_stalled(limit));
-    }
-
-    /// Admits waiting sequences while the batch and the KV cache have room.
-    fn admit(&mut self) {
-        let mut bytes: u64 = self.running.iter().map(|running| running.cache_bytes).sum();
-        while let Some(job) = self.waiting.front() {
-            let needed = self.forward.cache_bytes(job.prompt.len() + job.max_tokens);
-            let full = self.running.len() >= self.state.limits.sequences;
-            if full || bytes + needed > self.state.limits.cache_bytes {
-                break;
-            }
-            bytes += needed;
-            if let Some(job) = self.waiting.pop_front() {
-                self.running.push(Running::new(job, needed, self.state.context));
-            }
-        }
-        let metrics = &self.state.metrics;
-        metrics.waiting.set(self.waiting.len() as i64);
-        metrics.running.set(self.running.len() as i64);
-        metrics.cache_bytes.set(bytes as i64);
     }
 
     /// Runs the model once for every sequence that can proceed; returns whether there was any.
@@ -139,8 +83,8 @@ impl<'a> Scheduler<'a> {
         let mut budget = PREFILL_TOKENS;
         let mut worked = false;
         let mut batch = Vec::new();
-        for index in 0..self.running.len() {
-            let Some(need) = self.running[index].need() else { continue };
+        for index in 0..self.batch.running.len() {
+            let Some(need) = self.batch.running[index].need() else { continue };
             match need {
                 Need::Token(1) => batch.push(index),
                 Need::Token(tokens) if tokens <= budget => {
@@ -171,7 +115,7 @@ impl<'a> Scheduler<'a> {
 
     /// Prefills the next `tokens` tokens of a prompt.
     fn prefill(&mut self, index: usize, tokens: usize) {
-        let running = &self.running[index];
+        let running = &self.batch.running[index];
         let (_, ids) = running.uncached(tokens);
         let Some(cache) = running.cache() else { return };
         if let Err(error) = guarded(|| self.forward.prefill(ids, cache)) {
@@ -181,7 +125,7 @@ impl<'a> Scheduler<'a> {
 
     /// Prefills the next `tokens` tokens of a prompt, and records the logprobs of those after them.
     fn prompt_logprobs(&mut self, index: usize, tokens: usize) {
-        let running = &self.running[index];
+        let running = &self.batch.running[index];
         let (mut next, ids) = running.uncached(tokens);
         let Some(cache) = running.cache() else { return };
         let top = running.job.params.top_logprobs.unwrap_or(0);
@@ -193,7 +137,7 @@ impl<'a> Scheduler<'a> {
             })
         });
         match result {
-            Ok(()) => self.running[index].prompt_logprobs.append(&mut logprobs),
+            Ok(()) => self.batch.running[index].prompt_logprobs.append(&mut logprobs),
             Err(error) => self.fail(&[index], &error),
         }
     }
@@ -201,7 +145,7 @@ impl<'a> Scheduler<'a> {
     /// Decodes the next token of each sequence of `batch`.
     fn decode(&mut self, batch: &[usize]) {
         let sequences =
-            batch.iter().filter_map(|index| match self.running[*index].work.as_ref()? {
+            batch.iter().filter_map(|index| match self.batch.running[*index].work.as_ref()? {
                 Work::Generate(sequence) => Some(sequence.next()),
                 Work::ScorePrompt(_) => None,
             });
@@ -224,7 +168,7 @@ impl<'a> Scheduler<'a> {
 
     /// Chooses the next token of a sequence, and sends it.
     fn accept(&mut self, index: usize, logits: &[f32]) {
-        let running = &mut self.running[index];
+        let running = &mut self.batch.running[index];
         let Some(Work::Generate(sequence)) = &mut running.work else { return };
         let vocabulary = &self.state.language.vocabulary;
         let token = guarded(|| sequence.accept(logits, vocabulary).map_err(|e| e.to_string()));
@@ -239,12 +183,12 @@ impl<'a> Scheduler<'a> {
         if let Some(finish) = token.finish {
             self.end(index, finish);
         }
-        self.running[index].send(EventKind::Token(token, logprobs));
+        self.batch.running[index].send(EventKind::Token(token, logprobs));
     }
 
     /// Reports once that the prompt of a sequence was processed.
     fn report_prefill(&mut self, index: usize) {
-        let running = &mut self.running[index];
+        let running = &mut self.batch.running[index];
         if !running.prefill_reported {
             self.state.metrics.prompt_tokens.inc_by(running.job.prompt.len() as u64);
             running.report_prefill();
@@ -254,7 +198,7 @@ impl<'a> Scheduler<'a> {
     fn end(&mut self, index: usize, finish: FinishReason) {
         let reason = finish.name();
         self.state.metrics.ended.get_or_create_owned(&ReasonLabel { reason }).inc();
-        self.running[index].work = None;
+        self.batch.running[index].work = None;
     }
 
     fn fail(&mut self, batch: &[usize], error: &str) {
@@ -262,8 +206,8 @@ impl<'a> Scheduler<'a> {
         let label = ReasonLabel { reason: "failed" };
         self.state.metrics.ended.get_or_create_owned(&label).inc_by(batch.len() as u64);
         for index in batch {
-            self.running[*index].work = None;
-            self.running[*index].send(EventKind::Failed(error.to_string()));
+            self.batch.running[*index].work = None;
+            self.batch.running[*index].send(EventKind::Failed(error.to_string()));
         }
     }
 }
@@ -296,7 +240,7 @@ mod tests {
     use crate::request::fields::Fields;
     use crate::request::params::Params;
     use crate::schedule::forward::Logits;
-    use crate::schedule::job::Event;
+    use crate::schedule::job::{Client, Event};
 
     /// A model to which all tokens are equally likely.
     struct Uniform;
@@ -343,7 +287,7 @@ mod tests {
         let state = state();
         let mut fields = Fields::parse(br#"{"model": "m"}"#).unwrap();
         let params = Params::take(&mut fields, "m", &GenerationConfig::default()).unwrap();
-        let params = Arc::new(params);
+        let (params, client) = (Arc::new(params), Arc::new(Client::new(|| {})));
         let (sender, jobs) = channel();
         let slots = Arc::new(Semaphore::new(2));
         // The channel has room for one event, and its receiver never reads.
@@ -356,18 +300,18 @@ mod tests {
                 seed: 0,
                 max_tokens,
                 events: events.clone(),
-                stalled_since: Arc::default(),
+                client: client.clone(),
                 slot: slots.clone().try_acquire_owned().unwrap(),
             };
             sender.send(job).unwrap();
         }
         let mut scheduler = Scheduler::new(state.clone(), &Uniform, jobs, &|_| {});
         scheduler.receive(None);
-        scheduler.admit();
+        scheduler.batch.admit(&Uniform);
         assert!(scheduler.step());
         std::thread::sleep(Duration::from_millis(1));
-        scheduler.retire();
-        assert!(scheduler.running.is_empty());
+        scheduler.batch.retire();
+        assert!(scheduler.batch.running.is_empty());
         let count = |reason| state.metrics.ended.get_or_create_owned(&ReasonLabel { reason }).get();
         assert_eq!(["length", "stalled", "gone", "stop"].map(count), [1, 1, 0, 0]);
     }
