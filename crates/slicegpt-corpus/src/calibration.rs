@@ -4,7 +4,6 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use crate::error::{CorpusError, Result};
-use crate::text::SEPARATOR;
 use crate::{Samples, Text, Vocabulary};
 
 /// Up to `count` samples of `seqlen` tokens from `text`. `seed` alone determines the choice.
@@ -20,7 +19,8 @@ use crate::{Samples, Text, Vocabulary};
 /// but may overlap chains. Their number is limited such that chains and windows together have no
 /// more tokens than the text.
 ///
-/// Every sample begins with the special tokens that the tokenizer puts before a text, which count
+/// Conversations have all their special tokens, and nothing comes between two of them. Any other
+/// sample begins with the special tokens that the tokenizer puts before a text, which count
 /// as part of `seqlen`, and has none of those that it puts after one.
 ///
 /// There may be fewer samples than `count`.
@@ -44,7 +44,7 @@ pub fn calibration_samples(
     let mut ids = chains(text, vocabulary, count, seqlen, &mut random)?;
     let found = ids.len() / seqlen;
     if found < count {
-        let (start, inner) = vocabulary.encode_start(&text.joined())?;
+        let (start, inner) = start(text, vocabulary, &text.joined())?;
         // A window has at least one token of the text, however many special tokens come first.
         let room = seqlen.saturating_sub(start.len()).max(1);
         let wanted = count.min(inner.len() / room).saturating_sub(found);
@@ -73,11 +73,12 @@ fn chains(
     let mut ids = Vec::new();
     while ids.len() / seqlen < count && !unused.is_empty() {
         let first = random.random_range(0..unused.len());
-        let (mut sample, inner) = vocabulary.encode_start(unused[first])?;
+        let (mut sample, inner) = start(text, vocabulary, unused[first])?;
         sample.extend(inner);
         let mut end = first + 1;
         while sample.len() < seqlen && end < unused.len() {
-            sample.extend(vocabulary.encode_inner(&format!("{SEPARATOR}{}", unused[end]))?);
+            let next = format!("{}{}", text.separator(), unused[end]);
+            sample.extend(vocabulary.encode_inner(&next)?);
             end += 1;
         }
         unused.drain(first..end);
@@ -86,6 +87,15 @@ fn chains(
         }
     }
     Ok(ids)
+}
+
+/// The special tokens that come before `part` of a text, and the ids of that. Conversations have
+/// their special tokens already.
+fn start(text: &Text, vocabulary: &Vocabulary, part: &str) -> Result<(Vec<u32>, Vec<u32>)> {
+    match text.is_chat() {
+        true => Ok((Vec::new(), vocabulary.encode_inner(part)?)),
+        false => vocabulary.encode_start(part),
+    }
 }
 
 /// The offsets of `count` windows of `width` tokens that do not overlap within `length`, with all

@@ -3,14 +3,18 @@
 use std::borrow::Cow;
 use std::path::Path;
 
+use crate::chat::Wrong;
 use crate::error::{CorpusError, Result, list};
 
-/// The value of a column: text, nothing, or a description of something else.
-pub(crate) type Cell<'a> = std::result::Result<Option<Cow<'a, str>>, String>;
+/// The column of conversations in the data sets of the Hub.
+const MESSAGES: &str = "messages";
+
+/// The value of a column: text, nothing, or what is wrong with it.
+pub(crate) type Cell<'a> = std::result::Result<Option<Cow<'a, str>>, Wrong>;
 
 /// The columns that hold the text of a record.
 pub(crate) enum Columns<'a> {
-    /// One column with the text.
+    /// One column with the text, or with conversations.
     One(&'a str),
     /// `instruction`, `input` (which may be absent) and `output`.
     Alpaca,
@@ -18,7 +22,7 @@ pub(crate) enum Columns<'a> {
 
 impl<'a> Columns<'a> {
     /// Chooses among the columns `available` of a record or table: `wanted` if given, else `text`,
-    /// else the three of Alpaca. `place` is the place of the record in the file.
+    /// else `messages`, else the three of Alpaca. `place` is the place of the record in the file.
     pub fn choose<S: AsRef<str>>(
         wanted: Option<&'a str>,
         available: impl Iterator<Item = S> + Clone,
@@ -34,6 +38,7 @@ impl<'a> Columns<'a> {
                 Err(CorpusError::MissingColumn { path: path(), place, column, found })
             }
             None if has("text") => Ok(Self::One("text")),
+            None if has(MESSAGES) => Ok(Self::One(MESSAGES)),
             None if has("instruction") && has("output") => Ok(Self::Alpaca),
             None => {
                 let (place, found) = (place(), list(available.clone()));
@@ -58,11 +63,14 @@ impl<'a> Columns<'a> {
         place: impl Fn() -> String,
     ) -> Result<Option<String>> {
         let text = |column: &str| {
-            cell(column).map_err(|found| CorpusError::NotText {
-                path: path.into(),
-                place: place(),
-                column: column.into(),
-                found,
+            cell(column).map_err(|wrong| {
+                let (path, place, column) = (path.into(), place(), column.into());
+                match wrong {
+                    Wrong::Kind(found) => CorpusError::NotText { path, place, column, found },
+                    Wrong::Conversation(reason) => {
+                        CorpusError::Conversation { path, place, column, reason }
+                    }
+                }
             })
         };
         match self {

@@ -1,17 +1,27 @@
 //! [`Contents`]: the text of a file, unpacked, and the format that it is in.
 
-use std::fs::File;
 use std::io::Read;
 use std::path::Path;
+
+use slicegpt_limits::Budget;
 
 use crate::error::{CorpusError, Result};
 use crate::json;
 
-/// How many bytes one byte of a packed file may become. Deflate reaches about 1000.
-const MAX_RATIO: u64 = 1100;
+/// How many bytes of text one byte of a packed file, or of a table, may become.
+pub(crate) const TIMES: u64 = 64;
 
-/// What a small packed file may become in any case.
-const LEAST_BYTES: u64 = 1 << 20;
+/// What a small one may become in any case, in bytes.
+pub(crate) const LEAST: u64 = 128 << 20;
+
+/// Bytes of a file of texts.
+const MAX_FILE: u64 = 16 << 30;
+
+/// Bytes of texts that come through a pipe.
+const MAX_PIPE: u64 = 1 << 30;
+
+/// What a Parquet table begins with.
+const PARQUET: &[u8; 4] = b"PAR1";
 
 /// The format of a file of texts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,19 +36,30 @@ pub(crate) enum Format {
     Plain,
 }
 
-/// Whether a file is a parquet table, by its name or its first bytes.
+/// Whether a file is a parquet table, by its name or its first bytes. A pipe is none.
 pub(crate) fn is_parquet(path: &Path) -> Result<bool> {
+    if extension(path).as_deref() == Some("parquet") {
+        return Ok(true);
+    }
+    if !path.is_file() {
+        return Ok(false);
+    }
     let mut start = [0; 4];
-    let mut file = File::open(path).map_err(CorpusError::io(path))?;
-    let magic = file.read_exact(&mut start).is_ok() && start == *b"PAR1";
-    Ok(magic || extension(path).as_deref() == Some("parquet"))
+    let mut file = slicegpt_limits::open(path).map_err(CorpusError::io(path))?;
+    Ok(file.read_exact(&mut start).is_ok() && start == *PARQUET)
 }
 
-/// The text of a file in UTF-8, without its byte order mark, and its format: that of its name,
-/// where this says something, else that of its contents. A file packed with gzip or zstd is
-/// unpacked, whatever its name.
+/// The text of a file, or of a pipe, in UTF-8, without its byte order mark, and its format: that of
+/// its name, where this says something, else that of its contents. A file packed with gzip or zstd
+/// is unpacked, whatever its name.
 pub(crate) fn read(path: &Path) -> Result<(String, Format)> {
-    let bytes = unpacked(path, std::fs::read(path).map_err(CorpusError::io(path))?)?;
+    let most = if path.is_file() { MAX_FILE } else { MAX_PIPE };
+    let bytes = slicegpt_limits::read_input(path, most).map_err(CorpusError::io(path))?;
+    if bytes.starts_with(PARQUET) {
+        let reason = "a table is read from its end, so not from a pipe".into();
+        return Err(CorpusError::Parquet { path: path.into(), reason });
+    }
+    let bytes = unpacked(path, bytes)?;
     let text = String::from_utf8(bytes).map_err(|error| CorpusError::NotUtf8 {
         path: path.into(),
         offset: error.utf8_error().valid_up_to(),
@@ -75,13 +96,15 @@ fn unpacked(path: &Path, bytes: Vec<u8>) -> Result<Vec<u8>> {
         }
         _ => return Ok(bytes),
     };
-    let most = (bytes.len() as u64).saturating_mul(MAX_RATIO).max(LEAST_BYTES);
+    let mut budget = Budget::of_file(bytes.len() as u64, TIMES, LEAST, "text");
     let mut plain = Vec::new();
+    let read = reader.take(budget.left().saturating_add(1)).read_to_end(&mut plain);
     let failed = |reason: String| CorpusError::Packed { path: path.into(), reason };
-    let read = reader.take(most + 1).read_to_end(&mut plain);
     read.map_err(|error| failed(error.to_string()))?;
-    match plain.len() as u64 > most {
-        true => Err(failed(format!("a byte of it becomes more than {MAX_RATIO}"))),
-        false => Ok(plain),
-    }
+    let too_large = |error: std::io::Error| CorpusError::TooLarge {
+        path: path.into(),
+        reason: error.to_string(),
+    };
+    budget.spend(plain.len() as u64).map_err(too_large)?;
+    Ok(plain)
 }

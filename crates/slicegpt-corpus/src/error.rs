@@ -36,21 +36,41 @@ pub enum CorpusError {
     Table { path: PathBuf, reason: String },
     #[error("{}: {reason}; the file is corrupt, or not what its name says", path.display())]
     Parquet { path: PathBuf, reason: String },
+    #[error(
+        "{}: becomes {reason}, and a file of its size may not; is it damaged, or no data set?",
+        path.display()
+    )]
+    TooLarge { path: PathBuf, reason: String },
     #[error("{}: {place}: has no column `{column}`; it has {found}", path.display())]
     MissingColumn { path: PathBuf, place: String, column: String, found: String },
     #[error(
-        "{}: {place}: has neither a column `text` nor `instruction` and `output`; it has {found}",
+        "{}: {place}: has neither a column `text` nor `messages` nor `instruction` and `output`; it \
+         has {found}",
         path.display()
     )]
     NoTextColumn { path: PathBuf, place: String, found: String },
     #[error("{}: {place}: column `{column}` holds {found}, not text", path.display())]
     NotText { path: PathBuf, place: String, column: String, found: String },
+    #[error("{}: {place}: column `{column}`: {reason}", path.display())]
+    Conversation { path: PathBuf, place: String, column: String, reason: String },
     #[error(
         "{}: tokenizer.json is missing; give token ids in a .safetensors file instead of text, or \
          download it from where the model came from",
         .0.display()
     )]
     NoTokenizer(PathBuf),
+    #[error(
+        "{0}: has tokenizer.model, and no tokenizer.json; make one with transformers: \
+         AutoTokenizer.from_pretrained('{0}').save_pretrained('{0}')",
+        directory.display()
+    )]
+    OnlyTokenizerModel { directory: PathBuf },
+    #[error(
+        "{0}: has no tokenizer.json, and the files of {class}; make one with transformers: \
+         AutoTokenizer.from_pretrained('{0}').save_pretrained('{0}')",
+        directory.display()
+    )]
+    TokenizerClass { directory: PathBuf, class: String },
     #[error("{}: {reason}; download the tokenizer again", path.display())]
     Tokenizer { path: PathBuf, reason: String },
     #[error("{}: the tokenizer failed: {reason}", path.display())]

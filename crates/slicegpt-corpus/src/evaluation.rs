@@ -5,7 +5,7 @@ use crate::{Samples, Text, Vocabulary};
 
 /// Tokenises `text`, its rows joined with blank lines, and cuts it into consecutive samples of
 /// `seqlen` tokens. The remainder is dropped. Special tokens stay where the tokenizer put them, so
-/// at most the first sample has a beginning-of-sequence token.
+/// at most the first sample has a beginning-of-sequence token. Conversations have theirs already.
 ///
 /// # Errors
 ///
@@ -15,7 +15,10 @@ use crate::{Samples, Text, Vocabulary};
 ///
 /// If `seqlen` is 0.
 pub fn evaluation_samples(text: &Text, vocabulary: &Vocabulary, seqlen: usize) -> Result<Samples> {
-    let mut ids = vocabulary.encode(&text.joined())?;
+    let mut ids = match text.is_chat() {
+        true => vocabulary.encode_inner(&text.joined())?,
+        false => vocabulary.encode(&text.joined())?,
+    };
     let count = ids.len() / seqlen;
     if count == 0 {
         let (text, tokens) = (text.source().into(), ids.len());

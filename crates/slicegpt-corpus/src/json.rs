@@ -5,21 +5,27 @@ use std::path::Path;
 
 use serde_json::Value;
 
+use crate::chat::{Conversations, Wrong, is_conversation};
 use crate::columns::{Cell, Columns};
 use crate::error::{CorpusError, Result};
 
 /// Rows of a `.json` file: a list of objects if it begins with `[`, else one object per line.
-pub(crate) fn sniffed(path: &Path, contents: &str, column: Option<&str>) -> Result<Vec<String>> {
+pub(crate) fn sniffed(
+    path: &Path,
+    contents: &str,
+    column: Option<&str>,
+    conversations: &Conversations<'_>,
+) -> Result<Vec<String>> {
     if !contents.trim_start().starts_with('[') {
-        return lines(path, contents, column);
+        return lines(path, contents, column, conversations);
     }
     let records: Vec<Value> = serde_json::from_str(&standard(contents))
         .map_err(|error| invalid(path, error.line(), &error))?;
     let rows = records.iter().enumerate().map(|(i, record)| {
         let place = || format!("record {}", i + 1);
-        row(path, record, column, place)
+        row(path, record, column, conversations, place)
     });
-    rows.filter_map(Result::transpose).collect()
+    collected(rows)
 }
 
 /// Whether every line that is not blank is a JSON object, and there is one.
@@ -69,20 +75,48 @@ fn string_end(text: &str) -> usize {
 }
 
 /// Rows of a file with one object per line; blank lines are skipped.
-pub(crate) fn lines(path: &Path, contents: &str, column: Option<&str>) -> Result<Vec<String>> {
+pub(crate) fn lines(
+    path: &Path,
+    contents: &str,
+    column: Option<&str>,
+    conversations: &Conversations<'_>,
+) -> Result<Vec<String>> {
     let lines = contents.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
     let rows = lines.map(|(i, line)| {
         let record = serde_json::from_str(&standard(line));
         let record = record.map_err(|error| invalid(path, i + 1, &error))?;
-        row(path, &record, column, || format!("line {}", i + 1))
+        row(path, &record, column, conversations, || format!("line {}", i + 1))
     });
-    rows.filter_map(Result::transpose).collect()
+    collected(rows)
+}
+
+/// The rows that have text. A record without the column is as one that is null there, if another
+/// record has it.
+fn collected(rows: impl Iterator<Item = Result<Option<String>>>) -> Result<Vec<String>> {
+    let (mut found, mut has_column, mut lacks) = (Vec::new(), false, None);
+    for row in rows {
+        match row {
+            Ok(row) => {
+                has_column = true;
+                found.extend(row);
+            }
+            Err(error @ (CorpusError::MissingColumn { .. } | CorpusError::NoTextColumn { .. })) => {
+                lacks = lacks.or(Some(error))
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    match lacks {
+        Some(error) if !has_column => Err(error),
+        _ => Ok(found),
+    }
 }
 
 fn row(
     path: &Path,
     record: &Value,
     column: Option<&str>,
+    conversations: &Conversations<'_>,
     place: impl Fn() -> String,
 ) -> Result<Option<String>> {
     let Value::Object(record) = record else {
@@ -93,7 +127,10 @@ fn row(
         match record.get(column) {
             Some(Value::String(text)) => Ok(Some(Cow::Borrowed(text))),
             None | Some(Value::Null) => Ok(None),
-            Some(other) => Err(kind(other).into()),
+            Some(turns) if is_conversation(turns) => {
+                conversations.text(turns).map(|text| Some(Cow::Owned(text)))
+            }
+            Some(other) => Err(Wrong::Kind(kind(other).into())),
         }
     };
     Columns::choose(column, record.keys(), path, &place)?.row(cell, path, &place)

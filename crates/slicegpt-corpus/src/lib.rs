@@ -10,6 +10,7 @@
 //! that it uses is the number of token ids ([`Samples::check_vocabulary`]).
 
 mod calibration;
+mod chat;
 mod columns;
 mod contents;
 mod csv_rows;
@@ -18,15 +19,18 @@ mod evaluation;
 #[cfg(test)]
 mod fixture;
 mod json;
+mod merge_files;
 mod mixture;
 mod prompts;
 mod samples;
 mod table;
 mod text;
 mod token_file;
+mod tokenizer_file;
 mod vocabulary;
 
 pub use calibration::calibration_samples;
+pub use chat::Render;
 pub use error::{CorpusError, Result};
 pub use evaluation::evaluation_samples;
 pub use mixture::Mixture;

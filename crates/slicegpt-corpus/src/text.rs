@@ -2,18 +2,23 @@
 
 use std::path::Path;
 
-use crate::contents::{self, Format};
+use slicegpt_limits::Budget;
+
+use crate::chat::{Conversations, Render};
+use crate::contents::{self, Format, LEAST, TIMES};
 use crate::error::{CorpusError, Result};
 use crate::{csv_rows, json, table};
 
-/// The text between two joined rows.
-pub(crate) const SEPARATOR: &str = "\n\n";
+/// What is between two paragraphs.
+const SEPARATOR: &str = "\n\n";
 
 /// Rows of text: records of a JSON or parquet file, or paragraphs.
 #[derive(Clone, Debug)]
 pub struct Text {
     rows: Vec<String>,
     source: String,
+    /// Whether the rows are conversations, with all their special tokens.
+    is_chat: bool,
 }
 
 impl Text {
@@ -22,8 +27,8 @@ impl Text {
     /// - `.jsonl`, `.ndjson`: one JSON object per line; blank lines are skipped. `.json`: the same,
     ///   or a list of objects. `.csv`, `.tsv`: a table with names in its first line. `.parquet`: a
     ///   table. Each record is a row: the string in `column` if one is given, else in `text`, else
-    ///   the Alpaca prompt of `instruction`, `input` and `output`. Records that are null there are
-    ///   skipped.
+    ///   the conversation in `messages`, else the Alpaca prompt of `instruction`, `input` and
+    ///   `output`. Records that are null there, or that lack what others have, are skipped.
     /// - Another file is parquet if it begins as such, and JSON lines if each of its lines is an
     ///   object of JSON.
     /// - Anything else: plain text. Its paragraphs, separated by blank lines, are the rows. Joined
@@ -32,16 +37,34 @@ impl Text {
     ///
     /// # Errors
     ///
-    /// If the file cannot be read, does not have the format of its extension, or has no such column
-    /// or no text.
+    /// If the file cannot be read, does not have the format of its extension, has no such column
+    /// or no text, holds conversations, or becomes much more than its size.
     pub fn read(path: &Path, column: Option<&str>) -> Result<Self> {
+        Self::read_with(path, column, None)
+    }
+
+    /// As [`Self::read`]; `render` makes texts of conversations. These are lists of objects with
+    /// `role` and `content`. Their texts have all special tokens that the model needs, so that a
+    /// tokenizer adds none, and nothing comes between two of them.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::read`], and what `render` says.
+    pub fn read_with(
+        path: &Path,
+        column: Option<&str>,
+        render: Option<&Render<'_>>,
+    ) -> Result<Self> {
+        let size = path.metadata().map_or(0, |metadata| metadata.len());
+        let budget = Budget::of_file(size, TIMES, LEAST, "text from a chat template");
+        let chats = Conversations::new(render, budget);
         let rows = if contents::is_parquet(path)? {
-            table::rows(path, column)?
+            table::rows(path, column, &chats)?
         } else {
             let (text, format) = contents::read(path)?;
             match (format, column) {
-                (Format::Lines, _) => json::lines(path, &text, column)?,
-                (Format::Json, _) => json::sniffed(path, &text, column)?,
+                (Format::Lines, _) => json::lines(path, &text, column, &chats)?,
+                (Format::Json, _) => json::sniffed(path, &text, column, &chats)?,
                 (Format::Table(separator), _) => csv_rows::rows(path, &text, separator, column)?,
                 (Format::Plain, None) => paragraphs(&text),
                 (Format::Plain, Some(column)) => {
@@ -54,12 +77,13 @@ impl Text {
             return Err(CorpusError::Empty(path.into()));
         }
         let source = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
-        Ok(Self { rows, source })
+        Ok(Self { rows, source, is_chat: chats.found() })
     }
 
     /// A small text that is part of this crate, for a first try.
     pub fn bundled() -> Self {
-        Self { rows: paragraphs(include_str!("../data/bundled.txt")), source: "bundled".into() }
+        let rows = paragraphs(include_str!("../data/bundled.txt"));
+        Self { rows, source: "bundled".into(), is_chat: false }
     }
 
     /// The rows, some of which may be empty.
@@ -72,14 +96,25 @@ impl Text {
         &self.source
     }
 
-    /// The whole text: the rows, joined with blank lines.
+    /// Whether the rows are conversations, with all their special tokens.
+    pub(crate) fn is_chat(&self) -> bool {
+        self.is_chat
+    }
+
+    /// What is between two rows: a blank line, or nothing between conversations.
+    pub(crate) fn separator(&self) -> &'static str {
+        if self.is_chat { "" } else { SEPARATOR }
+    }
+
+    /// The whole text: the rows, joined.
     pub(crate) fn joined(&self) -> String {
-        self.rows.join(SEPARATOR)
+        self.rows.join(self.separator())
     }
 
     #[cfg(test)]
     pub(crate) fn from_rows(rows: &[&str]) -> Self {
-        Self { rows: rows.iter().map(|row| row.to_string()).collect(), source: "test".into() }
+        let rows = rows.iter().map(|row| row.to_string()).collect();
+        Self { rows, source: "test".into(), is_chat: false }
     }
 }
 
@@ -195,19 +230,57 @@ mod tests {
             "a.jsonl",
             br#"{"id": 1, "body": "x"}"#,
             None,
-            "line 1: has neither a column `text` nor `instruction` and `output`; it has `id`, \
-             `body`",
+            "line 1: has neither a column `text` nor `messages` nor `instruction` and `output`; it \
+             has `id`, `body`",
         );
         check(
             "a.jsonl",
-            b"{\"body\": \"a\"}\n{\"id\": 1, \"text\": \"x\"}",
+            b"{\"id\": 1, \"text\": \"x\"}\n{}",
             Some("body"),
-            "line 2: has no column `body`; it has `id`, `text`",
+            "line 1: has no column `body`; it has `id`, `text`",
         );
         check("a.jsonl", br#"{"text": ["a"]}"#, None, "line 1: column `text` holds a list");
         check("a.parquet", b"PAR1, or not", None, "");
         let missing = Text::read(Path::new("no/such.txt"), None).unwrap_err().to_string();
         assert!(missing.starts_with("no/such.txt: "), "{missing}");
+    }
+
+    #[test]
+    fn records_without_text_are_skipped() {
+        let rows =
+            |name, contents: &str| read(name, contents.as_bytes(), None).unwrap().rows().to_vec();
+        assert_eq!(rows("a.jsonl", "{\"id\": 1}\n{\"text\": \"a\"}\n{\"id\": 2}"), ["a"]);
+        assert_eq!(rows("a.json", r#"[{"text": "a"}, {"id": 1}]"#), ["a"]);
+    }
+
+    #[test]
+    fn conversations_become_text() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("chats.jsonl");
+        let turns = r#"[{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]"#;
+        let file = format!("{{\"messages\": {turns}}}\n{{\"messages\": []}}\n{{\"id\": 1}}\n");
+        std::fs::write(&path, file.replace("[]", "null")).unwrap();
+        let render = |turns: &serde_json::Value| match turns.as_array() {
+            Some(turns) if turns.len() == 2 => Ok(format!("<{}>", turns[1]["content"])),
+            _ => Err("not two".to_string()),
+        };
+        for column in [None, Some("messages")] {
+            let text = Text::read_with(&path, column, Some(&render)).unwrap();
+            assert_eq!((text.rows(), text.is_chat()), (&["<\"b\">".to_string()][..], true));
+            let error = Text::read(&path, column).unwrap_err().to_string();
+            assert!(error.contains("line 1: column `messages` holds conversations"), "{error}");
+        }
+        std::fs::write(&path, r#"{"messages": [{"role": "user", "content": "a"}]}"#).unwrap();
+        let error = Text::read_with(&path, None, Some(&render)).unwrap_err().to_string();
+        assert!(error.ends_with("line 1: column `messages`: not two"), "{error}");
+    }
+
+    #[test]
+    fn what_a_packed_file_becomes_is_bounded() {
+        let zeros = vec![b'0'; (LEAST + 1) as usize];
+        let bomb = zstd::encode_all(&zeros[..], 1).unwrap();
+        let error = read("a.txt.zst", &bomb, None).unwrap_err().to_string();
+        assert!(error.contains("a.txt.zst: becomes more than 134217728 bytes of text"), "{error}");
     }
 
     #[test]

@@ -81,7 +81,7 @@ struct TokenFile {
 impl TokenFile {
     fn open(path: &Path) -> Result<Self> {
         let corrupt = |reason: String| CorpusError::Corrupt { path: path.into(), reason };
-        let mut file = File::open(path).map_err(CorpusError::io(path))?;
+        let mut file = slicegpt_limits::open(path).map_err(CorpusError::io(path))?;
         let size = file.metadata().map_err(CorpusError::io(path))?.len();
         if size < 8 {
             return Err(corrupt(format!("is {size} bytes long")));

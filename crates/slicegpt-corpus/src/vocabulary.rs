@@ -3,38 +3,46 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
-use serde::de::IgnoredAny;
 use tokenizers::{Encoding, Tokenizer};
 
 use crate::error::{CorpusError, Result};
+use crate::{merge_files, tokenizer_file};
 
-/// The tokenizer of a checkpoint, from its `tokenizer.json`.
+/// The tokenizer of a checkpoint, from its `tokenizer.json`, or its `vocab.json` and `merges.txt`.
 pub struct Vocabulary {
     tokenizer: Tokenizer,
     path: PathBuf,
 }
 
 impl Vocabulary {
-    /// Reads `tokenizer.json` in `directory`. Its settings for truncation and padding are ignored.
+    /// Reads `tokenizer.json` in `directory`, or `vocab.json` and `merges.txt`, which are those of
+    /// GPT-2's tokenizer. Settings for truncation and padding are ignored.
     ///
     /// # Errors
     ///
-    /// If the file is missing or invalid.
+    /// If the files are missing or invalid, or ask for more than any known tokenizer needs.
     pub fn open(directory: &Path) -> Result<Self> {
         let path = directory.join("tokenizer.json");
-        if !path.exists() {
-            return Err(CorpusError::NoTokenizer(directory.into()));
-        }
-        let bytes = std::fs::read(&path).map_err(CorpusError::io(&path))?;
-        // Check the JSON first: a truncated download then gets a clearer message.
-        let tokenizer = match serde_json::from_slice::<IgnoredAny>(&bytes) {
-            Err(error) => Err(error.to_string()),
-            Ok(_) => guarded(|| {
+        let (path, bytes) = if path.exists() {
+            let bytes = slicegpt_limits::read(&path, slicegpt_limits::MAX_TOKENIZER);
+            (path.clone(), bytes.map_err(CorpusError::io(path))?)
+        } else {
+            match merge_files::tokenizer_json(directory)? {
+                Some(json) => (directory.join("vocab.json"), json.to_string().into_bytes()),
+                None if directory.join("tokenizer.model").exists() => {
+                    return Err(CorpusError::OnlyTokenizerModel { directory: directory.into() });
+                }
+                None => return Err(CorpusError::NoTokenizer(directory.into())),
+            }
+        };
+        // Checked first: the library trusts the file, and a truncated one gets a clearer message.
+        let tokenizer = tokenizer_file::check(&bytes).and_then(|()| {
+            guarded(|| {
                 let mut tokenizer = Tokenizer::from_bytes(bytes)?;
                 tokenizer.with_truncation(None)?.with_padding(None);
                 Ok(tokenizer)
-            }),
-        };
+            })
+        });
         match tokenizer {
             Ok(tokenizer) => Ok(Self { tokenizer, path }),
             Err(reason) => Err(CorpusError::Tokenizer { path, reason }),
@@ -169,5 +177,18 @@ mod tests {
             std::fs::write(directory.path().join("tokenizer.json"), broken).unwrap();
             assert!(open().contains("tokenizer.json: "), "{broken}: {}", open());
         }
+    }
+
+    #[test]
+    fn tokenizers_of_other_forms_are_refused_with_what_to_do() {
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::write(directory.path().join("tokenizer.model"), [10]).unwrap();
+        let error = Vocabulary::open(directory.path()).err().unwrap().to_string();
+        let name = directory.path().display();
+        let advice = format!("AutoTokenizer.from_pretrained('{name}').save_pretrained('{name}')");
+        assert!(error.contains(&advice), "{error}");
+        std::fs::create_dir(directory.path().join("tokenizer.json")).unwrap();
+        let error = Vocabulary::open(directory.path()).err().unwrap().to_string();
+        assert!(error.ends_with("tokenizer.json: is a directory, not a file"), "{error}");
     }
 }

@@ -3,6 +3,7 @@
 use std::fs::{File, OpenOptions};
 use std::io::{Error, ErrorKind, Read, Result};
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 /// Opens a regular file for reading.
 ///
@@ -61,6 +62,70 @@ pub fn read_text(path: &Path, most: u64) -> Result<String> {
     })
 }
 
+/// The contents of a file, or of a pipe that somebody writes to, of at most `most` bytes. So
+/// `/dev/stdin` and what a shell puts in the place of `<(COMMAND)` can be read.
+///
+/// # Errors
+/// Those of [`read`], and [`ErrorKind::TimedOut`] for a pipe that nothing comes through for a
+/// minute.
+pub fn read_input(path: &Path, most: u64) -> Result<Vec<u8>> {
+    match path.metadata() {
+        Ok(metadata) if is_pipe(metadata.file_type()) => read_pipe(path, most, PATIENCE),
+        _ => read(path, most),
+    }
+}
+
+/// How long a reader waits for more from a pipe.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+#[cfg(unix)]
+fn read_pipe(path: &Path, most: u64, patience: Duration) -> Result<Vec<u8>> {
+    use std::os::unix::fs::OpenOptionsExt;
+    let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
+    let mut pipe = file.take(most.saturating_add(1));
+    let mut bytes = Vec::new();
+    let mut last = Instant::now();
+    loop {
+        let before = bytes.len();
+        // What was read before an error is kept.
+        match pipe.read_to_end(&mut bytes) {
+            Ok(_) if bytes.len() as u64 > most => {
+                let says = format!("more than {most} bytes come through the pipe");
+                return Err(Error::new(ErrorKind::InvalidData, says));
+            }
+            Ok(_) if bytes.is_empty() => {
+                let says = "nothing comes through the pipe; does somebody write to it?";
+                return Err(Error::new(ErrorKind::InvalidInput, says));
+            }
+            Ok(_) => return Ok(bytes),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+            Err(error) => return Err(error),
+        }
+        if bytes.len() > before {
+            last = Instant::now();
+        } else if last.elapsed() > patience {
+            let says = format!("nothing came through the pipe for {} s", patience.as_secs());
+            return Err(Error::new(ErrorKind::TimedOut, says));
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+#[cfg(not(unix))]
+fn read_pipe(path: &Path, most: u64, _patience: Duration) -> Result<Vec<u8>> {
+    read(path, most)
+}
+
+#[cfg(unix)]
+fn is_pipe(kind: std::fs::FileType) -> bool {
+    std::os::unix::fs::FileTypeExt::is_fifo(&kind)
+}
+
+#[cfg(not(unix))]
+fn is_pipe(_kind: std::fs::FileType) -> bool {
+    false
+}
+
 fn regular(kind: std::fs::FileType) -> Result<()> {
     if kind.is_file() {
         return Ok(());
@@ -91,6 +156,8 @@ fn special(_kind: std::fs::FileType) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
+
     use super::*;
 
     #[test]
@@ -122,5 +189,33 @@ mod tests {
         let made = std::process::Command::new("mkfifo").arg(&pipe).status().unwrap();
         assert!(made.success());
         assert_eq!(says(&pipe), "is a pipe, not a file");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn pipes_are_read_where_somebody_writes() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("pipe");
+        let made = std::process::Command::new("mkfifo").arg(&path).status().unwrap();
+        assert!(made.success());
+        let says = |most| read_input(&path, most).unwrap_err().to_string();
+        assert_eq!(says(9), "nothing comes through the pipe; does somebody write to it?");
+        // Opened for reading as well, so that opening it does not wait for a reader.
+        let open = || OpenOptions::new().read(true).write(true).open(&path).unwrap();
+        let mut writer = open();
+        writer.write_all(b"four").unwrap();
+        let silent = read_pipe(&path, 9, Duration::from_millis(50)).unwrap_err();
+        assert_eq!(silent.kind(), ErrorKind::TimedOut);
+        writer.write_all(b"fives").unwrap();
+        assert_eq!(says(4), "more than 4 bytes come through the pipe");
+        writer.write_all(b"six").unwrap();
+        let later = std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_millis(50));
+            writer.write_all(b"seven").unwrap();
+        });
+        assert_eq!(read_input(&path, 99).unwrap(), b"sixseven");
+        later.join().unwrap();
+        std::fs::write(directory.path().join("file"), "text").unwrap();
+        assert_eq!(read_input(&directory.path().join("file"), 9).unwrap(), b"text");
     }
 }

@@ -11,7 +11,7 @@ mod budget;
 mod file;
 
 pub use budget::Budget;
-pub use file::{open, read, read_text};
+pub use file::{open, read, read_input, read_text};
 
 /// Bytes of a file that describes a model: a configuration, an index of shards, a chat template.
 pub const MAX_DESCRIPTION: u64 = 64 << 20;

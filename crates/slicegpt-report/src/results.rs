@@ -94,6 +94,16 @@ pub struct Measured {
 ///
 /// If it holds no known kind of result, or a field is missing.
 pub fn scores(json: &Value) -> Result<Vec<Measured>, ReportError> {
+    // Of several texts there is a list.
+    if let Some(several) = json.as_array().filter(|list| !list.is_empty()) {
+        let found: Result<Vec<_>, _> = several.iter().map(one).collect();
+        return Ok(found?.concat());
+    }
+    one(json)
+}
+
+/// The results in one object.
+fn one(json: &Value) -> Result<Vec<Measured>, ReportError> {
     let has = |key: &str| json.get(key).is_some();
     if let Some(rows) = json.get("benchmarks") {
         let rows = rows.as_array().ok_or(ReportError::Field("benchmarks"))?;
@@ -199,6 +209,15 @@ mod tests {
         assert_eq!(found[0].model, "a/small");
         let Score::Perplexity { value, text } = &found[0].score else { panic!("{found:?}") };
         assert_eq!((*value, text.name.as_deref(), text.samples), (12.5, Some("test.txt"), 3));
+
+        let of = |text: &str| {
+            json!({"model": "m", "text": text, "perplexity": 2, "samples": 1, "seqlen": 4,
+                   "protocol": "p"})
+        };
+        let several = scores(&json!([of("a.txt"), of("b.txt")])).unwrap();
+        assert_eq!(several[1], scores(&of("b.txt")).unwrap()[0]);
+        assert_eq!(several.len(), 2);
+        assert!(scores(&json!([])).is_err() && scores(&json!([[]])).is_err());
 
         let found = scores(&json!({
             "results": { "piqa": {

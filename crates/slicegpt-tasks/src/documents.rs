@@ -27,6 +27,9 @@ struct FileSplit {
     documents: Vec<Document>,
 }
 
+/// Bytes of a data file. The largest, all of MMLU, has 160 MB.
+const MAX_FILE: u64 = 1 << 30;
+
 /// Finds and reads the data files of `task` in `directory`, including examples if `shots` is not 0.
 ///
 /// The scored file is `TASK.jsonl`, or `TASK_SPLIT.jsonl` with a split that the task is scored on,
@@ -92,7 +95,12 @@ pub fn documents(directory: &Path, task: &Task, shots: usize) -> Result<Document
 /// The file `stem.jsonl` or `stem.json`, if there is one.
 fn file_of(directory: &Path, stem: &str) -> Option<PathBuf> {
     let path = |end: &&str| directory.join(format!("{stem}.{end}"));
-    ["jsonl", "json"].iter().map(path).find(|path| path.is_file())
+    ["jsonl", "json"].iter().map(path).find(|path| is_there(path))
+}
+
+/// Whether there is something that could be a file. What is none is refused when it is read.
+fn is_there(path: &Path) -> bool {
+    path.exists() && !path.is_dir()
 }
 
 /// The file that is scored.
@@ -133,7 +141,7 @@ fn others(directory: &Path, task: &Task) -> Result<Vec<PathBuf>> {
         let rest = stem.strip_prefix(task.name).and_then(|rest| rest.strip_prefix('_'));
         let known = ["train", "dev", "validation", "test"];
         let other = rest.is_some_and(|rest| !known.contains(&rest));
-        if other && matches!(end, Some("jsonl" | "json")) && path.is_file() {
+        if other && matches!(end, Some("jsonl" | "json")) && is_there(&path) {
             found.push(path);
         }
     }
@@ -144,11 +152,8 @@ fn others(directory: &Path, task: &Task) -> Result<Vec<PathBuf>> {
 /// The documents of a file: an object per line, a list of objects, or an object of such lists by
 /// split.
 fn read(path: &Path) -> Result<Vec<FileSplit>> {
-    let bytes = fs::read(path).map_err(|source| TaskError::Io { path: path.into(), source })?;
-    let text = String::from_utf8(bytes).map_err(|error| TaskError::Json {
-        place: path.display().to_string(),
-        reason: format!("is not UTF-8 at byte {}", error.utf8_error().valid_up_to()),
-    })?;
+    let text = slicegpt_limits::read_text(path, MAX_FILE)
+        .map_err(|source| TaskError::Io { path: path.into(), source })?;
     let json_lines = path.extension().is_some_and(|end| end == "jsonl");
     if !json_lines || text.trim_start().starts_with('[') {
         match serde_json::from_str(&text) {

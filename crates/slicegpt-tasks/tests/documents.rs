@@ -207,3 +207,13 @@ fn an_error_about_a_file_names_the_file() {
     let error = find("pika").err().unwrap().to_string();
     assert!(error.contains("`pika`") && error.contains("piqa, hellaswag"), "{error}");
 }
+
+#[cfg(unix)]
+#[test]
+fn what_is_no_file_is_refused_at_once() {
+    let directory = tempfile::tempdir().unwrap();
+    std::os::unix::fs::symlink("/dev/zero", directory.path().join("piqa.jsonl")).unwrap();
+    let task = find("piqa").unwrap();
+    let error = documents(directory.path(), task, 0).unwrap_err().to_string();
+    assert!(error.ends_with("piqa.jsonl: is a device, not a file"), "{error}");
+}

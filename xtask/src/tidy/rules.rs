@@ -44,6 +44,18 @@ const MEASURED: &[&str] = &[
     "slicegpt-testkit",
 ];
 
+/// The crates that read files of users.
+const READERS: &[&str] = &[
+    "slicegpt-chat",
+    "slicegpt-checkpoint",
+    "slicegpt-core",
+    "slicegpt-corpus",
+    "slicegpt-gguf",
+    "slicegpt-models",
+    "slicegpt-provenance",
+    "slicegpt-tasks",
+];
+
 /// The crates that the GPU kit checks, with the kernels and the models that it measures.
 const KIT: &[&str] = &[
     "slicegpt-benches",
@@ -83,7 +95,7 @@ pub const CRATES: &[CrateRule] = &[
         siblings: &[],
         forbidden: &["burn", "faer", "safetensors", "serde_json", "tokenizers"],
     },
-    CrateRule { name: "slicegpt-corpus", siblings: &[], forbidden: &[] },
+    CrateRule { name: "slicegpt-corpus", siblings: &["slicegpt-limits"], forbidden: &[] },
     CrateRule { name: "slicegpt-device", siblings: &[], forbidden: &["faer", "tokenizers"] },
     CrateRule {
         name: "slicegpt-slice",
@@ -137,7 +149,7 @@ pub const CRATES: &[CrateRule] = &[
     },
     CrateRule {
         name: "slicegpt-gguf",
-        siblings: &["slicegpt-chat", "slicegpt-core", "slicegpt-models"],
+        siblings: &["slicegpt-chat", "slicegpt-core", "slicegpt-limits", "slicegpt-models"],
         forbidden: &["burn", "faer", "tokenizers"],
     },
     CrateRule {
@@ -147,7 +159,13 @@ pub const CRATES: &[CrateRule] = &[
     },
     CrateRule {
         name: "slicegpt-tasks",
-        siblings: &["slicegpt-core", "slicegpt-corpus", "slicegpt-generate", "slicegpt-models"],
+        siblings: &[
+            "slicegpt-core",
+            "slicegpt-corpus",
+            "slicegpt-generate",
+            "slicegpt-limits",
+            "slicegpt-models",
+        ],
         forbidden: &["burn", "faer", "tokenizers"],
     },
     CrateRule {
@@ -162,6 +180,7 @@ pub const CRATES: &[CrateRule] = &[
     },
     CrateRule { name: "slicegpt-cli", siblings: LIBRARIES, forbidden: &[] },
     CrateRule { name: "slicegpt-testkit", siblings: LIBRARIES, forbidden: &[] },
+    CrateRule { name: "slicegpt-fuzz", siblings: READERS, forbidden: &["burn"] },
     CrateRule { name: "slicegpt-benches", siblings: MEASURED, forbidden: &[] },
     CrateRule { name: "slicegpt-gpu-kit", siblings: KIT, forbidden: &["tokenizers"] },
     CrateRule { name: "xtask", siblings: &[], forbidden: &["burn"] },
@@ -222,8 +241,13 @@ const FILELESS: &[&str] = &[
 ];
 
 /// All crates except programs and the test kit.
-const LIBRARY: Scope =
-    Scope::AllBut(&["slicegpt-cli", "slicegpt-gpu-kit", "slicegpt-testkit", "xtask"]);
+const LIBRARY: Scope = Scope::AllBut(&[
+    "slicegpt-cli",
+    "slicegpt-fuzz",
+    "slicegpt-gpu-kit",
+    "slicegpt-testkit",
+    "xtask",
+]);
 
 pub const SOURCES: &[SourceRule] = &[
     SourceRule {

@@ -30,7 +30,7 @@ const OPTION: &str = "--calibration";
 #[derive(Args, Clone)]
 #[command(next_help_heading = "Calibration")]
 pub struct Calibration {
-    /// Text (plain, JSONL, Parquet), token ids (FILE.safetensors[:TENSOR]), `self`: text sampled
+    /// Text (plain, JSONL, Parquet; conversations in `messages`), token ids (FILE.safetensors[:TENSOR]), `self`: text sampled
     /// from the model, or `self:chat`: conversations sampled from it in its chat template. May be
     /// given several times: SHARE is a text's part of the samples, by default an equal part of what
     /// the others leave of 1 [default: a small bundled text]
@@ -208,7 +208,7 @@ impl Calibration {
                     samples.check_vocabulary(model.spec.vocab_size, &name)?;
                     Ready::Tokens(samples)
                 } else {
-                    Ready::Text(Text::read(path, self.cutting.text_column.as_deref())?)
+                    Ready::Text(self.cutting.read(model, path)?)
                 }
             }
         })

@@ -13,6 +13,9 @@ use slicegpt_slice::PlanError as ScheduleError;
 use crate::args::options::{option, positive};
 use crate::show::size::{parse_bytes, parse_count};
 
+/// Bytes of a file of widths that are read. Widths of 8000 layers have a tenth of it.
+const MAX_PLAN: u64 = 1 << 20;
+
 /// What to cut.
 #[derive(Args, Clone)]
 #[command(next_help_heading = "What to cut")]
@@ -207,7 +210,7 @@ impl Cut {
 
 fn read_plan(path: &Path) -> Result<Vec<usize>> {
     let at = || path.display().to_string();
-    let text = std::fs::read_to_string(path).with_context(at)?;
+    let text = slicegpt_limits::read_text(path, MAX_PLAN).with_context(at)?;
     let json: Value = serde_json::from_str(&text).with_context(at)?;
     let list = json.get("widths").unwrap_or(&json).as_array();
     let widths = list.and_then(|list| {

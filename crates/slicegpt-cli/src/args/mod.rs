@@ -2,6 +2,7 @@
 
 pub mod calibration;
 pub mod computing;
+pub mod conversations;
 pub mod cut;
 pub mod evaluation;
 pub mod options;

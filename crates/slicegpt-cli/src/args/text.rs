@@ -7,6 +7,7 @@ use clap::Args;
 use slicegpt_core::TokenBatch;
 use slicegpt_corpus::{Samples, Text, Vocabulary, evaluation_samples, is_token_file, token_file};
 
+use crate::args::conversations::read_text;
 use crate::args::options::positive;
 use crate::services::model::Opened;
 use crate::show::progress::warn;
@@ -23,7 +24,8 @@ pub struct Cutting {
     /// Tokens per sequence; clamped to the model's context [default: 2048]
     #[arg(long, value_name = "N", value_parser = positive)]
     pub seqlen: Option<usize>,
-    /// Column of JSONL or Parquet files that holds the text [default: text, or Alpaca's fields]
+    /// Column of JSONL, CSV or Parquet files that holds the text, or conversations for the chat
+    /// template of the model [default: text, messages, or Alpaca's fields]
     #[arg(long, value_name = "NAME")]
     pub text_column: Option<String>,
 }
@@ -54,7 +56,7 @@ impl Cutting {
             }
             (Some(path), None) => {
                 let vocabulary = Vocabulary::open(&model.directory())?;
-                let text = Text::read(path, self.text_column.as_deref())?;
+                let text = self.read(model, path)?;
                 evaluation_samples(&text, &vocabulary, seqlen)?
             }
             (None, None) => {
@@ -73,6 +75,11 @@ impl Cutting {
             Some(most) => samples.take(most),
             None => samples,
         })
+    }
+
+    /// The text of a file. Conversations go through the chat template of the model.
+    pub fn read(&self, model: &Opened, path: &Path) -> Result<Text> {
+        read_text(&model.directory(), path, self.text_column.as_deref())
     }
 
     /// The samples of a token file, clipped to `--seqlen` and to the context of the model.

@@ -5,15 +5,15 @@ use std::process::ExitCode;
 
 use anyhow::{Result, bail};
 use serde_json::json;
+use slicegpt_corpus::Samples;
 use slicegpt_eval::divergence;
 
 use crate::args::options::positive;
 use crate::args::running::Running;
 use crate::args::text::Cutting;
-use crate::commands::ppl::eval_error;
-use crate::services::device::Batches;
+use crate::commands::ppl::{Found, eval_error, inputs, print};
+use crate::services::device::{Batches, Target};
 use crate::services::model::Opened;
-use crate::show::output;
 use crate::show::progress::Progress;
 use crate::show::size::show_percent;
 
@@ -27,9 +27,10 @@ pub struct Args {
     /// Model to evaluate, with the same tokenizer: Hugging Face checkpoint directory, GGUF
     /// file, or org/name[@revision] on the Hub
     model: PathBuf,
-    /// Text to compare on: plain, JSONL or Parquet
+    /// Text to compare on: plain, JSONL or Parquet. May be given several times: each has a result
+    /// of its own
     #[arg(long, value_name = "FILE")]
-    text: Option<PathBuf>,
+    text: Vec<PathBuf>,
     /// Token ids to compare on
     #[arg(long, value_name = "FILE.safetensors[:TENSOR]")]
     tokens: Option<String>,
@@ -40,7 +41,7 @@ pub struct Args {
     /// Compare on the first N sequences only
     #[arg(long, value_name = "N", value_parser = positive)]
     max_samples: Option<usize>,
-    /// Print one JSON object
+    /// Print one JSON object, or a list of one for each of several texts
     #[arg(long)]
     json: bool,
 }
@@ -63,21 +64,39 @@ pub fn run(args: Args) -> Result<ExitCode> {
         );
     }
     let target = args.running.open()?;
-    let (text, tokens) = (args.text.as_deref(), args.tokens.as_deref());
-    let samples = args.cutting.evaluation(&base, text, tokens, args.max_samples)?;
-    if samples.seqlen() > model.spec.context_length {
+    let texts = inputs(&args.text);
+    let read = |text: &Option<&Path>| {
+        args.cutting.evaluation(&base, *text, args.tokens.as_deref(), args.max_samples)
+    };
+    let samples: Vec<Samples> = texts.iter().map(read).collect::<Result<_>>()?;
+    if samples.iter().any(|samples| samples.seqlen() > model.spec.context_length) {
         bail!(
             "{} takes {} tokens at most; give --seqlen",
             args.model.display(),
             model.spec.context_length
         );
     }
-    let Batches { batches, lanes } = target.batches(&base.spec, &samples);
+    let found = texts.iter().zip(&samples);
+    let found =
+        found.map(|(text, samples)| compare(&args, [&base, &model], samples, &target, *text));
+    print(found.collect::<Result<_>>()?, args.json)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Compares two models on one text.
+fn compare<'t>(
+    args: &Args,
+    [base, model]: [&Opened; 2],
+    samples: &Samples,
+    target: &Target,
+    text: Option<&'t Path>,
+) -> Result<Found<'t>> {
+    let Batches { batches, lanes } = target.batches(&base.spec, samples);
     let steps = batches.len() * (base.spec.layers + model.spec.layers);
     let progress = Progress::start("comparing", steps);
     target.doing(format!("comparing {} sequences of {}", samples.count(), samples.seqlen()));
     let found = target.run(|| {
-        let [base, model] = [&base, &model].map(|opened| opened.model(&target.device));
+        let [base, model] = [base, model].map(|opened| opened.model(&target.device));
         let found = divergence(&base, &model, &batches, &lanes, &progress);
         found.map_err(|error| eval_error(error, &args.model))
     });
@@ -86,7 +105,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let json = json!({
         "model": args.model.to_string_lossy(),
         "base": args.base.to_string_lossy(),
-        "text": text.map(Path::to_string_lossy).or(tokens.map(Into::into)),
+        "text": text.map(Path::to_string_lossy).or(args.tokens.as_deref().map(Into::into)),
         "kl": found.mean,
         "kl_standard_error": found.standard_error,
         "top1_agreement": found.agreement,
@@ -97,11 +116,10 @@ pub fn run(args: Args) -> Result<ExitCode> {
         "device": target.info.name.to_string(),
     });
     let rows = vec![
-        ("KL per token, nats", vec![format!("{:.5} +- {:.5}", found.mean, found.standard_error)]),
-        ("same most likely token", vec![show_percent(found.agreement)]),
-        ("tokens compared", vec![found.tokens.to_string()]),
-        ("sequences", vec![format!("{} x {} tokens", found.samples, samples.seqlen())]),
+        ("KL per token, nats", format!("{:.5} +- {:.5}", found.mean, found.standard_error)),
+        ("same most likely token", show_percent(found.agreement)),
+        ("tokens compared", found.tokens.to_string()),
+        ("sequences", format!("{} x {} tokens", found.samples, samples.seqlen())),
     ];
-    output::print(args.json.then_some(json), &rows, &[], Some(PROTOCOL))?;
-    Ok(ExitCode::SUCCESS)
+    Ok(Found { text, json, rows, protocol: PROTOCOL.into() })
 }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Result, anyhow};
-use serde_json::json;
+use serde_json::{Value, json};
 use slicegpt_corpus::{Samples, is_token_file};
 use slicegpt_eval::{EvalError, Perplexity, perplexity};
 
@@ -23,9 +23,10 @@ pub struct Args {
     /// Hugging Face checkpoint directory, GGUF file, or org/name[@revision] on the Hub; dense or
     /// sliced
     model: PathBuf,
-    /// Text to score: plain, JSONL or Parquet
+    /// Text to score: plain, JSONL or Parquet. May be given several times: each has a result of
+    /// its own
     #[arg(long, value_name = "FILE")]
-    text: Option<PathBuf>,
+    text: Vec<PathBuf>,
     /// Token ids to score
     #[arg(long, value_name = "FILE.safetensors[:TENSOR]")]
     tokens: Option<String>,
@@ -39,7 +40,7 @@ pub struct Args {
     /// Do not score labels equal to this token (the reference implementation skips the pad token)
     #[arg(long, value_name = "ID")]
     ignore_token_id: Option<u32>,
-    /// Print one JSON object
+    /// Print one JSON object, or a list of one for each of several texts
     #[arg(long)]
     json: bool,
 }
@@ -48,35 +49,85 @@ pub struct Args {
 pub fn run(args: Args) -> Result<ExitCode> {
     let opened = Opened::open(&args.model)?;
     let target = args.running.open()?;
-    let samples = args.cutting.evaluation(
-        &opened,
-        args.text.as_deref(),
-        args.tokens.as_deref(),
-        args.max_samples,
-    )?;
-    let result = score(&opened, &samples, &target, args.ignore_token_id)?;
-    let protocol = protocol(args.text.as_deref(), args.ignore_token_id);
-    let text = args.text.as_deref().map(Path::to_string_lossy);
-    let json = json!({
-        "model": args.model.to_string_lossy(),
-        "text": text.or(args.tokens.as_deref().map(Into::into)),
-        "perplexity": result.perplexity,
-        "nll": result.nll,
-        "nll_standard_error": result.standard_error,
-        "tokens": result.tokens,
-        "samples": result.samples,
-        "seqlen": result.seqlen,
-        "protocol": protocol,
-        "device": target.info.name.to_string(),
-    });
-    let rows = vec![
-        ("perplexity", vec![format!("{:.4}", result.perplexity)]),
-        ("NLL per token", vec![format!("{:.4} +- {:.4}", result.nll, result.standard_error)]),
-        ("labels scored", vec![result.tokens.to_string()]),
-        ("sequences", vec![format!("{} x {} tokens", result.samples, result.seqlen)]),
-    ];
-    output::print(args.json.then_some(json), &rows, &[], Some(&protocol))?;
+    let texts = inputs(&args.text);
+    // All are read before the first is scored.
+    let read = |text: &Option<&Path>| {
+        args.cutting.evaluation(&opened, *text, args.tokens.as_deref(), args.max_samples)
+    };
+    let samples: Vec<Samples> = texts.iter().map(read).collect::<Result<_>>()?;
+    let mut found = Vec::new();
+    for (text, samples) in texts.iter().zip(&samples) {
+        let result = score(&opened, samples, &target, args.ignore_token_id)?;
+        let protocol = protocol(*text, args.ignore_token_id);
+        let name = text.map(Path::to_string_lossy);
+        let json = json!({
+            "model": args.model.to_string_lossy(),
+            "text": name.or(args.tokens.as_deref().map(Into::into)),
+            "perplexity": result.perplexity,
+            "nll": result.nll,
+            "nll_standard_error": result.standard_error,
+            "tokens": result.tokens,
+            "samples": result.samples,
+            "seqlen": result.seqlen,
+            "protocol": protocol,
+            "device": target.info.name.to_string(),
+        });
+        let rows = vec![
+            ("perplexity", format!("{:.4}", result.perplexity)),
+            ("NLL per token", format!("{:.4} +- {:.4}", result.nll, result.standard_error)),
+            ("labels scored", result.tokens.to_string()),
+            ("sequences", format!("{} x {} tokens", result.samples, result.seqlen)),
+        ];
+        found.push(Found { text: *text, json, rows, protocol });
+    }
+    print(found, args.json)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// What is scored: each text, or else the token ids.
+pub fn inputs(texts: &[PathBuf]) -> Vec<Option<&Path>> {
+    match texts {
+        [] => vec![None],
+        texts => texts.iter().map(|text| Some(text.as_path())).collect(),
+    }
+}
+
+/// What was found on one text.
+pub struct Found<'a> {
+    pub text: Option<&'a Path>,
+    pub json: Value,
+    pub rows: Vec<(&'static str, String)>,
+    pub protocol: String,
+}
+
+/// Prints a column for each text, or its JSON: of one text an object, of several a list.
+pub fn print(mut found: Vec<Found<'_>>, json: bool) -> Result<()> {
+    if json {
+        let mut all: Vec<Value> = found.drain(..).map(|found| found.json).collect();
+        let json = match all.len() {
+            1 => all.remove(0),
+            _ => Value::Array(all),
+        };
+        return output::print(Some(json), &[], &[], None);
+    }
+    let names = found.iter().map(|found| found.text.map(|text| text.display().to_string()));
+    let header: Vec<String> =
+        std::iter::once(String::new()).chain(names.map(Option::unwrap_or_default)).collect();
+    let header: Vec<&str> = match found.len() {
+        1 => Vec::new(),
+        _ => header.iter().map(String::as_str).collect(),
+    };
+    // All texts have the same rows.
+    let names: Vec<&str> =
+        found.iter().take(1).flat_map(|found| &found.rows).map(|row| row.0).collect();
+    let values = |at: usize| found.iter().filter_map(|found| found.rows.get(at));
+    let values = |at: usize| values(at).map(|(_, value)| value.clone()).collect();
+    let rows: Vec<(&str, Vec<String>)> =
+        names.into_iter().enumerate().map(|(at, name)| (name, values(at))).collect();
+    // Texts and token ids beside each other have a protocol each.
+    let mut protocols: Vec<&str> = found.iter().map(|found| found.protocol.as_str()).collect();
+    protocols.dedup();
+    output::print(None, &rows, &header, Some(&protocols.join("\n")))
 }
 
 /// The protocol: what the numbers mean.

@@ -41,7 +41,7 @@ impl TokenizerJson {
     /// Reads the file in `directory`, if there is one.
     pub fn read(directory: &Path) -> Result<Option<Self>> {
         let path = directory.join("tokenizer.json");
-        if !path.is_file() {
+        if !path.exists() {
             return Ok(None);
         }
         let json = read_json(&path)?;
@@ -108,7 +108,8 @@ pub(super) fn text<'a>(value: &'a Value, field: &str) -> Option<&'a str> {
 
 /// Reads a JSON file.
 pub(super) fn read_json(path: &Path) -> Result<Value> {
-    let text = std::fs::read_to_string(path).map_err(GgufError::io(path))?;
+    let text = slicegpt_limits::read_text(path, slicegpt_limits::MAX_TOKENIZER);
+    let text = text.map_err(GgufError::io(path))?;
     serde_json::from_str(&text)
         .map_err(|error| GgufError::tokenizer(path, format!("not valid JSON: {error}")))
 }
@@ -152,7 +153,7 @@ fn merge(merge: &Value) -> Option<[String; 2]> {
 pub(super) fn added_elsewhere(directory: &Path) -> Result<Vec<Added>> {
     let read = |name: &str| {
         let path = directory.join(name);
-        if path.is_file() { read_json(&path) } else { Ok(Value::Null) }
+        if path.exists() { read_json(&path) } else { Ok(Value::Null) }
     };
     let (by_text, config) = (read("added_tokens.json")?, read("tokenizer_config.json")?);
     let by_text = by_text.as_object().into_iter().flatten().filter_map(|(content, id)| {

@@ -40,6 +40,14 @@ impl Vocabulary {
         // With a byte-level tokenizer, `tokenizer.model` may be anything.
         let pieces = if is_byte_level { None } else { pieces::read(directory)? };
         let (kind, mut vocabulary) = match (json, pieces) {
+            (None, None) if directory.join("merges.txt").exists() => {
+                let reason = format!(
+                    "the tokenizer is in vocab.json and merges.txt; make a tokenizer.json of them \
+                     with transformers: AutoTokenizer.from_pretrained('{0}').save_pretrained('{0}')",
+                    directory.display()
+                );
+                return Err(GgufError::tokenizer(directory, &reason));
+            }
             (None, None) => return Ok(Self::none(vocab_size)),
             (Some(json), _) if is_byte_level => {
                 let vocabulary = byte_level::vocabulary(&json, vocab_size, pre)?;

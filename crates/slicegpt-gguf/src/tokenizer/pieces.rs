@@ -16,10 +16,11 @@ pub(super) struct Piece {
 /// The pieces of the `tokenizer.model` of `directory`, if there is one.
 pub(super) fn read(directory: &Path) -> Result<Option<Vec<Piece>>> {
     let path = directory.join("tokenizer.model");
-    if !path.is_file() {
+    if !path.exists() {
         return Ok(None);
     }
-    let bytes = std::fs::read(&path).map_err(GgufError::io(&path))?;
+    let bytes = slicegpt_limits::read(&path, slicegpt_limits::MAX_TOKENIZER);
+    let bytes = bytes.map_err(GgufError::io(&path))?;
     match parse(&bytes) {
         Some(Model { pieces, is_bpe: true }) if !pieces.is_empty() => Ok(Some(pieces)),
         Some(Model { is_bpe: false, .. }) => {
