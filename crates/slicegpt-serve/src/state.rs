@@ -17,7 +17,7 @@ pub struct ServerState {
     pub context: usize,
     /// When the server was started, in seconds since 1970.
     pub started: u64,
-    /// Number of sequences whose clients do not read.
+    /// Number of sequences whose clients have not read for so long that others may take their room.
     pub stalled: AtomicUsize,
     /// Set by a request that finds no room: the request that has been stalled longest is dropped.
     pub needs_room: AtomicBool,

@@ -20,6 +20,9 @@ use crate::state::ServerState;
 /// How long a client may read nothing before others take the place of its sequences.
 const PATIENCE: Duration = Duration::from_millis(500);
 
+/// How long it may read nothing before its request is dropped for one that finds no room.
+const LONG_PATIENCE: Duration = Duration::from_secs(5);
+
 /// A sequence that waits for a place in the batch.
 enum Waiting {
     /// It has not begun.
@@ -66,7 +69,7 @@ impl Batch {
         let go_on = self.paused.extract_if(.., |paused| !paused.waits_for_client());
         self.waiting.extend(go_on.map(Waiting::Paused));
         let all = self.running.iter().chain(&self.paused);
-        let stalled = all.filter(|running| running.is_stalled(PATIENCE)).count();
+        let stalled = all.filter(|running| running.is_stalled(LONG_PATIENCE)).count();
         self.state.stalled.store(stalled, Ordering::SeqCst);
         if self.state.needs_room.swap(false, Ordering::SeqCst) {
             self.give_up_longest();
@@ -107,7 +110,7 @@ impl Batch {
     /// Gives up the client that has read nothing for the longest time, if that is long enough.
     fn give_up_longest(&mut self) {
         let all = self.running.iter().chain(&self.paused);
-        let stalled = all.filter(|running| running.is_stalled(PATIENCE));
+        let stalled = all.filter(|running| running.is_stalled(LONG_PATIENCE));
         let longest = stalled.max_by_key(|running| running.job.client.stalled_for());
         let Some(client) = longest.map(|running| running.job.client.clone()) else { return };
         self.remove("stalled", &|running| Arc::ptr_eq(&running.job.client, &client));
