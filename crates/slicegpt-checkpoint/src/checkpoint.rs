@@ -6,9 +6,13 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 use slicegpt_core::TensorSource;
-use slicegpt_provenance::{Manifest, ProvenanceError, Record};
+use slicegpt_provenance::{Manifest, Record};
 
 use crate::Dtype;
+use crate::descriptions::{
+    MAX_INDEX, MAX_JSON, MAX_RECORD, is_there, parse, read_config, read_json, read_manifest,
+    read_text,
+};
 use crate::error::{CheckpointError, Result};
 use crate::foreign::{Foreign, ForeignSource, ForeignTensor};
 use crate::shard::Shard;
@@ -102,7 +106,7 @@ impl Checkpoint {
     /// If the record cannot be read, or another version wrote it.
     pub fn record(directory: &Path) -> Result<Option<Record>> {
         let path = directory.join(Record::FILE);
-        let text = match std::fs::read(&path) {
+        let text = match slicegpt_limits::read(&path, MAX_RECORD) {
             Ok(text) => text,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(CheckpointError::io(&path)(error)),
@@ -129,7 +133,7 @@ impl Checkpoint {
     /// If it cannot be read.
     pub fn generation_config(&self) -> Result<Option<Value>> {
         let path = self.directory.join("generation_config.json");
-        if path.exists() { read_json(&path).map(Some) } else { Ok(None) }
+        if is_there(&path) { read_json(&path).map(Some) } else { Ok(None) }
     }
 
     /// The manifest, if this tool wrote the checkpoint.
@@ -248,42 +252,11 @@ impl TensorSource for Checkpoint {
     }
 }
 
-fn read_json(path: &Path) -> Result<Value> {
-    let text = std::fs::read_to_string(path).map_err(CheckpointError::io(path))?;
-    serde_json::from_str(&text).map_err(|error| CheckpointError::Json {
-        path: path.into(),
-        reason: format!("not valid JSON: {error}"),
-    })
-}
-
-fn read_config(directory: &Path) -> Result<Value> {
-    if !directory.is_dir() {
-        return Err(CheckpointError::NoDirectory(directory.into()));
-    }
-    let path = directory.join("config.json");
-    if !path.is_file() {
-        return Err(CheckpointError::NoConfig(directory.into()));
-    }
-    read_json(&path)
-}
-
-fn read_manifest(directory: &Path, config: &Value) -> Result<Option<Manifest>> {
-    let malformed = |path: PathBuf| {
-        move |error: ProvenanceError| CheckpointError::Manifest { path, reason: error.to_string() }
-    };
-    if let Some(section) = config.get("slicegpt") {
-        let manifest =
-            Manifest::parse(section).map_err(malformed(directory.join("config.json")))?;
-        return Ok(Some(manifest));
-    }
-    let path = directory.join(Manifest::FILE);
-    if !path.is_file() {
-        return Ok(None);
-    }
-    let text = std::fs::read_to_string(&path).map_err(CheckpointError::io(&path))?;
-    let section = serde_json::from_str::<Value>(&text).map_err(ProvenanceError::from);
-    let manifest = section.and_then(|section| Manifest::parse(&section));
-    manifest.map(Some).map_err(malformed(path))
+/// An index of shards. What else it holds is not kept.
+#[derive(serde::Deserialize)]
+struct Index {
+    /// File names by tensor.
+    weight_map: BTreeMap<String, String>,
 }
 
 /// Opens the weights in the format that transformers prefers among those present.
@@ -293,19 +266,19 @@ fn open_weights(directory: &Path) -> Result<(Vec<Shard>, BTreeMap<String, usize>
         ("pytorch_model.bin", "pytorch_model.bin.index.json"),
     ] {
         let path = directory.join(single);
-        if path.is_file() {
+        if is_there(&path) {
             let shard = Shard::open(&path)?;
             let index = shard.names().map(|name| (name.to_string(), 0)).collect();
             return Ok((vec![shard], index));
         }
         let path = directory.join(sharded);
-        if path.is_file() {
+        if is_there(&path) {
             return open_sharded(directory, &path);
         }
     }
     let adapter = directory.join("adapter_config.json");
     if adapter.is_file() {
-        let config = std::fs::read(&adapter).unwrap_or_default();
+        let config = slicegpt_limits::read(&adapter, MAX_JSON).unwrap_or_default();
         let config: Value = serde_json::from_slice(&config).unwrap_or_default();
         let base = config["base_model_name_or_path"].as_str().map(str::to_string);
         return Err(CheckpointError::Adapter { directory: directory.into(), base });
@@ -314,31 +287,30 @@ fn open_weights(directory: &Path) -> Result<(Vec<Shard>, BTreeMap<String, usize>
 }
 
 fn open_sharded(directory: &Path, path: &Path) -> Result<(Vec<Shard>, BTreeMap<String, usize>)> {
-    let malformed =
-        |reason: &str| CheckpointError::Json { path: path.into(), reason: reason.into() };
-    let json = read_json(path)?;
-    let map = json
-        .get("weight_map")
-        .and_then(Value::as_object)
-        .ok_or_else(|| malformed("`weight_map` is missing or not an object"))?;
+    let malformed = |reason: String| CheckpointError::Json { path: path.into(), reason };
+    let text = read_text(path, MAX_INDEX)?;
+    let Index { weight_map: map } = match parse::<Option<Index>>(path, &text)? {
+        Some(index) => index,
+        None => return Err(malformed("`weight_map` is missing".into())),
+    };
     let mut files = BTreeSet::new();
     for file in map.values() {
-        let file = file.as_str().ok_or_else(|| malformed("`weight_map` holds no file name"))?;
         // A name, not a path: an index must not reach outside its directory.
         if Path::new(file).file_name() != Some(file.as_ref()) {
-            return Err(malformed(&format!("shard `{file}` is not a file name")));
+            return Err(malformed(format!("shard `{file}` is not a file name")));
         }
-        if !directory.join(file).is_file() {
-            return Err(CheckpointError::MissingShard { index: path.into(), shard: file.into() });
+        if !is_there(&directory.join(file)) {
+            let shard = file.clone();
+            return Err(CheckpointError::MissingShard { index: path.into(), shard });
         }
-        files.insert(file);
+        files.insert(file.as_str());
     }
     let files: Vec<&str> = files.into_iter().collect();
     let shards =
         files.iter().map(|file| Shard::open(&directory.join(file))).collect::<Result<Vec<_>>>()?;
     let mut index = BTreeMap::new();
-    for (name, file) in map {
-        let shard = files.iter().position(|other| Some(*other) == file.as_str());
+    for (name, file) in &map {
+        let shard = files.binary_search(&file.as_str());
         let shard = shard.expect("every file of the map is in the list");
         if !shards[shard].contains(name) {
             let path = shards[shard].path.clone();

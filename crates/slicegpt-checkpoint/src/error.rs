@@ -23,6 +23,12 @@ pub enum CheckpointError {
         .0.display()
     )]
     NoConfig(PathBuf),
+    #[error(
+        "{}: config.json is missing, because the program was killed while it replaced this \
+         output; run it again with the same --out, which restores what was there",
+        .0.display()
+    )]
+    Interrupted(PathBuf),
     #[error("{}: {reason}", path.display())]
     Json { path: PathBuf, reason: String },
     #[error(

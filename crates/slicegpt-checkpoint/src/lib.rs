@@ -31,9 +31,11 @@
 //! This crate refuses to know models and passes: to it, a tensor is a name, a shape and a type.
 
 mod checkpoint;
+mod descriptions;
 mod dtype;
 mod error;
 mod foreign;
+mod leftovers;
 mod output;
 mod pickle;
 mod reference;

@@ -67,7 +67,8 @@ impl Reference {
 }
 
 fn read_sizes(path: &Path) -> Result<ReferenceSizes> {
-    let text = std::fs::read_to_string(path).map_err(CheckpointError::io(path))?;
+    let most = slicegpt_limits::MAX_DESCRIPTION;
+    let text = slicegpt_limits::read_text(path, most).map_err(CheckpointError::io(path))?;
     ReferenceSizes::parse(&text).map_err(|error| {
         wrong(path, &format!("not what the reference implementation writes: {error}"))
     })

@@ -3,7 +3,7 @@
 use burn::nn::Linear;
 use slicegpt_core::{Axis, Block, Norm, PrunableUnits, Sublayer};
 
-use crate::{Dimensions, Intermediate, PrunableLayer, Shape, Tables};
+use crate::{Dimensions, Intermediate, PrunableLayer, Shape, Split, Tables};
 
 /// The sizes of a decoder, counted block by block.
 ///
@@ -178,7 +178,7 @@ impl Dimensions for Counted {
         };
         let mut count = (self.vocab_size + self.positions) * shape.widths.embedding();
         let blocks = self.sublayers.chunks(self.sublayers_per_block).enumerate();
-        let kept = blocks.filter(|(index, _)| !shape.removed.contains(index));
+        let kept = blocks.filter(|(index, _)| shape.removed.binary_search(index).is_err());
         for (sublayer, ends) in kept.flat_map(|(_, block)| block).zip(widths.windows(2)) {
             let mut sublayer = sublayer.clone();
             sublayer.narrow(&mut units);
@@ -193,5 +193,8 @@ impl Dimensions for Counted {
         count += if shape.tied { 0 } else { self.vocab_size * head };
         count += if self.head_bias || self.norm.bias { self.vocab_size } else { 0 };
         count as u64
+    }
+    fn parameters_of_split(&self, split: Split, tied: bool, free: bool) -> u64 {
+        self.parameters_of(&Shape::of_split(self, split, tied, free))
     }
 }

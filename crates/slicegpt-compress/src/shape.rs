@@ -94,7 +94,7 @@ impl Shape {
 
     /// The blocks of a dense model of `blocks` blocks that stay, ascending.
     pub fn kept_blocks(&self, blocks: usize) -> Vec<usize> {
-        (0..blocks).filter(|block| !self.removed.contains(block)).collect()
+        (0..blocks).filter(|block| self.removed.binary_search(block).is_err()).collect()
     }
 }
 
@@ -162,4 +162,8 @@ pub trait Dimensions {
 
     /// Parameters after a cut.
     fn parameters_of(&self, shape: &Shape) -> u64;
+
+    /// Parameters of the shape of a split, as [`Shape::of_split`] makes it. Plans ask for it
+    /// thousands of times.
+    fn parameters_of_split(&self, split: Split, tied: bool, free: bool) -> u64;
 }

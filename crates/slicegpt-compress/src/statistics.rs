@@ -5,10 +5,10 @@
 //! sublayer `S` of block `B`, and `distances`, `[blocks, blocks]`, between the stream after one
 //! block and after another. Its metadata holds the [`Origin`].
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::io::Write;
 
-use safetensors::tensor::{Dtype, Metadata, SafeTensors, TensorInfo, TensorView};
+use safetensors::tensor::{Dtype, SafeTensors, TensorInfo, TensorView};
 use serde::{Deserialize, Serialize};
 use slicegpt_calibrate::{Arithmetic, Covariance, NotFinite};
 use slicegpt_core::Axis;
@@ -105,6 +105,15 @@ impl StatisticsError {
     }
 }
 
+/// The header of the file, in one order, so that equal statistics are equal bytes.
+#[derive(Serialize)]
+struct Header {
+    #[serde(rename = "__metadata__")]
+    notes: BTreeMap<&'static str, String>,
+    #[serde(flatten)]
+    infos: BTreeMap<String, TensorInfo>,
+}
+
 /// Writes the statistics of the model, text and types that `origin` names.
 ///
 /// # Errors
@@ -143,13 +152,12 @@ pub fn write_statistics(
     };
     let infos = tensors.iter().map(info).collect();
     let counts = [&statistics.covariance, &statistics.readers].map(Covariance::tokens);
-    let notes = HashMap::from([
-        (KEY.to_string(), serde_json::to_string(origin)?),
-        ("tokens".to_string(), counts[0].to_string()),
-        ("outputs".to_string(), counts[1].to_string()),
+    let notes = BTreeMap::from([
+        (KEY, serde_json::to_string(origin)?),
+        ("tokens", counts[0].to_string()),
+        ("outputs", counts[1].to_string()),
     ]);
-    let metadata = Metadata::new(Some(notes), infos).expect("offsets were laid out one by one");
-    let mut header = serde_json::to_vec(&metadata)?;
+    let mut header = serde_json::to_vec(&Header { notes, infos })?;
     header.resize(header.len().next_multiple_of(8), b' ');
     out.write_all(&(header.len() as u64).to_le_bytes())?;
     out.write_all(&header)?;

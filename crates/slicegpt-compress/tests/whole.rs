@@ -5,7 +5,7 @@ use std::sync::Arc;
 use burn::tensor::{Device, Tensor, TensorData};
 use slicegpt_compress::{
     Compression, Counted, Cut, Dimensions, FixedSizes, FreeAxes, HeadTying, InMemory, Method, Plan,
-    PlanError, Refit, Size, compress, cut_spec,
+    PlanError, Refit, Shape, Size, Split, compress, cut_spec,
 };
 use slicegpt_core::{Block, Decoder, TokenBatch, Unobserved, host_vec};
 use slicegpt_models::{DecoderBlock, DecoderSpec, Model, Positions, SUPPORTED};
@@ -110,6 +110,12 @@ fn blocks_declare_all_that_a_cut_changes() {
                 let found = counted.parameters_of(&shape) + hidden;
                 assert_eq!(found, spec.parameters_of(&shape), "{model_type} {shape:?}");
             }
+        }
+        for (layers, free) in [(spec.layers, false), (spec.layers, true), (1, false), (2, true)] {
+            let split = Split { layers, width: 8, heads: 1, intermediate: 17 };
+            let shape = Shape::of_split(spec, split, false, free);
+            let found = spec.parameters_of_split(split, false, free);
+            assert_eq!(found, spec.parameters_of(&shape), "{model_type} {split:?}");
         }
     }
 }

@@ -41,8 +41,18 @@ pub(crate) type Result<T> = std::result::Result<T, ConfigError>;
 #[derive(Clone, Copy)]
 pub(crate) struct Config<'a>(&'a Map<String, Value>);
 
-/// The largest width or count that is accepted, so that products of sizes do not overflow.
+/// The largest count that is accepted, so that products of sizes do not overflow.
 pub(crate) const LARGEST: usize = 1 << 24;
+
+/// The largest width that is accepted, of the stream, of an MLP or of a head. The widest models
+/// known have streams of about 20 000.
+const WIDEST: usize = 1 << 20;
+
+/// The most dimensions of a head that are rotated. The known models have up to 256.
+const MOST_ROTATED: usize = 1 << 16;
+
+/// Characters of a value that an error shows.
+const SHOWN: usize = 100;
 
 impl<'a> Config<'a> {
     pub fn new(value: &'a Value) -> Result<Self> {
@@ -72,7 +82,7 @@ impl<'a> Config<'a> {
             .map(|value| {
                 convert(value).ok_or_else(|| ConfigError::Invalid {
                     field: field.into(),
-                    found: value.to_string(),
+                    found: shown(value),
                     expected: expected.into(),
                 })
             })
@@ -98,6 +108,15 @@ impl<'a> Config<'a> {
 
     pub fn count(&self, field: &str) -> Result<usize> {
         self.require(field, self.count_or_none(field)?)
+    }
+
+    pub fn width_or_none(&self, field: &str) -> Result<Option<usize>> {
+        self.up_to(field, WIDEST as u64)
+    }
+
+    /// A width, or a number of heads.
+    pub fn width(&self, field: &str) -> Result<usize> {
+        self.require(field, self.width_or_none(field)?)
     }
 
     /// The number of blocks.
@@ -158,6 +177,7 @@ impl<'a> Config<'a> {
     pub fn refuse_unless(&self, field: &str, neutral: Value, why: &str) -> Result<()> {
         match self.get(field) {
             Some(value) if *value != neutral => {
+                let value = shown(value);
                 Err(ConfigError::Refused(format!("`{field}` is {value}: {why}")))
             }
             _ => Ok(()),
@@ -201,6 +221,12 @@ impl<'a> Config<'a> {
         if dim == 0 || !dim.is_multiple_of(2) {
             return Err(ConfigError::Refused(format!(
                 "rotary positions over {dim} dimensions of a head: an even number is needed"
+            )));
+        }
+        if dim > MOST_ROTATED {
+            return Err(ConfigError::Refused(format!(
+                "rotary positions over {dim} dimensions of a head (`head_dim`, or `hidden_size` \
+                 divided by `num_attention_heads`): at most {MOST_ROTATED} are possible"
             )));
         }
         let inner = self.object("rope_parameters")?.or(self.object("rope_scaling")?);
@@ -301,6 +327,15 @@ impl<'a> Config<'a> {
                  (supported: default, linear, dynamic, llama3, yarn, longrope)"
             ))),
         }
+    }
+}
+
+/// The beginning of a value.
+fn shown(value: &Value) -> String {
+    let text = value.to_string();
+    match text.char_indices().nth(SHOWN) {
+        Some((end, _)) => format!("{}...", &text[..end]),
+        None => text,
     }
 }
 

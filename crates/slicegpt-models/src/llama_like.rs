@@ -50,7 +50,7 @@ pub fn llama_like_with(
         model_type,
         names: &LLAMA_NAMES,
         vocab_size: config.count("vocab_size")?,
-        hidden_size: config.count("hidden_size")?,
+        hidden_size: config.width("hidden_size")?,
         layers,
         context_length,
         norm: NormSpec {
@@ -61,7 +61,7 @@ pub fn llama_like_with(
         },
         attention,
         mlp: MlpSpec {
-            intermediate_size: config.count("intermediate_size")?,
+            intermediate_size: config.width("intermediate_size")?,
             activation: activation(config, "hidden_act", "silu")?,
             gated: true,
             input_bias: false,
@@ -87,10 +87,10 @@ pub fn llama_like(
 
 /// Heads without biases, norms and windows.
 pub fn heads(config: Config<'_>, layers: usize) -> Result<AttentionSpec> {
-    let hidden_size = config.count("hidden_size")?;
-    let heads = config.count("num_attention_heads")?;
-    let kv_heads = config.count_or_none("num_key_value_heads")?.unwrap_or(heads);
-    let head_dim = match config.count_or_none("head_dim")? {
+    let hidden_size = config.width("hidden_size")?;
+    let heads = config.width("num_attention_heads")?;
+    let kv_heads = config.width_or_none("num_key_value_heads")?.unwrap_or(heads);
+    let head_dim = match config.width_or_none("head_dim")? {
         Some(head_dim) => head_dim,
         None if hidden_size.is_multiple_of(heads) => hidden_size / heads,
         None => {

@@ -36,7 +36,8 @@ pub fn copy_companions(from: &Path, to: &Path) -> Result<()> {
         let Some(name) = source.file_name() else { continue };
         if source.is_file() && is_companion(&name.to_string_lossy()) {
             // Contents only: a read-only download must not make the output read-only.
-            let bytes = std::fs::read(&source).map_err(OutputError::io(&source))?;
+            let most = slicegpt_limits::MAX_TOKENIZER;
+            let bytes = slicegpt_limits::read(&source, most).map_err(OutputError::io(&source))?;
             let target = to.join(name);
             std::fs::write(&target, bytes).map_err(OutputError::io(&target))?;
         }

@@ -1,11 +1,14 @@
 //! Writing: shards that are laid out in advance, copied files, and outputs that appear whole, by
 //! rename.
 
+mod aside;
 mod copy;
 mod error;
 mod fill;
+mod parts;
 mod place;
 mod staging;
+mod sync;
 mod temporary;
 mod writer;
 

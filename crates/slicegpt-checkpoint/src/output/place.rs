@@ -3,11 +3,10 @@
 use std::fs;
 use std::path::{Component, Path, PathBuf};
 
-use slicegpt_provenance::{Manifest, Record};
-
-use super::copy::is_companion;
 use super::error::{OutputError, Result};
+use super::parts::is_part;
 use super::temporary::is_inside;
+use crate::leftovers::is_aside;
 
 /// Whether `path` is `directory` or inside it. Neither needs to exist.
 ///
@@ -65,7 +64,7 @@ pub(super) fn check_free(out: &Path, force: bool) -> Result<()> {
         return Err(OutputError::IsFile(out.into()));
     }
     let entries = fs::read_dir(out).map_err(OutputError::io(out))?;
-    let empty = entries.flatten().all(|entry| is_inside(&entry.file_name().to_string_lossy()));
+    let empty = entries.flatten().all(|entry| is_own(&entry.file_name().to_string_lossy()));
     match (empty, force) {
         (true, _) => Ok(()),
         (false, false) => Err(OutputError::Exists(out.into())),
@@ -79,23 +78,21 @@ pub(super) fn check_free(out: &Path, force: bool) -> Result<()> {
     }
 }
 
+/// Whether an entry of an output is a directory of our own, for the time of writing.
+fn is_own(name: &str) -> bool {
+    is_inside(name) || is_aside(name)
+}
+
 /// The first entry of `directory` that is not part of a checkpoint that slicegpt writes.
 fn foreign(directory: &Path) -> Result<Option<String>> {
     let io = || OutputError::io(directory);
     for entry in fs::read_dir(directory).map_err(io())? {
         let entry = entry.map_err(io())?;
         let name = entry.file_name().to_string_lossy().into_owned();
-        if is_inside(&name) {
+        if is_own(&name) {
             continue;
         }
-        let weights = name.starts_with("model")
-            && (name.ends_with(".safetensors") || name.ends_with(".safetensors.index.json"));
-        let known = ["config.json", "README.md", Manifest::FILE, Record::FILE]
-            .contains(&name.as_str())
-            // The code for a model that transformers cannot load by itself.
-            || name.ends_with("_slicegpt.py");
-        let file = entry.file_type().map_err(io())?.is_file();
-        if !file || !(weights || known || is_companion(&name)) {
+        if !entry.file_type().map_err(io())?.is_file() || !is_part(&name) {
             return Ok(Some(name));
         }
     }

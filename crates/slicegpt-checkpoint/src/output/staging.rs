@@ -4,10 +4,12 @@ use std::fs;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
+use super::aside::{OLD, beside, recover, recover_beside};
 use super::error::{OutputError, Result};
 use super::fill::fill;
 use super::place::{check_apart, check_free, check_is_file, lies_in, resolve};
-use super::temporary::Temporary;
+use super::sync::{sync_directory, sync_file, sync_files_in};
+use super::temporary::{Temporary, lock, remove_left_for};
 
 /// A temporary directory next to the output, or inside it if it is an existing directory.
 /// [`Staging::commit`] renames it to the output, or its files into the output; if it is dropped
@@ -37,6 +39,7 @@ enum Replaces {
 }
 
 impl Staging {
+    /// Restores what a process that was killed while it replaced `out` left, or finishes its work.
     /// Checks that `out` may be written (with `force`, that the checkpoint in it may be replaced)
     /// and that it neither contains `input` nor is inside it, then creates the temporary directory.
     ///
@@ -46,6 +49,10 @@ impl Staging {
     /// its parent cannot be written.
     pub fn new(out: &Path, input: Option<&Path>, force: bool) -> Result<Self> {
         check_apart(out, input)?;
+        let absolute = resolve(out)?;
+        let recovered = recover(&absolute)
+            .and_then(|()| recover_beside(absolute.parent().unwrap_or(&absolute), &absolute));
+        recovered.map_err(OutputError::io(out))?;
         check_free(out, force)?;
         Self::next_to(out, Replaces::Directory { force })
     }
@@ -82,14 +89,16 @@ impl Staging {
 
     fn next_to(out: &Path, may_replace: Replaces) -> Result<Self> {
         let absolute = resolve(out)?;
+        let parent = absolute.parent().unwrap_or(&absolute).to_path_buf();
+        let name = absolute.file_name().unwrap_or_default().to_string_lossy().into_owned();
         if let Replaces::Directory { .. } = may_replace
             && absolute.is_dir()
             && let Ok(temporary) = Temporary::new(&absolute, None)
         {
+            remove_left_for(&parent, &name);
             let (temporary, made) = (Some(temporary), Vec::new());
             return Ok(Self { temporary, out: absolute, inside: true, may_replace, made });
         }
-        let parent = absolute.parent().unwrap_or(&absolute).to_path_buf();
         let mut made: Vec<PathBuf> =
             parent.ancestors().take_while(|a| !a.exists()).map(Path::to_path_buf).collect();
         made.reverse();
@@ -97,7 +106,6 @@ impl Staging {
         let (temporary, out) = (None, absolute.clone());
         let mut staging = Self { temporary, out, inside: false, may_replace, made };
         fs::create_dir_all(&parent).map_err(OutputError::io(&parent))?;
-        let name = absolute.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let temporary = Temporary::new(&parent, Some(&name)).map_err(|error| match error.kind() {
             ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
                 // The path of tempfile's error is one that nobody knows.
@@ -122,8 +130,14 @@ impl Staging {
     /// If the output may no longer be replaced, or the rename fails. The file then stays where the
     /// error says.
     pub fn commit_file(mut self, name: &str) -> Result<()> {
+        let made = self.path().join(name);
+        let parent = self.out.parent().unwrap_or(&self.out);
         let put = self.check_still_free().and_then(|()| {
-            fs::rename(self.path().join(name), &self.out).map_err(OutputError::io(&self.out))
+            // Else a power cut could leave a file of zeros in the place of a whole one.
+            sync_file(&made)
+                .and_then(|()| fs::rename(&made, &self.out))
+                .and_then(|()| sync_directory(parent))
+                .map_err(OutputError::io(&self.out))
         });
         put.map_err(|error| self.kept(&error))?;
         self.made.clear();
@@ -148,6 +162,7 @@ impl Staging {
     }
 
     fn put_in_place(&self) -> Result<()> {
+        sync_files_in(self.path()).map_err(OutputError::io(self.path()))?;
         if self.inside {
             self.check_still_free()?;
             return fill(&self.out, self.path());
@@ -155,26 +170,28 @@ impl Staging {
         open_to_others(self.path())?;
         self.check_still_free()?;
         let out = &self.out;
+        let parent = out.parent().unwrap_or(out);
         let old = match out.symlink_metadata() {
             Ok(_) => {
-                let parent = out.parent().unwrap_or(out);
                 let aside = tempfile::Builder::new()
-                    .prefix(".slicegpt-replaced-")
+                    .prefix(&beside(out))
                     .tempdir_in(parent)
                     .map_err(OutputError::io(parent))?;
-                fs::rename(out, aside.path().join("old")).map_err(OutputError::io(out))?;
-                Some(aside)
+                let locked = lock(aside.path());
+                fs::rename(out, aside.path().join(OLD)).map_err(OutputError::io(out))?;
+                Some((aside, locked))
             }
             Err(_) => None,
         };
         fs::rename(self.path(), out).map_err(|source| {
-            if let Some(aside) = old {
+            if let Some((aside, _locked)) = old {
                 // Even if this fails, the user's directory is not deleted.
                 let aside = aside.keep();
-                let _ = fs::rename(aside.join("old"), out).and_then(|()| fs::remove_dir(&aside));
+                let _ = fs::rename(aside.join(OLD), out).and_then(|()| fs::remove_dir(&aside));
             }
             OutputError::io(out)(source)
-        })
+        })?;
+        sync_directory(parent).map_err(OutputError::io(parent))
     }
 
     /// Repeats the checks of the beginning.
@@ -269,6 +286,28 @@ mod tests {
         fs::remove_file(out.join("config.json")).unwrap();
         fs::write(out.join("thesis.tex"), "").unwrap();
         assert!(matches!(Staging::new(&out, None, true), Err(OutputError::IsForeign(..))));
+    }
+
+    /// A process was killed while it rewrote the card and the record, and another one while it
+    /// moved the files.
+    #[test]
+    fn what_a_killed_process_left_in_an_output_is_ours() {
+        let (parent, out) = parent();
+        let aside = out.join(".slicegpt-moving-aB3dE6");
+        fs::create_dir_all(&aside).unwrap();
+        fs::create_dir(parent.path().join(".out.partial-aB3dE6")).unwrap();
+        for name in [".README.md.partial", ".slicegpt-report.json.partial", "model.safetensors"] {
+            fs::write(out.join(name), "old").unwrap();
+        }
+        fs::write(aside.join("config.json"), "old").unwrap();
+        // It is whole again, so that it is not replaced.
+        assert!(matches!(Staging::new(&out, None, false), Err(OutputError::Exists(_))));
+        assert_eq!(fs::read_to_string(out.join("config.json")).unwrap(), "old");
+        let staging = Staging::new(&out, None, true).unwrap();
+        fs::write(staging.path().join("config.json"), "new").unwrap();
+        staging.commit().unwrap();
+        assert_eq!(fs::read_to_string(out.join("config.json")).unwrap(), "new");
+        assert_eq!([entries(&out), entries(parent.path())], [1, 1]);
     }
 
     /// What is there stays: its permissions, its group, and whatever is mounted at it.

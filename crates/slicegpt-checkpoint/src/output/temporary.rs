@@ -22,13 +22,10 @@ impl Temporary {
     /// A directory in `folder` for an output called `name`, or inside the output if there is no
     /// name. What killed processes left there for the same output is removed.
     pub fn new(folder: &Path, name: Option<&str>) -> io::Result<Self> {
-        let prefix = match name {
-            Some(name) => format!(".{name}{MARK}"),
-            None => MARK.to_string(),
-        };
+        let prefix = prefix(name);
         remove_left(folder, &prefix);
         let directory = tempfile::Builder::new().prefix(&prefix).tempdir_in(folder)?;
-        let lock = File::open(directory.path()).ok().filter(|file| file.try_lock().is_ok());
+        let lock = lock(directory.path());
         Ok(Self { directory, _lock: lock })
     }
 
@@ -59,24 +56,46 @@ pub(super) fn is_inside(name: &str) -> bool {
     name.starts_with(MARK)
 }
 
+/// Removes what killed processes left in `folder` for an output called `name`.
+pub(super) fn remove_left_for(folder: &Path, name: &str) {
+    remove_left(folder, &prefix(Some(name)));
+}
+
+fn prefix(name: Option<&str>) -> String {
+    match name {
+        Some(name) => format!(".{name}{MARK}"),
+        None => MARK.to_string(),
+    }
+}
+
 /// Removes the directories of `folder` with this `prefix` whose processes ended.
 fn remove_left(folder: &Path, prefix: &str) {
     let Ok(entries) = fs::read_dir(folder) else { return };
     for entry in entries.flatten() {
-        let name = entry.file_name().to_string_lossy().into_owned();
-        let random = name.strip_prefix(prefix);
-        // As tempfile names them.
-        let ours = random.is_some_and(|random| {
-            random.len() == 6 && random.bytes().all(|byte| byte.is_ascii_alphanumeric())
-        });
-        if !ours || !entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-            continue;
-        }
-        // Where directories cannot be opened or locked, nothing is removed.
-        if File::open(entry.path()).is_ok_and(|file| file.try_lock().is_ok()) {
+        let ours = is_temporary(&entry.file_name().to_string_lossy(), prefix);
+        let is_directory = entry.file_type().is_ok_and(|kind| kind.is_dir());
+        if ours && is_directory && is_unused(&entry.path()) {
             let _ = fs::remove_dir_all(entry.path());
         }
     }
+}
+
+/// Whether a name is `prefix` and random letters, as tempfile gives them.
+pub(super) fn is_temporary(name: &str, prefix: &str) -> bool {
+    name.strip_prefix(prefix).is_some_and(|random| {
+        random.len() == 6 && random.bytes().all(|byte| byte.is_ascii_alphanumeric())
+    })
+}
+
+/// Whether no process has locked a directory. Where directories cannot be opened or locked, all
+/// are used.
+pub(super) fn is_unused(directory: &Path) -> bool {
+    lock(directory).is_some()
+}
+
+/// Locks a directory while the file is open.
+pub(super) fn lock(directory: &Path) -> Option<File> {
+    File::open(directory).ok().filter(|file| file.try_lock().is_ok())
 }
 
 #[cfg(all(test, unix))]

@@ -160,7 +160,7 @@ fn check_base(base: &DenseModel, runs: &[SlicedModel], directories: &[PathBuf]) 
 /// Adds the results in a file to the models that they are about.
 fn add_results(report: &mut Report, file: &Path, args: &Args) -> Result<()> {
     let at = || format!("--results {}", file.display());
-    let text = std::fs::read(file).with_context(at)?;
+    let text = slicegpt_limits::read(file, slicegpt_limits::MAX_DESCRIPTION).with_context(at)?;
     let json: Value = serde_json::from_slice(&text).with_context(at)?;
     for Measured { model, mut score } in scores(&json).with_context(at)? {
         if let Score::Kl { base, .. } = &mut score {

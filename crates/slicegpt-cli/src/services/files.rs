@@ -1,5 +1,6 @@
 //! The files that are written next to the weights: config, model card, tokenizer, spectra.
 
+use std::io::Write;
 use std::path::Path;
 
 use anyhow::{Context, Result};
@@ -71,11 +72,18 @@ pub fn amend(
         let [path, partial] =
             [name.to_string(), format!(".{name}.partial")].map(|name| out.join(name));
         let written =
-            std::fs::write(&partial, text).and_then(|()| std::fs::rename(&partial, &path));
+            write_synced(&partial, text.as_bytes()).and_then(|()| std::fs::rename(&partial, &path));
         if written.is_err() {
             let _ = std::fs::remove_file(&partial);
         }
         written.with_context(|| path.display().to_string())?;
     }
     Ok(())
+}
+
+/// Writes a file, and waits until it is on the disk.
+fn write_synced(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let mut file = std::fs::File::create(path)?;
+    file.write_all(bytes)?;
+    file.sync_all()
 }

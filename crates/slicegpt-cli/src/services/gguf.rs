@@ -44,7 +44,7 @@ pub fn check_apart(out: &Path, model: &Path) -> Result<()> {
 fn begins_as_gguf(path: &Path) -> bool {
     use std::io::Read;
     let mut magic = [0; 4];
-    std::fs::File::open(path).and_then(|mut file| file.read_exact(&mut magic)).is_ok()
+    slicegpt_limits::open(path).and_then(|mut file| file.read_exact(&mut magic)).is_ok()
         && magic == *b"GGUF"
 }
 

@@ -1,6 +1,5 @@
 //! Results on stdout: a table, or one JSON object for scripts.
 
-use std::fs::File;
 use std::io::{ErrorKind, Read, Write};
 use std::path::Path;
 
@@ -83,7 +82,7 @@ pub fn check_ours(
     }
     let at = path.display();
     let mut start = Vec::new();
-    let file = File::open(path).with_context(|| at.to_string())?;
+    let file = slicegpt_limits::open(path).with_context(|| at.to_string())?;
     file.take(1024).read_to_end(&mut start).with_context(|| at.to_string())?;
     if !start.is_empty() && !ours(&start) {
         bail!("{at}: not replaced, because it is no {what}; choose another {option}");

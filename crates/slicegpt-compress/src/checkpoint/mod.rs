@@ -11,14 +11,14 @@ use std::ops::Range;
 
 use burn::tensor::Device;
 use slicegpt_core::{Axis, TensorSource};
-use slicegpt_models::{DecoderSpec, Model};
+use slicegpt_models::{AttentionSpec, DecoderSpec, Model, Positions, Rope, Scaling};
 
 pub use self::config::sliced_config;
 pub use self::directory::finish_checkpoint;
 pub use self::manifest::About;
 pub use self::shards::Shards;
 pub use self::tensors::{ByName, TensorSink};
-use crate::{Dimensions, Intermediate, PrunableLayer, Shape, Table, Tables};
+use crate::{Dimensions, Intermediate, PrunableLayer, Shape, Split, Table, Tables};
 
 impl<S> Tables for Model<S>
 where
@@ -139,5 +139,52 @@ impl Dimensions for DecoderSpec {
 
     fn parameters_of(&self, shape: &Shape) -> u64 {
         DecoderSpec::parameters(&cut_spec(self, shape)) as u64
+    }
+    fn parameters_of_split(&self, split: Split, tied: bool, free: bool) -> u64 {
+        // All blocks are equal, so that two of them tell how many parameters one more has.
+        let of = |layers: usize| {
+            let few = outline(self, layers);
+            few.parameters_of(&Shape::of_split(&few, Split { layers, ..split }, tied, free))
+        };
+        match split.layers {
+            0..=2 => of(split.layers),
+            more => {
+                let [one, two] = [of(1), of(2)];
+                two + (more as u64 - 2) * (two - one)
+            }
+        }
+    }
+}
+
+/// The decoder `dense` with `layers` blocks and without what its number of parameters does not
+/// depend on, which may be long lists.
+fn outline(dense: &DecoderSpec, layers: usize) -> DecoderSpec {
+    let positions = match &dense.positions {
+        Positions::Rotary(Rope { dim, theta, .. }) => {
+            Positions::Rotary(Rope { dim: *dim, theta: *theta, scaling: Scaling::None })
+        }
+        Positions::Learned { offset } => Positions::Learned { offset: *offset },
+    };
+    let AttentionSpec { heads, kv_heads, head_dim, input_bias, output_bias, head_norm, .. } =
+        dense.attention;
+    let windows = vec![None; layers];
+    let attention =
+        AttentionSpec { heads, kv_heads, head_dim, input_bias, output_bias, head_norm, windows };
+    DecoderSpec {
+        model_type: dense.model_type,
+        names: dense.names,
+        vocab_size: dense.vocab_size,
+        hidden_size: dense.hidden_size,
+        layers,
+        context_length: dense.context_length,
+        norm: dense.norm.clone(),
+        attention,
+        mlp: dense.mlp.clone(),
+        positions,
+        topology: dense.topology,
+        tied: dense.tied,
+        width_of_heads: dense.width_of_heads,
+        head_bias: dense.head_bias,
+        slicing: dense.slicing.clone(),
     }
 }

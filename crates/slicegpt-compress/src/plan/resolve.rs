@@ -3,6 +3,7 @@
 use slicegpt_core::Widths;
 use slicegpt_slice::Schedule;
 
+use super::split::first;
 use super::{HeadTying, Method, Plan, PlanError, Refit, Size, Split, field};
 use crate::{Dimensions, Shape};
 
@@ -138,18 +139,27 @@ impl Plan {
         };
         let Some(asked) = asked else { return Ok(linear(1.0 - KEEP, 1.0 - KEEP)?) };
         let step = round_to.max(1);
-        let mut best: Option<(u64, Widths)> = None;
-        for width in (step..=full).step_by(step) {
-            let sparsity = 1.0 - width as f64 / full as f64;
+        let of = |multiple: usize| -> Result<(u64, Widths), PlanError> {
+            let sparsity = 1.0 - (multiple * step) as f64 / full as f64;
             let widths = linear(sparsity, sparsity)?;
-            let count = dense.parameters_of(&Shape::per_layer(widths.clone()));
-            // Sizes above a hard limit only serve the error message, if nothing is below.
-            let miss = |count: u64| (self.is_bound() && count > asked, count.abs_diff(asked));
-            if best.as_ref().is_none_or(|(other, _)| miss(count) < miss(*other)) {
-                best = Some((count, widths));
+            Ok((dense.parameters_of(&Shape::per_layer(widths.clone())), widths))
+        };
+        let most = full / step;
+        if most == 0 {
+            return Err(PlanError::WideStep);
+        }
+        // Sizes grow with the width: the first one that is not too small, or the one before it.
+        let is_enough = |multiple: usize| of(multiple).is_ok_and(|(count, _)| count >= asked);
+        let above = first(1, most, is_enough);
+        // Sizes above a hard limit only serve the error message, if nothing is below.
+        let miss = |count: u64| (self.is_bound() && count > asked, count.abs_diff(asked));
+        let (mut count, mut widths) = of(above)?;
+        if above > 1 {
+            let below = of(above - 1)?;
+            if miss(below.0) <= miss(count) {
+                (count, widths) = below;
             }
         }
-        let (count, widths) = best.ok_or(PlanError::WideStep)?;
         self.check_size(dense, asked, count)?;
         Ok(widths)
     }

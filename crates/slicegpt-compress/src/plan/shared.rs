@@ -4,16 +4,23 @@ use slicegpt_core::Axis;
 use slicegpt_slice::Schedule;
 
 use super::resolve::{KEEP, ROUND_TO, SLACK};
-use super::split::Grid;
+use super::split::{Grid, first};
 use super::{FreeAxes, HeadTying, MlpWidths, Plan, PlanError, SharedCut, Size, Split, field};
-use crate::{Dimensions, Shape};
+use crate::Dimensions;
 
 /// The largest number of numbers of blocks, and of numbers of groups of heads, that are candidates
 /// if another axis can make up for the difference.
 const COUNTS: usize = 6;
 
+/// The largest number of them if no other axis can.
+const MOST_COUNTS: usize = 128;
+
 /// About how many widths of the stream are candidates where blocks or heads are removed.
 const COARSE_WIDTHS: usize = 8;
+
+/// The largest number of widths of the stream that are candidates. The widest models known have
+/// half as many.
+const MOST_WIDTHS: usize = 4096;
 
 impl Plan {
     /// What a plan with one basis means for a decoder.
@@ -34,8 +41,7 @@ impl Plan {
             heads: dense.widest(Axis::Heads),
             intermediate: dense.widest(Axis::Mlp),
         };
-        let count =
-            |split: Split| dense.parameters_of(&Shape::of_split(dense, split, tied, is_free));
+        let count = |split: Split| dense.parameters_of_split(split, tied, is_free);
         for (field, step) in [(field::ALIGN, self.align), (field::ROUND_TO, self.round_to)] {
             if step == Some(0) {
                 return Err(PlanError::Zero(field));
@@ -119,7 +125,7 @@ impl Plan {
                 let corner = Split { layers: *layers, heads: *heads, ..largest };
                 let grid = self.grid(dense, (corner, axes), multiple)?;
                 let is_whole = [*layers, *heads] == [largest.layers, largest.heads];
-                let grid = if is_whole { grid } else { grid.coarse(COARSE_WIDTHS) };
+                let grid = grid.coarse(if is_whole { MOST_WIDTHS } else { COARSE_WIDTHS });
                 splits.extend(grid.of_size(asked, slack, &count));
                 let found = grid.nearest(asked, &count);
                 // Above a bound is worse than anything below it.
@@ -201,13 +207,14 @@ fn counts(
     enough: impl Fn(usize) -> bool,
 ) -> Vec<usize> {
     let Some(least) = least else { return vec![largest] };
-    let fewer: Vec<usize> =
-        (least..largest).rev().take_while(|count| !fine || enough(*count)).collect();
-    let chosen = if fine { COUNTS.min(fewer.len()) } else { fewer.len() };
+    // What is left grows with the number: bisect.
+    let fewest = if fine { first(least, largest, enough) } else { least };
+    let fewer = largest.saturating_sub(fewest);
+    let chosen = fewer.min(if fine { COUNTS } else { MOST_COUNTS });
     // The first one, the last one, and some between them.
     let at = |number: usize| match chosen {
-        1 => fewer[0],
-        _ => fewer[number * (fewer.len() - 1) / (chosen - 1)],
+        1 => largest - 1,
+        _ => largest - 1 - number * (fewer - 1) / (chosen - 1),
     };
     std::iter::once(largest).chain((0..chosen).map(at)).collect()
 }

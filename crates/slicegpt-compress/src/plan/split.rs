@@ -86,15 +86,21 @@ impl Grid {
             return Some(split(largest));
         }
         let step = self.intermediate_step?;
-        let fits = |n: &usize| count(split(n * step)) <= limit;
-        // The counts grow with the width: bisect.
-        let (mut low, mut high) = (0, largest / step + 1);
-        while high - low > 1 {
-            let middle = low.midpoint(high);
-            if fits(&middle) { low = middle } else { high = middle }
-        }
-        (low > 0).then(|| split(low * step))
+        // The counts grow with the width.
+        let above = first(1, largest / step + 1, |n| count(split(n * step)) > limit);
+        (above > 1).then(|| split((above - 1) * step))
     }
+}
+
+/// The first number from `low` on, before `high`, for which `holds`, or `high`. It must hold for
+/// all numbers after one for which it does.
+pub(super) fn first(low: usize, high: usize, holds: impl Fn(usize) -> bool) -> usize {
+    let (mut low, mut high) = (low, high);
+    while low < high {
+        let middle = low.midpoint(high);
+        if holds(middle) { high = middle } else { low = middle + 1 }
+    }
+    high
 }
 
 #[cfg(test)]

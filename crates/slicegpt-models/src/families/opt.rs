@@ -31,8 +31,8 @@ static NAMES: Names = Names {
 };
 
 pub(super) fn parse(config: Config<'_>) -> Result<DecoderSpec> {
-    let hidden_size = config.count("hidden_size")?;
-    let projected = config.count_or_none("word_embed_proj_dim")?.unwrap_or(hidden_size);
+    let hidden_size = config.width("hidden_size")?;
+    let projected = config.width_or_none("word_embed_proj_dim")?.unwrap_or(hidden_size);
     if !config.flag("do_layer_norm_before", true)? || projected != hidden_size {
         return Err(ConfigError::Refused(format!(
             "this OPT (opt-350m is one) normalises after the residual sum or projects its \
@@ -57,7 +57,7 @@ pub(super) fn parse(config: Config<'_>) -> Result<DecoderSpec> {
         norm: NormSpec { centers: true, weight: true, bias: true, eps: 1e-5 },
         attention,
         mlp: MlpSpec {
-            intermediate_size: config.count("ffn_dim")?,
+            intermediate_size: config.width("ffn_dim")?,
             activation: activation(config, "activation_function", "relu")?,
             gated: false,
             input_bias: bias,

@@ -40,7 +40,7 @@ pub(super) fn parse(config: Config<'_>) -> Result<DecoderSpec> {
         model_type: "phi",
         names: &NAMES,
         vocab_size: config.count("vocab_size")?,
-        hidden_size: config.count("hidden_size")?,
+        hidden_size: config.width("hidden_size")?,
         layers,
         context_length,
         norm: NormSpec {
@@ -51,7 +51,7 @@ pub(super) fn parse(config: Config<'_>) -> Result<DecoderSpec> {
         },
         attention,
         mlp: MlpSpec {
-            intermediate_size: config.count("intermediate_size")?,
+            intermediate_size: config.width("intermediate_size")?,
             activation: activation(config, "hidden_act", "gelu_new")?,
             gated: false,
             input_bias: true,

@@ -114,7 +114,8 @@ impl Prepared<'_> {
         let at = || path.display().to_string();
         let computing = &self.args.computing;
         let origin = computing.origin(&self.opened, self.calibration.clone(), &self.target)?;
-        let file = std::fs::read(path).with_context(at)?;
+        let file = slicegpt_limits::read(path, largest_statistics(&self.opened.spec));
+        let file = file.with_context(at)?;
         let read = read_statistics(&file, &origin, &self.opened.spec);
         let advise = |error: StatisticsError| {
             let message = error.message(&option);
@@ -127,6 +128,14 @@ impl Prepared<'_> {
         };
         read.map_err(advise).with_context(at)
     }
+}
+
+/// Bytes that the statistics of a model may have: two covariances, numbers about units and about
+/// pairs of blocks, and their names.
+fn largest_statistics(spec: &slicegpt_models::DecoderSpec) -> u64 {
+    let [hidden, layers] = [spec.hidden_size, spec.layers].map(|size| size as u64);
+    let units = (spec.mlp.intermediate_size + spec.attention.heads) as u64;
+    8 * (2 * hidden * hidden + layers * (units + layers)) + 1000 * layers + (1 << 20)
 }
 
 impl Outcome {

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use anyhow::{Result, bail};
 use serde_json::{Value, json};
 use slicegpt_checkpoint::Dtype;
-use slicegpt_compress::{self as compress, Plan, SharedCut, Split, cut_spec};
+use slicegpt_compress::{self as compress, Plan, Shape, SharedCut, Split, cut_spec};
 use slicegpt_models::DecoderSpec;
 
 use crate::args::cut::{Cut, Method};
@@ -49,8 +49,9 @@ pub struct Args {
 struct Forecast {
     plan: Plan,
     dense: DecoderSpec,
-    /// The possible results, and their splits between stream and MLPs.
-    candidates: Vec<DecoderSpec>,
+    /// The first of the possible results.
+    sliced: DecoderSpec,
+    /// The splits of all possible results, in one basis.
     splits: Vec<Split>,
     /// The types of the weights, before and after.
     dtypes: [Dtype; 2],
@@ -71,9 +72,9 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let (forecast, cut) = Forecast::new(&args, &described)?;
     if args.search {
         let search = Search::run(&args.measured, (&args.model, described), &forecast.plan, &cut)?;
-        return forecast.show_search(&search, args.json);
+        return forecast.show_search(&search, &cut, args.json);
     }
-    let count = forecast.candidates.len();
+    let count = forecast.splits.len();
     let several = (count > 1).then(|| {
         format!(
             "{count} shapes have this size; the first is shown, with the narrowest MLPs. \
@@ -82,7 +83,8 @@ pub fn run(args: Args) -> Result<ExitCode> {
         )
     });
     let json = args.json.then(|| forecast.json());
-    output::print(json, &forecast.rows(), &["", "before", "after"], several.as_deref())?;
+    let rows = forecast.rows(&forecast.splits);
+    output::print(json, &rows, &["", "before", "after"], several.as_deref())?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -94,7 +96,7 @@ impl Forecast {
         let dtype = args.dtype.map_or(stored, Dtype::from);
         let plan = args.cut.plan(dtype)?;
         let cut = args.cut.resolve(&plan, &dense)?;
-        let shapes = cut.shapes(&dense);
+        let sliced = cut_spec(&dense, &first_shape(&cut, &dense));
         let seqlen =
             args.measured.calibration.cutting.seqlen.unwrap_or(SEQLEN).min(dense.context_length);
         let samples = args.measured.calibration.count(&plan, &dense, seqlen);
@@ -103,7 +105,7 @@ impl Forecast {
         let refit = args.cut.method == Method::Shared;
         let forecast = Self {
             plan,
-            candidates: shapes.iter().map(|shape| cut_spec(&dense, shape)).collect(),
+            sliced,
             splits: match &cut {
                 compress::Cut::PerLayer(_) => Vec::new(),
                 compress::Cut::Shared(SharedCut { splits, .. }) => splits.clone(),
@@ -118,14 +120,20 @@ impl Forecast {
     }
 
     /// The forecast of the shape that a search takes, and what it measured.
-    fn show_search(mut self, search: &Search, as_json: bool) -> Result<ExitCode> {
-        let taken = &search.searched.split;
-        let at = self.splits.iter().position(|split| split == taken).unwrap_or_default();
-        self.candidates = vec![self.candidates.swap_remove(at)];
+    fn show_search(
+        mut self,
+        search: &Search,
+        cut: &compress::Cut,
+        as_json: bool,
+    ) -> Result<ExitCode> {
+        let taken = search.searched.split;
+        if let compress::Cut::Shared(SharedCut { tied, free, .. }) = cut {
+            self.sliced = cut_spec(&self.dense, &of_split(&self.dense, taken, (*tied, *free)));
+        }
         let mut json = self.json();
         json["search"] = search.json();
         let header = ["", "before", "after"];
-        output::print(as_json.then_some(json), &self.rows(), &header, None)?;
+        output::print(as_json.then_some(json), &self.rows(&[taken]), &header, None)?;
         let rows = search.rows();
         if as_json {
             return Ok(ExitCode::SUCCESS);
@@ -140,19 +148,14 @@ impl Forecast {
         Ok(ExitCode::SUCCESS)
     }
 
-    /// The first of the candidates.
-    fn sliced(&self) -> &DecoderSpec {
-        &self.candidates[0]
-    }
-
     /// Widths of the stream of the first candidate.
     fn widths(&self) -> Vec<usize> {
-        (0..self.sliced().cuts()).map(|cut| self.sliced().width(cut)).collect()
+        (0..self.sliced.cuts()).map(|cut| self.sliced.width(cut)).collect()
     }
 
     /// Parameters before and after.
     fn parameters(&self) -> [u64; 2] {
-        [&self.dense, self.sliced()].map(|spec| spec.parameters() as u64)
+        [&self.dense, &self.sliced].map(|spec| spec.parameters() as u64)
     }
 
     /// Bytes of the weights before and after.
@@ -167,7 +170,7 @@ impl Forecast {
     }
 
     fn json(&self) -> Value {
-        let sliced = self.sliced();
+        let sliced = &self.sliced;
         let ([before, after], [bytes_before, bytes_after]) = (self.parameters(), self.bytes());
         json!({
             "method": self.plan.method.name(),
@@ -191,17 +194,25 @@ impl Forecast {
         })
     }
 
-    fn rows(&self) -> Vec<(&'static str, Vec<String>)> {
-        let Self { dense, candidates, .. } = self;
+    /// The table of the forecast, with the range of the splits `shown`.
+    fn rows(&self, shown: &[Split]) -> Vec<(&'static str, Vec<String>)> {
+        let Self { dense, sliced, .. } = self;
         let nominal = self.plan.nominal_sparsity().map_or("-".into(), show_percent);
-        let stream = vec![dense.hidden_size.to_string(), range(candidates, &self.widths())];
-        let layers = vec![dense.layers.to_string(), from_to(candidates, |spec| spec.layers)];
-        let kv_heads = |spec: &DecoderSpec| spec.attention.kv_heads;
-        let heads = vec![kv_heads(dense).to_string(), from_to(candidates, kv_heads)];
-        let mlp = vec![
-            dense.mlp.intermediate_size.to_string(),
-            from_to(candidates, |spec| spec.intermediate_size(0)),
-        ];
+        let row = |before: usize, after: usize, of: fn(&Split) -> usize| {
+            vec![
+                before.to_string(),
+                if shown.is_empty() { after.to_string() } else { from_to(shown, of) },
+            ]
+        };
+        let mut stream = row(dense.hidden_size, sliced.width(0), |split| split.width);
+        if shown.len() < 2 {
+            stream[1] = show_widths(&self.widths());
+        }
+        let layers = row(dense.layers, sliced.layers, |split| split.layers);
+        let [before, after] = [dense, sliced].map(|spec| spec.attention.kv_heads);
+        let heads = row(before, after, |split| split.heads);
+        let [before, after] = [dense.mlp.intermediate_size, sliced.intermediate_size(0)];
+        let mlp = row(before, after, |split| split.intermediate);
         let after = |value: String| vec![String::new(), value];
         vec![
             ("layers", layers),
@@ -226,19 +237,26 @@ fn split_json(split: &Split) -> Value {
     })
 }
 
-/// The stream widths of one candidate, or the range of several.
-fn range(candidates: &[DecoderSpec], widths: &[usize]) -> String {
-    match candidates {
-        [_] => show_widths(widths),
-        all => from_to(all, |spec| spec.width(0)),
+/// The size of one split, or from the largest to the smallest of several.
+fn from_to(splits: &[Split], size: impl Fn(&Split) -> usize) -> String {
+    let largest = splits.iter().map(&size).max().unwrap_or_default();
+    let smallest = splits.iter().map(&size).min().unwrap_or_default();
+    if largest == smallest { largest.to_string() } else { format!("{largest} to {smallest}") }
+}
+
+/// The first shape that `dense` may get.
+fn first_shape(cut: &compress::Cut, dense: &DecoderSpec) -> Shape {
+    match cut {
+        compress::Cut::PerLayer(widths) => Shape::per_layer(widths.clone()),
+        compress::Cut::Shared(SharedCut { splits, tied, free }) => {
+            of_split(dense, splits[0], (*tied, *free))
+        }
     }
 }
 
-/// The size of one candidate, or from the largest to the smallest of several.
-fn from_to(candidates: &[DecoderSpec], size: impl Fn(&DecoderSpec) -> usize) -> String {
-    let largest = candidates.iter().map(&size).max().unwrap_or_default();
-    let smallest = candidates.iter().map(&size).min().unwrap_or_default();
-    if largest == smallest { largest.to_string() } else { format!("{largest} to {smallest}") }
+/// The shape of a split, with the head and the widths of MLPs of a cut.
+fn of_split(dense: &DecoderSpec, split: Split, (tied, free): (bool, Option<usize>)) -> Shape {
+    Shape::of_split(dense, split, tied, free.is_some())
 }
 
 /// Refuses a checkpoint that is sliced already: its bases are not known any more.

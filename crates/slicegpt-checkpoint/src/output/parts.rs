@@ -1,0 +1,44 @@
+//! [`is_part`]: the names of the files of a checkpoint that slicegpt writes.
+
+use slicegpt_provenance::{Manifest, Record};
+
+use super::copy::is_companion;
+
+/// Whether slicegpt writes a file of this name into a checkpoint.
+pub(super) fn is_part(name: &str) -> bool {
+    let weights = name.starts_with("model")
+        && (name.ends_with(".safetensors") || name.ends_with(".safetensors.index.json"));
+    let amended = ["README.md", Record::FILE];
+    let known = ["config.json", Manifest::FILE].contains(&name)
+        || amended.contains(&name)
+        // The code for a model that transformers cannot load by itself.
+        || name.ends_with("_slicegpt.py");
+    // What a process that was killed left while it rewrote one of these.
+    let partial = name.strip_prefix('.').and_then(|name| name.strip_suffix(".partial"));
+    weights || known || partial.is_some_and(|name| amended.contains(&name)) || is_companion(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_files_of_a_checkpoint_are_known() {
+        for name in [
+            "config.json",
+            "README.md",
+            ".README.md.partial",
+            ".slicegpt-report.json.partial",
+            "model.safetensors",
+            "model-00001-of-00002.safetensors",
+            "tokenizer.json",
+            "LICENSE",
+            "modeling_slicegpt.py",
+        ] {
+            assert!(is_part(name), "{name}");
+        }
+        for name in ["thesis.tex", ".config.json.partial", ".partial", ".bashrc", "notes.md"] {
+            assert!(!is_part(name), "{name}");
+        }
+    }
+}
