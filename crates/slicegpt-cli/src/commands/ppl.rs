@@ -120,8 +120,10 @@ pub fn print(mut found: Vec<Found<'_>>, json: bool) -> Result<()> {
     // All texts have the same rows.
     let names: Vec<&str> =
         found.iter().take(1).flat_map(|found| &found.rows).map(|row| row.0).collect();
-    let values = |at: usize| found.iter().filter_map(|found| found.rows.get(at));
-    let values = |at: usize| values(at).map(|(_, value)| value.clone()).collect();
+    let values = |at: usize| {
+        let row = |found: &Found<'_>| Some(found.rows.get(at)?.1.clone());
+        found.iter().filter_map(row).collect()
+    };
     let rows: Vec<(&str, Vec<String>)> =
         names.into_iter().enumerate().map(|(at, name)| (name, values(at))).collect();
     // Texts and token ids beside each other have a protocol each.

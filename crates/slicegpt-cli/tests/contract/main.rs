@@ -9,3 +9,4 @@ mod mixture;
 mod plan;
 mod samples;
 mod scores;
+mod texts;

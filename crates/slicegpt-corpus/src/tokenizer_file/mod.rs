@@ -132,7 +132,10 @@ mod tests {
         let decoder = sequence("decoders", decoders);
         assert_eq!(says(&json!({"normalizer": llama, "decoder": decoder})), "");
         let split = json!({"type": "Split", "pattern": {"Regex": "\\p{L}+"}});
-        let words = sequence("pretokenizers", vec![split, json!({"type": "ByteLevel"})]);
+        let words = sequence(
+            "pretokenizers",
+            vec![split, json!({"type": "ByteLevel", "add_prefix_space": true})],
+        );
         let added: Vec<Value> = (0..8000).map(|i| token(&format!("<unused{i}>"), false)).collect();
         assert_eq!(says(&json!({"pre_tokenizer": words, "added_tokens": added})), "");
         let lower = json!({"type": "Lowercase"});
@@ -158,7 +161,7 @@ mod tests {
             let found = says(&json!({"decoder": nested}));
             assert!(found.starts_with("its decoder makes a text"), "{found}");
         }
-        let bytes = vec![json!({"type": "ByteLevel"}); 40];
+        let bytes = vec![json!({"type": "ByteLevel", "add_prefix_space": false}); 40];
         let found = says(&json!({"pre_tokenizer": sequence("pretokenizers", bytes)}));
         assert!(found.starts_with("its pre_tokenizer makes a text"), "{found}");
         let steps = vec![json!({"type": "NFC"}); 1000];

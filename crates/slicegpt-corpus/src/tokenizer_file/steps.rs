@@ -18,25 +18,27 @@ const CHARACTER: f64 = 4.0;
 
 /// How many times longer a normaliser makes a text.
 pub(super) fn normalizer(part: &Value) -> Result<f64, String> {
-    growth(part, "normalizer", |step, kind| match kind {
-        "Precompiled" => match step.get("precompiled_charsmap").and_then(Value::as_str) {
-            Some(map) => longest_in_map(map) / CHARACTER,
-            None => 1.0,
-        },
-        "ByteLevel" => 2.0,
+    growth(part, "normalizer", |step, kind| {
+        let map = step.get("precompiled_charsmap").and_then(Value::as_str);
+        let map = map.map_or(1.0, |map| longest_in_map(map) / CHARACTER);
+        // A byte becomes a character of at most two. A step need not name its type.
+        let bytes = if matches!(kind, "ByteLevel" | "") { 2.0 } else { 1.0 };
         // What is put before a text is short beside it; tokens are shorter.
-        _ => replaced(step).max(1.0 + text(step, "prepend") / CHARACTER),
+        let before = 1.0 + text(step, "prepend") / CHARACTER;
+        replaced(step).max(before).max(map).max(bytes)
     })
 }
 
 /// Checks the steps that divide a text into words.
 pub(super) fn pre_tokenizer(part: &Value) -> Result<(), String> {
-    let longer = |step: &Value, kind: &str| match kind {
+    // By their fields: a step need not name its type.
+    let longer = |step: &Value, _: &str| match step.get("add_prefix_space") {
         // A byte becomes a character of at most two.
-        "ByteLevel" => 2.0,
+        Some(Value::Bool(false)) => 2.0,
+        // And a word of one byte may begin with a space.
+        Some(_) => 4.0,
         // One before a word, and one in the place of a space.
-        "Metaspace" => 1.0 + text(step, "replacement"),
-        _ => 1.0,
+        None => 1.0 + text(step, "replacement"),
     };
     growth(part, "pre_tokenizer", longer).map(drop)
 }
