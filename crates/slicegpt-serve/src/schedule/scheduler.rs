@@ -268,7 +268,7 @@ mod tests {
         }
     }
 
-    fn state() -> Arc<ServerState> {
+    fn state(limits: Limits) -> Arc<ServerState> {
         let directory = fixtures().join("models/ts-llama3-gqa");
         let language = Language {
             name: "m".into(),
@@ -278,13 +278,73 @@ mod tests {
             context_length: 512,
             vocab_size: 2048,
         };
-        let limits = Limits { stall: Duration::ZERO, ..Limits::default() };
         Arc::new(ServerState::new(language, limits, 512))
+    }
+
+    fn params() -> Arc<Params> {
+        let mut fields = Fields::parse(br#"{"model": "m", "ignore_eos": true}"#).unwrap();
+        Arc::new(Params::take(&mut fields, "m", &GenerationConfig::default()).unwrap())
+    }
+
+    /// A sequence of at most `max_tokens` tokens, whose client has room for `room` events.
+    fn job(max_tokens: usize, room: usize) -> (Job, tokio::sync::mpsc::Receiver<Event>) {
+        let (events, receiver) = tokio::sync::mpsc::channel(room);
+        let job = Job {
+            index: 0,
+            prompt: vec![5].into(),
+            params: params(),
+            seed: 0,
+            max_tokens,
+            events,
+            client: Arc::new(Client::new(|| {})),
+            slot: Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap(),
+        };
+        (job, receiver)
+    }
+
+    /// The place of a sequence whose client does not read goes to one that waits; later it goes on
+    /// where it was.
+    #[test]
+    fn a_sequence_that_nobody_reads_gives_its_place_away() {
+        let state = state(Limits { sequences: 1, ..Limits::default() });
+        let (sender, jobs) = channel();
+        let mut scheduler = Scheduler::new(state.clone(), &Uniform, jobs, &|_| {});
+        let steps = |scheduler: &mut Scheduler<'_>| {
+            for _ in 0..20 {
+                scheduler.batch.retire();
+                scheduler.batch.admit(&Uniform);
+                scheduler.step();
+            }
+        };
+        let ((slow, mut slow_events), (other, mut other_events)) = (job(6, 2), job(3, 100));
+        sender.send(slow).unwrap();
+        scheduler.receive(None);
+        steps(&mut scheduler);
+        sender.send(other).unwrap();
+        scheduler.receive(None);
+        steps(&mut scheduler);
+        assert!(other_events.try_recv().is_err(), "the client has time to read");
+        std::thread::sleep(Duration::from_millis(600));
+        steps(&mut scheduler);
+        let mut count = |events: &mut tokio::sync::mpsc::Receiver<Event>| {
+            let mut tokens = 0;
+            for _ in 0..20 {
+                while let Ok(event) = events.try_recv() {
+                    tokens += usize::from(matches!(event.kind, EventKind::Token(..)));
+                }
+                steps(&mut scheduler);
+            }
+            tokens
+        };
+        assert_eq!(count(&mut other_events), 3);
+        assert_eq!(count(&mut slow_events), 6);
+        assert_eq!(state.metrics.generated_tokens.get(), 9);
+        assert!(scheduler.batch.running.is_empty() && !scheduler.batch.has_paused());
     }
 
     #[test]
     fn a_sequence_ends_for_one_reason() {
-        let state = state();
+        let state = state(Limits { stall: Duration::ZERO, ..Limits::default() });
         let mut fields = Fields::parse(br#"{"model": "m"}"#).unwrap();
         let params = Params::take(&mut fields, "m", &GenerationConfig::default()).unwrap();
         let (params, client) = (Arc::new(params), Arc::new(Client::new(|| {})));
