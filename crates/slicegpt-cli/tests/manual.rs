@@ -53,3 +53,18 @@ fn all_pages_are_written() {
         .filter(|entry| !entry.as_ref().unwrap().file_name().to_str().unwrap().ends_with(".1"));
     assert_eq!(others.count(), 0);
 }
+
+/// The same as on a disk that is full: files cannot grow beyond a few kilobytes.
+#[cfg(unix)]
+#[test]
+fn where_a_page_cannot_be_written_no_directory_stays() {
+    let scratch = tempfile::tempdir().unwrap();
+    let out = scratch.path().join("share/man1");
+    let limited = "trap '' XFSZ; ulimit -f 8; exec \"$0\" man --out \"$1\"";
+    let mut shell = std::process::Command::new("sh");
+    shell.args(["-c", limited, env!("CARGO_BIN_EXE_slicegpt")]).arg(&out);
+    let output = shell.output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("share/man1"));
+    assert!(!scratch.path().join("share").exists());
+}

@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use burn::tensor::{Device, Tensor, TensorData};
 use slicegpt_compress::{
-    Compression, Counted, Cut, Dimensions, FixedSizes, FreeAxes, HeadTying, InMemory, Method, Plan,
-    PlanError, Refit, Shape, Size, Split, compress, cut_spec,
+    Compression, Counted, Cut, Dimensions, FixedSizes, FreeAxes, HeadTying, InMemory, Method,
+    Origin, Plan, PlanError, Refit, Shape, Size, Split, compress, cut_spec, read_statistics,
+    write_statistics,
 };
 use slicegpt_core::{Block, Decoder, TokenBatch, Unobserved, host_vec};
 use slicegpt_models::{DecoderBlock, DecoderSpec, Model, Positions, SUPPORTED};
+use slicegpt_provenance::{CalibrationRecord, Summation};
 use slicegpt_testkit::{ToySource, largest_difference, spec};
 
 const SEQLEN: usize = 8;
@@ -129,11 +131,36 @@ fn statistics_may_be_computed_before() {
     let mut at_once = InMemory::default();
     compression.run(&tokens(8), &mut at_once).unwrap();
     let known = compression.statistics(&tokens(8)).unwrap();
+    // The same statistics are the same bytes, in whatever order maps are walked.
+    let origin = origin();
+    let files: Vec<Vec<u8>> = (0..8)
+        .map(|_| {
+            let mut file = Vec::new();
+            write_statistics(&known, &origin, &mut file).unwrap();
+            file
+        })
+        .collect();
+    assert!(files.windows(2).all(|pair| pair[0] == pair[1]));
+    let read = read_statistics(&files[0], &origin, model.spec()).unwrap();
+    assert_eq!(read.importance, known.importance);
     let cut: Cut = compression.plan.resolve(model.spec()).unwrap();
     let mut later = InMemory::default();
     compression.cut(&cut, Some(known), &tokens(8), &mut later).unwrap();
     assert_eq!(at_once.shape, later.shape);
     assert_eq!(at_once.embedding, later.embedding);
+}
+
+/// The inputs of some statistics.
+fn origin() -> Origin {
+    let (source, digest) = ("text".into(), "digest".into());
+    let (samples, seqlen, tokens, texts) = (8, 4, 32, Vec::new());
+    Origin {
+        format: Origin::FORMAT,
+        model: "model".into(),
+        calibration: CalibrationRecord { source, digest, samples, seqlen, tokens, texts },
+        compute_dtype: "f32".into(),
+        covariance: Summation::from("f64"),
+    }
 }
 
 /// A plan that fixes every axis.
