@@ -109,6 +109,7 @@ pub fn run() -> ExitCode {
     // SAFETY: no thread has been started yet.
     unsafe { slicegpt_device::quiet_without_screen() };
     services::memory::keep();
+    services::memory::fit_address_space();
     let matches = show::help::arranged(Cli::command()).get_matches();
     let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     show::progress::on_interrupt();

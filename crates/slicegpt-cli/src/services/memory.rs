@@ -1,4 +1,5 @@
-//! The memory of this process: its peak, and how long the allocator keeps freed pages.
+//! The memory of this process: its peak, how long the allocator keeps freed pages, and how many
+//! threads a limited address space is enough for.
 
 /// `mi_option_purge_delay` of `mimalloc.h`, which the crate does not declare.
 const PURGE_DELAY: libmimalloc_sys::mi_option_t = 15;
@@ -14,6 +15,60 @@ pub fn keep() {
         // SAFETY: the function only stores a number.
         unsafe { libmimalloc_sys::mi_option_set(PURGE_DELAY, KEEP) };
     }
+}
+
+/// Address space that the process takes besides its threads, in bytes.
+const BASE: u64 = 1 << 30;
+
+/// Address space that a thread takes besides its buffers, in bytes: arenas of the allocator.
+const ARENA: u64 = 1 << 30;
+
+/// Buffers of the largest cache's size that a thread reserves for matrix products: two in each of
+/// the libraries, and in each pool that it works for.
+const BUFFERS: u64 = 8;
+
+/// Starts fewer threads than there are cores where the address space is limited (`ulimit -v`, batch
+/// systems), unless `RAYON_NUM_THREADS` is set. Threads reserve much of it and use little.
+pub fn fit_address_space() {
+    let Some(limit) = address_space() else { return };
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let threads = threads_within(limit, largest_cache(), cores);
+    if threads < cores && std::env::var_os("RAYON_NUM_THREADS").is_none() {
+        // It fails only where threads were started before.
+        let _ = rayon::ThreadPoolBuilder::new().num_threads(threads).build_global();
+    }
+}
+
+/// The number of threads, at most `most`, that `limit` bytes of address space are enough for.
+fn threads_within(limit: u64, cache: u64, most: usize) -> usize {
+    let fit = limit.saturating_sub(BASE) / (BUFFERS * cache + ARENA);
+    usize::try_from(fit).unwrap_or(most).clamp(1, most)
+}
+
+/// The limit of the address space in bytes, if there is one.
+#[cfg(unix)]
+fn address_space() -> Option<u64> {
+    // SAFETY: `rlimit` consists of numbers, for which zero is valid, and the pointer is valid.
+    let limit = unsafe {
+        let mut limit: libc::rlimit = std::mem::zeroed();
+        (libc::getrlimit(libc::RLIMIT_AS, &raw mut limit) == 0).then_some(limit.rlim_cur)
+    }?;
+    (limit != libc::RLIM_INFINITY).then_some(limit)
+}
+
+#[cfg(not(unix))]
+fn address_space() -> Option<u64> {
+    None
+}
+
+/// Bytes of the largest cache of a core, if the system says it (Linux); else of a common one.
+fn largest_cache() -> u64 {
+    let sizes = (0..8).filter_map(|index| {
+        let path = format!("/sys/devices/system/cpu/cpu0/cache/index{index}/size");
+        let size = std::fs::read_to_string(path).ok()?;
+        size.trim().strip_suffix('K')?.parse::<u64>().ok()
+    });
+    sizes.max().map_or(32 << 20, |kib| kib * 1024)
 }
 
 /// Peak resident set size of this process, in bytes, if the system reports it.
@@ -51,4 +106,21 @@ fn from_rusage() -> Option<u64> {
 #[cfg(not(unix))]
 fn from_rusage() -> Option<u64> {
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn threads_fit_into_the_address_space() {
+        let gib = |count: u64| count << 30;
+        // With a cache of 300 MB, as some servers have it.
+        assert_eq!(threads_within(gib(6), 300 << 20, 2), 1);
+        assert_eq!(threads_within(gib(9), 300 << 20, 2), 2);
+        assert_eq!(threads_within(gib(9), 32 << 20, 64), 6);
+        assert_eq!(threads_within(0, 32 << 20, 64), 1);
+        assert_eq!(threads_within(u64::MAX, 32 << 20, 64), 64);
+        assert!(largest_cache() > 0);
+    }
 }

@@ -118,33 +118,32 @@ impl Plan {
         let heads = counts(axes.heads.then_some(1), largest.heads, fine, |heads| {
             enough(Split { heads, ..largest })
         });
-        let mut splits = Vec::new();
-        let mut nearest: Option<Split> = None;
-        for layers in &layers {
-            for heads in &heads {
-                let corner = Split { layers: *layers, heads: *heads, ..largest };
-                let grid = self.grid(dense, (corner, axes), multiple)?;
-                let is_whole = [*layers, *heads] == [largest.layers, largest.heads];
-                let grid = grid.coarse(if is_whole { MOST_WIDTHS } else { COARSE_WIDTHS });
-                splits.extend(grid.of_size(asked, slack, &count));
-                let found = grid.nearest(asked, &count);
-                // Above a bound is worse than anything below it.
-                let miss = |split: Split| {
-                    let found = count(split);
-                    (self.is_bound() && found > asked, found.abs_diff(asked))
-                };
-                if nearest.is_none_or(|other| miss(found) < miss(other)) {
-                    nearest = Some(found);
-                }
-            }
+        let corners = || {
+            let pairs =
+                layers.iter().flat_map(|layers| heads.iter().map(move |heads| (layers, heads)));
+            pairs.map(|(layers, heads)| Split { layers: *layers, heads: *heads, ..largest })
+        };
+        let grids = corners().map(|corner| {
+            let grid = self.grid(dense, (corner, axes), multiple)?;
+            let is_whole = [corner.layers, corner.heads] == [largest.layers, largest.heads];
+            Ok(grid.coarse(if is_whole { MOST_WIDTHS } else { COARSE_WIDTHS }))
+        });
+        let grids = grids.collect::<Result<Vec<Grid>, PlanError>>()?;
+        let splits: Vec<Split> =
+            grids.iter().flat_map(|grid| grid.of_size(asked, slack, &count)).collect();
+        if !splits.is_empty() {
+            return Ok(splits);
         }
-        if splits.is_empty() {
-            // Slightly above the size, within the slack.
-            let nearest = nearest.unwrap_or(largest);
-            self.check_size(dense, asked, count(nearest))?;
-            splits.push(nearest);
-        }
-        Ok(splits)
+        // Above a bound is worse than anything below it.
+        let miss = |split: &Split| {
+            let found = count(*split);
+            (self.is_bound() && found > asked, found.abs_diff(asked))
+        };
+        let nearest = grids.iter().map(|grid| grid.nearest(asked, &count)).min_by_key(miss);
+        // Slightly above the size, within the slack.
+        let nearest = nearest.unwrap_or(largest);
+        self.check_size(dense, asked, count(nearest))?;
+        Ok(vec![nearest])
     }
 
     /// The widths to choose from with the layers and heads of `corner`.

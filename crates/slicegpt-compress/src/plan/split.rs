@@ -86,9 +86,20 @@ impl Grid {
             return Some(split(largest));
         }
         let step = self.intermediate_step?;
-        // The counts grow with the width.
-        let above = first(1, largest / step + 1, |n| count(split(n * step)) > limit);
-        (above > 1).then(|| split((above - 1) * step))
+        let (most, of) = (largest / step, |n: usize| count(split(n * step)));
+        let low = (most > 0).then(|| of(1)).filter(|low| *low <= limit)?;
+        // The counts grow with the width, and mostly by as much at every step.
+        let high = of(most);
+        if high <= limit {
+            return Some(split(most * step));
+        }
+        let steps = u128::from(limit - low) * (most as u128 - 1) / u128::from(high - low);
+        let guess = 1 + steps as usize;
+        let found = match of(guess) <= limit && of(guess + 1) > limit {
+            true => guess,
+            false => first(2, most, |n| of(n) > limit) - 1,
+        };
+        Some(split(found * step))
     }
 }
 
