@@ -123,12 +123,12 @@ impl Dimensions for DecoderSpec {
 
     fn width_multiple(&self, heads: usize) -> usize {
         // Some families require it, and every one of these may become one that does.
-        if DecoderSpec::is_rms_only(self) { self.with_kv_heads(heads).attention.heads } else { 1 }
+        if DecoderSpec::is_rms_only(self) { query_heads(self, heads) } else { 1 }
     }
 
     fn required_multiple(&self, heads: usize) -> usize {
         match self.width_of_heads {
-            true => self.with_kv_heads(heads).attention.heads,
+            true => query_heads(self, heads),
             false => 1,
         }
     }
@@ -154,6 +154,11 @@ impl Dimensions for DecoderSpec {
             }
         }
     }
+}
+
+/// The number of query heads that share so many key heads.
+fn query_heads(dense: &DecoderSpec, kv_heads: usize) -> usize {
+    dense.attention.heads / dense.attention.kv_heads * kv_heads
 }
 
 /// The decoder `dense` with `layers` blocks and without what its number of parameters does not
