@@ -20,8 +20,8 @@ use expected::CASES;
 /// if any fails. A case that has no row in the table fails.
 ///
 /// A script NAME/repro.sh is given the binary and an empty folder. One of hostile/ reads them from
-/// SLICEGPT and TMPDIR, and the model from MODEL. Both find the fixtures in FIXTURES and a Python in
-/// PY. Cases whose programs or Python modules are missing here are not run.
+/// SLICEGPT and TMPDIR, and the model from MODEL. Both find the fixtures in FIXTURES and a Python
+/// in PY. Cases whose programs or Python modules are missing here are not run.
 #[derive(clap::Args)]
 pub struct Args {
     /// The folder of the cases.

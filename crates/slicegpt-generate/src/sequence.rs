@@ -132,8 +132,8 @@ impl Sequence {
         Ok(text)
     }
 
-    /// Puts `cache` in the place of the KV cache, whose memory is freed. The tokens that it does not
-    /// hold are part of the input of the next forward pass.
+    /// Puts `cache` in the place of the KV cache, whose memory is freed. The tokens that it does
+    /// not hold are part of the input of the next forward pass.
     ///
     /// # Panics
     ///

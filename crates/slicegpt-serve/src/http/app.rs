@@ -118,8 +118,8 @@ impl App {
         }
     }
 
-    /// Answers a request, whose `turn` ends with its tokenisation. `default_max_tokens` bounds each completion if the request sets no
-    /// `max_tokens` and there is room.
+    /// Answers a request, whose `turn` ends with its tokenisation. `default_max_tokens` bounds each
+    /// completion if the request sets no `max_tokens` and there is room.
     pub async fn answer<F: ResponseFormat>(
         self: Arc<Self>,
         params: Params,

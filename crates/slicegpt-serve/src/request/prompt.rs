@@ -95,8 +95,8 @@ impl PromptTokenizer {
         Self { max_bytes, context, prefix: OnceLock::new() }
     }
 
-    /// The tokens of a prompt, checked to be ids of the model. Slow for a long text. A chat template
-    /// is stopped after its time, or when the request is `cancelled`.
+    /// The tokens of a prompt, checked to be ids of the model. Slow for a long text. A chat
+    /// template is stopped after its time, or when the request is `cancelled`.
     pub fn tokenise(
         &self,
         prompt: PromptInput,

@@ -2,8 +2,8 @@
 //!
 //! Sequences are admitted in the order of their arrival as soon as the batch has a free slot and
 //! the KV cache has room for all of their tokens. KV memory is reserved at admission, so a running
-//! sequence is preempted only if its client does not read. A step prefills a bounded number of prompt tokens and decodes one
-//! token of every sequence whose prompt has been processed.
+//! sequence is preempted only if its client does not read. A step prefills a bounded number of
+//! prompt tokens and decodes one token of every sequence whose prompt has been processed.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
