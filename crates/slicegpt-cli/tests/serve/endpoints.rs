@@ -1,9 +1,12 @@
 //! The other endpoints: models, health, metrics, authorization.
 
+use std::io::{BufRead, BufReader};
+
 use serde_json::json;
 
+use slicegpt_testkit::Cli;
 use slicegpt_testkit::http::{receive, send};
-use slicegpt_testkit::server::{MODEL, Server};
+use slicegpt_testkit::server::{MODEL, Server, directory};
 
 #[test]
 fn models_health_and_metrics() {
@@ -93,6 +96,45 @@ fn pages_of_allowed_origins_may_use_the_server() {
     assert_eq!(asked(&everyone, other).header(allowed), Some("*"));
     let nobody = Server::start(&[]);
     assert_eq!((asked(&nobody, page).status, asked(&nobody, page).header(allowed)), (405, None));
+}
+
+/// The key may be in the environment, where other users of the machine do not see it.
+#[test]
+fn the_key_may_be_in_the_environment() {
+    let serve =
+        |key: &str| Cli::new("serve --port 0").arg(directory(MODEL)).env("SLICEGPT_API_KEY", key);
+    serve("").refuse(&["--api-key"]);
+    let mut child = serve("secret").start();
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let address = line.split("http://").nth(1).unwrap().trim_end().trim_end_matches("/v1");
+    let server = Server { child, address: address.to_string() };
+    let get = |headers: &str| receive(send(&server.address, "GET", "/v1/models", headers, b""));
+    assert_eq!(get("Authorization: Bearer secre\r\n").status, 401);
+    assert_eq!(get("Authorization: Bearer secret2\r\n").status, 401);
+    assert_eq!(get("Authorization: Bearer secret\r\n").status, 200);
+}
+
+/// Fields that change nothing are accepted, whatever they hold.
+#[test]
+fn harmless_fields_are_accepted() {
+    let server = Server::start(&[]);
+    let plain = json!({"prompt": "a", "max_tokens": 2, "temperature": 0});
+    let mut body = plain.clone();
+    for (name, value) in [
+        ("user", json!("me")),
+        ("metadata", json!({"a": [1]})),
+        ("store", json!(true)),
+        ("service_tier", json!("auto")),
+        ("safety_identifier", json!("x")),
+        ("prompt_cache_retention", json!("24h")),
+        ("chat_id", json!(7)),
+        ("cache_prompt", json!(true)),
+        ("tools", json!(null)),
+    ] {
+        body[name] = value;
+    }
+    assert_eq!(server.complete(body).ok()["choices"], server.complete(plain).ok()["choices"]);
 }
 
 /// A client that reads only after it has written everything must get the response, not a broken
