@@ -44,8 +44,8 @@ pub enum CorpusError {
     #[error("{}: {place}: has no column `{column}`; it has {found}", path.display())]
     MissingColumn { path: PathBuf, place: String, column: String, found: String },
     #[error(
-        "{}: {place}: has neither a column `text` nor `messages` nor `instruction` and `output`; it \
-         has {found}",
+        "{}: {place}: has neither a column `text` nor `messages` nor `instruction` and `output`; \
+         it has {found}",
         path.display()
     )]
     NoTextColumn { path: PathBuf, place: String, found: String },

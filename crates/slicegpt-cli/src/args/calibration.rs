@@ -30,10 +30,11 @@ const OPTION: &str = "--calibration";
 #[derive(Args, Clone)]
 #[command(next_help_heading = "Calibration")]
 pub struct Calibration {
-    /// Text (plain, JSONL, Parquet; conversations in `messages`), token ids (FILE.safetensors[:TENSOR]), `self`: text sampled
-    /// from the model, or `self:chat`: conversations sampled from it in its chat template. May be
-    /// given several times: SHARE is a text's part of the samples, by default an equal part of what
-    /// the others leave of 1 [default: a small bundled text]
+    /// Text (plain, JSONL, Parquet; conversations in `messages`), token ids
+    /// (FILE.safetensors[:TENSOR]), `self`: text sampled from the model, or `self:chat`:
+    /// conversations sampled from it in its chat template. May be given several times: SHARE is a
+    /// text's part of the samples, by default an equal part of what the others leave of 1
+    /// [default: a small bundled text]
     #[arg(
         long,
         value_name = "TEXT[=SHARE]",

@@ -1,7 +1,7 @@
 //! Rows of text from a Parquet table.
 //!
 //! The table is read by the code below and not by a library, because a file may say anything: that
-//! it has 2^31 columns, that a page of 10 bytes becomes 2 GB, or that one text of 400 kB is repeated
+//! it has 2^31 columns, that a page of 10 bytes becomes 2 GB, or that a text of 400 kB is repeated
 //! 2^30 times. Here every count is checked against the bytes that are there before room is made for
 //! it, and what a file becomes is within a budget ([`TIMES`], [`LEAST`]).
 //!

@@ -24,8 +24,8 @@ pub(super) struct Dictionary {
 }
 
 impl Dictionary {
-    /// Bytes of memory of a dictionary of so many bytes: a text has 4 bytes at least, for its length,
-    /// and takes 4 bytes besides its own.
+    /// Bytes of memory of a dictionary of so many bytes: a text has 4 bytes at least, for its
+    /// length, and takes 4 bytes besides its own.
     pub const fn cost(bytes: usize) -> u64 {
         2 * bytes as u64
     }

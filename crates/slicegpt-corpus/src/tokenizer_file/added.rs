@@ -2,53 +2,52 @@
 
 use serde::Deserialize;
 
-use crate::tokenizer_file::at_most;
+use crate::tokenizer_file::limits::at_most;
 
 /// Bytes of one of them.
-const MAX_TOKEN: usize = 8192;
+const MAX_TOKEN: usize = 2048;
 
 /// Bytes of all of them together.
-const MAX_BYTES: f64 = (8 << 20) as f64;
+const MAX_BYTES: f64 = (4 << 20) as f64;
 
-/// The squares of their bytes together: the time to prepare the search for equal characters.
-const MAX_SQUARES: f64 = 2e9;
+/// Up to so many tokens the library makes a table for the search, in time that grows with the
+/// squares of their lengths.
+const FEW: usize = 100;
 
-/// Bytes that the search is prepared for. That is done again at each change from special tokens to
-/// others.
-const MAX_PREPARED: f64 = (64 << 20) as f64;
+/// The squares of the lengths of few tokens together.
+const MAX_SQUARES: f64 = (8 << 20) as f64;
 
 /// An added token.
 #[derive(Deserialize)]
 pub(super) struct Added {
     content: String,
     #[serde(default)]
-    special: bool,
-    #[serde(default)]
     normalized: bool,
 }
 
 /// Checks added tokens, where a normaliser makes a text `growth` times as long.
 pub(super) fn check(tokens: &[Added], growth: f64) -> Result<(), String> {
-    let (mut bytes, mut squares, mut runs) = (0.0, 0.0, 1.0);
-    let mut is_special = None;
-    for token in tokens {
-        let times = if token.normalized { growth } else { 1.0 };
-        let length = token.content.len() as f64 * times;
-        at_most(length as usize, MAX_TOKEN, "bytes in an added token")?;
-        bytes += length;
-        squares += length * length;
-        if is_special.is_some_and(|before| before != token.special) {
-            runs += 1.0;
+    // Tokens to be searched for in the text before and after it is normalised.
+    for normalized in [false, true] {
+        let (mut count, mut bytes, mut squares) = (0, 0.0, 0.0);
+        for token in tokens.iter().filter(|token| token.normalized == normalized) {
+            let times = if normalized { growth } else { 1.0 };
+            let length = token.content.len() as f64 * times;
+            at_most(length as usize, MAX_TOKEN, "bytes in an added token")?;
+            count += 1;
+            bytes += length;
+            squares += length * length;
         }
-        is_special = Some(token.special);
+        at_most_sum(bytes, MAX_BYTES, "bytes in added tokens")?;
+        if count <= FEW {
+            at_most_sum(
+                squares,
+                MAX_SQUARES,
+                "as the sum of squares of the bytes of added tokens",
+            )?;
+        }
     }
-    at_most_sum(bytes, MAX_BYTES, "bytes in added tokens")?;
-    at_most_sum(squares, MAX_SQUARES, "squares of bytes in added tokens")?;
-    at_most_sum(
-        bytes * runs,
-        MAX_PREPARED,
-        "bytes to search, with special and other tokens in turn",
-    )
+    Ok(())
 }
 
 fn at_most_sum(found: f64, most: f64, what: &str) -> Result<(), String> {

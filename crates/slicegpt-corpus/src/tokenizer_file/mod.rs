@@ -5,6 +5,7 @@
 //! search for. The limits here are several times what any known tokenizer needs.
 
 mod added;
+mod limits;
 mod shape;
 mod steps;
 
@@ -12,25 +13,8 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::tokenizer_file::added::Added;
+use crate::tokenizer_file::limits::{MAX_AFFIX, MAX_WORD, at_most};
 use crate::tokenizer_file::shape::Shape;
-
-/// Bytes of a token of a vocabulary, or of another text that a tokenizer writes.
-const MAX_TOKEN: usize = 4096;
-
-/// Tokens, and merges of them. The largest known vocabulary has a million.
-const MAX_TOKENS: usize = 4 << 20;
-
-/// Values in any other part: numbers, texts, lists and objects.
-const MAX_VALUES: usize = 20_000;
-
-/// Bytes of a text in a part, but for a map of characters.
-const MAX_TEXT: usize = 64 << 10;
-
-/// Characters of a word that WordPiece looks up. All known tokenizers have 100.
-const MAX_WORD: u64 = 256;
-
-/// Bytes of what is put before or after a part of a word.
-const MAX_AFFIX: usize = 64;
 
 /// The parts of a tokenizer whose cost is counted.
 #[derive(Deserialize)]
@@ -76,19 +60,14 @@ pub(crate) fn check(bytes: &[u8]) -> Result<(), String> {
     added::check(&parts.added_tokens, growth)?;
     let model = parts.model;
     if let Some(most) = model.max_input_chars_per_word.filter(|most| *most > MAX_WORD) {
-        return Err(format!("takes words of {most} characters, where at most {MAX_WORD} are"));
+        return Err(format!(
+            "takes words of {most} characters, where at most {MAX_WORD} are allowed"
+        ));
     }
     for affix in [model.continuing_subword_prefix, model.end_of_word_suffix].iter().flatten() {
         at_most(affix.len(), MAX_AFFIX, "bytes before or after a part of a word")?;
     }
     Ok(())
-}
-
-fn at_most(found: usize, most: usize, what: &str) -> Result<(), String> {
-    match found <= most {
-        true => Ok(()),
-        false => Err(format!("has {found} {what}, where at most {most} are allowed")),
-    }
 }
 
 #[cfg(test)]
@@ -210,13 +189,16 @@ mod tests {
         let found = says(&json!({"added_tokens": [token(&"a".repeat(200_000), false)]}));
         assert!(found.contains("200000 bytes in an added token"), "{found}");
         let longer = replace(json!({"String": "h"}), &"k".repeat(50));
-        let long = token(&"h".repeat(1000), false);
+        let long = token(&"h".repeat(1000), true);
         let found = says(&json!({"added_tokens": [long], "normalizer": longer}));
         assert!(found.contains("50000 bytes in an added token"), "{found}");
-        let in_turn: Vec<Value> =
-            (0..4000).map(|i| token(&format!("<{i}{}", "h".repeat(50)), i % 2 == 0)).collect();
-        let found = says(&json!({"added_tokens": in_turn}));
-        assert!(found.contains("special and other tokens in turn"), "{found}");
+        let many = |count: usize, length: usize| {
+            let tokens = (0..count).map(|i| token(&format!("{}{i}", "h".repeat(length)), false));
+            says(&json!({"added_tokens": tokens.collect::<Vec<_>>()}))
+        };
+        assert!(many(90, 1000).contains("sum of squares"), "{}", many(90, 1000));
+        assert_eq!((many(90, 100), many(1000, 1000)), (String::new(), String::new()));
+        assert!(many(5000, 1000).contains("bytes in added tokens"), "{}", many(5000, 1000));
     }
 
     #[test]

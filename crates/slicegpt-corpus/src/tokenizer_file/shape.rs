@@ -5,7 +5,7 @@ use std::fmt;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
-use crate::tokenizer_file::{MAX_TEXT, MAX_TOKEN, MAX_TOKENS, MAX_VALUES, at_most};
+use crate::tokenizer_file::limits::{MAX_TEXT, MAX_TOKEN, MAX_TOKENS, MAX_VALUES, at_most};
 
 /// Added tokens. Those of images, in models that write them, are tens of thousands.
 const MAX_ADDED: usize = 200_000;

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::tokenizer_file::at_most;
+use crate::tokenizer_file::limits::at_most;
 
 /// How many times longer a part of a tokenizer may make a text.
 const MAX_GROWTH: f64 = 64.0;

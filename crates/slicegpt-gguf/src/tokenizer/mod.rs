@@ -42,8 +42,8 @@ impl Vocabulary {
         let (kind, mut vocabulary) = match (json, pieces) {
             (None, None) if directory.join("merges.txt").exists() => {
                 let reason = format!(
-                    "the tokenizer is in vocab.json and merges.txt; make a tokenizer.json of them \
-                     with transformers: AutoTokenizer.from_pretrained('{0}').save_pretrained('{0}')",
+                    "the tokenizer is in vocab.json and merges.txt; make a tokenizer.json with \
+                     transformers: AutoTokenizer.from_pretrained('{0}').save_pretrained('{0}')",
                     directory.display()
                 );
                 return Err(GgufError::tokenizer(directory, &reason));
