@@ -25,7 +25,7 @@ pub enum CheckpointError {
     NoConfig(PathBuf),
     #[error(
         "{}: config.json is missing, because the program was killed while it replaced this \
-         output; run it again with the same --out, which restores what was there",
+         output; write to the same output again, which first restores what was there",
         .0.display()
     )]
     Interrupted(PathBuf),
