@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use serde_json::json;
 use slicegpt_generate::{FinishReason, Message, Sequence};
 use slicegpt_models::Cache;
@@ -165,12 +165,18 @@ impl Args {
         match (&self.prompt, &self.prompt_file) {
             (Some(text), _) if text == "-" => {
                 let mut text = String::new();
-                std::io::stdin().read_to_string(&mut text).context("stdin")?;
+                let most = slicegpt_limits::MAX_DESCRIPTION;
+                std::io::stdin().take(most + 1).read_to_string(&mut text).context("stdin")?;
+                if text.len() as u64 > most {
+                    bail!("stdin: at most {most} bytes are read");
+                }
                 Ok(text)
             }
             (Some(text), _) => Ok(text.clone()),
             (None, Some(path)) => {
-                std::fs::read_to_string(path).with_context(|| path.display().to_string())
+                let text = slicegpt_limits::read_input(path, slicegpt_limits::MAX_DESCRIPTION);
+                let text = text.with_context(|| path.display().to_string())?;
+                String::from_utf8(text).with_context(|| path.display().to_string())
             }
             (None, None) => Ok(String::new()),
         }

@@ -108,7 +108,7 @@ impl Generator {
     pub fn template(&self) -> Result<Template> {
         let source = match &self.chat.template {
             Some(path) => {
-                let source = std::fs::read_to_string(path);
+                let source = slicegpt_limits::read_text(path, slicegpt_limits::MAX_DESCRIPTION);
                 Some(source.with_context(|| format!("--chat-template {}", path.display()))?)
             }
             None => None,
