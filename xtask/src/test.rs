@@ -25,6 +25,9 @@ pub struct Args {
     /// this folder holds.
     #[arg(long, value_name = "DIR", env = "SLICEGPT_REFERENCE")]
     reference: Option<PathBuf>,
+    /// Instead call every reader of files with mutated files, each for so many seconds.
+    #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "60")]
+    fuzz: Option<u64>,
     /// Passed to `cargo test` as they are, such as a test's name.
     #[arg(last = true)]
     args: Vec<OsString>,
@@ -37,6 +40,9 @@ struct Step {
 }
 
 pub fn run(workspace: &Workspace, args: &Args) -> Result<ExitCode> {
+    if let Some(seconds) = args.fuzz {
+        return fuzz(workspace, seconds);
+    }
     let began = Instant::now();
     let steps = match &args.device {
         None => steps(workspace, args),
@@ -61,6 +67,17 @@ pub fn run(workspace: &Workspace, args: &Args) -> Result<ExitCode> {
     }
     println!("\n== all {count} checks passed in {:.1} s", began.elapsed().as_secs_f64());
     Ok(ExitCode::SUCCESS)
+}
+
+/// Calls every reader with mutated files; those that one does not survive stay in the target folder.
+fn fuzz(workspace: &Workspace, seconds: u64) -> Result<ExitCode> {
+    let program = workspace.build("slicegpt-fuzz")?;
+    let mut command = Command::new(program);
+    command.args(["run", "--seconds", &seconds.to_string(), "--fixtures"]);
+    command.arg(workspace.root.join("fixtures")).arg("--out");
+    command.arg(workspace.target_dir.join("fuzz"));
+    let passed = command.status().context("cannot start slicegpt-fuzz")?.success();
+    Ok(if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn steps(workspace: &Workspace, args: &Args) -> Vec<Step> {
@@ -146,7 +163,12 @@ mod tests {
 
     fn args(reference: Option<&str>, args: &[&str]) -> Args {
         let reference = reference.map(PathBuf::from);
-        Args { device: None, reference, args: args.iter().map(OsString::from).collect() }
+        Args {
+            device: None,
+            fuzz: None,
+            reference,
+            args: args.iter().map(OsString::from).collect(),
+        }
     }
 
     #[test]

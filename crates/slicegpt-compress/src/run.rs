@@ -115,14 +115,7 @@ impl<'a, D: Tables> Compression<'a, D> {
         tokens: &TokenBatch,
         sink: &mut S,
     ) -> Result<Compressed> {
-        if tokens.kept() == 0 {
-            return Err(CompressError::NoTokens("there is no token to calibrate on"));
-        }
-        let directions = {
-            let dimensions = self.decoder.dimensions().map_err(CompressError::model)?;
-            directions(&self.plan, dimensions.as_ref())
-        };
-        warn_if_few(tokens.kept(), directions, self.observer.as_ref());
+        self.check(tokens)?;
         match cut {
             Cut::PerLayer(widths) => {
                 let dense = Dense::new(self.decoder, &self.observer)?;
@@ -143,6 +136,17 @@ impl<'a, D: Tables> Compression<'a, D> {
             }
             Cut::Shared(cut) => self.shared(cut, statistics, tokens, sink),
         }
+    }
+
+    /// Refuses an empty text, and warns of a short one.
+    fn check(&self, tokens: &TokenBatch) -> Result<()> {
+        if tokens.kept() == 0 {
+            return Err(CompressError::NoTokens("there is no token to calibrate on"));
+        }
+        let dimensions = self.decoder.dimensions().map_err(CompressError::model)?;
+        let directions = directions(&self.plan, dimensions.as_ref());
+        warn_if_few(tokens.kept(), directions, self.observer.as_ref());
+        Ok(())
     }
 
     /// The statistics of the dense model on `tokens`, which are valid for every cut to one basis.
@@ -220,9 +224,7 @@ impl<'a, D: Tables> Compression<'a, D> {
     ///
     /// As [`Compression::run`].
     pub fn search(&self, cut: &SharedCut, tokens: &TokenBatch) -> Result<Searched> {
-        if tokens.kept() == 0 {
-            return Err(CompressError::NoTokens("there is no token to calibrate on"));
-        }
+        self.check(tokens)?;
         let dense = Dense::new(self.decoder, &self.observer)?;
         let dimensions = self.decoder.dimensions().map_err(CompressError::model)?;
         let (dimensions, refit) = (dimensions.as_ref(), self.plan.refit());

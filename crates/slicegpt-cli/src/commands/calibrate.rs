@@ -16,6 +16,7 @@ use crate::args::computing::Computing;
 use crate::args::running::Running;
 use crate::args::text::token_batch;
 use crate::commands::plan::refuse_sliced;
+use crate::services::calibrated::Calibrated;
 use crate::services::memory::peak_rss_bytes;
 use crate::services::model::Described;
 use crate::services::watch::Watch;
@@ -53,14 +54,10 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let staging = Staging::for_file(&args.out, &described.directory)?;
     output::check_ours("--out", &args.out, is_ours, "file of statistics")?;
     let opened = described.open(&args.model)?;
-    let target = args.running.open()?;
-    let mut computing = args.computing.on(&target)?;
     let plan = Plan::default();
     let purpose = Purpose { plan: &plan, computing: &args.computing, streams: 1 };
-    let (samples, calibration) =
-        target.run(|| args.calibration.load(&opened, &target, &purpose))?;
-    args.computing.keep_on_accelerator(&mut computing, &target, &opened.spec, &samples);
-    computing.batching = Some(target.batching(&opened.spec, samples.seqlen()));
+    let Calibrated { target, settings: computing, samples, record: calibration } =
+        Calibrated::load(&opened, &args.running, &args.calibration, &purpose)?;
     let start = Instant::now();
     let model = opened.model(&target.device);
     let watch = Watch::new(&target);

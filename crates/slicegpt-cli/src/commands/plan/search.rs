@@ -12,6 +12,7 @@ use crate::args::calibration::{Calibration, Purpose};
 use crate::args::computing::Computing;
 use crate::args::running::Running;
 use crate::args::text::token_batch;
+use crate::services::calibrated::Calibrated;
 use crate::services::model::Described;
 use crate::services::watch::Watch;
 
@@ -47,12 +48,9 @@ impl Search {
             bail!("--search: --method per-layer has one shape for a size; leave it out");
         };
         let opened = described.open(model)?;
-        let target = running.open()?;
-        let mut settings = computing.on(&target)?;
         let purpose = Purpose::cut(plan, computing);
-        let (samples, _) = target.run(|| calibration.load(&opened, &target, &purpose))?;
-        computing.keep_on_accelerator(&mut settings, &target, &opened.spec, &samples);
-        settings.batching = Some(target.batching(&opened.spec, samples.seqlen()));
+        let Calibrated { target, settings, samples, .. } =
+            Calibrated::load(&opened, running, calibration, &purpose)?;
         let start = Instant::now();
         let model = opened.model(&target.device);
         let watch = Watch::new(&target);
