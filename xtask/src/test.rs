@@ -69,7 +69,8 @@ pub fn run(workspace: &Workspace, args: &Args) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Calls every reader with mutated files; those that one does not survive stay in the target folder.
+/// Calls every reader with mutated files; those that one does not survive stay in the target
+/// folder.
 fn fuzz(workspace: &Workspace, seconds: u64) -> Result<ExitCode> {
     let program = workspace.build("slicegpt-fuzz")?;
     let mut command = Command::new(program);

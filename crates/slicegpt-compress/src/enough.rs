@@ -8,8 +8,8 @@ use crate::{Dimensions, Plan};
 /// Tokens for each direction of the largest fit that [`enough_sequences`] aims at.
 pub const TOKENS_PER_DIRECTION: usize = 64;
 
-/// The least number of tokens that [`enough_sequences`] aims at: with fewer, the few directions of a
-/// small model are determined, and the held-out error is not.
+/// The least number of tokens that [`enough_sequences`] aims at: with fewer, the few directions of
+/// a small model are determined, and the held-out error is not.
 const LEAST_TOKENS: usize = 1 << 15;
 
 /// The least and the largest number of sequences that [`enough_sequences`] asks for.

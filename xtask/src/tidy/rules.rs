@@ -289,7 +289,7 @@ pub const SOURCES: &[SourceRule] = &[
 
 /// The crates that may name a model family in code.
 pub const FAMILY_CRATES: &[&str] =
-    &["slicegpt-models", "slicegpt-gguf", "slicegpt-testkit", "xtask"];
+    &["slicegpt-fuzz", "slicegpt-gguf", "slicegpt-models", "slicegpt-testkit", "xtask"];
 
 /// How a family's name is recognised in a word.
 #[derive(Clone, Copy)]
