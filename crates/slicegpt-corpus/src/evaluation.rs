@@ -25,7 +25,8 @@ pub fn evaluation_samples(text: &Text, vocabulary: &Vocabulary, seqlen: usize) -
         return Err(CorpusError::TooShort { text, tokens, needed: seqlen });
     }
     ids.truncate(count * seqlen);
-    Ok(Samples::new(ids, None, seqlen))
+    let samples = Samples::new(ids, None, seqlen);
+    Ok(if text.is_chat() { samples.of_chat() } else { samples })
 }
 
 #[cfg(test)]

@@ -12,6 +12,8 @@ pub struct Samples {
     /// Padding mask of the same shape, false at padding. None if nothing is padded.
     mask: Option<Vec<bool>>,
     seqlen: usize,
+    /// Whether they were cut from conversations.
+    from_chat: bool,
 }
 
 impl Samples {
@@ -27,7 +29,18 @@ impl Samples {
         if let Some(mask) = &mask {
             assert_eq!(mask.len(), ids.len(), "ids and mask have the same shape");
         }
-        Self { ids, mask, seqlen }
+        Self { ids, mask, seqlen, from_chat: false }
+    }
+
+    /// The same, cut from conversations that a chat template wrote.
+    pub(crate) fn of_chat(self) -> Self {
+        Self { from_chat: true, ..self }
+    }
+
+    /// Whether they were cut from conversations: nothing joins these, and their chat template wrote
+    /// all special tokens.
+    pub fn are_from_chat(&self) -> bool {
+        self.from_chat
     }
 
     /// The number of sequences.

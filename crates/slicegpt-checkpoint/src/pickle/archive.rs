@@ -84,6 +84,30 @@ pub(super) fn check_archive(
     }
 }
 
+/// An entry, as its own header describes it.
+pub(super) struct Entry {
+    pub is_pickle: bool,
+    /// Where its data begin and end in the file.
+    pub start: u64,
+    pub end: u64,
+}
+
+/// The entry whose header is `at`, if there is one, its data are stored as they are, and its header
+/// says how many there are.
+pub(super) fn entry_at(file: &mut File, at: u64) -> Option<Entry> {
+    let header = record::<30>(file, at).ok()?;
+    let stored = header[8..10] == [0, 0] && header[6] & 8 == 0;
+    if !header.starts_with(b"PK\x03\x04") || !stored {
+        return None;
+    }
+    let name = at + header.len() as u64;
+    let length = number(&header[26..28]);
+    let ending = record::<4>(file, (name + length).checked_sub(4)?).ok()?;
+    let start = name + length + number(&header[28..30]);
+    let end = start.checked_add(number(&header[18..22]))?;
+    Some(Entry { is_pickle: ending.eq_ignore_ascii_case(b".pkl"), start, end })
+}
+
 /// Reads where the directory of an archive is, from the records after it.
 fn directory(file: &mut File, length: u64) -> Result<Directory> {
     let truncated = || Refusal::corrupt("it does not end as an archive does");

@@ -71,7 +71,11 @@ fn check(file: &mut File) -> refusal::Result<()> {
 
 /// Walks through all pickles of an archive.
 fn in_archive(file: File, length: u64) -> refusal::Result<()> {
-    let (mut archive, pickles) = check_archive(file, length)?;
+    let again = file.try_clone()?;
+    let (mut archive, pickles) = check_archive(file, length).map_err(|refusal| {
+        // What it names says more than how it is built.
+        named_in_entries(again, length).unwrap_or(refusal)
+    })?;
     let mut budget = objects(length, 1);
     for index in pickles {
         let entry = archive.by_index(index);
@@ -82,6 +86,24 @@ fn in_archive(file: File, length: u64) -> refusal::Result<()> {
         walk(&mut BufReader::new(entry), &mut budget)?;
     }
     Ok(())
+}
+
+/// What a pickle of an archive names that Python would call. The entries are taken from the start
+/// of the file, as far as they follow each other: a directory may hide one.
+fn named_in_entries(mut file: File, length: u64) -> Option<Refusal> {
+    let mut budget = objects(length, 1);
+    let mut at = 0;
+    while let Some(entry) = archive::entry_at(&mut file, at) {
+        if entry.is_pickle {
+            file.seek(SeekFrom::Start(entry.start)).ok()?;
+            let mut bytes = BufReader::new(&mut file).take(entry.end - entry.start);
+            if let Err(refusal @ Refusal::Names(_)) = walk(&mut bytes, &mut budget) {
+                return Some(refusal);
+            }
+        }
+        at = entry.end;
+    }
+    None
 }
 
 /// Walks through the consecutive pickles at the start of a file.

@@ -58,7 +58,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let mut found = Vec::new();
     for (text, samples) in texts.iter().zip(&samples) {
         let result = score(&opened, samples, &target, args.ignore_token_id)?;
-        let protocol = protocol(*text, args.ignore_token_id);
+        let protocol = protocol(*text, samples, args.ignore_token_id);
         let name = text.map(Path::to_string_lossy);
         let json = json!({
             "model": args.model.to_string_lossy(),
@@ -133,10 +133,17 @@ pub fn print(mut found: Vec<Found<'_>>, json: bool) -> Result<()> {
 }
 
 /// The protocol: what the numbers mean.
-pub fn protocol(text: Option<&Path>, ignore_token_id: Option<u32>) -> String {
-    let source = match text.is_some_and(|path| !is_token_file(&path.to_string_lossy())) {
-        true => "text joined by blank lines, tokenised once, cut without overlap, rest dropped",
-        false => "token ids as given",
+pub fn protocol(text: Option<&Path>, samples: &Samples, ignore_token_id: Option<u32>) -> String {
+    let is_text = text.is_some_and(|path| !is_token_file(&path.to_string_lossy()));
+    let source = match (is_text, samples.are_from_chat()) {
+        (true, false) => {
+            "text joined by blank lines, tokenised once, cut without overlap, rest dropped"
+        }
+        (true, true) => {
+            "conversations as their chat template writes them, one after the other, tokenised \
+             once, cut without overlap, rest dropped"
+        }
+        (false, _) => "token ids as given",
     };
     let ignored = match ignore_token_id {
         Some(id) => format!(", labels equal to {id} skipped"),

@@ -56,7 +56,7 @@ fn record(
         tokens: base.tokens,
         perplexity_before: base.perplexity,
         perplexity_after: decoder.perplexity,
-        protocol: ppl::protocol(Some(&text.path), ignore_token_id),
+        protocol: ppl::protocol(Some(&text.path), &text.samples, ignore_token_id),
         kl: divergence.mean,
         kl_standard_error: divergence.standard_error,
         top1_agreement: divergence.agreement,
