@@ -94,8 +94,8 @@ pub struct Measured {
 ///
 /// If it holds no known kind of result, or a field is missing.
 pub fn scores(json: &Value) -> Result<Vec<Measured>, ReportError> {
-    // Of several texts there is a list.
-    if let Some(several) = json.as_array().filter(|list| !list.is_empty()) {
+    // Those of several texts.
+    if let Some(several) = json["texts"].as_array().filter(|list| !list.is_empty()) {
         let found: Result<Vec<_>, _> = several.iter().map(one).collect();
         return Ok(found?.concat());
     }
@@ -214,10 +214,12 @@ mod tests {
             json!({"model": "m", "text": text, "perplexity": 2, "samples": 1, "seqlen": 4,
                    "protocol": "p"})
         };
-        let several = scores(&json!([of("a.txt"), of("b.txt")])).unwrap();
+        let several = scores(&json!({"texts": [of("a.txt"), of("b.txt")]})).unwrap();
         assert_eq!(several[1], scores(&of("b.txt")).unwrap()[0]);
         assert_eq!(several.len(), 2);
-        assert!(scores(&json!([])).is_err() && scores(&json!([[]])).is_err());
+        for texts in [json!([]), json!([[]]), json!(3)] {
+            assert!(scores(&json!({"texts": texts})).is_err(), "{texts}");
+        }
 
         let found = scores(&json!({
             "results": { "piqa": {

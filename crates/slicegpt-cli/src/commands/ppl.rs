@@ -100,13 +100,13 @@ pub struct Found<'a> {
     pub protocol: String,
 }
 
-/// Prints a column for each text, or its JSON: of one text an object, of several a list.
+/// Prints a column for each text, or its JSON: that of several texts is the list `texts`.
 pub fn print(mut found: Vec<Found<'_>>, json: bool) -> Result<()> {
     if json {
         let mut all: Vec<Value> = found.drain(..).map(|found| found.json).collect();
         let json = match all.len() {
             1 => all.remove(0),
-            _ => Value::Array(all),
+            _ => json!({ "texts": all }),
         };
         return output::print(Some(json), &[], &[], None);
     }

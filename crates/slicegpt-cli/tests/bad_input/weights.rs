@@ -199,7 +199,7 @@ fn tensors_are_what_the_config_says() {
             (&replace(Dtype::F8_E4M3, &[32, 32]), &says("F8_E4M3")),
             (&fields("num_hidden_layers", 3), &["dense", "model.layers.2.", "is missing"]),
             (&fields("vocab_size", 65), &[FILE, "embed_tokens", "[64, 32]", "[65, 32]"]),
-            (&fields("intermediate_size", 1 << 23), &[FILE, "mlp.", "[8388608, 32]"]),
+            (&fields("intermediate_size", 1 << 20), &[FILE, "mlp.", "[1048576, 32]"]),
         ],
     );
 }
@@ -212,7 +212,8 @@ fn missing_weights_are_named() {
         sandbox.create_dir(FILE);
     };
     let says = &["dense", "no weights", "model.safetensors"][..];
-    check_damages("families/llama2", READERS, &[(&none, says), (&folder, says)]);
+    let is_folder = &["dense/model.safetensors", "is a directory, not a file"][..];
+    check_damages("families/llama2", READERS, &[(&none, says), (&folder, is_folder)]);
 }
 
 #[test]

@@ -121,9 +121,9 @@ fn the_width_of_the_model_asks_for_a_number_of_sequences() {
         assert_eq!(run.stderr, "", "{options}");
         run.json()["calibration"]["samples"].as_u64().unwrap()
     };
-    // MLPs of width 341, a stream of width 128: 64 tokens for each.
-    assert_eq!(count("long.txt"), (341 * 64_u64).div_ceil(256));
-    assert_eq!(count("long.txt --method per-layer --sparsity 0.25"), 128 * 64 / 256);
+    // MLPs of width 341, a stream of width 128: 64 tokens for each are fewer than 32768 in all.
+    assert_eq!(count("long.txt"), 32768 / 256);
+    assert_eq!(count("long.txt --method per-layer --sparsity 0.25"), 32768 / 256);
     workshop.write("short.txt", story("Ben", 60));
     assert!((2..16).contains(&count("short.txt")), "as much as there is, without a warning");
 }

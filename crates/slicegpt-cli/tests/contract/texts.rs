@@ -36,7 +36,7 @@ fn several_texts_have_a_result_each() {
         let each =
             ["a.txt", "b.txt"].map(|text| workshop.json(&format!("{command} --text {text}")));
         let both = workshop.json(&format!("{command} --text a.txt --text b.txt"));
-        assert_eq!(both, json!(each), "{command}");
+        assert_eq!(both, json!({ "texts": each }), "{command}");
         let table = workshop.succeed(&format!("{command} --text a.txt --text b.txt")).stdout;
         let header = table.lines().next().unwrap();
         assert!(header.contains("a.txt") && header.contains("b.txt"), "{table}");
@@ -87,11 +87,8 @@ fn conversations_go_through_the_chat_template() {
     assert!(refused.stderr.contains("has no chat template"), "{}", refused.stderr);
 }
 
-#[test]
-fn a_tokenizer_may_be_vocabulary_and_merges() {
-    let workshop = copied("models/ts-opt");
-    let prompt = "eval ppl chat --text FIXTURES/text/valid.txt --seqlen 64 --max-samples 4";
-    let expected = workshop.json(prompt);
+/// Replaces the `tokenizer.json` of the copy by `vocab.json` and `merges.txt`.
+fn split_tokenizer(workshop: &Workshop) {
     let tokenizer = read_json(&workshop.path("chat/tokenizer.json"));
     std::fs::remove_file(workshop.path("chat/tokenizer.json")).unwrap();
     let line = |merge: &Value| match merge {
@@ -106,10 +103,21 @@ fn a_tokenizer_may_be_vocabulary_and_merges() {
     config["tokenizer_class"] = "GPT2Tokenizer".into();
     config["add_bos_token"] = true.into();
     workshop.write("chat/tokenizer_config.json", config.to_string());
+}
+
+#[test]
+fn a_tokenizer_may_be_vocabulary_and_merges() {
+    let workshop = copied("models/ts-opt");
+    let prompt = "eval ppl chat --text FIXTURES/text/valid.txt --seqlen 64 --max-samples 4";
+    let expected = workshop.json(prompt);
+    split_tokenizer(&workshop);
     assert_eq!(workshop.json(prompt), expected);
     // What was cut has it too.
     workshop.json("compress chat --out out --samples 2 --seqlen 32");
     workshop.json("eval ppl out --text FIXTURES/text/valid.txt --seqlen 64 --max-samples 1");
+    // A GGUF file is made of `tokenizer.json`.
+    let workshop = copied(TRAINED);
+    split_tokenizer(&workshop);
     let refused = workshop.run("export gguf chat --out chat.gguf");
     assert_eq!(refused.code, Some(2));
     assert!(refused.stderr.contains("save_pretrained("), "{}", refused.stderr);

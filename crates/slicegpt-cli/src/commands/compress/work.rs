@@ -1,5 +1,6 @@
 //! The work of `compress`: compress, write, compare with the dense model.
 
+use std::io::ErrorKind;
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Instant;
@@ -115,7 +116,13 @@ impl Prepared<'_> {
         let computing = &self.args.computing;
         let origin = computing.origin(&self.opened, self.calibration.clone(), &self.target)?;
         let file = slicegpt_limits::read(path, largest_statistics(&self.opened.spec));
-        let file = file.with_context(at)?;
+        let larger = |error: std::io::Error| match error.kind() {
+            ErrorKind::InvalidData => anyhow!(
+                "{error}: these are no statistics of this model; run `slicegpt calibrate` on it"
+            ),
+            _ => error.into(),
+        };
+        let file = file.map_err(larger).with_context(at)?;
         let read = read_statistics(&file, &origin, &self.opened.spec);
         let advise = |error: StatisticsError| {
             let message = error.message(&option);
