@@ -11,40 +11,23 @@ use crate::value::compare::{contains, equal, order};
 use crate::value::repr::text;
 use crate::value::{Args, Value};
 
-const TESTS: &[&str] = &[
-    "!=",
-    "<",
-    "<=",
-    "==",
-    ">",
-    ">=",
+/// Tests of a value alone.
+const OF_ONE: &[&str] = &[
     "boolean",
     "callable",
     "defined",
-    "divisibleby",
-    "eq",
-    "equalto",
     "escaped",
     "even",
     "false",
     "filter",
     "float",
-    "ge",
-    "greaterthan",
-    "gt",
-    "in",
     "integer",
     "iterable",
-    "le",
-    "lessthan",
     "lower",
-    "lt",
     "mapping",
-    "ne",
     "none",
     "number",
     "odd",
-    "sameas",
     "sequence",
     "string",
     "test",
@@ -53,33 +36,40 @@ const TESTS: &[&str] = &[
     "upper",
 ];
 
+/// Tests of a value against another.
+const COMPARISONS: &[&str] = &[
+    "!=",
+    "<",
+    "<=",
+    "==",
+    ">",
+    ">=",
+    "divisibleby",
+    "eq",
+    "equalto",
+    "ge",
+    "greaterthan",
+    "gt",
+    "in",
+    "le",
+    "lessthan",
+    "lt",
+    "ne",
+    "sameas",
+];
+
+/// Whether there is a test of this name.
+fn is_test(name: &str) -> bool {
+    OF_ONE.contains(&name) || COMPARISONS.contains(&name)
+}
+
 /// `value is name(arguments)`
 pub fn call(name: &str, value: &Value, arguments: Args, budget: &Budget) -> Result<bool> {
     budget.spend(1)?;
-    if !TESTS.contains(&name) {
+    if !is_test(name) {
         return fail!("no test named '{name}'");
     }
-    let binary_test = [
-        "!=",
-        "<",
-        "<=",
-        "==",
-        ">",
-        ">=",
-        "divisibleby",
-        "eq",
-        "equalto",
-        "ge",
-        "greaterthan",
-        "gt",
-        "in",
-        "le",
-        "lessthan",
-        "lt",
-        "ne",
-        "sameas",
-    ];
-    if binary_test.contains(&name) {
+    if COMPARISONS.contains(&name) {
         let [other] = arguments.bind(name, ["other"], 1)?;
         return compared(name, value, &other.unwrap_or(Value::None), budget);
     }
@@ -122,7 +112,7 @@ pub fn call(name: &str, value: &Value, arguments: Args, budget: &Budget) -> Resu
             crate::methods::case::is(&text, if name == "lower" { "islower" } else { "isupper" })
         }
         "filter" => value.as_text().is_some_and(crate::filters::is_filter),
-        _ => value.as_text().is_some_and(|name| TESTS.contains(&name)),
+        _ => value.as_text().is_some_and(is_test),
     })
 }
 

@@ -9,7 +9,7 @@ use slicegpt_checkpoint::{Checkpoint, Dtype};
 use slicegpt_core::TensorSource;
 use slicegpt_corpus::{Text, Vocabulary, token_file};
 use slicegpt_gguf::Import;
-use slicegpt_provenance::{Manifest, Record, ReferenceSizes};
+use slicegpt_provenance::{Manifest, ReferenceSizes};
 
 /// A reader of one kind of file.
 pub struct Reader {
@@ -194,7 +194,7 @@ pub const READERS: &[Reader] = &[
         parts: &[],
         beside: &[],
         read: |directory| {
-            Record::parse(&std::fs::read(directory.join("slicegpt-report.json"))?)?;
+            Checkpoint::record(directory)?;
             Ok(())
         },
     },

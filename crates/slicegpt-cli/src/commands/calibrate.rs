@@ -16,7 +16,7 @@ use crate::args::computing::Computing;
 use crate::args::running::Running;
 use crate::args::text::token_batch;
 use crate::commands::plan::refuse_sliced;
-use crate::services::calibrated::Calibrated;
+use crate::services::calibrated::{Calibrated, OpenDevice};
 use crate::services::memory::peak_rss_bytes;
 use crate::services::model::Described;
 use crate::services::watch::Watch;
@@ -56,8 +56,12 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let opened = described.open(&args.model)?;
     let plan = Plan::default();
     let purpose = Purpose { plan: &plan, computing: &args.computing, streams: 1 };
-    let Calibrated { target, settings: computing, samples, record: calibration } =
-        Calibrated::load(&opened, &args.running, &args.calibration, &purpose)?;
+    let Calibrated { target, settings: computing, samples, record: calibration, .. } =
+        OpenDevice::new(&args.running, &args.computing)?.load(
+            &opened,
+            &args.calibration,
+            &purpose,
+        )?;
     let start = Instant::now();
     let model = opened.model(&target.device);
     let watch = Watch::new(&target);

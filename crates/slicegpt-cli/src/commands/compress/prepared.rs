@@ -10,6 +10,7 @@ use super::args::Args;
 use crate::args::calibration::Purpose;
 use crate::args::evaluation::EvaluationText;
 use crate::commands::plan::refuse_sliced;
+use crate::services::calibrated::{Calibrated, OpenDevice};
 use crate::services::device::Target;
 use crate::services::files::stage_spectra;
 use crate::services::model::{Described, Opened};
@@ -49,8 +50,7 @@ impl<'a> Prepared<'a> {
             .map(|path| stage_spectra(path, &described.directory, &args.out))
             .transpose()?;
         let opened = described.open(&args.model)?;
-        let target = args.running.open()?;
-        let mut computing = args.computing.on(&target)?;
+        let device = OpenDevice::new(&args.running, &args.computing)?;
         let stored = args.dtype.map_or(opened.dtype, Dtype::from);
         if stored != dtype && matches!(plan.size, Some(Size::TargetBytes { .. })) {
             // The weights have another type than config.json says, and bytes were asked for.
@@ -59,12 +59,8 @@ impl<'a> Prepared<'a> {
         }
         let texts = args.evaluation.load(&opened, &args.calibration.cutting)?;
         let purpose = Purpose::cut(&plan, &args.computing);
-        let (samples, calibration) =
-            target.run(|| args.calibration.load(&opened, &target, &purpose))?;
-        args.computing.keep_on_accelerator(&mut computing, &target, spec, &samples);
-        let batching = target.batching(spec, samples.seqlen());
-        computing.batching = Some(batching);
-        let batch_size = batching.size;
+        let Calibrated { target, settings: computing, batch_size, samples, record: calibration } =
+            device.load(&opened, &args.calibration, &purpose)?;
         let dtype = stored;
         #[rustfmt::skip]
         let prepared = Self {

@@ -7,15 +7,15 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use clap::builder::PossibleValuesParser;
 use serde_json::{Value, json};
-use slicegpt_checkpoint::{Dtype, Staging, Writer, Written};
-use slicegpt_core::{Observer, TensorSource};
+use slicegpt_checkpoint::{Dtype, Staging, Written};
 use slicegpt_gguf::{Import, PRE_TOKENIZERS};
 
+use super::weights::write_weights;
 use crate::args::options::DtypeName;
 use crate::services::gguf::{dtype_of, refused_tokenizer};
 use crate::services::memory;
 use crate::show::output;
-use crate::show::progress::{self, Progress, note, warn};
+use crate::show::progress::{self, note, warn};
 use crate::show::size::{parse_bytes, show_bytes, show_count};
 
 /// Arguments of `slicegpt import gguf`.
@@ -63,7 +63,8 @@ pub fn run(args: Args) -> Result<ExitCode> {
     }
     let dtype = args.dtype.map_or_else(|| dtype_of(&import), Dtype::from);
     let staging = Staging::new(&args.out, Some(&args.file), args.force)?;
-    let written = weights(&import, &staging, dtype, args.max_shard_size)?;
+    let layout = (dtype, args.max_shard_size);
+    let written = write_weights(&import, import.spec(), &staging, layout)?;
     let mut config = import.config().clone();
     config["torch_dtype"] = dtype.torch_name().into();
     let put = |name: &str, json: &Value| {
@@ -78,25 +79,6 @@ pub fn run(args: Args) -> Result<ExitCode> {
     report(&args, &import, dtype, &written)?;
     note(format!("wrote {}", args.out.display()));
     Ok(ExitCode::SUCCESS)
-}
-
-fn weights(
-    import: &Import,
-    staging: &Staging,
-    dtype: Dtype,
-    max_shard_size: u64,
-) -> Result<Written> {
-    let entries = import.spec().entries();
-    let tensors = entries.iter().map(|entry| (entry.name.clone(), entry.shape.clone())).collect();
-    let mut writer = Writer::create(staging.path(), tensors, dtype, max_shard_size)?;
-    let progress = Progress::start("importing", entries.len());
-    for entry in &entries {
-        writer.write(&entry.name, &import.tensor(&entry.name, &entry.shape)?)?;
-        let _ = progress.step();
-        progress::check()?;
-    }
-    progress.finish();
-    Ok(writer.finish()?)
 }
 
 fn report(args: &Args, import: &Import, dtype: Dtype, written: &Written) -> Result<()> {

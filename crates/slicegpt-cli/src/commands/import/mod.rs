@@ -2,6 +2,7 @@
 
 mod gguf;
 mod reference;
+mod weights;
 
 use std::process::ExitCode;
 

@@ -5,19 +5,20 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
 use serde_json::json;
-use slicegpt_checkpoint::{Checkpoint, Dtype, Reference, Staging, Writer, Written, is_companion};
-use slicegpt_core::{Observer, TensorSource, Widths};
+use slicegpt_checkpoint::{Checkpoint, Dtype, Reference, Staging, is_companion};
+use slicegpt_core::Widths;
 use slicegpt_hub::Need;
 use slicegpt_models::{DecoderSpec, Kind, Part};
 use slicegpt_provenance::{CalibrationRecord, Manifest, Method, Orientation};
 
+use super::weights::write_weights;
 use crate::args::options::DtypeName;
 use crate::commands::plan::refuse_sliced;
 use crate::services::files::finish;
 use crate::services::hub::located;
 use crate::services::model::{Described, Opened};
 use crate::show::output;
-use crate::show::progress::{self, Progress, note};
+use crate::show::progress::{self, note};
 use crate::show::size::{parse_bytes, show_bytes, show_count, show_percent, show_widths};
 
 /// The epsilon of norms in the reference implementation, whatever the config of the model says.
@@ -64,7 +65,9 @@ struct Import {
 /// Runs it.
 pub fn run(args: Args) -> Result<ExitCode> {
     let import = Import::new(&args)?;
-    let written = import.write(args.max_shard_size)?;
+    let Opened { spec, checkpoint, .. } = &import.opened;
+    let layout = (import.dtype, args.max_shard_size);
+    let written = write_weights(checkpoint, spec, &import.staging, layout)?;
     let manifest = import.manifest();
     let Import { reference, described, staging, opened, dtype } = import;
     finish(&staging, &described, &opened.spec, dtype, &manifest, None)?;
@@ -126,23 +129,6 @@ impl Import {
         let opened = Opened::of(sliced, checkpoint)?;
         let dtype = args.dtype.map_or(opened.dtype, Dtype::from);
         Ok(Self { reference, described, staging, opened, dtype })
-    }
-
-    /// Writes the tensors in the layout of this tool.
-    fn write(&self, max_shard_size: u64) -> Result<Written> {
-        let Opened { spec, checkpoint, .. } = &self.opened;
-        let entries = spec.entries();
-        let tensors = entries.iter().map(|entry| (entry.name.clone(), entry.shape.clone()));
-        let tensors = tensors.collect();
-        let mut writer = Writer::create(self.staging.path(), tensors, self.dtype, max_shard_size)?;
-        let progress = Progress::start("importing", entries.len());
-        for entry in &entries {
-            writer.write(&entry.name, &checkpoint.tensor(&entry.name, &entry.shape)?)?;
-            let _ = progress.step();
-            progress::check()?;
-        }
-        progress.finish();
-        Ok(writer.finish()?)
     }
 
     fn manifest(&self) -> Manifest {

@@ -12,7 +12,7 @@ use crate::args::calibration::{Calibration, Purpose};
 use crate::args::computing::Computing;
 use crate::args::running::Running;
 use crate::args::text::token_batch;
-use crate::services::calibrated::Calibrated;
+use crate::services::calibrated::{Calibrated, OpenDevice};
 use crate::services::model::Described;
 use crate::services::watch::Watch;
 
@@ -50,7 +50,7 @@ impl Search {
         let opened = described.open(model)?;
         let purpose = Purpose::cut(plan, computing);
         let Calibrated { target, settings, samples, .. } =
-            Calibrated::load(&opened, running, calibration, &purpose)?;
+            OpenDevice::new(running, computing)?.load(&opened, calibration, &purpose)?;
         let start = Instant::now();
         let model = opened.model(&target.device);
         let watch = Watch::new(&target);

@@ -42,7 +42,7 @@ fn stage_log(path: &Path, model: &Path, data: &Path) -> Result<Staging> {
 fn tokenizer_config(directory: &Path) -> Result<Value> {
     let path = directory.join("tokenizer_config.json");
     let place = || path.display().to_string();
-    match std::fs::read(&path) {
+    match slicegpt_limits::read(&path, slicegpt_limits::MAX_DESCRIPTION) {
         Ok(bytes) => serde_json::from_slice(&bytes).with_context(place),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(Value::Null),
         Err(error) => Err(error).with_context(place),
