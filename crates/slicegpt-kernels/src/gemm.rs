@@ -53,6 +53,66 @@ where
     });
 }
 
+/// `y + x W^T`, in `y`, for weights in half precision.
+///
+/// # Shapes
+/// - `weights`: `[outputs, inputs]`, as a checkpoint stores them
+/// - `x`: `[rows, outputs]`
+/// - `y`: `[rows, inputs]`
+pub(crate) fn gemm_halves_transposed<W: Sync>(
+    weights: &[W],
+    x: &[f32],
+    inputs: usize,
+    y: &mut [f32],
+) where
+    [W]: HalfFloatSliceExt,
+{
+    let outputs = weights.len() / inputs;
+    share_out(x, outputs, y, inputs, |scratch, range, x, y| {
+        scratch.resize(outputs * range.len(), 0.0);
+        let rows = scratch.chunks_exact_mut(range.len()).zip(weights.chunks_exact(inputs));
+        rows.for_each(|(wide, halves)| halves[range.clone()].convert_to_f32_slice(wide));
+        let weights = MatRef::from_row_major_slice(scratch.as_slice(), outputs, range.len());
+        matmul(y, Accum::Add, x, weights, 1.0, Par::Seq);
+    });
+}
+
+/// `x^T y`, on all threads.
+///
+/// # Shapes
+/// - `x`: `[rows, width]`
+/// - `y`: `[rows, width2]`
+/// - output: `[width, width2]`
+pub(crate) fn transposed_times(x: &[f32], width: usize, y: &[f32], width2: usize) -> Vec<f32> {
+    let rows = x.len() / width;
+    let x = MatRef::from_row_major_slice(x, rows, width).transpose();
+    let y = MatRef::from_row_major_slice(y, rows, width2);
+    let mut products = vec![0.0; width * width2];
+    let out = MatMut::from_row_major_slice_mut(&mut products, width, width2);
+    if rows * width * width2 <= SHORT {
+        matmul(out, Accum::Replace, x, y, 1.0, Par::Seq);
+    } else if width >= width2 {
+        let share = tall_share(width);
+        out.par_row_chunks_mut(share).enumerate().for_each(|(index, out)| {
+            let x = x.subrows(index * share, out.nrows());
+            matmul(out, Accum::Replace, x, y, 1.0, Par::Seq);
+        });
+    } else {
+        let share = tall_share(width2);
+        out.par_col_chunks_mut(share).enumerate().for_each(|(index, out)| {
+            let y = y.subcols(index * share, out.ncols());
+            matmul(out, Accum::Replace, x, y, 1.0, Par::Seq);
+        });
+    }
+    products
+}
+
+/// The rows or columns of [`transposed_times`] that a thread takes at a time: two shares for each,
+/// because every share packs the whole of the other matrix.
+fn tall_share(width: usize) -> usize {
+    width.div_ceil(2 * rayon::current_num_threads()).next_multiple_of(STEP)
+}
+
 /// Distributes rows and outputs among threads. `product` gets a scratch buffer, a range of outputs,
 /// rows of `x`, and the part of `y` for them.
 fn share_out(

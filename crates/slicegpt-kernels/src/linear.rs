@@ -3,14 +3,13 @@
 use burn::nn::Linear;
 use burn::tensor::module::linear;
 use burn::tensor::{DType, Tensor, TensorData};
-use faer::MatRef;
-use half::{bf16, f16};
 use slicegpt_core::Head;
 
-use crate::gemm::{gemm, gemm_halves};
-use crate::gemv::{FEW, gemv};
+use crate::gradients;
+use crate::gradients::record::{Node, part, part_of, record};
 use crate::norm::normalise;
-use crate::view::{View, as_flex, is_host_f32};
+use crate::product::{is_output_major, times};
+use crate::view::{View, has_kernels};
 
 /// `x W + b` by the weight of a linear and its bias, as fast as the device allows.
 ///
@@ -22,18 +21,11 @@ pub fn project<const D: usize>(linear: &Linear, x: Tensor<D>) -> Tensor<D> {
 /// `sum + x W + b` by the weight of a linear and its bias, in the memory of `sum` if no other
 /// tensor shares it.
 pub fn project_onto<const D: usize>(sum: Tensor<D>, linear: &Linear, x: Tensor<D>) -> Tensor<D> {
-    if !is_host_f32(&x) || !is_host_f32(&sum) {
+    if !has_kernels(&x) || !has_kernels(&sum) {
         return sum + project(linear, x);
     }
-    let sum = match &linear.bias {
-        Some(bias) => sum + bias.val().unsqueeze(),
-        None => sum,
-    };
-    let shape = sum.dims();
-    let device = sum.device();
-    let mut sum: Vec<f32> = sum.into_data().try_into_vec().expect("it is float32");
-    add_product(&linear.weight.val(), x, &mut sum);
-    Tensor::from_data(TensorData::new(sum, shape), &device)
+    let bias = linear.bias.as_ref().map(|bias| bias.val());
+    linear_onto(&linear.weight.val(), bias, Some(sum), x)
 }
 
 /// The logits after each token of a stream: the last norm, then the head.
@@ -60,55 +52,69 @@ pub fn multiply<const D: usize>(
     bias: Option<Tensor<1>>,
     x: Tensor<D>,
 ) -> Tensor<D> {
-    if !is_host_f32(&x) {
+    if !has_kernels(&x) {
         return linear(x, weight.clone(), bias);
     }
-    let [inputs, outputs] = weight.dims();
-    let mut shape = x.dims();
-    let rows = shape.iter().product::<usize>() / inputs;
-    let device = x.device();
-    let mut y = match bias {
-        Some(bias) => View::of(bias.cast(DType::F32)).values().repeat(rows),
-        None => vec![0.0; rows * outputs],
-    };
-    add_product(weight, x, &mut y);
-    shape[D - 1] = outputs;
-    Tensor::from_data(TensorData::new(y, shape), &device)
+    linear_onto(weight, bias, None, x)
 }
 
-/// `y + x W`, in `y`, `[rows, outputs]`.
-fn add_product<const D: usize>(weight: &Tensor<2>, x: Tensor<D>, y: &mut [f32]) {
+/// `sum + x W + bias`, on the Flex backend.
+fn linear_onto<const D: usize>(
+    weight: &Tensor<2>,
+    bias: Option<Tensor<1>>,
+    sum: Option<Tensor<D>>,
+    x: Tensor<D>,
+) -> Tensor<D> {
+    // A tracked weight in half precision has its gradient through the conversion.
+    let weight = match weight.is_tracked() {
+        true => weight.clone().cast(DType::F32),
+        false => weight.clone(),
+    };
     let [inputs, outputs] = weight.dims();
-    assert_eq!(x.dims()[D - 1], inputs, "rows are as wide as a weight has inputs");
+    let shape = x.dims();
+    assert_eq!(shape[D - 1], inputs, "rows are as wide as a weight has inputs");
+    let (x, of_x) = part(x);
+    let (weight, of_weight) = part(weight);
+    let (bias, of_bias) = part_of(bias.map(|bias| bias.cast(DType::F32)));
+    let (sum, of_sum) = part_of(sum);
+    let device = x.device();
     let x = View::of(x);
-    let x = x.values();
-    let stored = as_flex(weight.clone().transpose());
-    let dtype = stored.dtype();
-    if !stored.is_contiguous() || !matches!(dtype, DType::F32 | DType::F16 | DType::BF16) {
-        // Input-major, like an edited weight, or with other strides.
-        let weight = View::of(weight.clone().cast(DType::F32));
-        return gemm(MatRef::from_row_major_slice(weight.values(), inputs, outputs), x, y);
-    }
-    const STORED: &str = "it is output-major, in the type it says";
-    let few = x.len() <= FEW * inputs;
-    match dtype {
-        DType::F16 => {
-            let weights = stored.as_slice::<f16>().expect(STORED);
-            if few { gemv(weights, x, inputs, y) } else { gemm_halves(weights, x, inputs, y) }
-        }
-        DType::BF16 => {
-            let weights = stored.as_slice::<bf16>().expect(STORED);
-            if few { gemv(weights, x, inputs, y) } else { gemm_halves(weights, x, inputs, y) }
-        }
-        _ => {
-            let weights = stored.as_slice::<f32>().expect(STORED);
-            if few {
-                gemv(weights, x, inputs, y);
-            } else {
-                gemm(MatRef::from_column_major_slice(weights, inputs, outputs), x, y);
-            }
-        }
-    }
+    let rows = x.values().len() / inputs;
+    let mut y = starting(bias, sum, rows, outputs);
+    times(&weight, x.values(), &mut y);
+    let mut output_shape = shape;
+    output_shape[D - 1] = outputs;
+    let y = Tensor::from_data(TensorData::new(y, output_shape), &device);
+    let nodes = [of_x, of_weight, of_bias, of_sum];
+    let operation = nodes.iter().any(Node::is_tracked).then(|| gradients::linear::Linear {
+        output_major: is_output_major(&weight),
+        x: nodes[1].is_tracked().then_some(x),
+        weight: nodes[0].is_tracked().then_some(weight),
+        shape,
+    });
+    record(nodes, y, operation)
+}
+
+/// `sum + bias`, to which a product is added: `[rows, outputs]`.
+fn starting<const D: usize>(
+    bias: Option<Tensor<1>>,
+    sum: Option<Tensor<D>>,
+    rows: usize,
+    outputs: usize,
+) -> Vec<f32> {
+    let Some(sum) = sum else {
+        return match bias {
+            Some(bias) => View::of(bias).values().repeat(rows),
+            None => vec![0.0; rows * outputs],
+        };
+    };
+    let sum = match bias {
+        Some(bias) => sum + bias.unsqueeze(),
+        None => sum,
+    };
+    let sum: Vec<f32> = sum.into_data().try_into_vec().expect("it is float32");
+    assert_eq!(sum.len(), rows * outputs, "a number for each output");
+    sum
 }
 
 #[cfg(test)]
@@ -117,6 +123,7 @@ mod tests {
     use burn::tensor::{Device, Distribution};
 
     use super::*;
+    use crate::gemv::FEW;
 
     fn example(inputs: usize, outputs: usize, dtype: DType, bias: bool) -> Linear {
         let device = Device::flex();

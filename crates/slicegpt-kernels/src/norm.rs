@@ -7,6 +7,7 @@ use slicegpt_core::Norm;
 
 use crate::activation::SHARE;
 use crate::isa::{Instructions, Kernel, run};
+use crate::sums::{sum, sum_of_squares};
 use crate::view::{View, is_host_f32};
 
 /// [`Norm::forward`]; faster for [host float32](is_host_f32), Burn's for everything else.
@@ -71,40 +72,6 @@ impl Kernel for NormaliseToken<'_> {
             }
         }
     }
-}
-
-/// The number of partial sums kept for each sum: a register of AVX-512.
-const LANES: usize = 16;
-
-#[inline(always)]
-fn sum(x: &[f32]) -> f32 {
-    let (whole, rest) = x.as_chunks::<LANES>();
-    let mut sums = [0.0; LANES];
-    for x in whole {
-        for lane in 0..LANES {
-            sums[lane] += x[lane];
-        }
-    }
-    for (sum, x) in sums.iter_mut().zip(rest) {
-        *sum += x;
-    }
-    sums.iter().sum()
-}
-
-/// The sum of `(x - mean)^2`.
-#[inline(always)]
-fn sum_of_squares(x: &[f32], mean: f32) -> f32 {
-    let (whole, rest) = x.as_chunks::<LANES>();
-    let mut sums = [0.0; LANES];
-    for x in whole {
-        for lane in 0..LANES {
-            sums[lane] += (x[lane] - mean) * (x[lane] - mean);
-        }
-    }
-    for (sum, x) in sums.iter_mut().zip(rest) {
-        *sum += (x - mean) * (x - mean);
-    }
-    sums.iter().sum()
 }
 
 #[cfg(test)]

@@ -12,6 +12,16 @@ pub fn is_host_f32<const D: usize>(x: &Tensor<D>) -> bool {
     x.dtype() == DType::F32 && !device.is_autodiff() && device == Device::flex()
 }
 
+/// Whether `x` is a tensor that the kernels with a gradient take: float32 on Burn's Flex backend,
+/// tracked by autodiff or not. Everything else is left to Burn.
+///
+/// Such kernels take tracked and plain tensors together, as Burn's operations do: a plain one is a
+/// constant.
+pub fn has_kernels<const D: usize>(x: &Tensor<D>) -> bool {
+    // Devices are compared without autodiff.
+    x.dtype() == DType::F32 && x.device() == Device::flex()
+}
+
 /// A contiguous float32 tensor: the tensor itself, or a copy.
 pub(crate) struct View(FlexTensor);
 
@@ -22,7 +32,22 @@ impl View {
     ///
     /// If it is not on the Flex backend.
     pub fn of<const D: usize>(x: Tensor<D>) -> Self {
-        Self(as_flex(x).to_contiguous())
+        Self::of_primitive(as_flex(x))
+    }
+
+    /// The same of a primitive of the Flex backend.
+    pub fn of_primitive(x: FlexTensor) -> Self {
+        Self(x.to_contiguous())
+    }
+
+    /// The tensor itself.
+    pub fn tensor(&self) -> FlexTensor {
+        self.0.clone()
+    }
+
+    /// The size of the last dimension.
+    pub fn width(&self) -> usize {
+        self.0.layout().shape().last().copied().unwrap_or(1)
     }
 
     /// All its numbers, row-major.
@@ -102,5 +127,9 @@ mod tests {
         let on = |device: &Device| Tensor::<1>::zeros([3], device);
         assert!(is_host_f32(&on(&Device::flex())));
         assert!(!is_host_f32(&on(&Device::flex()).cast(DType::F16)));
+        assert!(!is_host_f32(&on(&Device::flex().autodiff())));
+        assert!(has_kernels(&on(&Device::flex())));
+        assert!(!has_kernels(&on(&Device::flex()).cast(DType::F16)));
+        assert!(has_kernels(&on(&Device::flex().autodiff()).require_grad()));
     }
 }

@@ -1,0 +1,8 @@
+//! Backward passes of the kernels: one file per operation, and [`record`], which joins an operation
+//! to the graph of Burn's autodiff.
+//!
+//! A backward pass computes the gradients of the inputs from that of the output, on all threads. It
+//! recomputes what is cheap, so only inputs are kept for it.
+
+pub(crate) mod linear;
+pub(crate) mod record;

@@ -1,0 +1,5 @@
+//! The gradients of the kernels, against Burn's own autodiff of the same formula and against central
+//! differences in float64.
+
+mod check;
+mod linear;
