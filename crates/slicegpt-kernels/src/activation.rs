@@ -3,12 +3,9 @@
 use burn::tensor::Tensor;
 use rayon::prelude::*;
 
-use crate::elementwise::{GeluTanh, Silu};
+use crate::elementwise::{GeluTanh, SHARE, Silu};
 use crate::isa::run;
 use crate::view::{View, in_place};
-
-/// The number of elements that a thread takes at a time.
-pub(crate) const SHARE: usize = 1 << 14;
 
 /// `x sigmoid(x)`.
 ///

@@ -2,6 +2,9 @@
 
 use crate::isa::{Instructions, Kernel};
 
+/// The number of elements that a thread takes at a time.
+pub(crate) const SHARE: usize = 1 << 14;
+
 /// How many numbers are processed at a time: two registers of AVX-512, four of AVX2.
 const LANES: usize = 32;
 

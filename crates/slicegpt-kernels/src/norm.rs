@@ -5,33 +5,44 @@ use burn::tensor::{DType, Tensor, TensorData};
 use rayon::prelude::*;
 use slicegpt_core::Norm;
 
-use crate::activation::SHARE;
+use crate::elementwise::SHARE;
+use crate::gradients;
+use crate::gradients::record::{Node, part, part_of, record};
 use crate::isa::{Instructions, Kernel, run};
 use crate::sums::{sum, sum_of_squares};
-use crate::view::{View, is_host_f32};
+use crate::view::{View, has_kernels};
 
-/// [`Norm::forward`]; faster for [host float32](is_host_f32), Burn's for everything else.
+/// [`Norm::forward`]; faster for tensors that [have kernels](has_kernels), Burn's for everything
+/// else.
 ///
 /// # Shapes
 /// - `x` and output: `[batch, tokens, width]`
 pub fn normalise(norm: &Norm, x: Tensor<3>) -> Tensor<3> {
-    if !is_host_f32(&x) {
+    if !has_kernels(&x) {
         return norm.forward(x);
     }
     let shape @ [_, _, width] = x.dims();
+    let (x, of_x) = part(x);
+    let own = |vector: &Param<Tensor<1>>| vector.val().cast(DType::F32);
+    let [(weight, of_weight), (bias, of_bias)] =
+        [&norm.weight, &norm.bias].map(|vector| part_of(vector.as_ref().map(own)));
     let device = x.device();
-    let on_host = |vector: &Param<Tensor<1>>| View::of(vector.val().cast(DType::F32));
-    let [weight, bias] = [&norm.weight, &norm.bias].map(|vector| vector.as_ref().map(on_host));
-    let [weight, bias] = [&weight, &bias].map(|vector| vector.as_ref().map(View::values));
+    let [weight, bias] = [weight, bias].map(|vector| vector.map(View::of));
     let (centers, count, eps) = (norm.centers, norm.hidden_size as f32, norm.eps as f32);
     // The residual path still needs `x`, so the result goes to new memory.
     let x = View::of(x);
     let mut normed = vec![0.0; x.values().len()];
     let tokens = normed.par_chunks_exact_mut(width).zip(x.values().par_chunks_exact(width));
     tokens.with_min_len((SHARE / width).max(1)).for_each(|(y, x)| {
+        let [weight, bias] = [&weight, &bias].map(|vector| vector.as_ref().map(View::values));
         run(NormaliseToken { x, y, centers, count, eps, weight, bias });
     });
-    Tensor::from_data(TensorData::new(normed, shape), &device)
+    let y = Tensor::from_data(TensorData::new(normed, shape), &device);
+    let nodes = [of_x, of_weight, of_bias];
+    let tracked = nodes.iter().any(Node::is_tracked);
+    let operation =
+        tracked.then(|| gradients::norm::Norm { x, weight, centers, count, eps, shape });
+    record(nodes, y, operation)
 }
 
 /// Normalises one token.

@@ -3,7 +3,7 @@
 use burn::tensor::Tensor;
 use rayon::prelude::*;
 
-use crate::activation::SHARE;
+use crate::elementwise::SHARE;
 use crate::view::{View, in_place};
 
 /// Rotates the first dimensions of each head: number `i` of the first half of them is paired with

@@ -40,19 +40,19 @@ pub(crate) fn sum_of_squares(x: &[f32], mean: f32) -> f32 {
     sums.iter().sum()
 }
 
-/// The sum of `x y`.
+/// The sum of `(x - mean) y`.
 #[inline(always)]
-pub(crate) fn dot(x: &[f32], y: &[f32]) -> f32 {
+pub(crate) fn sum_of_products(x: &[f32], mean: f32, y: &[f32]) -> f32 {
     let (whole, rest) = x.as_chunks::<LANES>();
     let (whole2, rest2) = y.as_chunks::<LANES>();
     let mut sums = [0.0; LANES];
     for (x, y) in whole.iter().zip(whole2) {
         for lane in 0..LANES {
-            sums[lane] += x[lane] * y[lane];
+            sums[lane] += (x[lane] - mean) * y[lane];
         }
     }
     for (sum, (x, y)) in sums.iter_mut().zip(rest.iter().zip(rest2)) {
-        *sum += x * y;
+        *sum += (x - mean) * y;
     }
     sums.iter().sum()
 }
@@ -93,7 +93,8 @@ mod tests {
             let x: Vec<f32> = (0..length).map(|i| (i % 7) as f32 - 2.0).collect();
             let y: Vec<f32> = (0..length).map(|i| (i % 5) as f32 - 1.0).collect();
             assert_eq!(sum(&x), x.iter().sum::<f32>());
-            assert_eq!(dot(&x, &y), x.iter().zip(&y).map(|(x, y)| x * y).sum::<f32>());
+            let products = x.iter().zip(&y).map(|(x, y)| (x - 3.0) * y);
+            assert_eq!(sum_of_products(&x, 3.0, &y), products.sum::<f32>());
             assert_eq!(sum_of_squares(&x, 1.0), x.iter().map(|x| (x - 1.0).powi(2)).sum::<f32>());
         }
         let rows: Vec<f32> = (0..3 * 500).map(|i| (i % 3) as f32).collect();

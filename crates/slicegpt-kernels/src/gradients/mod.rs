@@ -5,4 +5,5 @@
 //! recomputes what is cheap, so only inputs are kept for it.
 
 pub(crate) mod linear;
+pub(crate) mod norm;
 pub(crate) mod record;
