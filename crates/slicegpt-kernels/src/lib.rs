@@ -41,6 +41,7 @@ mod product;
 mod rotary;
 mod scatter;
 mod sums;
+mod turn;
 mod view;
 mod weight;
 

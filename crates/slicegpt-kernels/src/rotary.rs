@@ -1,9 +1,10 @@
 //! Rotary positions, in place.
 
 use burn::tensor::Tensor;
-use rayon::prelude::*;
 
-use crate::elementwise::SHARE;
+use crate::gradients::record::{part, record};
+use crate::gradients::rotary::Rotation;
+use crate::turn::{Tables, turn};
 use crate::view::{View, in_place};
 
 /// Rotates the first dimensions of each head: number `i` of the first half of them is paired with
@@ -15,30 +16,15 @@ use crate::view::{View, in_place};
 ///
 /// # Panics
 ///
-/// If `x` is not [host float32](crate::is_host_f32).
+/// If `x` has no [kernels](crate::has_kernels), or the tables are not on its device.
 pub fn rotate(x: Tensor<4>, tables: &[Tensor<2>; 2]) -> Tensor<4> {
-    let [_, tokens, heads, head_dim] = x.dims();
-    let [_, dim] = tables[0].dims();
-    let [cos, sin] = tables.clone().map(View::of);
-    let (cos, sin) = (cos.values(), sin.values());
-    let half = dim / 2;
-    let width = heads * head_dim;
-    in_place(x, |values| {
-        let shares = values.par_chunks_mut(width).with_min_len((SHARE / width).max(1));
-        shares.enumerate().for_each(|(token, heads)| {
-            let table = token % tokens * dim..(token % tokens + 1) * dim;
-            let (cos, sin) = (&cos[table.clone()], &sin[table]);
-            let ((cos, cos2), (sin, sin2)) = (cos.split_at(half), sin.split_at(half));
-            for head in heads.chunks_exact_mut(head_dim) {
-                let (first, rest) = head.split_at_mut(half);
-                for i in 0..half {
-                    let (a, b) = (first[i], rest[i]);
-                    first[i] = a * cos[i] + b * sin[i];
-                    rest[i] = b * cos2[i] + a * sin2[i];
-                }
-            }
-        });
-    })
+    let shape = x.dims();
+    let [cos, sin] = tables.clone().map(|table| View::of(table.without_autodiff()));
+    let tables = Tables { cos, sin };
+    let (x, of_x) = part(x);
+    let y = in_place(x, |values| turn(values, shape, &tables, false));
+    let operation = of_x.is_tracked().then_some(Rotation { tables, shape });
+    record([of_x], y, operation)
 }
 
 #[cfg(test)]

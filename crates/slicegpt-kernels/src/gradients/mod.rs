@@ -4,6 +4,8 @@
 //! A backward pass computes the gradients of the inputs from that of the output, on all threads. It
 //! recomputes what is cheap, so only inputs are kept for it.
 
+pub(crate) mod activation;
 pub(crate) mod linear;
 pub(crate) mod norm;
 pub(crate) mod record;
+pub(crate) mod rotary;

@@ -1,6 +1,8 @@
 //! The gradients of the kernels, against Burn's own autodiff of the same formula and against central
 //! differences in float64.
 
+mod activation;
 mod check;
 mod linear;
 mod norm;
+mod rotary;
