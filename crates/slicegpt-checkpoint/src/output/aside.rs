@@ -6,12 +6,10 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::parts::is_part;
-use super::temporary::{is_inside, is_temporary, is_unused, lock};
+use super::parts::{is_last, is_part, is_whole};
+use super::place::stays;
+use super::temporary::{is_temporary, is_unused, lock};
 use crate::leftovers::{MOVING, REPLACED, is_aside};
-
-/// The file without which a directory is no checkpoint. It is put in place last.
-const LAST: &str = "config.json";
 
 /// A directory inside the output with the files that are to be replaced.
 pub(super) struct Aside {
@@ -70,7 +68,7 @@ pub(super) fn recover(output: &Path) -> io::Result<()> {
         }
         if name.starts_with(MOVING) {
             move_back(&path, output)?;
-        } else if output.join(LAST).exists() {
+        } else if is_whole(output) {
             fs::remove_dir_all(&path)?;
         } else {
             // All old files were moved, so that these are new ones, and not all of them.
@@ -119,7 +117,7 @@ pub(super) fn beside(output: &Path) -> String {
 /// `aside`.
 fn move_back(aside: &Path, output: &Path) -> io::Result<()> {
     let mut names = all_names(aside)?;
-    names.sort_by_key(|name| name == LAST);
+    names.sort_by_key(|name| is_last(&name.to_string_lossy()));
     for name in names {
         fs::rename(aside.join(&name), output.join(&name))?;
     }
@@ -129,10 +127,7 @@ fn move_back(aside: &Path, output: &Path) -> io::Result<()> {
 /// The names of what is in an output directory, except directories of our own.
 fn names(output: &Path) -> io::Result<Vec<OsString>> {
     let mut names = all_names(output)?;
-    names.retain(|name| {
-        let name = name.to_string_lossy();
-        !is_aside(&name) && !is_inside(&name)
-    });
+    names.retain(|name| !stays(&name.to_string_lossy()));
     Ok(names)
 }
 

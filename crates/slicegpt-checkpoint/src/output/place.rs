@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Component, Path, PathBuf};
 
 use super::error::{OutputError, Result};
-use super::parts::is_part;
+use super::parts::{is_part, is_whole};
 use super::temporary::is_inside;
 use crate::leftovers::is_aside;
 
@@ -64,11 +64,11 @@ pub(super) fn check_free(out: &Path, force: bool) -> Result<()> {
         return Err(OutputError::IsFile(out.into()));
     }
     let entries = fs::read_dir(out).map_err(OutputError::io(out))?;
-    let empty = entries.flatten().all(|entry| is_own(&entry.file_name().to_string_lossy()));
+    let empty = entries.flatten().all(|entry| stays(&entry.file_name().to_string_lossy()));
     match (empty, force) {
         (true, _) => Ok(()),
         (false, false) => Err(OutputError::Exists(out.into())),
-        (false, true) if !out.join("config.json").is_file() => {
+        (false, true) if !is_whole(out) => {
             Err(OutputError::IsForeign(out.into(), "config.json is missing".into()))
         }
         (false, true) => match foreign(out)? {
@@ -78,9 +78,14 @@ pub(super) fn check_free(out: &Path, force: bool) -> Result<()> {
     }
 }
 
-/// Whether an entry of an output is a directory of our own, for the time of writing.
-fn is_own(name: &str) -> bool {
-    is_inside(name) || is_aside(name)
+/// What systems put into directories that are empty otherwise: at a mount point, and where a
+/// person looked at them.
+const OF_SYSTEMS: [&str; 3] = ["lost+found", ".snapshot", ".DS_Store"];
+
+/// Whether an entry of an output stays where it is and says nothing about the output: a directory
+/// of our own, for the time of writing, or what a system puts there.
+pub(super) fn stays(name: &str) -> bool {
+    is_inside(name) || is_aside(name) || OF_SYSTEMS.contains(&name)
 }
 
 /// The first entry of `directory` that is not part of a checkpoint that slicegpt writes.
@@ -89,7 +94,7 @@ fn foreign(directory: &Path) -> Result<Option<String>> {
     for entry in fs::read_dir(directory).map_err(io())? {
         let entry = entry.map_err(io())?;
         let name = entry.file_name().to_string_lossy().into_owned();
-        if is_own(&name) {
+        if stays(&name) {
             continue;
         }
         if !entry.file_type().map_err(io())?.is_file() || !is_part(&name) {
