@@ -2,8 +2,8 @@
 //! does the program of the GPU kit, whose archive would otherwise hold everything twice.
 //!
 //! Every command is a file under `commands`: its arguments, and how it composes the libraries.
-//! Commands share arguments (`args`), services (`services`) and output (`show`). This crate refuses
-//! to know how a tensor is computed.
+//! Commands share arguments (`args`), services (`services`) and output (`show`). This crate does
+//! not know how a tensor is computed.
 
 // Doc comments of arguments are help texts, in which brackets are not links.
 #![allow(rustdoc::broken_intra_doc_links, rustdoc::invalid_html_tags)]
@@ -14,6 +14,8 @@ mod commands;
 mod documents;
 mod services;
 mod show;
+
+pub use services::allocator::Allocator;
 
 use std::process::ExitCode;
 use std::sync::Mutex;
@@ -44,6 +46,9 @@ enum Command {
     Calibrate(commands::calibrate::Args),
     /// Slice a checkpoint
     Compress(commands::compress::Args),
+    /// Train a model on text after a cut: low-rank corrections or whole weights, with or without a
+    /// teacher
+    Finetune(commands::finetune::Args),
     /// Score a model
     #[command(subcommand)]
     Eval(Eval),
@@ -123,6 +128,7 @@ pub fn run() -> ExitCode {
         Command::Plan(args) => commands::plan::run(args),
         Command::Calibrate(args) => commands::calibrate::run(args),
         Command::Compress(args) => commands::compress::run(args),
+        Command::Finetune(args) => commands::finetune::run(args),
         Command::Eval(Eval::Ppl(args)) => commands::ppl::run(args),
         Command::Eval(Eval::Kl(args)) => commands::kl::run(args),
         Command::Eval(Eval::Tasks(args)) => commands::tasks::run(args),
@@ -141,24 +147,27 @@ pub fn run() -> ExitCode {
         }
         Command::Man(args) => commands::man::run(args, show::help::arranged(Cli::command())),
     });
-    services::gguf::close();
-    match result {
+    let code = match result {
         Ok(Ok(code)) => code,
         Ok(Err(error)) if error.is::<ClosedPipe>() => ExitCode::SUCCESS,
         Ok(Err(error)) if error.is::<Interrupted>() => {
-            eprintln!("{}", show::error::one_line(&error));
+            show::progress::say(show::error::one_line(&error));
             ExitCode::from(130)
         }
         Ok(Err(error)) => {
-            eprintln!("error: {}", show::error::one_line(&error));
+            let line = services::gguf::with_names(&show::error::one_line(&error));
+            show::progress::say(format_args!("error: {line}"));
             ExitCode::from(2)
         }
         Err(_) => {
             let panic = PANIC.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-            eprintln!("error: internal error, a bug in slicegpt (please report it): {panic}");
+            let what = "internal error, a bug in slicegpt (please report it)";
+            show::progress::say(format_args!("error: {what}: {panic}"));
             ExitCode::from(101)
         }
-    }
+    };
+    services::gguf::close();
+    code
 }
 
 /// Message of the last panic.

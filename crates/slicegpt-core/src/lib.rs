@@ -40,7 +40,7 @@
 //! Weights are `[input, output]` and act on row vectors, `y = x W + b`, as in [`burn::nn::Linear`].
 //! A stream is `[batch, tokens, width]`.
 //!
-//! This crate refuses to know files, formats, tokenizers, model families and eigenvectors. It
+//! This crate knows nothing about files, formats, tokenizers, model families or eigenvectors. It
 //! depends on Burn and rayon only, does no IO, and nothing in it fails for a reason outside the
 //! program.
 
@@ -54,6 +54,7 @@ mod lanes;
 mod norm;
 mod observer;
 pub mod precise;
+mod role;
 mod shortcut;
 mod source;
 mod tokens;
@@ -68,6 +69,7 @@ pub use host::host_vec;
 pub use lanes::Lanes;
 pub use norm::Norm;
 pub use observer::{Observer, Unobserved};
+pub use role::{Role, Weight, WeightMut};
 pub use shortcut::Shortcut;
 pub use source::TensorSource;
 pub use tokens::TokenBatch;

@@ -97,6 +97,28 @@ where
     Ok(())
 }
 
+/// Passes the normalised stream before the head, `[batch, tokens, width]`, of each of `batches` to
+/// `sink`, in order. As many batches are run at a time as there are `lanes`.
+///
+/// # Errors
+///
+/// If the decoder cannot be read, or the observer cancels.
+pub fn normed_streams<D: Decoder>(
+    decoder: &D,
+    batches: &[TokenBatch],
+    lanes: &Lanes,
+    observer: &dyn Observer,
+    mut sink: impl FnMut(Tensor<3>),
+) -> Result<(), EvalError<D::Error>>
+where
+    D::Error: std::error::Error + 'static,
+{
+    forward(decoder, batches, lanes, observer, |_, stream, head| {
+        sink(kernels::normalise(&head.norm, stream));
+        Ok(())
+    })
+}
+
 /// Groups of batches whose streams are small enough to be held at once.
 fn groups(batches: &[TokenBatch], hidden_size: usize) -> impl Iterator<Item = &[TokenBatch]> {
     let largest = batches.iter().map(|batch| batch.ids().len()).max().unwrap_or(1);

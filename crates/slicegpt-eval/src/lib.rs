@@ -6,7 +6,7 @@
 //! block and the streams of one group are in memory, and after the last block the head and a part
 //! of the logits.
 //!
-//! This crate refuses to know passes, families and files: a dense decoder and a sliced one are
+//! This crate knows nothing about passes, families or files: a dense decoder and a sliced one are
 //! scored alike.
 
 mod comparison;
@@ -19,5 +19,5 @@ mod standard_error;
 pub use comparison::{Comparison, comparison};
 pub use difference::{Difference, difference};
 pub use divergence::{Divergence, DivergenceSum, divergence};
-pub use forward::{EvalError, logits};
+pub use forward::{EvalError, logits, normed_streams};
 pub use perplexity::{Perplexity, labels, perplexity};

@@ -8,7 +8,7 @@
 //! the names of its tensors. Attention, MLP, rotary positions and the block are written once, on
 //! the kernels of `slicegpt-kernels`. A sliced checkpoint is the same block with other widths.
 //!
-//! This crate refuses to know files, calibration and the passes: weights come from a
+//! This crate knows nothing about files, calibration or the passes: weights come from a
 //! [`slicegpt_core::TensorSource`], and a block is rewritten through [`slicegpt_core::Block`]. It
 //! does know the shapes that a cut stream leads to ([`Slicing`]), because it has to run them.
 
@@ -25,6 +25,7 @@ mod mlp;
 mod model;
 mod names;
 pub mod portable;
+mod roles;
 mod rope;
 mod spec;
 mod work;

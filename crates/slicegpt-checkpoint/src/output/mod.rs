@@ -16,4 +16,5 @@ pub use copy::{copy_companions, is_companion};
 pub use error::OutputError;
 pub use place::lies_in;
 pub use staging::Staging;
+pub use temporary::remove_unfinished;
 pub use writer::{Writer, Written};

@@ -108,7 +108,7 @@ impl Staging {
         fs::create_dir_all(&parent).map_err(OutputError::io(&parent))?;
         let temporary = Temporary::new(&parent, Some(&name)).map_err(|error| match error.kind() {
             ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
-                // The path of tempfile's error is one that nobody knows.
+                // tempfile's error names a temporary path, which means nothing to a user.
                 let source = io::Error::from(error.kind());
                 OutputError::Parent { parent: parent.clone(), out: absolute.clone(), source }
             }
@@ -133,7 +133,7 @@ impl Staging {
         let made = self.path().join(name);
         let parent = self.out.parent().unwrap_or(&self.out);
         let put = self.check_still_free().and_then(|()| {
-            // Else a power cut could leave a file of zeros in the place of a whole one.
+            // Otherwise a power cut could leave a file of zeros in the place of a whole one.
             sync_file(&made)
                 .and_then(|()| fs::rename(&made, &self.out))
                 .and_then(|()| sync_directory(parent))
@@ -331,6 +331,22 @@ mod tests {
         }
         drop(Staging::new(&out, None, true).unwrap());
         assert_eq!(entries(&out), 2);
+    }
+
+    /// A file system that was just made and mounted has `lost+found`.
+    #[test]
+    fn what_systems_put_into_a_directory_stays_there() {
+        let (_parent, out) = parent();
+        fs::create_dir_all(out.join("lost+found")).unwrap();
+        fs::write(out.join(".DS_Store"), "").unwrap();
+        for round in ["1", "2"] {
+            let staging = Staging::new(&out, None, round == "2").unwrap();
+            fs::write(staging.path().join("config.json"), round).unwrap();
+            staging.commit().unwrap();
+            assert_eq!(fs::read_to_string(out.join("config.json")).unwrap(), round);
+            assert_eq!(entries(&out), 3);
+            assert!(out.join("lost+found").is_dir());
+        }
     }
 
     /// Another program created the output in the meantime.

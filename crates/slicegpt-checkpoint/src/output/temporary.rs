@@ -3,11 +3,32 @@
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 
 use tempfile::TempDir;
 
 /// The end of the names of temporary directories, before their random letters.
 const MARK: &str = ".partial-";
+
+/// The directories of this process whose outputs are not complete. Some may be gone.
+static UNFINISHED: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
+
+/// Removes the outputs that this process has begun and not completed, for one that ends without
+/// unwinding, as it does without memory. It waits for nothing.
+pub fn remove_unfinished() {
+    let Ok(unfinished) = UNFINISHED.try_lock() else { return };
+    for path in unfinished.iter() {
+        let _ = fs::remove_dir_all(path);
+    }
+}
+
+fn set_unfinished(path: &Path, unfinished: bool) {
+    let mut all = UNFINISHED.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    all.retain(|other| other != path);
+    if unfinished {
+        all.push(path.to_path_buf());
+    }
+}
 
 /// A temporary directory that is locked while its process lives.
 ///
@@ -26,6 +47,7 @@ impl Temporary {
         remove_left(folder, &prefix);
         let directory = tempfile::Builder::new().prefix(&prefix).tempdir_in(folder)?;
         let lock = lock(directory.path());
+        set_unfinished(directory.path(), true);
         Ok(Self { directory, _lock: lock })
     }
 
@@ -37,6 +59,7 @@ impl Temporary {
     /// Lets the directory be, under a name that no later run removes, and returns the name.
     pub fn keep(self) -> PathBuf {
         let path = self.directory.keep();
+        set_unfinished(&path, false);
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         let complete = path.with_file_name(name.replacen(MARK, ".complete-", 1));
         match fs::rename(&path, &complete) {
@@ -47,7 +70,7 @@ impl Temporary {
 
     /// Forgets a directory that was renamed.
     pub fn forget(self) {
-        let _ = self.directory.keep();
+        set_unfinished(&self.directory.keep(), false);
     }
 }
 

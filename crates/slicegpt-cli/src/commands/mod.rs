@@ -6,6 +6,7 @@ pub mod chat;
 pub mod completions;
 pub mod compress;
 pub mod devices;
+pub mod finetune;
 pub mod generate;
 pub mod gguf;
 pub mod import;

@@ -8,7 +8,7 @@ use clap::Command;
 /// The commands, grouped by task.
 const TASKS: &[(&str, &[&str])] = &[
     ("Look at a model", &["inspect", "plan", "verify"]),
-    ("Make it smaller", &["compress", "calibrate", "import"]),
+    ("Make it smaller", &["compress", "calibrate", "finetune", "import"]),
     ("Judge it", &["eval", "logits", "bench", "report"]),
     ("Use it", &["generate", "chat", "serve", "export"]),
     ("This program", &["devices", "completions", "man", "help"]),
@@ -34,6 +34,13 @@ const EXAMPLES: &[(&str, &[&str])] = &[
             "slicegpt compress dense --target-bytes 2GB --align 256 --out small",
             "slicegpt compress dense --method per-layer --sparsity 0.25 --out small \
              --eval-text test.txt --eval-text web.jsonl",
+        ],
+    ),
+    (
+        "finetune",
+        &[
+            "slicegpt finetune small --out tuned --train train.txt --distill dense",
+            "slicegpt finetune small --out tuned --train chat.jsonl --full --epochs 2",
         ],
     ),
     ("calibrate", &["slicegpt calibrate dense --calibration chat.jsonl --out dense.stats"]),

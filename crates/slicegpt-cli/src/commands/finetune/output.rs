@@ -1,0 +1,164 @@
+//! What a training leaves: a checkpoint with the trained weights, and the record.
+
+use anyhow::{Context, Result};
+use serde_json::{Value, json};
+use slicegpt_checkpoint::{Dtype, Staging, Writer, copy_companions};
+use slicegpt_core::{Decoder, Observer, TensorSource};
+use slicegpt_models::portable;
+use slicegpt_provenance::Manifest;
+use slicegpt_train::{Place, Settings, Trainable, Tuned};
+
+use super::Args;
+use super::data::Data;
+use crate::services::device::Target;
+use crate::services::memory;
+use crate::services::model::Opened;
+use crate::show::output;
+use crate::show::progress::{self, Progress, note};
+use crate::show::size::show_count;
+
+/// The name of the record.
+const RECORD: &str = "slicegpt-finetune.json";
+
+/// What a training gave.
+pub struct Done {
+    pub curve: Vec<Value>,
+    pub evaluations: Vec<Value>,
+    pub seconds: f64,
+    pub best: Trainable,
+}
+
+/// Checks that --out can be written.
+pub fn stage(args: &Args) -> Result<Staging> {
+    Ok(Staging::new(&args.out, Some(&args.model), args.force)?)
+}
+
+/// Writes the checkpoint, and shows the results.
+pub fn write(
+    args: &Args,
+    opened: &Opened,
+    target: &Target,
+    staging: Staging,
+    (settings, data): (&Settings, &Data),
+    done: Done,
+) -> Result<()> {
+    let dtype = args.dtype.map_or(opened.dtype, Dtype::from);
+    target.run(|| weights(args, opened, target, &staging, dtype, &done.best))?;
+    let directory = opened.directory();
+    let put = |name: &str, text: String| {
+        let path = staging.path().join(name);
+        std::fs::write(&path, text).with_context(|| path.display().to_string())
+    };
+    copy_companions(&directory, staging.path())?;
+    let code = portable::PYTHON.iter().map(|(name, _)| *name);
+    for name in code.chain([Manifest::FILE]) {
+        if let Ok(text) = slicegpt_limits::read_text(&directory.join(name), 1 << 24) {
+            put(name, text)?;
+        }
+    }
+    let mut config = opened.checkpoint.config().clone();
+    config["torch_dtype"] = dtype.torch_name().into();
+    let record = record(args, settings, data, &done);
+    put(RECORD, serde_json::to_string_pretty(&record)? + "\n")?;
+    put("config.json", serde_json::to_string_pretty(&config)? + "\n")?;
+    progress::check()?;
+    staging.commit()?;
+    show(args, &record, &done)?;
+    note(format!("wrote {}", args.out.display()));
+    Ok(())
+}
+
+fn weights(
+    args: &Args,
+    opened: &Opened,
+    target: &Target,
+    staging: &Staging,
+    dtype: Dtype,
+    best: &Trainable,
+) -> Result<()> {
+    let spec = &opened.spec;
+    let entries = spec.entries();
+    let tensors = entries.iter().map(|entry| (entry.name.clone(), entry.shape.clone())).collect();
+    let mut writer = Writer::create(staging.path(), tensors, dtype, args.max_shard_size)?;
+    let progress = Progress::start("writing", entries.len());
+    let model = opened.model(&target.device);
+    let tuned = Tuned { decoder: &model, trainable: best };
+    for number in 0..spec.layers {
+        let block = tuned.block(number)?;
+        for entry in spec.block_entries(number) {
+            writer.write(&entry.name, &block.tensor(&entry))?;
+            let _ = progress.step();
+        }
+        progress::check()?;
+    }
+    let norm = tuned.norm()?;
+    let vectors = spec.norm_entries().into_iter().zip([norm.weight, norm.bias].into_iter().flatten());
+    for (entry, vector) in vectors {
+        writer.write(&entry.name, &host(vector.val())?)?;
+    }
+    let rest = [Some(spec.embedding_entry()), spec.position_entry()].into_iter().flatten();
+    for entry in rest.chain(spec.head_entries()) {
+        let is_head = entry.shape.len() == 2 && spec.head_entries().first() == Some(&entry);
+        let values = if is_head && best.trains(Place::Head) {
+            host(tuned.head()?.linear.weight.val().transpose())?
+        } else {
+            opened.checkpoint.tensor(&model.stored_name(&entry.name), &entry.shape)?
+        };
+        writer.write(&entry.name, &values)?;
+    }
+    progress.finish();
+    writer.finish()?;
+    Ok(())
+}
+
+fn host<const D: usize>(tensor: burn::tensor::Tensor<D>) -> Result<Vec<f32>> {
+    let data = tensor.into_data_dtype(burn::tensor::DType::F32);
+    Ok(data.try_into_vec().map_err(|error| anyhow::anyhow!("{error:?}"))?)
+}
+
+fn record(args: &Args, settings: &Settings, data: &Data, done: &Done) -> Value {
+    json!({
+        "model": args.model.to_string_lossy(),
+        "train": args.train.iter().map(|path| path.to_string_lossy()).collect::<Vec<_>>(),
+        "teacher": args.distill.as_ref().map(|path| path.to_string_lossy()),
+        "temperature": args.distill.is_some().then_some(args.temperature),
+        "mix": args.distill.is_some().then_some(args.mix),
+        "sequences": data.examples.len(),
+        "tokens": data.tokens,
+        "trained_parameters": done.best.parameters(),
+        "rank": (!args.weights.full).then_some(args.weights.rank),
+        "scale": (!args.weights.full).then_some(args.scale()),
+        "learning_rate": settings.schedule.peak,
+        "steps": done.curve.len(),
+        "planned_steps": settings.schedule.steps,
+        "batch": settings.batch,
+        "seconds": done.seconds,
+        "peak_rss_bytes": memory::peak_rss_bytes(),
+        "evaluations": done.evaluations,
+        "curve": done.curve,
+    })
+}
+
+fn show(args: &Args, record: &Value, done: &Done) -> Result<()> {
+    let mut json = record.clone();
+    json["out"] = args.out.to_string_lossy().into();
+    let mut rows = vec![
+        ("steps", vec![done.curve.len().to_string()]),
+        ("trained parameters", vec![show_count(done.best.parameters() as u64)]),
+        ("time", vec![format!("{:.0} s", done.seconds)]),
+    ];
+    let first = done.evaluations.first().and_then(|first| first["texts"].as_array());
+    let texts = first.map_or(0, Vec::len);
+    for text in 0..texts {
+        let of = |evaluation: &Value| evaluation["texts"][text]["perplexity"].as_f64();
+        let before = done.evaluations.first().and_then(of).unwrap_or(f64::NAN);
+        // The first text decides which state is the best.
+        let of_first = |evaluation: &&Value| evaluation["texts"][0]["perplexity"].as_f64();
+        let best = done.evaluations.iter().min_by(|a, b| {
+            of_first(a).unwrap_or(f64::INFINITY).total_cmp(&of_first(b).unwrap_or(f64::INFINITY))
+        });
+        let after = best.and_then(of).unwrap_or(f64::NAN);
+        rows.push(("perplexity", vec![format!("{before:.3} -> {after:.3}")]));
+    }
+    output::print(args.json.then_some(json), &rows, &[], None)
+}

@@ -1,0 +1,200 @@
+//! [`Trainable`]: the trained tensors, and how they get into a block.
+
+use std::collections::BTreeMap;
+
+use burn::module::{Param, ParamId};
+use burn::tensor::{DType, Device, Distribution, Tensor};
+use slicegpt_core::{Block, Norm, Role, WeightMut};
+
+use crate::{Factor, Gradients, Key, Place};
+
+/// The trained tensors, float32.
+///
+/// A weight is trained as a whole, or `W + scale A B` is trained by its factors while `W` stays.
+#[derive(Clone, Debug, Default)]
+pub struct Trainable {
+    tensors: BTreeMap<Key, Tensor<2>>,
+    /// What products of low-rank factors are multiplied by.
+    scale: f64,
+}
+
+/// Handles of tensors that a pass tracks, by what they are. They hold the gradients afterwards.
+pub(crate) type Handles = Vec<(Key, Tensor<2>)>;
+
+impl Trainable {
+    /// Nothing yet. Low-rank corrections will be multiplied by `scale`.
+    pub fn new(scale: f64) -> Self {
+        Self { tensors: BTreeMap::new(), scale }
+    }
+
+    /// Trains a weight as a whole, beginning with `weight`; a vector is a matrix of one row.
+    pub fn whole(&mut self, place: Place, weight: Tensor<2>) {
+        let key = Key { place, factor: Factor::Whole };
+        self.tensors.insert(key, weight.cast(DType::F32));
+    }
+
+    /// Trains a correction of a weight `[inputs, outputs]` of rank `rank`. It begins with zero: `A`
+    /// is drawn as PEFT draws it, uniformly up to `1 / sqrt(inputs)`, and `B` is zero. Draws come
+    /// from the generator of the device.
+    pub fn low_rank(
+        &mut self,
+        place: Place,
+        [inputs, outputs]: [usize; 2],
+        rank: usize,
+        device: &Device,
+    ) {
+        let bound = 1.0 / (inputs as f64).sqrt();
+        let options = (device, DType::F32);
+        let a = Tensor::random([inputs, rank], Distribution::Uniform(-bound, bound), options);
+        self.tensors.insert(Key { place, factor: Factor::A }, a);
+        let b = Tensor::zeros([rank, outputs], options);
+        self.tensors.insert(Key { place, factor: Factor::B }, b);
+    }
+
+    /// What products of low-rank factors are multiplied by.
+    pub fn scale(&self) -> f64 {
+        self.scale
+    }
+
+    /// All trained tensors in a fixed order.
+    pub fn tensors(&self) -> impl Iterator<Item = (&Key, &Tensor<2>)> {
+        self.tensors.iter()
+    }
+
+    /// Replaces a tensor by `update` of it.
+    ///
+    /// # Panics
+    ///
+    /// If it is not trained.
+    pub fn replace(&mut self, key: &Key, update: impl FnOnce(Tensor<2>) -> Tensor<2>) {
+        let tensor = self.tensors.remove(key).expect("only trained tensors are replaced");
+        self.tensors.insert(*key, update(tensor));
+    }
+
+    /// The number of trained numbers.
+    pub fn parameters(&self) -> usize {
+        self.tensors.values().map(|tensor| tensor.dims().iter().product::<usize>()).sum()
+    }
+
+    /// Whether a weight of block `block` is trained.
+    pub fn trains_block(&self, block: usize) -> bool {
+        self.places(block).next().is_some()
+    }
+
+    /// Whether the weight at `place` is trained.
+    pub fn trains(&self, place: Place) -> bool {
+        let has = |factor| self.tensors.contains_key(&Key { place, factor });
+        has(Factor::Whole) || has(Factor::A)
+    }
+
+    /// Puts the trained weights of block `index` into it.
+    pub fn merge<B: Block>(&self, index: usize, block: &mut B) {
+        self.put(index, block, &mut |_, tensor| tensor.clone());
+    }
+
+    /// Puts the trained weights of the last norm into it.
+    pub fn merge_norm(&self, norm: &mut Norm) {
+        self.put_norm(norm, &mut |_, tensor| tensor.clone());
+    }
+
+    /// The matrix of the head, `[width, vocab_size]`, from that of the model.
+    pub fn head(&self, matrix: Tensor<2>) -> Tensor<2> {
+        let mut view = |_, tensor: &Tensor<2>| tensor.clone();
+        self.weight(Place::Head, || matrix.clone(), &mut view).unwrap_or(matrix)
+    }
+
+    /// Adds the gradient of the matrix of the head to those of the tensors that it is made of.
+    pub(crate) fn add_head(&self, gradient: Tensor<2>, gradients: &mut Gradients) {
+        let key = |factor| Key { place: Place::Head, factor };
+        let factor = |factor| self.tensors.get(&key(factor)).cloned();
+        match (factor(Factor::A), factor(Factor::B)) {
+            (Some(a), Some(b)) => {
+                let scaled = gradient.mul_scalar(self.scale);
+                gradients.add(key(Factor::A), scaled.clone().matmul(b.transpose()));
+                gradients.add(key(Factor::B), a.transpose().matmul(scaled));
+            }
+            _ => gradients.add(key(Factor::Whole), gradient),
+        }
+    }
+
+    /// [`Trainable::merge`], tracked by autodiff.
+    pub(crate) fn track<B: Block>(&self, index: usize, block: &mut B) -> Handles {
+        let mut handles = Vec::new();
+        self.put(index, block, &mut |key, tensor| tracked(&mut handles, key, tensor));
+        handles
+    }
+
+    /// [`Trainable::merge_norm`], tracked by autodiff.
+    pub(crate) fn track_norm(&self, norm: &mut Norm) -> Handles {
+        let mut handles = Vec::new();
+        self.put_norm(norm, &mut |key, tensor| tracked(&mut handles, key, tensor));
+        handles
+    }
+
+    fn put<B: Block>(&self, index: usize, block: &mut B, view: View<'_>) {
+        for (sublayer, role) in self.places(index).collect::<Vec<_>>() {
+            let place = Place::Block { block: index, sublayer, role };
+            let Some(weight) = block.sublayer_mut(sublayer).into_weight(role) else { continue };
+            match weight {
+                WeightMut::Matrix(param) => {
+                    if let Some(weight) = self.weight(place, || param.val(), view) {
+                        *param = Param::initialized(ParamId::new(), weight);
+                    }
+                }
+                WeightMut::Vector(param) => self.put_vector(place, param, view),
+            }
+        }
+    }
+
+    fn put_norm(&self, norm: &mut Norm, view: View<'_>) {
+        let vectors = [(Place::LastNorm, &mut norm.weight), (Place::LastNormBias, &mut norm.bias)];
+        for (place, vector) in vectors {
+            if let Some(vector) = vector {
+                self.put_vector(place, vector, view);
+            }
+        }
+    }
+
+    fn put_vector(&self, place: Place, param: &mut Param<Tensor<1>>, view: View<'_>) {
+        if let Some(weight) = self.weight(place, || param.val().unsqueeze(), view) {
+            *param = Param::initialized(ParamId::new(), weight.squeeze_dim(0));
+        }
+    }
+
+    /// The trained weights of a block, each once.
+    fn places(&self, index: usize) -> impl Iterator<Item = (usize, Role)> {
+        self.tensors.keys().filter_map(move |key| match (key.factor, key.place) {
+            (Factor::Whole | Factor::A, Place::Block { block, sublayer, role }) => {
+                (block == index).then_some((sublayer, role))
+            }
+            _ => None,
+        })
+    }
+
+    /// The weight that is made of the tensors at `place`, each of which goes through `view`.
+    fn weight(
+        &self,
+        place: Place,
+        base: impl FnOnce() -> Tensor<2>,
+        view: View<'_>,
+    ) -> Option<Tensor<2>> {
+        let mut tensor = |factor| {
+            let key = Key { place, factor };
+            self.tensors.get(&key).map(|tensor| view(key, tensor))
+        };
+        if let Some(whole) = tensor(Factor::Whole) {
+            return Some(whole);
+        }
+        let (a, b) = (tensor(Factor::A)?, tensor(Factor::B)?);
+        Some(base().cast(DType::F32) + a.matmul(b).mul_scalar(self.scale))
+    }
+}
+
+/// How a trained tensor gets into a block.
+type View<'a> = &'a mut dyn FnMut(Key, &Tensor<2>) -> Tensor<2>;
+
+fn tracked(handles: &mut Handles, key: Key, tensor: &Tensor<2>) -> Tensor<2> {
+    let tracked = tensor.clone().autodiff().require_grad();
+    handles.push((key, tracked.clone()));
+    tracked
+}
