@@ -1,6 +1,6 @@
 //! Criterion benchmarks of every kernel at several widths and batch sizes, on the device that the
-//! environment variable `SLICEGPT_DEVICE` names (the CPU if it is not set). It refuses to know
-//! limits and other devices: `cargo xtask bench backends` compares them.
+//! environment variable `SLICEGPT_DEVICE` names (the CPU if it is not set). It knows
+//! nothing about limits or other devices: `cargo xtask bench backends` compares them.
 
 use std::time::Duration;
 

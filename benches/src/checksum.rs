@@ -1,5 +1,5 @@
-//! [`Checksum`]: two numbers by which the results of two devices are compared. It refuses to know
-//! what the values mean.
+//! [`Checksum`]: two numbers by which the results of two devices are compared. It does
+//! not know what the values mean.
 
 /// A summary of many numbers: their norm, and their sum under random signs.
 ///

@@ -1,4 +1,4 @@
-//! [`Kernel`]: one piece of work, as data. It refuses to know how long it takes.
+//! [`Kernel`]: one piece of work, as data. It does not know how long it takes.
 
 use burn::tensor::{DType, Device, Tensor};
 

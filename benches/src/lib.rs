@@ -5,7 +5,7 @@
 //! [`measure`] times a kernel. The criterion bench `passes` and the program `backend-bench` both
 //! use this list.
 //!
-//! This crate refuses to know checkpoints, text, files, and any device but the given one.
+//! This crate knows nothing about checkpoints, text, files, or any device but the given one.
 //! `cargo xtask bench backends` compares devices.
 
 mod checksum;

@@ -1,4 +1,4 @@
-//! [`Limits`]: the measured peak performance of a device. It refuses to know the kernels.
+//! [`Limits`]: the measured peak performance of a device. It knows nothing about the kernels.
 
 use std::time::Instant;
 
@@ -85,10 +85,7 @@ impl Limits {
         let float64 = self.float64.map_or(0.0, |limit| work.float64 / limit);
         let products = work.float32 / self.float32 + float64 + work.host / self.host;
         let bytes = work.bytes / self.bytes;
-        match products >= bytes {
-            true => (products, Bound::Products),
-            false => (bytes, Bound::Bytes),
-        }
+        if products >= bytes { (products, Bound::Products) } else { (bytes, Bound::Bytes) }
     }
 }
 

@@ -1,4 +1,4 @@
-//! [`measure`]: times a kernel. It refuses to know what the kernel does.
+//! [`measure`]: times a kernel. It does not know what the kernel does.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,4 @@
-//! [`Sizes`]: how large the kernels are. It refuses to know what they do.
+//! [`Sizes`]: how large the kernels are. It does not know what they do.
 
 /// The widths, batches and lengths that are measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

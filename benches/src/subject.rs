@@ -1,5 +1,5 @@
-//! [`Subject`]: the decoder, of any width, whose blocks are measured. It refuses to know the
-//! kernels.
+//! [`Subject`]: the decoder, of any width, whose blocks are measured. It knows nothing
+//! about the kernels.
 
 use std::convert::Infallible;
 use std::ops::Range;

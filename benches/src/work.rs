@@ -1,4 +1,4 @@
-//! [`Work`]: how many operations and bytes a kernel needs. It refuses to know how fast they go.
+//! [`Work`]: how many operations and bytes a kernel needs. It does not know how fast they are.
 
 use std::ops::{Add, Mul};
 
@@ -86,10 +86,7 @@ pub enum Grade {
 impl Grade {
     /// The way of `device`.
     pub fn of(device: &Device) -> Self {
-        match has_own_memory(device) {
-            false => Self::Host,
-            true => Self::Pieces(OperandPrecision::of(device)),
-        }
+        if has_own_memory(device) { Self::Pieces(OperandPrecision::of(device)) } else { Self::Host }
     }
 
     /// Whether float32 products round their operands, as those in TF32 do.

@@ -90,9 +90,8 @@ pub fn run(workspace: &Workspace, args: &Args) -> Result<ExitCode> {
     let slicegpt = workspace.build("slicegpt")?;
     let fixtures = workspace.root.join("fixtures");
     let interop = Interop { python, scripts, slicegpt, fixtures };
-    let chosen = |some: &[&'static str], rest: &[&'static str]| match args.all {
-        true => [some, rest].concat(),
-        false => some.to_vec(),
+    let chosen = |some: &[&'static str], rest: &[&'static str]| {
+        if args.all { [some, rest].concat() } else { some.to_vec() }
     };
     let earlier = Some(earlier.as_path());
     let render = workspace.build_example("slicegpt-chat", "render")?;

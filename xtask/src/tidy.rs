@@ -14,6 +14,7 @@ mod functions;
 mod invariants;
 mod manifests;
 mod modules;
+mod named;
 mod packaging;
 mod paths;
 mod rules;
@@ -73,6 +74,10 @@ fn check(workspace: &Workspace) -> Result<Vec<Violation>> {
     }
     let architecture = read("ARCHITECTURE.md")?;
     violations.extend(invariants::check(&architecture, &read("Cargo.toml")?, &all));
+    for name in named::DOCUMENTS {
+        let exists = |path: &str| root.join(path).exists();
+        violations.extend(named::check(name, &read(name)?, &all, &exists));
+    }
     for path in files::python_files(root)? {
         let text = read(&path)?;
         all.push((path, text));

@@ -1,5 +1,5 @@
 //! `backend-bench`: measures every kernel on one device and prints one JSON object on stdout, and
-//! progress on stderr. It refuses to know other devices and what the numbers are used for.
+//! progress on stderr. It knows nothing about other devices or the use of the numbers.
 
 use std::io::{self, Write as _};
 use std::process::ExitCode;
@@ -41,9 +41,10 @@ fn main() -> ExitCode {
 
 fn run(args: &Args) -> Result<()> {
     let opened = slicegpt_device::open(args.device)?;
-    let (sizes, patience) = match args.quick {
-        true => (Sizes::QUICK, Duration::from_secs(1)),
-        false => (Sizes::FULL, Duration::from_secs(4)),
+    let (sizes, patience) = if args.quick {
+        (Sizes::QUICK, Duration::from_secs(1))
+    } else {
+        (Sizes::FULL, Duration::from_secs(4))
     };
     let name = opened.info.name.to_string();
     say(&format!("{name}: {}: limits", opened.info.model));

@@ -1,5 +1,5 @@
-//! Principal directions of a covariance, which are always computed on the host. It refuses to know
-//! blocks.
+//! Principal directions of a covariance, which are always computed on the host. It knows
+//! nothing about blocks.
 
 use std::cell::OnceCell;
 use std::rc::Rc;

@@ -1,4 +1,4 @@
-//! Prefill and decode of blocks. It refuses to know embeddings and heads.
+//! Prefill and decode of blocks. It knows nothing about embeddings or heads.
 
 use std::cell::OnceCell;
 

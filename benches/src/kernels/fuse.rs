@@ -1,5 +1,5 @@
 //! Folding the norms of a block into its readers: one multiplication per weight, so it is
-//! memory-bound. It refuses to know what is cut.
+//! memory-bound. It does not know what is cut.
 
 use std::cell::OnceCell;
 

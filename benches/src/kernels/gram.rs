@@ -1,5 +1,5 @@
-//! Covariances, computed with a plain product in Burn and by this project. It refuses to know what
-//! they are for.
+//! Covariances, computed with a plain product in Burn and by this project. It does not know
+//! what they are for.
 
 use std::cell::OnceCell;
 use std::rc::Rc;

@@ -1,4 +1,4 @@
-//! The list of kernels, with a file for each group. It refuses to know clocks and limits.
+//! The list of kernels, with a file for each group. It knows nothing about clocks or limits.
 
 mod eigen;
 mod forward;

@@ -31,10 +31,10 @@ pub const MAX_VALUE_SIZE: u64 = 1 << 22;
 /// Levels of expressions, statements and calls of macros inside each other, while they run.
 const MAX_DEPTH: u32 = 1000;
 
-/// How many steps are taken before it is asked again whether an evaluation should stop.
+/// Steps between two checks whether an evaluation should stop.
 const STEPS_PER_QUESTION: u64 = 1 << 12;
 
-/// Tells whether an evaluation should stop: its time is over, or nobody waits for it any more.
+/// Whether an evaluation should stop, because its time is over or its result is no longer needed.
 pub type Stop = Arc<dyn Fn() -> bool + Send + Sync>;
 
 /// Something that a template can change after it was made, so that it may come to hold itself, or

@@ -20,7 +20,7 @@ impl Error {
         Self { message, line: None, raised: true }
     }
 
-    /// The text is no valid template.
+    /// The template has invalid syntax.
     pub fn syntax(message: impl std::fmt::Display, line: u32) -> Self {
         Self { message: format!("syntax error: {message}"), line: Some(line), raised: false }
     }
@@ -43,13 +43,13 @@ impl std::fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
-/// Why there is no template, or why it makes no prompt of a conversation.
+/// Why there is no template, or why it does not turn a conversation into a prompt.
 #[derive(Debug, thiserror::Error)]
 pub enum TemplateError {
     /// The checkpoint has no template.
     #[error(
         "{0} has no chat template (chat_template.jinja, or `chat_template` in \
-         tokenizer_config.json): it is no chat model, or its template must be given"
+         tokenizer_config.json): it is not a chat model, or its template must be given"
     )]
     Missing(String),
     /// The checkpoint has several templates.

@@ -53,10 +53,11 @@ impl ChatFiles {
             let processor = read_json(&directory.join("chat_template.json"))?;
             templates = named(processor.get("chat_template"));
         }
-        let map = match config.contains_key("added_tokens_decoder") {
+        let map = if config.contains_key("added_tokens_decoder") {
             // Then transformers does not read the older file.
-            true => Map::new(),
-            false => read_json(&directory.join("special_tokens_map.json"))?,
+            Map::new()
+        } else {
+            read_json(&directory.join("special_tokens_map.json"))?
         };
         let special_tokens = special_tokens(config.into_iter().chain(map));
         Ok(Self { templates, special_tokens })

@@ -28,7 +28,7 @@ impl Jinja {
     ///
     /// # Errors
     ///
-    /// If it is no template, larger than any text may be, or nested too deeply.
+    /// If its syntax is invalid, it is larger than any text may be, or it is nested too deeply.
     pub fn new(source: &str) -> Result<Self> {
         if source.len() > budget::MAX_BYTES {
             let message = format!("text too long: more than {} bytes", budget::MAX_BYTES);

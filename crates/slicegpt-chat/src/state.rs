@@ -1,4 +1,4 @@
-//! [`State`]: where an evaluation stands: variables, output, budget.
+//! [`State`]: the state of an evaluation: variables, output, budget.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -10,7 +10,7 @@ use crate::error::Result;
 use crate::value::writer::Writer;
 use crate::value::{Args, Missing, Object, Value};
 
-/// The variables of a body, inside those of another.
+/// A scope: the variables of a body, and the scope around it.
 #[derive(Debug, Default)]
 pub struct Frame {
     variables: RefCell<HashMap<Arc<str>, Value>>,
@@ -18,17 +18,17 @@ pub struct Frame {
 }
 
 impl Frame {
-    /// Without variables, inside `parent`.
+    /// An empty scope inside `parent`.
     pub fn inside(parent: &Rc<Self>) -> Rc<Self> {
         Rc::new(Self { variables: RefCell::default(), parent: Some(parent.clone()) })
     }
 
-    /// Sets a variable here.
+    /// Sets a variable of this scope.
     pub fn set(&self, name: &Arc<str>, value: Value) {
         self.variables.borrow_mut().insert(name.clone(), value);
     }
 
-    /// The value of a variable here or around.
+    /// The value of a variable of this scope, or of the nearest one around it that has it.
     pub fn get(&self, name: &Arc<str>) -> Value {
         let mut frame = Some(self);
         while let Some(here) = frame {
@@ -43,7 +43,7 @@ impl Frame {
 
 impl Kept for Frame {
     fn clear(&self) {
-        // Taken out first: what is dropped may look here.
+        // Taken out first: a value that is dropped may read this scope.
         let variables = std::mem::take(&mut *self.variables.borrow_mut());
         drop(variables);
     }
@@ -52,26 +52,26 @@ impl Kept for Frame {
 /// Calls an object that runs statements: a macro, or a recursive loop.
 pub type Invoke<'b> = fn(&mut State<'b>, &Rc<dyn Object>, Args) -> Result<Value>;
 
-/// Where an evaluation stands.
+/// The state of an evaluation.
 pub struct State<'b> {
-    /// What is left to spend.
+    /// The remaining work and nesting.
     pub budget: &'b Budget,
-    /// The variables here.
+    /// The current scope.
     pub frame: Rc<Frame>,
-    /// The texts that are being written, the innermost last.
+    /// The texts being written, the innermost last.
     pub outputs: Vec<Writer<'b>>,
     /// How macros are called.
     pub invoke: Invoke<'b>,
 }
 
 impl<'b> State<'b> {
-    /// What `run` does with variables of its own.
+    /// Calls `run` in a new scope.
     pub fn scoped<T>(&mut self, run: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
         let inner = Frame::inside(&self.frame);
         self.within(inner, run)
     }
 
-    /// What `run` does with the variables of `frame`.
+    /// Calls `run` in the scope `frame`.
     pub fn within<T>(
         &mut self,
         frame: Rc<Frame>,
@@ -83,7 +83,7 @@ impl<'b> State<'b> {
         result
     }
 
-    /// What `run` writes.
+    /// Calls `run`, and returns what it writes as a value.
     pub fn captured(&mut self, run: impl FnOnce(&mut Self) -> Result<()>) -> Result<Value> {
         self.budget.spend(1)?;
         self.outputs.push(Writer::new(self.budget));

@@ -47,8 +47,22 @@ impl Checkpoint {
     /// does not describe its file.
     pub fn open(directory: impl Into<PathBuf>) -> Result<Self> {
         let directory = directory.into();
-        let config = read_config(&directory)?;
-        let manifest = read_manifest(&directory, &config)?;
+        let (config, manifest) = Self::describe(&directory)?;
+        Self::open_described(directory, config, manifest)
+    }
+
+    /// [`Checkpoint::open`] with the result of [`Checkpoint::describe`] for the same directory, so
+    /// that `config.json` is not read again.
+    ///
+    /// # Errors
+    ///
+    /// If the weights are missing, a shard is missing, or a header does not describe its file.
+    pub fn open_described(
+        directory: impl Into<PathBuf>,
+        config: Value,
+        manifest: Option<Manifest>,
+    ) -> Result<Self> {
+        let directory = directory.into();
         let (shards, index) = open_weights(&directory)?;
         Ok(Self { directory, config, manifest, weights: Weights::Shards(shards), index })
     }
@@ -68,23 +82,18 @@ impl Checkpoint {
     }
 
     /// The checkpoint with the weights of `source`, which reads `files` files. `directory` holds
-    /// everything else, `config.json` among it.
-    ///
-    /// # Errors
-    ///
-    /// If the config cannot be read.
+    /// everything else, and `config` is its `config.json`.
     pub fn from_source(
         directory: impl Into<PathBuf>,
+        config: Value,
         tensors: Vec<ForeignTensor>,
         source: Box<ForeignSource>,
         files: usize,
-    ) -> Result<Self> {
-        let directory = directory.into();
-        let config = read_config(&directory)?;
+    ) -> Self {
         let names = tensors.iter().enumerate();
         let index = names.map(|(number, tensor)| (tensor.name.clone(), number)).collect();
         let weights = Weights::Foreign(Foreign { tensors, source, files });
-        Ok(Self { directory, config, manifest: None, weights, index })
+        Self { directory: directory.into(), config, manifest: None, weights, index }
     }
 
     /// Reads `config.json` of `directory` and its manifest, if this tool wrote it. Opens nothing

@@ -19,7 +19,7 @@ pub(crate) const MAX_INDEX: u64 = 32 << 20;
 /// Bytes of a record that are read. It holds numbers about every layer.
 pub(crate) const MAX_RECORD: u64 = slicegpt_limits::MAX_DESCRIPTION;
 
-/// Whether there is anything of this name: also what is no file, to be refused by name.
+/// Whether anything has this name. What is not a regular file is refused when it is read.
 pub(crate) fn is_there(path: &Path) -> bool {
     path.symlink_metadata().is_ok()
 }
@@ -35,9 +35,10 @@ pub(crate) fn read_json(path: &Path) -> Result<Value> {
 pub(crate) fn parse<T: serde::de::DeserializeOwned>(path: &Path, text: &str) -> Result<T> {
     serde_json::from_str(text).map_err(|error| CheckpointError::Json {
         path: path.into(),
-        reason: match error.is_data() {
-            true => format!("`weight_map` holds no file names by tensor: {error}"),
-            false => format!("not valid JSON: {error}"),
+        reason: if error.is_data() {
+            format!("`weight_map` holds no file names by tensor: {error}")
+        } else {
+            format!("not valid JSON: {error}")
         },
     })
 }
@@ -48,9 +49,10 @@ pub(crate) fn read_config(directory: &Path) -> Result<Value> {
     }
     let path = directory.join("config.json");
     if !is_there(&path) {
-        return Err(match is_interrupted(directory) {
-            true => CheckpointError::Interrupted(directory.into()),
-            false => CheckpointError::NoConfig(directory.into()),
+        return Err(if is_interrupted(directory) {
+            CheckpointError::Interrupted(directory.into())
+        } else {
+            CheckpointError::NoConfig(directory.into())
         });
     }
     read_json(&path)

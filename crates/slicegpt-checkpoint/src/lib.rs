@@ -28,7 +28,7 @@
 //! # }
 //! ```
 //!
-//! This crate refuses to know models and passes: to it, a tensor is a name, a shape and a type.
+//! This crate knows nothing about models or passes: to it, a tensor is a name, a shape and a type.
 
 mod checkpoint;
 mod descriptions;

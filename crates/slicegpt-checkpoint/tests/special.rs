@@ -1,4 +1,4 @@
-//! Files of a checkpoint that are no files, or too large.
+//! Files of a checkpoint that are not regular files, or too large.
 #![cfg(unix)]
 
 use std::fs;

@@ -1,4 +1,4 @@
-//! The binary `slicegpt`. It refuses to know anything but the allocator.
+//! The binary `slicegpt`. It only chooses the allocator.
 
 use std::process::ExitCode;
 

@@ -92,9 +92,10 @@ fn chains(
 /// The special tokens that come before `part` of a text, and the ids of that. Conversations have
 /// their special tokens already.
 fn start(text: &Text, vocabulary: &Vocabulary, part: &str) -> Result<(Vec<u32>, Vec<u32>)> {
-    match text.is_chat() {
-        true => Ok((Vec::new(), vocabulary.encode_inner(part)?)),
-        false => vocabulary.encode_start(part),
+    if text.is_chat() {
+        Ok((Vec::new(), vocabulary.encode_inner(part)?))
+    } else {
+        vocabulary.encode_start(part)
     }
 }
 

@@ -36,7 +36,7 @@ pub(crate) enum Format {
     Plain,
 }
 
-/// Whether a file is a parquet table, by its name or its first bytes. A pipe is none.
+/// Whether a file is a Parquet table, by its name or its first bytes. A pipe never is.
 pub(crate) fn is_parquet(path: &Path) -> Result<bool> {
     if extension(path).as_deref() == Some("parquet") {
         return Ok(true);

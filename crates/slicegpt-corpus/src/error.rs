@@ -115,7 +115,7 @@ pub enum CorpusError {
          vocabulary of {vocab_size}; were the tokens made with another model's tokenizer?"
     )]
     OutsideVocabulary { what: String, id: u32, row: usize, column: usize, vocab_size: usize },
-    #[error("{0} is no share of a text; a share is a number above 0")]
+    #[error("{0} is not a share of a text; a share is a number above 0")]
     Share(f64),
     #[error(
         "nothing is left for the texts without a share: the shares of the others add up to {0}"

@@ -15,9 +15,10 @@ use crate::{Samples, Text, Vocabulary};
 ///
 /// If `seqlen` is 0.
 pub fn evaluation_samples(text: &Text, vocabulary: &Vocabulary, seqlen: usize) -> Result<Samples> {
-    let mut ids = match text.is_chat() {
-        true => vocabulary.encode_inner(&text.joined())?,
-        false => vocabulary.encode(&text.joined())?,
+    let mut ids = if text.is_chat() {
+        vocabulary.encode_inner(&text.joined())?
+    } else {
+        vocabulary.encode(&text.joined())?
     };
     let count = ids.len() / seqlen;
     if count == 0 {

@@ -6,7 +6,7 @@
 //! [`token_file`] reads samples that were tokenised elsewhere, and [`prompts`] takes passages from
 //! samples for a model to continue.
 //!
-//! This crate refuses to know tensors, models and the command line. The only fact about a model
+//! This crate knows nothing about tensors, models or the command line. The only fact about a model
 //! that it uses is the number of token ids ([`Samples::check_vocabulary`]).
 
 mod calibration;

@@ -27,7 +27,7 @@ fn cuda() -> Option<String> {
         return None;
     }
     let mut version = 0;
-    // SAFETY: writes a number to where the pointer leads.
+    // SAFETY: the pointer is to a local number, which the call writes.
     let status = unsafe { cudarc::driver::sys::cuDriverGetVersion(&raw mut version) };
     let known = status == cudarc::driver::sys::CUresult::CUDA_SUCCESS;
     known.then(|| format!("CUDA {}.{}", version / 1000, version % 1000 / 10))

@@ -11,7 +11,7 @@
 //! # Ok::<(), slicegpt_device::DeviceError>(())
 //! ```
 //!
-//! This crate refuses to know models, the contents of tensors, files and the command line. It is
+//! This crate knows nothing about models, the contents of tensors, files or the command line. It is
 //! the only library with features for backends, so that programs, benchmarks and tests choose
 //! devices in the same way.
 

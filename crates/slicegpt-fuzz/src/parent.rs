@@ -90,9 +90,10 @@ fn wait(child: &mut Child, folder: &Path, start: Instant, effort: &Effort) -> Re
         let at = counter(&path);
         if let Some(status) = child.try_wait()? {
             let at = counter(&path);
-            return Ok(match status.success() {
-                true => Ended::Finished,
-                false => Ended::At(at, format!("the process ended: {status}")),
+            return Ok(if status.success() {
+                Ended::Finished
+            } else {
+                Ended::At(at, format!("the process ended: {status}"))
             });
         }
         if at != last {
@@ -103,9 +104,10 @@ fn wait(child: &mut Child, folder: &Path, start: Instant, effort: &Effort) -> Re
         if hangs || over {
             child.kill()?;
             child.wait()?;
-            return Ok(match hangs {
-                true => Ended::At(at, format!("no end after {} s", effort.longest.as_secs())),
-                false => Ended::OutOfTime,
+            return Ok(if hangs {
+                Ended::At(at, format!("no end after {} s", effort.longest.as_secs()))
+            } else {
+                Ended::OutOfTime
             });
         }
         std::thread::sleep(Duration::from_millis(50));

@@ -74,7 +74,7 @@ where
     /// Bytes that a KV cache with capacity for `tokens` tokens takes once it is used.
     pub fn cache_bytes(&self, tokens: usize) -> u64 {
         let per_token = self.spec().cache_elements() * self.compute.size();
-        (Cache::room(tokens) * per_token) as u64
+        (Cache::allocated(tokens) * per_token) as u64
     }
 
     /// Prefills `cache` with `ids`, which follow the tokens it holds.

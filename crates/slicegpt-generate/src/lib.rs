@@ -12,8 +12,8 @@
 //! Start with [`Engine::load`], [`Sequence::new`], and the loop `engine.next_logits(..)`,
 //! `sequence.accept(..)`.
 //!
-//! This crate refuses to know the command line, sockets, families, and what happens inside a block
-//! or a head: it calls them. It does choose the dtype in which they run, and it computes
+//! This crate knows nothing about the command line, sockets, families, or the inside of a block or
+//! head: it calls them. It does choose the dtype in which they run, and it computes
 //! probabilities from logits.
 
 mod calibration;

@@ -33,7 +33,7 @@ pub enum ScriptError {
     /// What the template writes cannot be tokenised.
     #[error(transparent)]
     Corpus(#[from] CorpusError),
-    /// The turns of the rendered conversation cannot be told from the rest.
+    /// The turns of the rendered conversation cannot be distinguished from the rest of the text.
     #[error("the chat template does not show the texts of the turns, with something around each")]
     Turns,
 }

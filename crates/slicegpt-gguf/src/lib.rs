@@ -7,8 +7,9 @@
 //! the values of blocks, [`Vocabulary`] turns a tokenizer into metadata. What an architecture of
 //! llama.cpp can hold is data, one file each under `architecture/`.
 //!
-//! This crate refuses to know where weights come from and what their values mean: it takes a
-//! [`slicegpt_core::TensorSource`], selects rows and rounds. It knows no pass and no command line.
+//! This crate does not know where weights come from or what their values mean: it takes a
+//! [`slicegpt_core::TensorSource`], selects rows and rounds. It knows nothing about passes or the
+//! command line.
 //! What a file that is read claims about itself is compared with its bytes before it is used.
 
 mod architecture;

@@ -6,7 +6,7 @@
 //! as one JSON line as soon as it has it ([`Line`]). [`Results`] holds all lines of a run, and
 //! [`page`] shows them.
 //!
-//! This crate refuses to know how a tensor is computed and how an archive is packed.
+//! This crate does not know how a tensor is computed or how an archive is packed.
 
 mod agreement;
 mod clock;

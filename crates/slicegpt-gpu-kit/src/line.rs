@@ -1,4 +1,4 @@
-//! [`Line`]: one result of a stage, as one line of JSON. It refuses to know how it was found.
+//! [`Line`]: one result of a stage, as one line of JSON. It does not know how it was found.
 
 use std::collections::BTreeMap;
 

@@ -1,6 +1,6 @@
 //! `slicegpt-gpu-kit`: the stages of the GPU kit, one process each, and the pages made of their
 //! results. `run.sh` calls it. Under the name `slicegpt` it is the binary `slicegpt`, so that an
-//! archive holds both in one file. A process refuses to know more than one stage.
+//! archive holds both in one file. A process runs one stage.
 
 use std::io::{self, Write as _};
 use std::path::PathBuf;

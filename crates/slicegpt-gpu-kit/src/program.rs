@@ -1,5 +1,5 @@
-//! [`Program`]: runs the binary `slicegpt` with a time limit. It refuses to know what the arguments
-//! mean.
+//! [`Program`]: runs the binary `slicegpt` with a time limit. It does not know what the
+//! arguments mean.
 
 use std::ffi::{OsStr, OsString};
 use std::io::Read;
@@ -111,7 +111,7 @@ impl Finished {
     pub fn json(&self) -> Result<Value, String> {
         match self.status {
             Some(status) if status.success() => serde_json::from_slice(&self.stdout)
-                .map_err(|error| format!("stdout is no JSON object: {error}")),
+                .map_err(|error| format!("stdout is not a JSON object: {error}")),
             _ => Err(self.reason()),
         }
     }

@@ -79,14 +79,14 @@ impl Results {
         let shown = path.display();
         let text = fs::read_to_string(path).with_context(|| format!("cannot read {shown}"))?;
         let value: Value =
-            serde_json::from_str(&text).with_context(|| format!("{shown} is no JSON"))?;
+            serde_json::from_str(&text).with_context(|| format!("{shown} is not JSON"))?;
         match value["schema"].as_u64() {
             Some(SCHEMA) => {}
             Some(other) => bail!(
                 "{shown}: results of schema {other}; this version reads schema {SCHEMA}: use the \
                  version that made the kit"
             ),
-            None => bail!("{shown}: no field `schema`: these are no results of the GPU kit"),
+            None => bail!("{shown}: no field `schema`: these are not results of the GPU kit"),
         }
         serde_json::from_value(value).with_context(|| format!("{shown}: damaged results"))
     }
@@ -260,7 +260,7 @@ mod tests {
         for (text, words) in [
             ("{\"schema\": 2}", "schema 2; this version reads schema 1"),
             ("{}", "no field `schema`"),
-            ("[", "is no JSON"),
+            ("[", "is not JSON"),
             ("{\"schema\": 1, \"stages\": 3}", "damaged"),
         ] {
             fs::write(&path, text).unwrap();

@@ -1,5 +1,5 @@
 //! The resources that a process uses, sampled from outside: CPU time, disk and memory from `/proc`,
-//! the device from its driver. It refuses to know what the process does.
+//! the device from its driver. It does not know what the process does.
 //!
 //! The driver counts the device as busy while any kernel runs, however small. Its utilisation shows
 //! when a device waits, not how well it is used.

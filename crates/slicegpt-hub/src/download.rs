@@ -61,7 +61,7 @@ impl Download<'_> {
     ) -> Result<(u64, Vec<u8>)> {
         let url = self.url(name)?;
         let announced = self.persist(observer, || 0, |_| self.announced(name, &url))?;
-        let invalid = |reason| HubError::Answer {
+        let invalid = |reason| HubError::UnexpectedReply {
             id: self.id.name().into(),
             endpoint: self.settings.shown_endpoint(),
             reason,
@@ -105,11 +105,12 @@ impl Download<'_> {
         }
         let digest = reply.first("x-linked-etag").or(reply.header("etag"));
         let digest = digest.map(|etag| etag.trim_start_matches("W/").replace('"', ""));
-        let digest = digest.filter(|digest| is_name(digest)).ok_or_else(|| HubError::Answer {
-            id: self.id.name().into(),
-            endpoint: self.settings.shown_endpoint(),
-            reason: format!("it names no contents of {name}"),
-        })?;
+        let digest =
+            digest.filter(|digest| is_name(digest)).ok_or_else(|| HubError::UnexpectedReply {
+                id: self.id.name().into(),
+                endpoint: self.settings.shown_endpoint(),
+                reason: format!("it names no contents of {name}"),
+            })?;
         let linked = reply.first("x-linked-size");
         let size = linked.or(reply.header("content-length").filter(|_| !sent_on));
         Ok(Announced { digest, size: size.and_then(|size| size.parse().ok()) })

@@ -64,7 +64,7 @@ pub enum HubError {
     )]
     Damaged { id: String, endpoint: String, file: String, reason: String },
     #[error("{id}: {endpoint} does not answer like the Hub: {reason}; is HF_ENDPOINT right?")]
-    Answer { id: String, endpoint: String, reason: String },
+    UnexpectedReply { id: String, endpoint: String, reason: String },
     #[error("{}: {source}", path.display())]
     Io { path: PathBuf, source: io::Error },
     #[error("{}: {reason}", path.display())]

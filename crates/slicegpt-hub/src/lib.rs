@@ -7,8 +7,8 @@
 //! A file appears under its name when it is complete and its digest is the one that the Hub
 //! announced. An interrupted download is resumed, in this run or the next.
 //!
-//! This crate refuses to know the contents of files, except the names of shards in an index and the
-//! length of the header of a safetensors file.
+//! This crate knows nothing about the contents of files, except the names of shards in an index and
+//! the length of the header of a safetensors file.
 
 mod address;
 mod cache;

@@ -149,7 +149,7 @@ impl Snapshot {
 fn info(id: &ModelId, settings: &HubSettings, http: &Http) -> Result<RepoInfo> {
     let repo = Repo::with_revision(id.name().into(), hf_hub::RepoType::Model, id.revision().into());
     let endpoint = settings.shown_endpoint();
-    let wrong = |reason: String| HubError::Answer {
+    let wrong = |reason: String| HubError::UnexpectedReply {
         id: id.to_string(),
         endpoint: endpoint.clone(),
         reason,

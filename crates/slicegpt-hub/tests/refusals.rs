@@ -130,7 +130,7 @@ fn a_failing_hub_is_an_error() {
     hub.state().faults.status = None;
     hub.state().faults.nonsense = true;
     let error = refused(&hub, "org/name", None, &["HF_ENDPOINT"]);
-    assert!(matches!(error, HubError::Answer { .. }));
+    assert!(matches!(error, HubError::UnexpectedReply { .. }));
 }
 
 #[test]

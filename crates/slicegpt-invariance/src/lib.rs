@@ -57,7 +57,7 @@
 //! assert!(difference < 1e-3);
 //! ```
 //!
-//! This crate refuses to know families, files and which directions are cut.
+//! This crate knows nothing about families, files, or which directions are cut.
 
 mod fuse;
 mod rotate;

@@ -9,14 +9,14 @@ use std::time::{Duration, Instant};
 ///
 /// # Errors
 /// Those of [`File::open`]; [`ErrorKind::InvalidInput`] for a directory, a pipe, a socket or a
-/// device, which are told without waiting for a writer.
+/// device, which is detected without waiting for a writer.
 pub fn open(path: &Path) -> Result<File> {
     let mut options = OpenOptions::new();
     options.read(true);
     #[cfg(unix)]
     {
         use std::os::unix::fs::OpenOptionsExt;
-        // Without it, opening a pipe waits until somebody writes to it. Regular files ignore it.
+        // Without it, opening a pipe waits for a writer. It has no effect on regular files.
         options.custom_flags(libc::O_NONBLOCK);
     }
     // A socket cannot be opened at all, and its error says nothing of that.
@@ -45,10 +45,7 @@ pub fn read(path: &Path, most: u64) -> Result<Vec<u8>> {
     let mut bytes = Vec::with_capacity(length as usize);
     // The file may grow while it is read.
     file.take(most.saturating_add(1)).read_to_end(&mut bytes)?;
-    match bytes.len() as u64 > most {
-        true => Err(larger(bytes.len() as u64)),
-        false => Ok(bytes),
-    }
+    if bytes.len() as u64 > most { Err(larger(bytes.len() as u64)) } else { Ok(bytes) }
 }
 
 /// The contents of a regular UTF-8 file of at most `most` bytes.
@@ -62,7 +59,7 @@ pub fn read_text(path: &Path, most: u64) -> Result<String> {
     })
 }
 
-/// The contents of a file, or of a pipe that somebody writes to, of at most `most` bytes. So
+/// The contents of a file, or of a pipe that has a writer, of at most `most` bytes. So
 /// `/dev/stdin` and what a shell puts in the place of `<(COMMAND)` can be read.
 ///
 /// # Errors
@@ -94,7 +91,7 @@ fn read_pipe(path: &Path, most: u64, patience: Duration) -> Result<Vec<u8>> {
                 return Err(Error::new(ErrorKind::InvalidData, says));
             }
             Ok(_) if bytes.is_empty() => {
-                let says = "nothing comes through the pipe; does somebody write to it?";
+                let says = "nothing comes through the pipe; is a program writing to it?";
                 return Err(Error::new(ErrorKind::InvalidInput, says));
             }
             Ok(_) => return Ok(bytes),
@@ -130,10 +127,7 @@ fn regular(kind: std::fs::FileType) -> Result<()> {
     if kind.is_file() {
         return Ok(());
     }
-    let what = match kind.is_dir() {
-        true => "a directory",
-        false => special(kind),
-    };
+    let what = if kind.is_dir() { "a directory" } else { special(kind) };
     Err(Error::new(ErrorKind::InvalidInput, format!("is {what}, not a file")))
 }
 
@@ -199,7 +193,7 @@ mod tests {
         let made = std::process::Command::new("mkfifo").arg(&path).status().unwrap();
         assert!(made.success());
         let says = |most| read_input(&path, most).unwrap_err().to_string();
-        assert_eq!(says(9), "nothing comes through the pipe; does somebody write to it?");
+        assert_eq!(says(9), "nothing comes through the pipe; is a program writing to it?");
         // Opened for reading as well, so that opening it does not wait for a reader.
         let open = || OpenOptions::new().read(true).write(true).open(&path).unwrap();
         let mut writer = open();

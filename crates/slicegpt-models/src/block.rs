@@ -60,15 +60,15 @@ impl Block for DecoderBlock {
     }
 
     /// As the provided method, by the CPU kernels where they apply.
-    fn write(&self, index: usize, stream: Tensor<3>, hidden: Vec<Tensor<3>>) -> Tensor<3> {
+    fn write(&self, index: usize, stream: Tensor<3>, inputs: Vec<Tensor<3>>) -> Tensor<3> {
         let slicegpt_core::Sublayer { writers, shortcut, .. } = self.sublayer(index);
-        assert_eq!(hidden.len(), writers.len(), "one hidden signal per writer");
+        assert_eq!(inputs.len(), writers.len(), "one input per writer");
         let residual = match &shortcut.weight {
             Some(weight) => multiply(&weight.val(), None, stream),
             None => stream,
         };
-        let writers = writers.into_iter().zip(hidden);
-        writers.fold(residual, |sum, (writer, hidden)| project_onto(sum, writer, hidden))
+        let writers = writers.into_iter().zip(inputs);
+        writers.fold(residual, |sum, (writer, input)| project_onto(sum, writer, input))
     }
 
     fn prunable(&self, index: usize) -> Vec<PrunableUnits> {

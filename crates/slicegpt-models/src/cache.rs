@@ -31,7 +31,7 @@ impl Cache {
     }
 
     /// The number of tokens that are allocated for a cache of capacity `tokens`.
-    pub fn room(tokens: usize) -> usize {
+    pub fn allocated(tokens: usize) -> usize {
         tokens.next_multiple_of(STEP)
     }
 
@@ -66,9 +66,12 @@ impl Cache {
         let old = layers.remove(&layer);
         let start = old.as_ref().map_or(0, |old| old.seen);
         let seen = start + new[0].dims()[2];
-        let room = old.as_ref().map_or(0, |old| old.tensors[0].dims()[2]);
-        let capacity =
-            if room >= seen { room } else { Self::room(self.capacity.max(seen + start / 2)) };
+        let allocated = old.as_ref().map_or(0, |old| old.tensors[0].dims()[2]);
+        let capacity = if allocated >= seen {
+            allocated
+        } else {
+            Self::allocated(self.capacity.max(seen + start / 2))
+        };
         let mut old = old.map(|old| old.tensors.map(Some)).unwrap_or_default().into_iter();
         let tensors = new.map(|new| {
             let [rows, heads, _, head_dim] = new.dims();
@@ -82,7 +85,7 @@ impl Cache {
                 }
             };
             let old = match old.next().flatten() {
-                Some(old) if room >= seen => old,
+                Some(old) if allocated >= seen => old,
                 old => grown(old),
             };
             put(old, start, new)

@@ -31,7 +31,7 @@ pub struct DecoderSpec {
     pub topology: Topology,
     /// Whether the head is the embedding.
     pub tied: bool,
-    /// Whether the family refuses a stream whose width is no multiple of the number of heads.
+    /// Whether the family refuses a stream whose width is not a multiple of the number of heads.
     pub width_of_heads: bool,
     /// Whether the head has a bias.
     pub head_bias: bool,

@@ -9,7 +9,7 @@
 //! [`Refit`], [`Stage`], [`Summation`]); each keeps a word that it does not know as `Other`, so
 //! that a file written by a later version can still be read, shown and written back unchanged.
 //!
-//! This crate refuses to know tensors, files and passes: it takes JSON and gives JSON.
+//! This crate knows nothing about tensors, files or passes: it takes JSON and gives JSON.
 
 mod error;
 mod evaluation;

@@ -4,7 +4,7 @@
 //! [`Report`] holds the models with their results, and [`Report::to_html`] writes the page.
 //! [`scores`] reads results from JSON.
 //!
-//! This crate refuses to know tensors, passes, files and the command line.
+//! This crate knows nothing about tensors, passes, files or the command line.
 
 mod columns;
 mod compared;

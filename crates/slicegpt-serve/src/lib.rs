@@ -15,8 +15,8 @@
 //! The folders depend on each other in one direction: `http` uses `response`, that uses `schedule`,
 //! and that uses `request`. The modules at the top level are shared by all four.
 //!
-//! This crate refuses to know files, the command line, and how a tensor is computed: the model is a
-//! [`Forward`].
+//! This crate knows nothing about files, the command line, or how a tensor is computed: the model
+//! is a [`Forward`].
 
 mod error;
 mod http;

@@ -17,9 +17,10 @@ pub struct ServerState {
     pub context: usize,
     /// When the server was started, in seconds since 1970.
     pub started: u64,
-    /// Number of sequences whose clients have not read for so long that others may take their room.
+    /// Number of sequences whose clients have not read for so long that they may be dropped.
     pub stalled: AtomicUsize,
-    /// Set by a request that finds no room: the request that has been stalled longest is dropped.
+    /// Set by a request for which there is no slot or memory: the request that has been stalled
+    /// longest is dropped.
     pub needs_room: AtomicBool,
 }
 

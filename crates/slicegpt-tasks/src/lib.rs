@@ -10,7 +10,8 @@
 //! Prompts, token boundaries, the choice of examples and the metrics are those of EleutherAI's
 //! lm-evaluation-harness, version [`HARNESS`].
 //!
-//! This crate refuses to know the files of a model, the command line, and how a tensor is computed.
+//! This crate knows nothing about the files of a model, the command line, or how a tensor is
+//! computed.
 
 mod document;
 mod documents;

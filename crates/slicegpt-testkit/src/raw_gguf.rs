@@ -35,7 +35,7 @@ impl RawGguf {
     ///
     /// # Panics
     ///
-    /// If it is no valid GGUF file.
+    /// If it is not a valid GGUF file.
     pub fn read(path: &Path) -> Self {
         let bytes = std::fs::read(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
         let mut at = Cursor { bytes: &bytes, at: 4 };

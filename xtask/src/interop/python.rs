@@ -75,9 +75,10 @@ fn is_installed(folder: &Path, wanted: &str) -> bool {
 }
 
 fn interpreter(folder: &Path) -> PathBuf {
-    match cfg!(windows) {
-        true => folder.join("Scripts").join("python.exe"),
-        false => folder.join("bin").join("python"),
+    if cfg!(windows) {
+        folder.join("Scripts").join("python.exe")
+    } else {
+        folder.join("bin").join("python")
     }
 }
 

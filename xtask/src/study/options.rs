@@ -136,7 +136,7 @@ fn sources(option: &str, paths: &[PathBuf]) -> Result<Vec<Source>> {
         let name = name(path).with_context(|| format!("{option} {}", path.display()))?;
         if let Some(other) = sources.iter().find(|other| other.name == name) {
             bail!(
-                "{option}: {} and {} are both named `{name}`; results could not be told apart",
+                "{option}: {} and {} are both named `{name}`; give them different names",
                 other.path.display(),
                 path.display()
             );

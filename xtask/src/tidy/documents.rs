@@ -40,7 +40,7 @@ fn ledger(manifest: &str, architecture: &str) -> Vec<Violation> {
     }
     for (line, name) in rows {
         if !dependencies.iter().any(|entry| entry.name == name) {
-            let message = format!("`{name}` is no dependency: remove it from the table");
+            let message = format!("`{name}` is not a dependency: remove it from the table");
             violations.push(Violation::new("ARCHITECTURE.md", line, message));
         }
     }

@@ -83,7 +83,7 @@ fn exists(files: &[(String, String)], kind: &str, name: &str) -> bool {
 }
 
 /// Whether a file defines something called `name`.
-fn defines(text: &str, name: &str) -> bool {
+pub fn defines(text: &str, name: &str) -> bool {
     const KEYWORDS: &[&str] = &["enum", "fn", "struct", "trait", "type"];
     let last = name.rsplit("::").next().unwrap_or(name);
     text.contains(last)

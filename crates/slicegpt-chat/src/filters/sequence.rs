@@ -197,10 +197,12 @@ fn map(value: &Value, arguments: Args, filter: Filter, budget: &Budget) -> Resul
 
 fn select(name: &str, value: &Value, arguments: Args, budget: &Budget) -> Result<Value> {
     let Args { mut positional, named } = arguments;
-    let path = match name.ends_with("attr") {
-        true if positional.is_empty() => return fail!("{name}: missing attribute name"),
-        true => Path::new(Some(&positional.remove(0)), budget)?,
-        false => Path::new(None, budget)?,
+    let path = if !name.ends_with("attr") {
+        Path::new(None, budget)?
+    } else if positional.is_empty() {
+        return fail!("{name}: missing attribute name");
+    } else {
+        Path::new(Some(&positional.remove(0)), budget)?
     };
     let test = (!positional.is_empty()).then(|| positional.remove(0));
     let mut chosen = Vec::new();

@@ -163,9 +163,10 @@ fn truncate(source: &str, arguments: Args, budget: &Budget) -> Result<Value> {
         return Ok(Value::text(source));
     }
     let kept: String = source.chars().take((length - width) as usize).collect();
-    let kept = match cut.is_some_and(|cut| cut.truth()) {
-        true => &*kept,
-        false => kept.rsplit_once(' ').map_or(&*kept, |(before, _)| before),
+    let kept = if cut.is_some_and(|cut| cut.truth()) {
+        &*kept
+    } else {
+        kept.rsplit_once(' ').map_or(&*kept, |(before, _)| before)
     };
     budget.text(kept.len() + end.len())?;
     Ok(Value::text([kept, end].concat()))

@@ -102,10 +102,7 @@ fn parse(spec: &str) -> Result<Spec> {
         }
     }
     parsed.kind = characters.get(at).copied();
-    match characters.len() > at + 1 {
-        true => fail!("invalid format specifier '{spec}'"),
-        false => Ok(parsed),
-    }
+    if characters.len() > at + 1 { fail!("invalid format specifier '{spec}'") } else { Ok(parsed) }
 }
 
 fn number(value: &Value, spec: &Spec, budget: &Budget) -> Result<String> {

@@ -16,9 +16,10 @@ fn title_letter(character: char) -> String {
             let mut capital = false;
             let mut title = String::new();
             for part in character.to_uppercase() {
-                match capital {
-                    true => title.extend(part.to_lowercase()),
-                    false => title.push(part),
+                if capital {
+                    title.extend(part.to_lowercase())
+                } else {
+                    title.push(part)
                 }
                 capital |= part.is_uppercase();
             }
@@ -41,9 +42,10 @@ pub fn title(text: &str) -> String {
     let mut titled = String::with_capacity(text.len());
     let mut word = false;
     for character in text.chars() {
-        match word {
-            true => titled.extend(character.to_lowercase()),
-            false => titled.push_str(&title_letter(character)),
+        if word {
+            titled.extend(character.to_lowercase())
+        } else {
+            titled.push_str(&title_letter(character))
         }
         word = cased(character);
     }
@@ -78,7 +80,7 @@ pub fn fold(text: &str) -> String {
     folded
 }
 
-/// A letter that is no number, such as a Roman one.
+/// A letter that is not also a numeral, as Roman numerals are.
 fn is_letter(character: char) -> bool {
     character.is_alphabetic() && !character.is_numeric()
 }

@@ -38,10 +38,12 @@ fn words(text: &str, most: usize, from_right: bool) -> Vec<&str> {
     let mut words = Vec::new();
     let mut rest = text.trim_matches(is_space);
     while !rest.is_empty() {
-        let at = match words.len() == most {
-            true => None,
-            false if from_right => rest.rfind(is_space),
-            false => rest.find(is_space),
+        let at = if words.len() == most {
+            None
+        } else if from_right {
+            rest.rfind(is_space)
+        } else {
+            rest.find(is_space)
         };
         let (word, next) = match at {
             None => (rest, ""),

@@ -210,7 +210,7 @@ fn translate(text: &str, table: &Value, budget: &Budget) -> Result<Value> {
                 let code = u32::try_from(other.int("translate: a value")?).ok();
                 let character = code
                     .and_then(char::from_u32)
-                    .ok_or_else(|| Error::new("translate: a value is no character".into()))?;
+                    .ok_or_else(|| Error::new("translate: a value is not a character".into()))?;
                 writer.push(character.encode_utf8(&mut [0; 4]))?;
             }
         }

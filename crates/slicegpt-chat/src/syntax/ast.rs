@@ -1,4 +1,4 @@
-//! The tree of a template.
+//! The syntax tree of a template.
 
 use std::sync::Arc;
 

@@ -40,9 +40,10 @@ impl Parser {
                 let line = parser.line();
                 parser.next();
                 let condition = parser.or()?;
-                let otherwise = match parser.skip_name("else") {
-                    true => Some(Box::new(parser.expression()?)),
-                    false => None,
+                let otherwise = if parser.skip_name("else") {
+                    Some(Box::new(parser.expression()?))
+                } else {
+                    None
                 };
                 let depth = value.depth.max(condition.depth);
                 let depth = depth.max(otherwise.as_ref().map_or(0, |value| value.depth));

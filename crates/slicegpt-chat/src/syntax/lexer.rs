@@ -1,5 +1,5 @@
-//! [`tokens`]: the pieces of a template, with the spaces around tags removed as transformers'
-//! settings say (`trim_blocks`, `lstrip_blocks`).
+//! The lexer: [`tokens`] of a template, without the spaces around tags that transformers' settings
+//! remove (`trim_blocks`, `lstrip_blocks`).
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use crate::syntax::escapes::unescape;
 use crate::syntax::tokens::{Kind, Token};
 use crate::value::space::is_space;
 
-/// The pieces of `source`.
+/// The tokens of `source`.
 pub fn tokens(source: &str) -> Result<Vec<Token>, Error> {
     let mut source = source.replace("\r\n", "\n").replace('\r', "\n");
     if source.ends_with('\n') {
@@ -26,7 +26,7 @@ struct Lexer<'a> {
     source: &'a str,
     at: usize,
     line: u32,
-    /// Whether a line begins here.
+    /// Whether the current position is the beginning of a line.
     fresh: bool,
     tokens: Vec<Token>,
 }
@@ -40,7 +40,7 @@ impl<'a> Lexer<'a> {
         self.tokens.push(Token { kind, line: self.line });
     }
 
-    /// Goes on by `bytes`.
+    /// Advances by `bytes`.
     fn skip(&mut self, bytes: usize) {
         let skipped = &self.source[self.at..self.at + bytes];
         self.line += skipped.bytes().filter(|byte| *byte == b'\n').count() as u32;

@@ -1,4 +1,4 @@
-//! The text of a template as a tree.
+//! Parses the text of a template into a syntax tree.
 
 pub mod ast;
 mod escapes;
@@ -11,11 +11,11 @@ mod tokens;
 
 use crate::error::Result;
 
-/// The tree of `source`.
+/// The syntax tree of `source`.
 ///
 /// # Errors
 ///
-/// If it is no template, or nested too deeply.
+/// If its syntax is invalid, or it is nested too deeply.
 pub fn parse(source: &str) -> Result<ast::Body> {
     statement::parse(parser::Parser::new(lexer::tokens(source)?))
 }

@@ -229,10 +229,8 @@ impl Parser {
         while self.skip_sign(".") {
             name = format!("{name}.{}", self.name()?).into();
         }
-        let (arguments, depth) = match self.is_sign("(") {
-            true => self.nested(Self::arguments)?,
-            false => Default::default(),
-        };
+        let (arguments, depth) =
+            if self.is_sign("(") { self.nested(Self::arguments)? } else { Default::default() };
         Ok((name, arguments, depth))
     }
 
@@ -259,9 +257,6 @@ impl Parser {
         }
         let depth = depth.max(value.depth);
         let test = self.node(ExprKind::Test(Box::new(value), name, arguments), line, depth)?;
-        match negated {
-            true => self.node(ExprKind::Not(Box::new(test)), line, depth + 1),
-            false => Ok(test),
-        }
+        if negated { self.node(ExprKind::Not(Box::new(test)), line, depth + 1) } else { Ok(test) }
     }
 }

@@ -1,4 +1,4 @@
-//! [`Parser`]: goes over the pieces of a template, within a bound of nesting.
+//! [`Parser`]: a cursor over the tokens of a template, with a bound on nesting.
 
 use std::sync::Arc;
 
@@ -9,77 +9,77 @@ use crate::syntax::tokens::{Kind, Token};
 /// Levels of expressions and tags inside each other.
 pub const MAX_NESTING: u32 = 250;
 
-/// Goes over the pieces of a template.
+/// A cursor over the tokens of a template.
 pub struct Parser {
     tokens: Vec<Token>,
-    /// The number of the piece here.
+    /// Index of the current token.
     pub at: usize,
     nesting: u32,
 }
 
 impl Parser {
-    /// At the first piece.
+    /// A cursor at the first of `tokens`.
     pub fn new(tokens: Vec<Token>) -> Self {
         Self { tokens, at: 0, nesting: 0 }
     }
 
-    /// The piece here.
+    /// The current token.
     pub fn peek(&self) -> &Kind {
         self.after(0)
     }
 
-    /// The piece `count` after the one here.
+    /// The token `count` after the current one.
     pub fn after(&self, count: usize) -> &Kind {
         &self.tokens[(self.at + count).min(self.tokens.len() - 1)].kind
     }
 
-    /// The piece before the one here.
+    /// The token before the current one.
     pub fn before(&self) -> &Kind {
         &self.tokens[self.at.saturating_sub(1)].kind
     }
 
-    /// The line here.
+    /// The line of the current token.
     pub fn line(&self) -> u32 {
         self.tokens[self.at.min(self.tokens.len() - 1)].line
     }
 
-    /// The piece here, which is passed.
+    /// Consumes the current token and returns it.
     pub fn next(&mut self) -> Kind {
         let kind = self.peek().clone();
         self.at += 1;
         kind
     }
 
-    /// An error about the piece here.
+    /// An error about the current token.
     pub fn unexpected<T>(&self, wanted: &str) -> Result<T> {
         Err(Error::syntax(format!("{wanted} expected, not {}", self.peek()), self.line()))
     }
 
-    /// Passes `kind` if it is here.
+    /// Consumes the current token if it is `kind`, and returns whether it was.
     pub fn skip(&mut self, kind: &Kind) -> bool {
         let here = self.peek() == kind;
         self.at += usize::from(here);
         here
     }
 
-    /// Passes `kind`, which must be here.
+    /// Consumes the current token, which must be `kind`.
     pub fn expect(&mut self, kind: &Kind) -> Result<()> {
         if self.skip(kind) { Ok(()) } else { self.unexpected(&kind.to_string()) }
     }
 
-    /// Whether the word `name` is here.
+    /// Whether the current token is the word `name`.
     pub fn is_name(&self, name: &str) -> bool {
         matches!(self.peek(), Kind::Name(word) if **word == *name)
     }
 
-    /// Passes the word `name` if it is here.
+    /// Consumes the current token if it is the word `name`, and returns whether it was.
     pub fn skip_name(&mut self, name: &str) -> bool {
         let here = self.is_name(name);
         self.at += usize::from(here);
         here
     }
 
-    /// A word.
+    /// Consumes the current token, which must be a word.
     pub fn name(&mut self) -> Result<Arc<str>> {
         match self.peek() {
             Kind::Name(name) => {
@@ -91,22 +91,22 @@ impl Parser {
         }
     }
 
-    /// Passes `sign` if it is here.
+    /// Consumes the current token if it is `sign`, and returns whether it was.
     pub fn skip_sign(&mut self, sign: &'static str) -> bool {
         self.skip(&Kind::Sign(sign))
     }
 
-    /// Passes `sign`, which must be here.
+    /// Consumes the current token, which must be `sign`.
     pub fn expect_sign(&mut self, sign: &'static str) -> Result<()> {
         self.expect(&Kind::Sign(sign))
     }
 
-    /// Whether `sign` is here.
+    /// Whether the current token is `sign`.
     pub fn is_sign(&self, sign: &'static str) -> bool {
         *self.peek() == Kind::Sign(sign)
     }
 
-    /// What `parse` reads, one level deeper.
+    /// Calls `parse` one level of nesting deeper.
     pub fn nested<T>(&mut self, parse: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
         self.deepen()?;
         let parsed = parse(self);
@@ -114,18 +114,18 @@ impl Parser {
         parsed
     }
 
-    /// One level deeper, until [`Self::rise`].
+    /// Enters a level of nesting, until [`Self::rise`].
     pub fn deepen(&mut self) -> Result<()> {
         self.nesting += 1;
         if self.nesting > MAX_NESTING { Err(too_deep(self.line())) } else { Ok(()) }
     }
 
-    /// One level higher.
+    /// Leaves a level of nesting.
     pub fn rise(&mut self) {
         self.nesting -= 1;
     }
 
-    /// The words since piece `from`.
+    /// The words among the tokens from index `from` to the current one.
     pub fn names_since(&self, from: usize) -> impl Iterator<Item = &str> {
         self.tokens[from..self.at].iter().filter_map(|token| match &token.kind {
             Kind::Name(name) => Some(&**name),

@@ -28,7 +28,7 @@ struct Statements {
 }
 
 impl Statements {
-    /// Statements up to a tag with one of the names `ends`, whose `{%` is passed.
+    /// Statements up to a tag with one of the names `ends`, whose `{%` is consumed.
     fn until(&mut self, ends: &[&str]) -> Result<Body> {
         let mut body = Vec::new();
         loop {
@@ -61,7 +61,7 @@ impl Statements {
         }
     }
 
-    /// The body after a tag, up to the tag `end`, which is passed.
+    /// The body after a tag, up to the tag `end`, which is consumed.
     fn body(&mut self, end: &str) -> Result<Body> {
         let body = self.part(&[end])?;
         self.parser.next();
@@ -93,7 +93,7 @@ impl Statements {
         Ok(value)
     }
 
-    /// Notes the special variables among the pieces since `from`, for the macro around them.
+    /// Notes the special variables among the tokens since `from`, for the macro around them.
     fn catch(&mut self, from: usize) {
         let Some(catches) = self.names.last_mut() else { return };
         for name in self.parser.names_since(from) {
@@ -169,12 +169,11 @@ impl Statements {
             if self.parser.skip_name("elif") {
                 continue;
             }
-            let otherwise = match self.parser.skip_name("else") {
-                true => self.body("endif")?,
-                false => {
-                    self.parser.next();
-                    Vec::new()
-                }
+            let otherwise = if self.parser.skip_name("else") {
+                self.body("endif")?
+            } else {
+                self.parser.next();
+                Vec::new()
             };
             return Ok(StatementKind::If(branches, otherwise));
         }
@@ -186,20 +185,16 @@ impl Statements {
             return self.parser.unexpected("'in'");
         }
         let items = self.tuple(false)?;
-        let condition = match self.parser.skip_name("if") {
-            true => Some(self.expression()?),
-            false => None,
-        };
+        let condition = if self.parser.skip_name("if") { Some(self.expression()?) } else { None };
         let recursive = self.parser.skip_name("recursive");
         self.loops += 1;
         let body = self.part(&["endfor", "else"])?;
         self.loops -= 1;
-        let otherwise = match self.parser.skip_name("else") {
-            true => self.body("endfor")?,
-            false => {
-                self.parser.next();
-                Vec::new()
-            }
+        let otherwise = if self.parser.skip_name("else") {
+            self.body("endfor")?
+        } else {
+            self.parser.next();
+            Vec::new()
         };
         let repeat = For { target, items, condition, recursive, body, otherwise };
         Ok(StatementKind::For(Arc::new(repeat)))
@@ -281,10 +276,7 @@ impl Statements {
             }
             let line = self.parser.line();
             let name = self.parser.name()?;
-            let default = match self.parser.skip_sign("=") {
-                true => Some(self.expression()?),
-                false => None,
-            };
+            let default = if self.parser.skip_sign("=") { Some(self.expression()?) } else { None };
             if default.is_none() && parameters.last().is_some_and(|(_, last)| last.is_some()) {
                 return Err(Error::syntax("a parameter without a default after one", line));
             }
@@ -294,10 +286,7 @@ impl Statements {
     }
 
     fn call(&mut self, line: u32) -> Result<StatementKind> {
-        let parameters = match self.parser.skip_sign("(") {
-            true => self.parameters()?,
-            false => Vec::new(),
-        };
+        let parameters = if self.parser.skip_sign("(") { self.parameters()? } else { Vec::new() };
         let call = self.expression()?;
         if !matches!(call.kind, ExprKind::Call(..)) {
             return Err(Error::syntax("a call expected", line));

@@ -1,8 +1,8 @@
-//! [`Token`]: the pieces of a template.
+//! [`Token`]: what the lexer makes of a template.
 
 use std::sync::Arc;
 
-/// A piece of a template, with its line.
+/// A token, with its line.
 #[derive(Clone, Debug)]
 pub struct Token {
     /// What it is.
@@ -11,7 +11,7 @@ pub struct Token {
     pub line: u32,
 }
 
-/// What a piece of a template is.
+/// The kinds of tokens.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Kind {
     /// Text outside of tags.

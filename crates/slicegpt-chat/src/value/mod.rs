@@ -79,10 +79,10 @@ pub struct Weight {
 }
 
 impl Weight {
-    /// Of a value without parts.
+    /// The size of a value without parts.
     pub const ONE: Self = Self { depth: 0, size: 1, has_objects: false };
 
-    /// Of a value made of `parts`.
+    /// The size of a value made of `parts`.
     pub fn around<'a>(parts: impl Iterator<Item = &'a Value>) -> Result<Self> {
         let mut whole = Self::ONE;
         for part in parts {
@@ -127,7 +127,7 @@ impl Dict {
     }
 }
 
-/// A value that is no data: a function, a namespace, a loop.
+/// A value that is not data: a function, a namespace, a loop.
 pub trait Object: std::fmt::Debug {
     /// The name of its type.
     fn kind(&self) -> &'static str;

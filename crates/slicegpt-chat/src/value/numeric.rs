@@ -1,5 +1,5 @@
-//! The kinds of numeric characters that Python's `str.isdecimal`, `isdigit` and `isnumeric` tell
-//! apart, from Unicode 14.0.0.
+//! The kinds of numeric characters that Python's `str.isdecimal`, `isdigit` and `isnumeric`
+//! distinguish, from Unicode 14.0.0.
 
 /// The zeros of all scripts; nine digits follow each.
 const ZEROS: &[u32] = &[
@@ -11,7 +11,7 @@ const ZEROS: &[u32] = &[
     0x1d7ce, 0x1d7d8, 0x1d7e2, 0x1d7ec, 0x1d7f6, 0x1e140, 0x1e2f0, 0x1e950, 0x1fbf0,
 ];
 
-/// Digits that make no decimal number: superscripts, digits in circles.
+/// Digits that do not form decimal numbers: superscripts, digits in circles.
 const DIGITS: &[(u32, u32)] = &[
     (0xb2, 0xb3),
     (0xb9, 0xb9),

@@ -78,9 +78,10 @@ pub(super) fn check_archive(
     }
     spans.sort_unstable();
     spans.push((directory.start, directory.start));
-    match spans.windows(2).all(|pair| pair[0].1 <= pair[1].0) {
-        true => Ok((archive, pickles)),
-        false => Err(Refusal::Unusual("its entries overlap".into())),
+    if spans.windows(2).all(|pair| pair[0].1 <= pair[1].0) {
+        Ok((archive, pickles))
+    } else {
+        Err(Refusal::Unusual("its entries overlap".into()))
     }
 }
 
@@ -127,9 +128,10 @@ fn directory(file: &mut File, length: u64) -> Result<Directory> {
         Some(large) => (large, end_at - LOCATOR - LARGE_END),
         None => (small, end_at),
     };
-    match found.start.checked_add(found.size) == Some(end_at) {
-        true => Ok(found),
-        false => Err(Refusal::Unusual("its directory is not at its end".into())),
+    if found.start.checked_add(found.size) == Some(end_at) {
+        Ok(found)
+    } else {
+        Err(Refusal::Unusual("its directory is not at its end".into()))
     }
 }
 

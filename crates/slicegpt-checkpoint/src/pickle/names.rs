@@ -20,10 +20,7 @@ pub(super) fn check(module: &str, name: &str) -> Result<()> {
         "torch.serialization" => name == "_get_layout",
         _ => false,
     };
-    match good && plain {
-        true => Ok(()),
-        false => Err(Refusal::Names(format!("{module}.{name}"))),
-    }
+    if good && plain { Ok(()) } else { Err(Refusal::Names(format!("{module}.{name}"))) }
 }
 
 /// Whether `name` is that of an element type, such as `float16`.

@@ -36,10 +36,7 @@ impl<R: BufRead> Operands<R> {
     /// Passes over `size` bytes.
     pub fn skip(&mut self, size: u64) -> Result<()> {
         let passed = std::io::copy(&mut (&mut self.0).take(size), &mut std::io::sink())?;
-        match passed == size {
-            true => Ok(()),
-            false => Err(Refusal::corrupt("it ends within its pickle")),
-        }
+        if passed == size { Ok(()) } else { Err(Refusal::corrupt("it ends within its pickle")) }
     }
 
     /// A text of `length` bytes.
@@ -73,7 +70,7 @@ impl<R: BufRead> Operands<R> {
         let digits = line.start.bytes().all(|byte| byte.is_ascii_digit());
         // Python takes more than digits for a number, and no writer writes that.
         let number = digits.then(|| line.start.parse().ok()).flatten();
-        number.ok_or_else(|| Refusal::corrupt("it has a place that is no number"))
+        number.ok_or_else(|| Refusal::corrupt("an index of the memo is not a number"))
     }
 
     fn bytes<const N: usize>(&mut self) -> Result<[u8; N]> {
@@ -86,8 +83,5 @@ impl<R: BufRead> Operands<R> {
 /// The text that starts with these bytes and has `length` of them.
 fn name(start: &[u8], length: u64) -> Rc<str> {
     let text = String::from_utf8_lossy(start);
-    match length > start.len() as u64 {
-        true => format!("{text}...").into(),
-        false => text.into(),
-    }
+    if length > start.len() as u64 { format!("{text}...").into() } else { text.into() }
 }

@@ -9,14 +9,14 @@ pub(super) enum Refusal {
     Names(String),
     /// It is of a kind that PyTorch does not write, or costs too much to read.
     Unusual(String),
-    /// It is truncated, or no pickle.
+    /// It is truncated, or not a pickle.
     Corrupt(String),
 }
 
 pub(super) type Result<T> = std::result::Result<T, Refusal>;
 
 impl Refusal {
-    /// A pickle that is none, or ends too early.
+    /// Data that is not a pickle, or ends too early.
     pub fn corrupt(reason: &str) -> Self {
         Self::Corrupt(reason.into())
     }

@@ -23,7 +23,7 @@ const INDEX: u64 = 20;
 ///
 /// # Errors
 ///
-/// If it names something that weights do not need, costs more than `budget`, or is no pickle.
+/// If it names something that weights do not need, costs more than `budget`, or is not a pickle.
 pub(super) fn walk(bytes: &mut impl BufRead, budget: &mut Budget) -> Result<()> {
     let machine = Machine { stack: Vec::new(), marks: Vec::new(), memo: HashMap::new(), budget };
     machine.run(&mut Operands(bytes))
@@ -92,7 +92,7 @@ impl Machine<'_> {
                 || self.collection(instruction)?
                 || self.object(instruction, operands)?;
             if !known {
-                return Err(Refusal::corrupt("it is no pickle of weights"));
+                return Err(Refusal::corrupt("it is not a pickle of weights"));
             }
         }
     }
@@ -170,7 +170,9 @@ impl Machine<'_> {
                     _ => operands.number(4)?,
                 };
                 let copy = self.memo.get(&place).cloned();
-                let copy = copy.ok_or_else(|| Refusal::corrupt("it recalls what it never kept"))?;
+                let copy = copy.ok_or_else(|| {
+                    Refusal::corrupt("it reads an entry of the memo that it did not write")
+                })?;
                 self.spend(copy.size)?;
                 self.stack.push(copy);
             }
@@ -312,11 +314,12 @@ impl Machine<'_> {
         Ok(self.stack.split_off(mark))
     }
 
-    /// The last object, which has to lie above the last mark.
+    /// The last object, which must have been pushed after the last mark.
     fn top(&mut self) -> Result<&mut Item> {
-        match self.marks.last() == Some(&self.stack.len()) {
-            true => Err(empty()),
-            false => self.stack.last_mut().ok_or_else(empty),
+        if self.marks.last() == Some(&self.stack.len()) {
+            Err(empty())
+        } else {
+            self.stack.last_mut().ok_or_else(empty)
         }
     }
 }

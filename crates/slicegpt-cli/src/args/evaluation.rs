@@ -59,7 +59,7 @@ impl Evaluation {
             let text = self.text(path, model, cutting).with_context(at)?;
             if let Some(other) = texts.iter().find(|other| other.name == text.name) {
                 bail!(
-                    "--eval-text {}: has the name of {}, and results are told apart by name; \
+                    "--eval-text {}: has the name of {}, and results are identified by name; \
                      rename one",
                     path.display(),
                     other.path.display()

@@ -59,14 +59,13 @@ pub struct Args {
 pub fn run(args: Args) -> Result<ExitCode> {
     let prompt = args.prompt_text()?;
     let generator = args.loading.generator(&args.model)?;
-    let ids = match args.chat {
-        true => {
-            let system = args.system.iter().map(|text| Message::new("system", text));
-            let messages: Vec<_> = system.chain([Message::new("user", &prompt)]).collect();
-            // The template contains the special tokens.
-            generator.vocabulary.encode_inner(&generator.template()?.prompt(&messages)?)?
-        }
-        false => generator.vocabulary.encode_prompt(&prompt)?,
+    let ids = if args.chat {
+        let system = args.system.iter().map(|text| Message::new("system", text));
+        let messages: Vec<_> = system.chain([Message::new("user", &prompt)]).collect();
+        // The template contains the special tokens.
+        generator.vocabulary.encode_inner(&generator.template()?.prompt(&messages)?)?
+    } else {
+        generator.vocabulary.encode_prompt(&prompt)?
     };
     generator.check_prompt(&ids)?;
     let prompt_tokens = ids.len();

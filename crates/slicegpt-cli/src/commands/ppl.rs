@@ -126,7 +126,7 @@ pub fn print(mut found: Vec<Found<'_>>, json: bool) -> Result<()> {
     };
     let rows: Vec<(&str, Vec<String>)> =
         names.into_iter().enumerate().map(|(at, name)| (name, values(at))).collect();
-    // Texts and token ids beside each other have a protocol each.
+    // Plain texts and conversations in one table have different protocols.
     let mut protocols: Vec<&str> = found.iter().map(|found| found.protocol.as_str()).collect();
     protocols.dedup();
     output::print(None, &rows, &header, Some(&protocols.join("\n")))

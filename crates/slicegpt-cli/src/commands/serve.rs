@@ -40,7 +40,7 @@ pub struct Args {
     /// http://localhost:3000; several times for several, '*' for all
     #[arg(long, value_name = "ORIGIN")]
     allow_origin: Vec<Origin>,
-    /// Where chat answers have the thoughts that the model writes between <think> and </think>
+    /// Where chat responses have the reasoning that the model writes between <think> and </think>
     #[arg(long, value_name = "FORMAT", default_value = "none")]
     reasoning_format: Reasoning,
     #[command(flatten)]
@@ -52,7 +52,7 @@ pub struct Args {
     loading: Loading,
 }
 
-/// Where chat answers have the thoughts of the model.
+/// Where chat responses have the reasoning of the model.
 #[derive(Clone, Copy, clap::ValueEnum)]
 enum Reasoning {
     /// In the content, as the model writes them
@@ -84,8 +84,7 @@ struct Bounds {
     /// for short ones
     #[arg(long, value_name = "SIZE", value_parser = parse_bytes, default_value = "256MB")]
     body_memory: u64,
-    /// Maximum number of open connections; for more, those that say nothing are closed, or they
-    /// wait
+    /// Maximum number of open connections; above it idle ones are closed, or new ones wait
     #[arg(long, value_name = "N", value_parser = positive, default_value_t = 1024)]
     max_connections: usize,
     /// Maximum time of a request, up to the last byte of its response

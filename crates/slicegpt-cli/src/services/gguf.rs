@@ -7,9 +7,11 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use anyhow::{Context, Result};
+use serde_json::Value;
 use slicegpt_checkpoint::{Checkpoint, CheckpointError, Dtype, ForeignTensor, OutputError};
 use slicegpt_core::TensorSource;
 use slicegpt_gguf::{GgufError, Import, TokenizerFiles};
+use slicegpt_provenance::Manifest;
 use tempfile::TempDir;
 
 use crate::show::progress::warn;
@@ -82,12 +84,17 @@ pub fn directory(model: &Path) -> Result<Option<PathBuf>> {
     Ok(Some(directory))
 }
 
-/// Opens the checkpoint in `directory`: one that [`directory`] gave, or one on disk.
-pub fn checkpoint(directory: &Path) -> Result<Checkpoint> {
+/// Opens the checkpoint in `directory`, one that [`directory`] gave or one on disk, with what
+/// [`Checkpoint::describe`] says about it.
+pub fn checkpoint(
+    directory: &Path,
+    config: Value,
+    manifest: Option<Manifest>,
+) -> Result<Checkpoint> {
     let opened = OPENED.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
     let found = opened.values().find(|opened| opened.directory == directory);
     let Some(Opened { import, .. }) = found else {
-        return Ok(Checkpoint::open(directory)?);
+        return Ok(Checkpoint::open_described(directory, config, manifest)?);
     };
     // The weights are those of the checkpoint that `import gguf` would write.
     let dtype = dtype_of(import);
@@ -99,7 +106,7 @@ pub fn checkpoint(directory: &Path) -> Result<Checkpoint> {
     });
     let (tensors, files) = (tensors.collect(), import.files().count());
     let source = Box::new(Weights(import.clone()));
-    Ok(Checkpoint::from_source(directory, tensors, source, files)?)
+    Ok(Checkpoint::from_source(directory, config, tensors, source, files))
 }
 
 /// Removes the temporary directories of this command.

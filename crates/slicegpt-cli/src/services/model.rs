@@ -10,7 +10,7 @@ use slicegpt_checkpoint::{Checkpoint, Dtype};
 use slicegpt_core::{TensorSource, Widths};
 use slicegpt_hub::Need;
 use slicegpt_models::{DecoderSpec, Model, Slicing};
-use slicegpt_provenance::Method;
+use slicegpt_provenance::{Manifest, Method};
 
 use crate::services::gguf;
 use crate::services::hub::{WEIGHTS, located};
@@ -28,6 +28,8 @@ pub struct Described {
     pub spec: DecoderSpec,
     /// `config.json`.
     pub config: Value,
+    /// Its provenance, if slicegpt wrote it.
+    manifest: Option<Manifest>,
 }
 
 impl Described {
@@ -39,7 +41,8 @@ impl Described {
         let mut spec = slicegpt_models::parse(&config).with_context(at)?;
         if manifest.as_ref().is_none_or(|manifest| manifest.stock)
             && spec.tied
-            && let Ok(checkpoint) = Checkpoint::open(&directory)
+            && let Ok(checkpoint) =
+                Checkpoint::open_described(&directory, config.clone(), manifest.clone())
         {
             spec = with_own_head(spec, &checkpoint)?;
         }
@@ -78,12 +81,14 @@ impl Described {
                 intermediate_sizes,
             });
         }
-        Ok(Self { directory, spec, config })
+        Ok(Self { directory, spec, config, manifest })
     }
 
     /// Opens the weights of `model`, which this describes, without reading `config.json` again.
     pub fn open(&self, model: &Path) -> Result<Opened> {
-        Opened::of(self.spec.clone(), gguf::checkpoint(&located(model, WEIGHTS)?)?)
+        let directory = located(model, WEIGHTS)?;
+        let checkpoint = gguf::checkpoint(&directory, self.config.clone(), self.manifest.clone())?;
+        Opened::of(self.spec.clone(), checkpoint)
     }
 
     /// The type of the weights according to `config.json`; float32 if it does not say.

@@ -30,7 +30,7 @@ pub fn print(
     write(text.as_bytes())
 }
 
-/// Who reads stdout has enough (`| head`): the command ends, and nothing is wrong.
+/// The reader of stdout has closed it (`| head`): the command ends, which is not an error.
 #[derive(Debug)]
 pub struct ClosedPipe;
 

@@ -136,7 +136,7 @@ fn a_planned_search_is_that_of_compress() {
     }
 }
 
-/// transformers refuses a Llama whose width is no multiple of its number of heads.
+/// transformers refuses a Llama whose width is not a multiple of its number of heads.
 #[test]
 fn stock_widths_are_multiples_of_the_heads() {
     let workshop = Workshop::new(TRAINED);

@@ -12,7 +12,7 @@ pub struct Units {
     pub inverse: Tensor<2>,
 }
 
-/// The binary exponents of the magnitudes that are told apart.
+/// The binary exponents of the magnitudes that are distinguished.
 const EXPONENTS: std::ops::RangeInclusive<i32> = -110..=127;
 
 /// A column whose largest magnitude is in `[2^e, 2^(e + 1))` gets the unit `2^(e - HEADROOM)`, so

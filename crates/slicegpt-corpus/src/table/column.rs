@@ -87,16 +87,15 @@ fn read(
             level(&mut repetitions, leaf.max_repetition)?,
             level(&mut definitions, leaf.max_definition)?,
         ];
-        let text = match definition == leaf.max_definition {
-            false => None,
-            true => {
-                let text = values.next()?;
-                costs(budget, TEXT_COST + text.len() as u64)?;
-                match std::str::from_utf8(text) {
-                    Ok(text) => Some(text.to_string()),
-                    Err(_) => return damaged(format!("column `{}` is not UTF-8", leaf.name)),
-                }
+        let text = if definition == leaf.max_definition {
+            let text = values.next()?;
+            costs(budget, TEXT_COST + text.len() as u64)?;
+            match std::str::from_utf8(text) {
+                Ok(text) => Some(text.to_string()),
+                Err(_) => return damaged(format!("column `{}` is not UTF-8", leaf.name)),
             }
+        } else {
+            None
         };
         entries.push(Entry { repetition, definition, text });
     }

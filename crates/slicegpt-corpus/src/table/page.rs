@@ -5,7 +5,7 @@ use std::io::Read;
 
 use slicegpt_limits::Budget;
 
-use crate::table::fault::{Fault, Result, damaged};
+use crate::table::fault::{Fault, Result, damaged, unsupported};
 use crate::table::thrift::Thrift;
 
 /// What a page holds.
@@ -177,14 +177,13 @@ fn unpack(bytes: &[u8], codec: i64, length: usize) -> Result<Vec<u8>> {
         5 => hadoop(bytes, length).map_or_else(|| block(bytes, length), Ok)?,
         3 | 4 => {
             let name = if codec == 3 { "LZO" } else { "Brotli" };
-            return damaged(format!("it is packed with {name}, which is not read; use zstd"));
+            return unsupported(format!(
+                "it is packed with {name}, which is not read; write it with zstd"
+            ));
         }
         other => return damaged(format!("it is packed with unknown codec {other}")),
     };
-    match unpacked.len() == length {
-        true => Ok(unpacked),
-        false => damaged(says()),
-    }
+    if unpacked.len() == length { Ok(unpacked) } else { damaged(says()) }
 }
 
 /// At most one byte more than `length` of what `reader` unpacks.

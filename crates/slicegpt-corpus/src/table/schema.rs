@@ -109,9 +109,10 @@ impl Levels {
 impl Walk {
     fn children(&self, element: &Element) -> Result<i64> {
         let (count, left) = (element.children.unwrap_or(0), self.elements.len());
-        match usize::try_from(count).is_ok_and(|count| count <= left) {
-            true => Ok(count),
-            false => damaged(format!("group `{}` says it has {count} columns", element.name)),
+        if usize::try_from(count).is_ok_and(|count| count <= left) {
+            Ok(count)
+        } else {
+            damaged(format!("group `{}` says it has {count} columns", element.name))
         }
     }
 

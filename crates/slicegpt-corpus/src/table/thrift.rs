@@ -14,7 +14,7 @@ pub(super) enum Kind {
     True,
     False,
     Byte,
-    /// Of 16, 32 or 64 bits: all are written alike.
+    /// An integer of 16, 32 or 64 bits: all are written alike.
     Integer,
     Double,
     Binary,

@@ -51,8 +51,9 @@ pub(super) fn check(tokens: &[Added], growth: f64) -> Result<(), String> {
 }
 
 fn at_most_sum(found: f64, most: f64, what: &str) -> Result<(), String> {
-    match found <= most {
-        true => Ok(()),
-        false => Err(format!("has {found:.0} {what}, where at most {most:.0} are allowed")),
+    if found <= most {
+        Ok(())
+    } else {
+        Err(format!("has {found:.0} {what}, where at most {most:.0} are allowed"))
     }
 }

@@ -20,8 +20,9 @@ pub(super) const MAX_AFFIX: usize = 64;
 
 /// Checks that what was found is at most the limit.
 pub(super) fn at_most(found: usize, most: usize, what: &str) -> Result<(), String> {
-    match found <= most {
-        true => Ok(()),
-        false => Err(format!("has {found} {what}, where at most {most} are allowed")),
+    if found <= most {
+        Ok(())
+    } else {
+        Err(format!("has {found} {what}, where at most {most} are allowed"))
     }
 }

@@ -23,7 +23,7 @@ pub(super) fn normalizer(part: &Value) -> Result<f64, String> {
         let map = map.map_or(1.0, |map| longest_in_map(map) / CHARACTER);
         // A byte becomes a character of at most two. A step need not name its type.
         let bytes = if matches!(kind, "ByteLevel" | "") { 2.0 } else { 1.0 };
-        // What is put before a text is short beside it; tokens are shorter.
+        // A prefix adds little to a text; tokens are shorter.
         let before = 1.0 + text(step, "prepend") / CHARACTER;
         replaced(step).max(before).max(map).max(bytes)
     })
@@ -92,12 +92,13 @@ fn growth(part: &Value, name: &str, longer: impl Fn(&Value, &str) -> f64) -> Res
     flatten(part, name, &mut steps)?;
     let kind = |step: &Value| step.get("type").and_then(Value::as_str).unwrap_or("").to_string();
     let growth: f64 = steps.iter().map(|step| longer(step, &kind(step)).max(1.0)).product();
-    match growth <= MAX_GROWTH {
-        true => Ok(growth),
-        false => Err(format!(
+    if growth <= MAX_GROWTH {
+        Ok(growth)
+    } else {
+        Err(format!(
             "its {name} makes a text {growth:.0} times as long, where {MAX_GROWTH} times is the \
              most"
-        )),
+        ))
     }
 }
 
@@ -112,7 +113,7 @@ fn flatten<'a>(part: &'a Value, name: &str, steps: &mut Vec<&'a Value>) -> Resul
             steps.push(step);
         }
     }
-    // A list is no step itself.
+    // A list is not a step itself.
     let single = |step: &&&Value| step.get("type").is_none_or(|kind| kind != "Sequence");
     let count = steps.iter().filter(single).count();
     at_most(count, MAX_STEPS, &format!("steps in its {name}"))
@@ -149,7 +150,7 @@ fn longest_in_map(map: &str) -> f64 {
     texts.split(|byte| *byte == 0).map(<[u8]>::len).max().unwrap_or(0) as f64
 }
 
-/// The bytes of Base64. Other characters are skipped: what is no Base64 is refused later.
+/// The bytes of Base64. Other characters are skipped: what is not Base64 is refused later.
 fn decoded(text: &str) -> Vec<u8> {
     let (mut bytes, mut held, mut bits) = (Vec::with_capacity(text.len()), 0_u32, 0);
     for character in text.bytes() {
@@ -181,9 +182,12 @@ pub(super) mod tests {
         let group = |three: &[u8]| {
             let value = (0..3)
                 .fold(0, |value, i| value << 8 | u32::from(three.get(i).copied().unwrap_or(0)));
-            let digit = |i: usize| match i <= three.len() {
-                true => char::from(digits[(value >> (18 - 6 * i)) as usize & 63]),
-                false => '=',
+            let digit = |i: usize| {
+                if i <= three.len() {
+                    char::from(digits[(value >> (18 - 6 * i)) as usize & 63])
+                } else {
+                    '='
+                }
             };
             (0..4).map(digit).collect::<String>()
         };

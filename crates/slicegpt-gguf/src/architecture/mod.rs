@@ -51,9 +51,12 @@ pub(crate) fn named(name: &str, packed: bool) -> Result<&'static Architecture, S
         ));
     }
     let fitting = known.find(|(_, is)| *is == packed).map(|(architecture, _)| *architecture);
-    fitting.ok_or_else(|| match packed {
-        true => format!("a {name} with packed projections (attn_qkv), which is not known"),
-        false => format!("a {name} without packed projections (attn_qkv), which is not known"),
+    fitting.ok_or_else(|| {
+        if packed {
+            format!("a {name} with packed projections (attn_qkv), which is not known")
+        } else {
+            format!("a {name} without packed projections (attn_qkv), which is not known")
+        }
     })
 }
 

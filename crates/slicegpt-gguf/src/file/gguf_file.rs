@@ -24,7 +24,8 @@ impl GgufFile {
     ///
     /// # Errors
     ///
-    /// If it is no file, no GGUF file of version 2 or 3, or its header does not describe it.
+    /// If it is not a regular file, not a GGUF file of version 2 or 3, or its header does not
+    /// describe it.
     pub fn open(path: &Path) -> Result<Self> {
         let there = std::fs::metadata(path).map_err(GgufError::io(path))?;
         if !there.is_file() {

@@ -14,7 +14,7 @@ const VERSIONS: std::ops::RangeInclusive<u32> = 2..=3;
 /// Where tensors begin, unless `general.alignment` says otherwise.
 const ALIGNMENT: u32 = 32;
 
-/// The largest alignment that is accepted; nobody writes more than a page.
+/// The largest alignment that is accepted; known writers use at most a page.
 const LARGEST_ALIGNMENT: u32 = 1 << 20;
 
 /// Dimensions that ggml has.
@@ -60,7 +60,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<Header, Fault> {
     Ok(Header { tensors: place(claimed, start, alignment, bytes.len())?, fields })
 }
 
-/// Refuses what is no GGUF file of a version that is read.
+/// Refuses anything but a GGUF file of a version that is read.
 fn version(bytes: &[u8]) -> Result<(), Fault> {
     if !bytes.starts_with(b"GGUF") {
         return Err("not a GGUF file: it does not begin with `GGUF`".into());
@@ -114,7 +114,7 @@ fn claim<'a>(at: &mut Cursor<'a>) -> Result<Claimed<'a>, Fault> {
     };
     if !shape[0].is_multiple_of(ty.block()) {
         let (row, block) = (shape[0], ty.block());
-        return Err(wrong(format!("rows of {row} values are no whole {} of {block}", ty.name())));
+        return Err(wrong(format!("rows of {row} values are not whole {} of {block}", ty.name())));
     }
     shape.reverse();
     let values = shape.iter().try_fold(1_usize, |product, size| product.checked_mul(*size));
@@ -128,12 +128,11 @@ fn alignment(bytes: &[u8], fields: &BTreeMap<String, Field>) -> Result<usize, Fa
     let value = whole(bytes, field).and_then(|value| u32::try_from(value).ok());
     match value.filter(|value| value.is_power_of_two() && *value <= LARGEST_ALIGNMENT) {
         Some(value) => Ok(value as usize),
-        None => Err("`general.alignment` is no power of two up to 1048576".into()),
+        None => Err("`general.alignment` is not a power of two up to 1048576".into()),
     }
 }
 
-/// Checks that the tensors lie in the file, which is `length` bytes long, and apart from each
-/// other.
+/// Checks that all tensors are inside the file, which is `length` bytes long, and do not overlap.
 fn place(
     mut claimed: Vec<Claimed<'_>>,
     data: usize,
@@ -153,7 +152,7 @@ fn place(
             )));
         };
         if !(start - data).is_multiple_of(alignment) {
-            return Err(wrong(format!("its offset {offset} is no multiple of {alignment}")));
+            return Err(wrong(format!("its offset {offset} is not a multiple of {alignment}")));
         }
         if start < last.1 {
             return Err(wrong(format!("it overlaps tensor `{}`", last.0)));

@@ -172,9 +172,10 @@ fn family(
 /// The fraction of which `head_dim` times it, rounded down, is `rotated`.
 fn rotary_fraction(rotated: usize, head_dim: usize) -> f64 {
     let fraction = rotated as f64 / head_dim as f64;
-    match (head_dim as f64 * fraction) as usize == rotated {
-        true => fraction,
-        false => fraction * (1.0 + f64::EPSILON),
+    if (head_dim as f64 * fraction) as usize == rotated {
+        fraction
+    } else {
+        fraction * (1.0 + f64::EPSILON)
     }
 }
 

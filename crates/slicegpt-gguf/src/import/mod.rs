@@ -81,7 +81,7 @@ impl Import {
         }
         let file = &parts[0];
         let Some(name) = file.text("general.architecture")? else {
-            return Err(file.wrong("`general.architecture` is missing: this is no model"));
+            return Err(file.wrong("`general.architecture` is missing: this file is not a model"));
         };
         let found: Tensors<'_> = parts.iter().flat_map(tensors_of).collect();
         let packed = found.contains_key("blk.0.attn_qkv.weight");
@@ -178,14 +178,15 @@ impl Import {
                 part.read(tensor, rows.start * columns, rows.len() * columns, &mut out);
             }
         }
-        for piece in &stored.pieces {
-            let (part, tensor) = self.stored(&piece.name);
+        for segment in &stored.segments {
+            let (part, tensor) = self.stored(&segment.name);
             part.release(tensor);
         }
-        match out.par_chunks(1 << 16).all(|values| values.iter().all(|x| x.is_finite())) {
-            true => Ok(out),
-            false => Err(self.parts[0]
-                .wrong(format!("tensor `{name}` holds a NaN or an infinity; the file is damaged"))),
+        if out.par_chunks(1 << 16).all(|values| values.iter().all(|x| x.is_finite())) {
+            Ok(out)
+        } else {
+            Err(self.parts[0]
+                .wrong(format!("tensor `{name}` holds a NaN or an infinity; the file is damaged")))
         }
     }
 }
@@ -211,8 +212,8 @@ impl TensorSource for Import {
     }
 
     fn will_read(&self, name: &str) {
-        for piece in self.tensors.get(name).into_iter().flat_map(|stored| &stored.pieces) {
-            let (part, tensor) = self.stored(&piece.name);
+        for segment in self.tensors.get(name).into_iter().flat_map(|stored| &stored.segments) {
+            let (part, tensor) = self.stored(&segment.name);
             part.will_read(tensor);
         }
     }
@@ -230,9 +231,10 @@ fn read_list(part: &GgufFile, name: &str) -> Result<Vec<f32>> {
     };
     let mut values = Vec::new();
     part.read(tensor, 0, length, &mut values);
-    match values.iter().all(|divisor| divisor.is_finite() && *divisor > 0.0) {
-        true => Ok(values),
-        false => Err(part.wrong(format!("tensor `{name}` holds a number that is not above 0"))),
+    if values.iter().all(|divisor| divisor.is_finite() && *divisor > 0.0) {
+        Ok(values)
+    } else {
+        Err(part.wrong(format!("tensor `{name}` holds a number that is not above 0")))
     }
 }
 

@@ -17,12 +17,12 @@ use crate::tensors::{Content, Rows, Selection, tensors};
 pub(super) struct Stored {
     pub shape: Vec<usize>,
     /// In the order of their rows, without gaps.
-    pub pieces: Vec<Piece>,
+    pub segments: Vec<Segment>,
 }
 
 /// Some rows of it.
 #[derive(Debug)]
-pub(super) struct Piece {
+pub(super) struct Segment {
     /// The tensor of the file that has them.
     pub name: String,
     /// The rows of the checkpoint's tensor.
@@ -66,28 +66,28 @@ pub(super) fn stored(
         let mut offset = 0;
         for Selection { name, shape, rows } in selections {
             let taken = rows.len();
-            let stored = all.entry(name).or_insert(Stored { shape, pieces: Vec::new() });
-            stored.pieces.push(piece(tensor.name.clone(), rows, offset));
+            let stored = all.entry(name).or_insert(Stored { shape, segments: Vec::new() });
+            stored.segments.push(segment(tensor.name.clone(), rows, offset));
             offset += taken;
         }
     }
     for stored in all.values_mut() {
-        stored.pieces.sort_by_key(|piece| piece.rows.start);
+        stored.segments.sort_by_key(|segment| segment.rows.start);
     }
     (all, expected)
 }
 
-/// The piece whose rows became the rows from `offset` on of tensor `name`.
-fn piece(name: String, rows: Rows, offset: usize) -> Piece {
+/// The segment whose rows became the rows from `offset` on of tensor `name`.
+fn segment(name: String, rows: Rows, offset: usize) -> Segment {
     match rows {
-        Rows::Range(rows) => Piece { name, rows, from: From::Row(offset) },
+        Rows::Range(rows) => Segment { name, rows, from: From::Row(offset) },
         Rows::Order(order) => {
             let start = order.iter().map(|(row, _)| *row as usize).min().unwrap_or(0);
             let mut inverse = vec![0; order.len()];
             for (place, (row, _)) in order.iter().enumerate() {
                 inverse[*row as usize - start] = (offset + place) as u32;
             }
-            Piece { name, rows: start..start + order.len(), from: From::Order(inverse) }
+            Segment { name, rows: start..start + order.len(), from: From::Order(inverse) }
         }
     }
 }
@@ -102,24 +102,24 @@ impl Stored {
     pub fn runs(&self, rows: Range<usize>) -> Vec<(&str, Range<usize>)> {
         let mut runs: Vec<(&str, Range<usize>)> = Vec::new();
         let inside = self
-            .pieces
+            .segments
             .iter()
-            .filter(|piece| piece.rows.start < rows.end && rows.start < piece.rows.end);
-        for piece in inside {
-            let own = piece.rows.start.max(rows.start)..piece.rows.end.min(rows.end);
-            let within = own.start - piece.rows.start..own.end - piece.rows.start;
-            match &piece.from {
+            .filter(|segment| segment.rows.start < rows.end && rows.start < segment.rows.end);
+        for segment in inside {
+            let own = segment.rows.start.max(rows.start)..segment.rows.end.min(rows.end);
+            let within = own.start - segment.rows.start..own.end - segment.rows.start;
+            match &segment.from {
                 From::Row(first) => {
-                    runs.push((&piece.name, first + within.start..first + within.end));
+                    runs.push((&segment.name, first + within.start..first + within.end));
                 }
                 From::Order(order) => {
                     for row in &order[within] {
                         let row = *row as usize;
                         match runs.last_mut() {
-                            Some((name, run)) if *name == piece.name && run.end == row => {
+                            Some((name, run)) if *name == segment.name && run.end == row => {
                                 run.end += 1;
                             }
-                            _ => runs.push((&piece.name, row..row + 1)),
+                            _ => runs.push((&segment.name, row..row + 1)),
                         }
                     }
                 }

@@ -30,9 +30,10 @@ pub fn rates(results: &Results) -> String {
         None => text.push_str("\nThe kit has no published peaks of this device.\n"),
     }
     if let Some(rounds) = results.fact("float32 products round operands") {
-        let what = match rounds == &serde_json::Value::Bool(true) {
-            true => "round their operands (TF32): the peak is that of TF32",
-            false => "do not round their operands",
+        let what = if rounds == &serde_json::Value::Bool(true) {
+            "round their operands (TF32): the peak is that of TF32"
+        } else {
+            "do not round their operands"
         };
         text.push_str(&format!("Products in float32 {what}.\n"));
     }

@@ -42,10 +42,8 @@ pub fn compressions(results: &Results) -> String {
         let names = ["forward", "gram", "eigen", "edit", "stream", "read", "tables", "write"];
         let rest = it.seconds - names.map(stage).iter().sum::<f64>();
         let [layers, whole] = it.layers;
-        let blocks = match layers == whole {
-            true => layers.to_string(),
-            false => format!("{layers} of {whole}"),
-        };
+        let blocks =
+            if layers == whole { layers.to_string() } else { format!("{layers} of {whole}") };
         let [samples, seqlen] = it.tokens;
         text.push_str(&format!(
             "| {} | {blocks} | {} | {samples} x {seqlen} | {} | {} | {} |",

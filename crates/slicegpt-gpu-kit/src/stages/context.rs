@@ -1,4 +1,4 @@
-//! [`Context`]: the inputs of a stage. It refuses to know what the stages do.
+//! [`Context`]: the inputs of a stage. It does not know what the stages do.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};

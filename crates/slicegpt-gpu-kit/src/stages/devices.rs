@@ -68,9 +68,10 @@ pub fn pick(program: &Program, limit: Duration) -> Result<String> {
         }
     });
     let shown: Vec<String> = shown.collect();
-    match shown.is_empty() {
-        true => bail!("this kit was built without a GPU backend; make it with --features"),
-        false => bail!("no GPU to test: {}; is the driver installed?", shown.join("; ")),
+    if shown.is_empty() {
+        bail!("this kit was built without a GPU backend; make it with --features")
+    } else {
+        bail!("no GPU to test: {}; is the driver installed?", shown.join("; "))
     }
 }
 

@@ -51,9 +51,10 @@ struct Size {
 }
 
 pub fn run(context: &Context, log: &mut Log<'_>) -> Result<()> {
-    let size = match context.tested()?.software {
-        true => Size { width: 96, tokens: 900 },
-        false => Size { width: 512, tokens: 6000 },
+    let size = if context.tested()?.software {
+        Size { width: 96, tokens: 900 }
+    } else {
+        Size { width: 512, tokens: 6000 }
     };
     let opened = context.open()?;
     let device = &opened.device;

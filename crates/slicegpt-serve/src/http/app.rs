@@ -32,10 +32,10 @@ const EVENTS: usize = 32;
 /// many times as large as its body, so the others wait as bodies.
 const TURNS: usize = 2;
 
-/// How long a request waits for the room of requests whose clients do not read.
+/// How long a request waits for the slots and the memory of requests whose clients do not read.
 const ROOM_TIME: Duration = Duration::from_secs(2);
 
-/// How often it looks.
+/// How often it checks.
 const ROOM_TICK: Duration = Duration::from_millis(10);
 
 /// A request that has arrived: until when it must be answered, and its connection.
@@ -51,7 +51,7 @@ pub struct App {
     pub api_key: Option<String>,
     /// The origins whose pages may read the responses in a browser.
     pub origins: Vec<Origin>,
-    /// Where thoughts are returned, unless a request says so.
+    /// Where reasoning is returned, unless a request says so.
     pub reasoning_format: ReasoningFormat,
     /// Set during shutdown: no more requests are accepted.
     pub closing: AtomicBool,
@@ -147,8 +147,8 @@ impl App {
         if streams { stream(output, format, usage).await } else { output.collect(format).await }
     }
 
-    /// What `attempt` gives. If it fails for want of room, requests whose clients do not read are
-    /// dropped until there is some.
+    /// The result of `attempt`. While it fails for lack of slots or memory, requests whose clients
+    /// do not read are dropped.
     async fn find_room<T>(
         &self,
         attempt: impl Fn() -> Result<T, ApiError> + Send,

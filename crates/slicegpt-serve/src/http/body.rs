@@ -27,14 +27,14 @@ const SHORT: usize = 16 << 10;
 /// The unit of the common memory, in bytes.
 const UNIT: usize = 64 << 10;
 
-/// Bytes per second that a body must have on average, after a first time in which it need not.
+/// The least average rate of a body in bytes per second, after a grace period.
 const RATE: usize = 16 << 10;
 
 /// The memory of all bodies.
 pub struct Bodies {
     /// Maximum size of one body, in bytes.
     max: usize,
-    /// How long a body may bring nothing, and how long it may be slower than the rate.
+    /// How long no byte may arrive, and how long a body may be slower than the least rate.
     patience: Duration,
     free: Arc<Semaphore>,
 }

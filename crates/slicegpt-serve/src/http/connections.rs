@@ -16,7 +16,7 @@ use tokio::time::{Instant, sleep, timeout};
 use tokio_io_timeout::TimeoutStream;
 
 use crate::http::app::App;
-use crate::http::expiry::{Expiry, Silent, expired};
+use crate::http::expiry::{Expiry, IdleConnections, expired};
 use crate::http::routes::router;
 
 /// Bytes of a response that are buffered per connection.
@@ -57,7 +57,7 @@ async fn drained(app: &App, stop: impl Fn() -> bool) {
 
 async fn accept(listener: &TcpListener, app: &Arc<App>, connections: &GracefulShutdown) {
     let slots = Arc::new(Semaphore::new(app.state.limits.connections));
-    let silent = Silent::default();
+    let idle = IdleConnections::default();
     let router: Router = router(app.clone());
     loop {
         let stream = match listener.accept().await {
@@ -68,12 +68,12 @@ async fn accept(listener: &TcpListener, app: &Arc<App>, connections: &GracefulSh
                 continue;
             }
         };
-        let Some(slot) = slot(&slots, &silent).await else { return };
+        let Some(slot) = slot(&slots, &idle).await else { return };
         // Streamed tokens are small and should be sent at once.
         let _ = stream.set_nodelay(true);
         let mut stream = TimeoutStream::new(stream);
         stream.set_write_timeout(Some(app.state.limits.stall));
-        let (expiry, deadline) = Expiry::new(silent.clone());
+        let (expiry, deadline) = Expiry::new(idle.clone());
         let ending = expiry.clone();
         let router = TowerToHyperService::new(router.clone());
         let service = service_fn(move |mut request: hyper::Request<_>| {
@@ -98,14 +98,14 @@ async fn accept(listener: &TcpListener, app: &Arc<App>, connections: &GracefulSh
     }
 }
 
-/// A place for one more connection. If all are taken, silent connections are closed until there is
+/// A place for one more connection. If all are taken, idle connections are closed until there is
 /// one.
-async fn slot(slots: &Arc<Semaphore>, silent: &Silent) -> Option<OwnedSemaphorePermit> {
+async fn slot(slots: &Arc<Semaphore>, idle: &IdleConnections) -> Option<OwnedSemaphorePermit> {
     if let Ok(slot) = slots.clone().try_acquire_owned() {
         return Some(slot);
     }
     loop {
-        silent.close_one();
+        idle.close_one();
         if let Ok(slot) = timeout(TICK, slots.clone().acquire_owned()).await {
             return slot.ok();
         }

@@ -1,4 +1,4 @@
-//! [`Origin`]: pages that may use the server from a browser; [`cors`]: tells browsers so.
+//! [`Origin`]: pages that may use the server from a browser; [`cors`]: the headers that allow it.
 
 use std::str::FromStr;
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use axum::http::{HeaderValue, Method};
 use tower_http::cors::{AllowHeaders, AllowOrigin, Any, CorsLayer};
 
-/// How long a browser may remember the answer to its question.
+/// How long a browser may cache the response to a preflight request.
 const MAX_AGE: Duration = Duration::from_secs(600);
 
 /// The origin of pages in a browser, or all of them.
@@ -31,22 +31,24 @@ impl FromStr for Origin {
     }
 }
 
-/// Answers the questions of browsers, if pages of any of `origins` may read the responses.
+/// The CORS headers, and responses to preflight requests, for pages of `origins`; none if there are
+/// no origins.
 pub fn cors(origins: &[Origin]) -> Option<CorsLayer> {
     if origins.is_empty() {
         return None;
     }
-    let origin = match origins.iter().any(|origin| origin.0 == "*") {
-        true => AllowOrigin::from(Any),
-        false => AllowOrigin::list(origins.iter().map(|origin| origin.0.clone())),
+    let origin = if origins.iter().any(|origin| origin.0 == "*") {
+        AllowOrigin::from(Any)
+    } else {
+        AllowOrigin::list(origins.iter().map(|origin| origin.0.clone()))
     };
     let layer = CorsLayer::new()
         .allow_origin(origin)
         .allow_methods([Method::GET, Method::POST])
-        // A star would leave out `Authorization`.
+        // `*` would not cover `Authorization`.
         .allow_headers(AllowHeaders::mirror_request())
         .max_age(MAX_AGE);
-    // Pages of the internet may talk to a server on this machine: asking for it is the point.
+    // Whoever sets origins wants their pages to reach a server in a private network, too.
     Some(layer.allow_private_network(true))
 }
 

@@ -1,5 +1,6 @@
 //! [`Expiry`]: the deadline of a connection, even if its client has not read all of a response;
-//! [`Silent`]: the connections without a request, the first to be closed for others.
+//! [`IdleConnections`]: the connections without a request, which are closed first if there are too
+//! many.
 
 use std::collections::BTreeMap;
 use std::future::pending;
@@ -16,24 +17,24 @@ const FIRST_HEAD: Duration = Duration::from_secs(10);
 #[derive(Clone)]
 pub struct Expiry {
     deadline: Sender<Option<Instant>>,
-    silent: Silent,
+    idle: IdleConnections,
     /// The number of the connection.
     number: u64,
 }
 
 impl Expiry {
-    /// The deadline of a new connection, which is silent as yet; the receiver is for [`expired`].
-    pub fn new(silent: Silent) -> (Self, Receiver<Option<Instant>>) {
+    /// The deadline of a new connection, which is idle at first; the receiver is for [`expired`].
+    pub fn new(idle: IdleConnections) -> (Self, Receiver<Option<Instant>>) {
         let (deadline, receiver) = channel(Some(Instant::now() + FIRST_HEAD));
-        let number = silent.add(&deadline);
-        (Self { deadline, silent, number }, receiver)
+        let number = idle.add(&deadline);
+        (Self { deadline, idle, number }, receiver)
     }
 
     /// Sets the deadline; none while there is no request.
     pub fn set(&self, deadline: Option<Instant>) {
         match deadline {
-            Some(_) => self.silent.remove(self.number),
-            None => self.silent.put_back(self.number, &self.deadline),
+            Some(_) => self.idle.remove(self.number),
+            None => self.idle.put_back(self.number, &self.deadline),
         }
         self.deadline.send_replace(deadline);
     }
@@ -45,7 +46,7 @@ impl Expiry {
 
     /// Forgets a connection that has ended.
     pub fn end(&self) {
-        self.silent.remove(self.number);
+        self.idle.remove(self.number);
     }
 }
 
@@ -68,23 +69,23 @@ pub async fn expired(mut deadline: Receiver<Option<Instant>>) {
 
 /// The connections that have no request. Clones share them.
 #[derive(Clone, Default)]
-pub struct Silent(Arc<Mutex<Connections>>);
+pub struct IdleConnections(Arc<Mutex<Connections>>);
 
 #[derive(Default)]
 struct Connections {
     /// Deadlines by whether there was a request before, and by the time since when there is none:
     /// the first is closed first.
-    silent: BTreeMap<(bool, u64), Sender<Option<Instant>>>,
-    /// The keys of connections in `silent`, by number.
+    idle: BTreeMap<(bool, u64), Sender<Option<Instant>>>,
+    /// The keys of connections in `idle`, by number.
     keys: BTreeMap<u64, (bool, u64)>,
     next: u64,
 }
 
-impl Silent {
-    /// Closes the connection that has been silent longest, those without any request first.
+impl IdleConnections {
+    /// Closes the connection that has been idle longest; those without any request so far first.
     pub fn close_one(&self) {
         let mut connections = self.lock();
-        if let Some((key, deadline)) = connections.silent.pop_first() {
+        if let Some((key, deadline)) = connections.idle.pop_first() {
             connections.keys.retain(|_, other| *other != key);
             deadline.send_replace(Some(Instant::now()));
         }
@@ -124,12 +125,12 @@ impl Connections {
 
     fn insert(&mut self, number: u64, key: (bool, u64), deadline: &Sender<Option<Instant>>) {
         self.keys.insert(number, key);
-        self.silent.insert(key, deadline.clone());
+        self.idle.insert(key, deadline.clone());
     }
 
     fn remove(&mut self, number: u64) {
         if let Some(key) = self.keys.remove(&number) {
-            self.silent.remove(&key);
+            self.idle.remove(&key);
         }
     }
 }
@@ -139,9 +140,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_connection_that_is_silent_longest_is_closed_first() {
-        let silent = Silent::default();
-        let connections: Vec<_> = (0..4).map(|_| Expiry::new(silent.clone())).collect();
+    fn the_connection_that_is_idle_longest_is_closed_first() {
+        let idle = IdleConnections::default();
+        let connections: Vec<_> = (0..4).map(|_| Expiry::new(idle.clone())).collect();
         let soon = Instant::now() + Duration::from_secs(1);
         let closed = || {
             let is_closed = |receiver: &Receiver<Option<Instant>>| {
@@ -154,11 +155,11 @@ mod tests {
         connections[3].0.set(Some(soon));
         connections[3].0.set(None);
         connections[1].0.end();
-        silent.close_one();
+        idle.close_one();
         assert_eq!(closed(), [false, false, true, false]);
-        silent.close_one();
+        idle.close_one();
         assert_eq!(closed(), [false, false, true, true]);
-        silent.close_one();
+        idle.close_one();
         assert_eq!(closed(), [false, false, true, true]);
         connections[0].0.close();
         assert!(closed()[0]);

@@ -1,10 +1,10 @@
-//! [`Options`]: what a server is told when it begins to serve.
+//! [`Options`]: the settings of a server.
 
 use crate::http::cors::Origin;
 use crate::limits::Limits;
 use crate::request::params::ReasoningFormat;
 
-/// Options of a server.
+/// The settings of a server.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
     /// Resource limits.
@@ -13,7 +13,7 @@ pub struct Options {
     pub api_key: Option<String>,
     /// The origins whose pages may read the responses in a browser.
     pub origins: Vec<Origin>,
-    /// Where the thoughts of an answer are returned, unless a request says so.
+    /// Where the reasoning in a response is returned, unless a request says so.
     pub reasoning_format: ReasoningFormat,
     /// Seed of the first completion whose request sets none; each further one takes the next
     /// number.

@@ -32,7 +32,7 @@ pub fn router(app: Arc<App>) -> Router {
     let open = Router::new().route("/health", get(health)).route("/metrics", get(metrics));
     let mut routes =
         open.method_not_allowed_fallback(method_not_allowed).merge(guarded).fallback(unknown_url);
-    // Browsers ask without the API key.
+    // Preflight requests carry no API key, so this layer comes before authentication.
     if let Some(cors) = cors(&app.origins) {
         routes = routes.layer(cors);
     }

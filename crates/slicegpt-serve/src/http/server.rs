@@ -94,7 +94,7 @@ impl Server {
 
 /// Number of tokens that the KV cache memory has room for.
 fn cache_tokens(forward: &dyn Forward, limits: &Limits) -> usize {
-    let one = slicegpt_models::Cache::room(1);
+    let one = slicegpt_models::Cache::allocated(1);
     let steps = limits.cache_bytes / forward.cache_bytes(one).max(1);
     usize::try_from(steps).unwrap_or(usize::MAX).saturating_mul(one)
 }

@@ -67,7 +67,7 @@ fn variables(fields: &mut Fields) -> Result<Map<String, Value>, ApiError> {
     Ok(variables)
 }
 
-/// Where the request wants thoughts, if it says so, as in llama.cpp.
+/// Where the request wants reasoning, if it says so, as in llama.cpp.
 fn reasoning_format(fields: &mut Fields) -> Result<Option<ReasoningFormat>, ApiError> {
     let name = "reasoning_format";
     match fields.string(name)?.as_deref() {

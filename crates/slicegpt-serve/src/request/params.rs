@@ -36,8 +36,7 @@ const IGNORED: &[&str] = &[
     "user",
 ];
 
-/// Where the thoughts of an answer are returned, which the model writes between `<think>` and
-/// `</think>`.
+/// Where the reasoning is returned that the model writes between `<think>` and `</think>`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ReasoningFormat {
     /// In the content, with all else that the model writes.
@@ -68,7 +67,7 @@ pub struct Params {
     pub stream: bool,
     /// End a stream with a chunk that holds the token counts.
     pub include_usage: bool,
-    /// Where thoughts are returned; none where the request does not say.
+    /// Where reasoning is returned; `None` if the request does not say.
     pub reasoning_format: Option<ReasoningFormat>,
 }
 

@@ -16,7 +16,7 @@ use crate::error::ApiError;
 use crate::request::params::{Params, ReasoningFormat};
 use crate::response::chunked::chunked;
 use crate::response::logprobs::{LogprobEntry, LogprobTexts};
-use crate::response::reasoning::{Reasoning, Split};
+use crate::response::reasoning::{Reasoning, Separated};
 use crate::schedule::cancel::CancelOnDrop;
 use crate::schedule::job::{Event, EventKind};
 use crate::state::{ServerState, unix_seconds};
@@ -27,7 +27,7 @@ pub struct Delta {
     /// Index of the completion within its request.
     pub index: usize,
     pub text: String,
-    /// The thoughts before the text, if they are returned apart.
+    /// The reasoning before the text, if it is returned separately.
     pub reasoning: String,
     /// The tokens with their logprobs, if requested.
     pub logprobs: Option<Vec<LogprobEntry>>,
@@ -75,7 +75,7 @@ pub struct CompletionState {
     /// Whether tokens are generated after the prompt.
     generates: bool,
     texts: LogprobTexts,
-    /// Splits thoughts from the text, if they are returned apart.
+    /// Splits reasoning from the text, if it is returned separately.
     reasoning: Option<Reasoning>,
 }
 
@@ -214,7 +214,7 @@ impl RequestOutput {
                 delta.finish = token.finish;
                 if let Some(reasoning) = &mut self.completions[index].reasoning {
                     let split = reasoning.push(&delta.text, delta.finish.is_some());
-                    Split { reasoning: delta.reasoning, content: delta.text } = split;
+                    Separated { reasoning: delta.reasoning, content: delta.text } = split;
                 }
             }
         }

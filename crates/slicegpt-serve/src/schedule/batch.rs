@@ -1,10 +1,10 @@
 //! [`Batch`]: which sequences have a place in the batch, which wait for one, and which wait for
 //! their clients.
 //!
-//! A sequence whose client does not read keeps its place only as long as nobody else wants it. Then
-//! it is paused: its KV cache is dropped, and once the client has read, it queues up again behind
-//! those that wait. A request that finds no room at all takes that of the request that has been
-//! stalled longest.
+//! A sequence whose client does not read keeps its place only until another sequence needs it. Then
+//! it is paused: its KV cache is dropped, and once the client has read, it joins the end of the
+//! queue. If there is no slot or memory for a new request, the request that has been stalled
+//! longest is dropped.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -17,10 +17,10 @@ use crate::schedule::job::Job;
 use crate::schedule::running::Running;
 use crate::state::ServerState;
 
-/// How long a client may read nothing before others take the place of its sequences.
+/// How long a client may read nothing before its sequences may be paused for others.
 const PATIENCE: Duration = Duration::from_millis(500);
 
-/// How long it may read nothing before its request is dropped for one that finds no room.
+/// How long it may read nothing before its request may be dropped for a new one.
 const LONG_PATIENCE: Duration = Duration::from_secs(5);
 
 /// A sequence that waits for a place in the batch.
@@ -107,7 +107,8 @@ impl Batch {
         count(&self.state, reason, ended);
     }
 
-    /// Gives up the client that has read nothing for the longest time, if that is long enough.
+    /// Drops the request whose client has read nothing for the longest time, if that is longer than
+    /// [`LONG_PATIENCE`].
     fn give_up_longest(&mut self) {
         let all = self.running.iter().chain(&self.paused);
         let stalled = all.filter(|running| running.is_stalled(LONG_PATIENCE));

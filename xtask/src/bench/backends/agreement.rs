@@ -28,11 +28,13 @@ pub fn compare(devices: &[DeviceResults]) -> Vec<Compared> {
             let Some((other, reference)) = first else { continue };
             let norm = numbers.norm - reference.norm;
             let projection = numbers.projection - reference.projection;
-            let difference = match reference.norm == 0.0 && numbers.norm == 0.0 {
-                true => 0.0,
+            let difference = if reference.norm == 0.0 && numbers.norm == 0.0 {
+                0.0
+            } else if norm.is_nan() || projection.is_nan() {
                 // A NaN stays a NaN here: see `agree`.
-                false if norm.is_nan() || projection.is_nan() => f64::NAN,
-                false => norm.abs().max(projection.abs()) / reference.norm,
+                f64::NAN
+            } else {
+                norm.abs().max(projection.abs()) / reference.norm
             };
             compared.push(Compared {
                 kernel: format!("{} {}", kernel.title(), kernel.shape),

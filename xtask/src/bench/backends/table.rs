@@ -183,9 +183,10 @@ fn milliseconds(numbers: &Numbers) -> String {
 
 fn rate(kernel: &KernelResult, numbers: &Numbers) -> String {
     let seconds = 1e9 * numbers.seconds[0];
-    match kernel.bound_by_bytes {
-        true => format!("{} GB/s", significant(kernel.bytes / seconds)),
-        false => format!("{} GFLOP/s", significant(kernel.operations / seconds)),
+    if kernel.bound_by_bytes {
+        format!("{} GB/s", significant(kernel.bytes / seconds))
+    } else {
+        format!("{} GFLOP/s", significant(kernel.operations / seconds))
     }
 }
 

@@ -44,19 +44,17 @@ impl Axis {
 
     /// The position of a value on the axis, from 0 to 1, clamped to these ends.
     pub fn part(&self, value: f64) -> f64 {
-        let part = match self.is_logarithmic {
-            true => (value.max(self.low) / self.low).ln() / (self.high / self.low).ln(),
-            false => (value - self.low) / (self.high - self.low),
+        let part = if self.is_logarithmic {
+            (value.max(self.low) / self.low).ln() / (self.high / self.low).ln()
+        } else {
+            (value - self.low) / (self.high - self.low)
         };
         part.clamp(0.0, 1.0)
     }
 
     /// Round values within the range, and their labels.
     pub fn ticks(&self) -> Vec<(f64, String)> {
-        match self.is_logarithmic {
-            true => self.logarithmic_ticks(),
-            false => self.linear_ticks(),
-        }
+        if self.is_logarithmic { self.logarithmic_ticks() } else { self.linear_ticks() }
     }
 
     fn linear_ticks(&self) -> Vec<(f64, String)> {

@@ -125,9 +125,10 @@ fn line(
     width: u32,
     is_dashed: bool,
 ) -> Drawn {
-    match is_dashed {
-        true => dashed_line(canvas, points, colour, width),
-        false => solid_line(canvas, points, colour, width),
+    if is_dashed {
+        dashed_line(canvas, points, colour, width)
+    } else {
+        solid_line(canvas, points, colour, width)
     }
 }
 

@@ -39,7 +39,8 @@ impl Capacity {
     ) -> Self {
         let memory = memory.or(hello.device_memory);
         let weights = (spec.parameters() * hello.weight_bytes) as u64;
-        let sequence = (spec.cache_elements() * Cache::room(tokens) * hello.cache_bytes) as u64;
+        let sequence =
+            (spec.cache_elements() * Cache::allocated(tokens) * hello.cache_bytes) as u64;
         let left = memory.map(|memory| (memory as f64 * LEFT) as u64);
         Self {
             model: model.into(),
@@ -75,7 +76,7 @@ fn devices(spec: &DecoderSpec, hello: &Hello, tokens: usize, left: u64) -> Optio
         (entries.iter().map(Entry::numel).sum::<usize>() * hello.weight_bytes) as u64
     };
     let of_a_token = spec.cache_elements() / spec.layers * hello.cache_bytes;
-    let cache = (of_a_token * Cache::room(tokens)) as u64;
+    let cache = (of_a_token * Cache::allocated(tokens)) as u64;
     let blocks = (0..spec.layers).map(|block| bytes(spec.block_entries(block)) + cache);
     let first = std::iter::once(spec.embedding_entry()).chain(spec.position_entry()).collect();
     let last = spec.norm_entries().into_iter().chain(spec.head_entries()).collect();

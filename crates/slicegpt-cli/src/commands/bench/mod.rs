@@ -131,18 +131,18 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let progress = Progress::start("measuring", cases.len() * workers.len() * rounds);
     let mut measured: Vec<Measured> = Vec::new();
     for case in &cases {
-        let mut all: Vec<Vec<worker::Answer>> = workers.iter().map(|_| Vec::new()).collect();
+        let mut all: Vec<Vec<worker::Measurement>> = workers.iter().map(|_| Vec::new()).collect();
         for round in 0..rounds {
-            for ((worker, _), answers) in workers.iter_mut().zip(&mut all) {
+            for ((worker, _), measurements) in workers.iter_mut().zip(&mut all) {
                 progress.message(format!("{}: {case}", worker.name()));
                 // The first round is the warm-up: it allocates memory and compiles kernels.
-                answers.push(worker.measure(*case, round == 0)?);
+                measurements.push(worker.measure(*case, round == 0)?);
                 let _ = progress.step();
                 progress::check()?;
             }
         }
-        measured.extend(workers.iter().zip(&all).map(|((worker, spec), answers)| {
-            Measured::new(worker.name(), *spec, worker.hello(), *case, answers)
+        measured.extend(workers.iter().zip(&all).map(|((worker, spec), measurements)| {
+            Measured::new(worker.name(), *spec, worker.hello(), *case, measurements)
         }));
     }
     progress.finish();

@@ -7,7 +7,7 @@ use slicegpt_models::DecoderSpec;
 
 use super::capacity::Capacity;
 use super::plan::{Case, Phase};
-use super::worker::{Answer, Hello};
+use super::worker::{Hello, Measurement};
 use crate::show::output::plain_table;
 use crate::show::size::show_bytes;
 
@@ -34,22 +34,22 @@ pub struct Results {
 }
 
 impl Measured {
-    /// The measurements of `model` in `case`. The first answer is the warm-up and does not count.
+    /// The measurements of `model` in `case`. The first one is the warm-up and does not count.
     ///
     /// # Panics
     ///
-    /// If there is no other answer.
+    /// If there is no other measurement.
     pub fn new(
         model: &str,
         spec: Option<&DecoderSpec>,
         hello: &Hello,
         case: Case,
-        answers: &[Answer],
+        measurements: &[Measurement],
     ) -> Self {
-        let mut seconds: Vec<f64> = answers.iter().skip(1).map(|answer| answer.seconds).collect();
+        let mut seconds: Vec<f64> = measurements.iter().skip(1).map(|it| it.seconds).collect();
         seconds.sort_by(f64::total_cmp);
         assert!(!seconds.is_empty(), "it is measured at least once");
-        let memory = answers.iter().filter_map(|answer| answer.device_memory.or(answer.peak_rss));
+        let memory = measurements.iter().filter_map(|it| it.device_memory.or(it.peak_rss));
         Self {
             model: model.into(),
             case,

@@ -57,7 +57,7 @@ struct Order {
 
 /// One measurement.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-pub struct Answer {
+pub struct Measurement {
     /// Seconds from the first operation on the device to the last result on the host.
     pub seconds: f64,
     /// Peak resident set size meanwhile, in bytes.
@@ -72,7 +72,7 @@ pub struct Answer {
 #[serde(rename_all = "lowercase")]
 enum Reply {
     Ready(Hello),
-    Measured(Answer),
+    Measured(Measurement),
     Failed(String),
 }
 
@@ -140,7 +140,7 @@ impl Worker {
     }
 
     /// Measures once: time, or `memory`.
-    pub fn measure(&mut self, case: Case, memory: bool) -> Result<Answer> {
+    pub fn measure(&mut self, case: Case, memory: bool) -> Result<Measurement> {
         let order = serde_json::to_string(&Order { case, memory })? + "\n";
         let orders = self.orders.as_mut().context("already stopped")?;
         // If the worker has ended, the reason is reported below.
@@ -233,7 +233,7 @@ fn measure(
     target: &Target,
     Order { case, memory }: Order,
     random: &mut ChaCha8Rng,
-) -> Result<Answer> {
+) -> Result<Measurement> {
     let Case { phase, context, tokens, batch } = case;
     let vocab_size = engine.spec().vocab_size as u32;
     let mut some = |count: usize| -> Vec<u32> {
@@ -274,12 +274,13 @@ fn measure(
         }
     }
     let seconds = start.elapsed().as_secs_f64();
-    let device_memory = match target.is_cpu() || !memory {
-        true => None,
-        false => target.device.memory_pool_usage().map(|usage| usage.bytes_reserved),
+    let device_memory = if target.is_cpu() || !memory {
+        None
+    } else {
+        target.device.memory_pool_usage().map(|usage| usage.bytes_reserved)
     };
     let peak_rss = if memory { peak_rss_bytes() } else { None };
-    Ok(Answer { seconds, peak_rss, device_memory })
+    Ok(Measurement { seconds, peak_rss, device_memory })
 }
 
 /// The most likely token.

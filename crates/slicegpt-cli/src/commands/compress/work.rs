@@ -118,7 +118,7 @@ impl Prepared<'_> {
         let file = slicegpt_limits::read(path, largest_statistics(&self.opened.spec));
         let larger = |error: std::io::Error| match error.kind() {
             ErrorKind::InvalidData => anyhow!(
-                "{error}: these are no statistics of this model; run `slicegpt calibrate` on it"
+                "{error}: these are not statistics of this model; run `slicegpt calibrate` on it"
             ),
             _ => error.into(),
         };

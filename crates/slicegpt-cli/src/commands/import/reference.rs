@@ -175,7 +175,7 @@ fn widths(dense: &DecoderSpec, checkpoint: &Checkpoint) -> Result<Vec<usize>> {
         Some([rows, columns]) => Ok([*rows, *columns]),
         Some(other) => bail!("{at}: tensor `{name}` has shape {other:?}, expected a matrix"),
         None => bail!(
-            "{at}: tensor `{name}` is missing: this is no sliced {} as the reference \
+            "{at}: tensor `{name}` is missing: this is not a sliced {} as the reference \
              implementation writes it{}",
             dense.model_type,
             lora(checkpoint)
@@ -199,8 +199,9 @@ fn widths(dense: &DecoderSpec, checkpoint: &Checkpoint) -> Result<Vec<usize>> {
 
 /// Advice about a file that was written after fine-tuning.
 fn lora(checkpoint: &Checkpoint) -> &'static str {
-    match checkpoint.names().any(|name| name.contains("lora_")) {
-        true => "; it holds LoRA adapters: merge them first (`merge_and_unload`), and save that",
-        false => "",
+    if checkpoint.names().any(|name| name.contains("lora_")) {
+        "; it holds LoRA adapters: merge them first (`merge_and_unload`), and save that"
+    } else {
+        ""
     }
 }

@@ -43,9 +43,10 @@ pub(super) fn parts(file: &GgufFile, tokens: &Tokens<'_>, pre: Option<&str>) -> 
     }
     // Older readers know merges as one text only, in which a part cannot have a space.
     let has_space = pairs.iter().any(|(left, right)| left.contains(' ') || right.contains(' '));
-    let merges: Vec<Value> = match has_space {
-        true => pairs.iter().map(|(left, right)| json!([left, right])).collect(),
-        false => pairs.iter().map(|(left, right)| format!("{left} {right}").into()).collect(),
+    let merges: Vec<Value> = if has_space {
+        pairs.iter().map(|(left, right)| json!([left, right])).collect()
+    } else {
+        pairs.iter().map(|(left, right)| format!("{left} {right}").into()).collect()
     };
     let composes = COMPOSES.contains(&rule.name);
     let byte_level = json!({

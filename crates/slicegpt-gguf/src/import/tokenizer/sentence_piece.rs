@@ -78,9 +78,8 @@ fn merges(tokens: &Tokens<'_>, scores: &[f32]) -> Vec<Value> {
         b.0.total_cmp(&a.0).then_with(by_length)
     });
     let has_space = pairs.iter().any(|(_, left, right)| left.contains(' ') || right.contains(' '));
-    let merge = |(_, left, right): &(f32, &str, &str)| match has_space {
-        true => json!([left, right]),
-        false => format!("{left} {right}").into(),
+    let merge = |(_, left, right): &(f32, &str, &str)| {
+        if has_space { json!([left, right]) } else { format!("{left} {right}").into() }
     };
     pairs.iter().map(merge).collect()
 }
