@@ -6,15 +6,10 @@ use faer::linalg::matmul::matmul;
 use faer::{Accum, MatMut, MatRef, Par};
 use rayon::prelude::*;
 
-use crate::elementwise::Softmax;
-use crate::isa::run;
+use crate::gradients::attention::Attention;
+use crate::gradients::record::{Node, part, record};
 use crate::view::Heads;
-
-/// Rows of scores computed at a time: the queries of all heads that share a key head.
-const ROWS: usize = 64;
-
-/// The least number of queries in a piece, if there are as many.
-const LEAST: usize = 16;
+use crate::weights::{Inputs, LEAST, Piece, ROWS, Weights};
 
 /// Causal attention, with scale `1 / sqrt(head_dim)`.
 ///
@@ -25,12 +20,14 @@ const LEAST: usize = 16;
 ///
 /// # Panics
 ///
-/// If one of them is not [host float32](crate::is_host_f32).
+/// If one of them has no [kernels](crate::has_kernels).
 pub fn causal_attention(query: Tensor<4>, key: Tensor<4>, value: Tensor<4>) -> Tensor<4> {
     let [batch, heads, queries, head_dim] = query.dims();
     let [_, kv_heads, seen, _] = key.dims();
-    let device = query.device();
     let group = heads / kv_heads;
+    let [(query, of_query), (key, of_key), (value, of_value)] = [query, key, value].map(part);
+    let nodes = [of_query, of_key, of_value];
+    let device = query.device();
     let [query, key, value] = [query, key, value].map(Heads::of);
     let inputs = Inputs { query, key, value, group, queries, seen, head_dim };
     let mut mixed = vec![0.0; batch * queries * heads * head_dim];
@@ -40,7 +37,8 @@ pub fn causal_attention(query: Tensor<4>, key: Tensor<4>, value: Tensor<4>) -> T
         let heads = mixed.par_chunks_mut(size).enumerate();
         heads.for_each_init(Scratch::default, |scratch, (index, out)| {
             let (row, kv_head) = (index / kv_heads, index % kv_heads);
-            inputs.attend(scratch, Piece { row, kv_head, start: 0 }, out, size);
+            let piece = Piece { row, kv_head, start: 0, count: 1 };
+            inputs.attend(scratch, piece, out, size);
         });
     } else {
         // Threads take pieces of the queries. Later queries see more keys, so there are several
@@ -51,77 +49,43 @@ pub fn causal_attention(query: Tensor<4>, key: Tensor<4>, value: Tensor<4>) -> T
         mixed.par_chunks_mut(queries * width).enumerate().for_each(|(row, mixed)| {
             let pieces = mixed.par_chunks_mut(step * width).enumerate();
             pieces.for_each_init(Scratch::default, |scratch, (index, mixed)| {
+                let count = mixed.len() / width;
                 for kv_head in 0..kv_heads {
                     let out = &mut mixed[kv_head * group * head_dim..];
-                    let piece = Piece { row, kv_head, start: index * step };
+                    let piece = Piece { row, kv_head, start: index * step, count };
                     inputs.attend(scratch, piece, out, width);
                 }
             });
         });
     }
-    Tensor::from_data(TensorData::new(mixed, [batch, queries, heads, head_dim]), &device)
-}
-
-/// Queries, keys and values, and their shapes.
-struct Inputs {
-    query: Heads,
-    key: Heads,
-    value: Heads,
-    /// Query heads that share a key head.
-    group: usize,
-    queries: usize,
-    seen: usize,
-    head_dim: usize,
-}
-
-/// One key head, with some queries of every query head that shares it.
-struct Piece {
-    row: usize,
-    kv_head: usize,
-    /// The first query.
-    start: usize,
+    let data = TensorData::new(mixed, [batch, queries, heads, head_dim]);
+    let tracked = nodes.iter().any(Node::is_tracked);
+    let operation = tracked.then_some(Attention { inputs, batch, kv_heads });
+    record(nodes, Tensor::from_data(data, &device), operation)
 }
 
 /// The scratch buffers of a thread.
 #[derive(Default)]
 struct Scratch {
-    query: Vec<f32>,
-    scores: Vec<f32>,
+    weights: Weights,
     mixed: Vec<f32>,
 }
 
 impl Inputs {
-    /// Computes scores, softmax and weighted values of a piece. The output of each query begins
-    /// `stride` numbers after that of the query before it, with the heads of the piece first.
+    /// Computes the weighted values of a piece. The output of each query begins `stride` numbers
+    /// after that of the query before it, with the heads of the piece first.
     fn attend(&self, scratch: &mut Scratch, piece: Piece, out: &mut [f32], stride: usize) {
-        let Piece { row, kv_head, start } = piece;
         let Self { group, head_dim, .. } = *self;
-        let count = out.len().div_ceil(stride);
-        let visible = self.seen - self.queries + start + count;
-        scratch.query.clear();
-        for head in kv_head * group..(kv_head + 1) * group {
-            for position in start..start + count {
-                scratch.query.extend_from_slice(self.query.token(row, head, position));
-            }
-        }
-        let rows = group * count;
-        let [key, value] = [&self.key, &self.value].map(|x| x.tokens(row, kv_head, visible));
-        let query = MatRef::from_row_major_slice(&scratch.query, rows, head_dim);
-        scratch.scores.resize(rows * visible, 0.0);
-        let scores = MatMut::from_row_major_slice_mut(&mut scratch.scores, rows, visible);
-        matmul(scores, Accum::Replace, query, key.transpose(), 1.0, Par::Seq);
-        let scale = (head_dim as f32).sqrt().recip();
-        for (index, row) in scratch.scores.chunks_exact_mut(visible).enumerate() {
-            let (row, later) = row.split_at_mut(visible - count + index % count + 1);
-            run(Softmax { row, scale });
-            later.fill(0.0);
-        }
+        let rows = group * piece.count;
+        let visible = self.visible(&piece);
+        self.weigh(&piece, &mut scratch.weights);
+        let value = self.value.tokens(piece.row, piece.kv_head, visible);
         scratch.mixed.resize(rows * head_dim, 0.0);
         let mixed = MatMut::from_row_major_slice_mut(&mut scratch.mixed, rows, head_dim);
-        let scores = MatRef::from_row_major_slice(&scratch.scores, rows, visible);
-        matmul(mixed, Accum::Replace, scores, value, 1.0, Par::Seq);
+        let weights = MatRef::from_row_major_slice(&scratch.weights.weights, rows, visible);
+        matmul(mixed, Accum::Replace, weights, value, 1.0, Par::Seq);
         for (index, mixed) in scratch.mixed.chunks_exact(head_dim).enumerate() {
-            let (head, position) = (index / count, index % count);
+            let (head, position) = (index / piece.count, index % piece.count);
             let at = position * stride + head * head_dim;
             out[at..at + head_dim].copy_from_slice(mixed);
         }

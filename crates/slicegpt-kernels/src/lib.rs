@@ -44,6 +44,7 @@ mod sums;
 mod turn;
 mod view;
 mod weight;
+mod weights;
 
 pub use activation::{gelu_tanh, silu, swiglu};
 pub use attention::causal_attention;

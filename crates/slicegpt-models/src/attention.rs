@@ -6,7 +6,7 @@ use burn::tensor::Tensor;
 use burn::tensor::module::attention;
 use burn::tensor::ops::AttentionModuleOptions;
 use slicegpt_core::Norm;
-use slicegpt_kernels::{causal_attention, is_host_f32, normalise, project};
+use slicegpt_kernels::{causal_attention, has_kernels, is_host_f32, normalise, project};
 
 use crate::Context;
 use crate::context::Visible;
@@ -78,7 +78,7 @@ impl Attention {
 /// The values that queries see, weighted: `[batch, tokens, heads, head_dim]`.
 fn mix(Visible { query, key, value, mask }: Visible) -> Tensor<4> {
     // Without padding and window, the causal mask is the only one.
-    if mask.is_none() && is_host_f32(&query) {
+    if mask.is_none() && has_kernels(&query) {
         return causal_attention(query, key, value);
     }
     // The host kernel above propagates NaN already; Burn's attention may hide it.

@@ -3,7 +3,7 @@
 use burn::module::Module;
 use burn::nn::Linear;
 use burn::tensor::{Tensor, activation};
-use slicegpt_kernels::{gelu_tanh, is_host_f32, project, silu, swiglu};
+use slicegpt_kernels::{gelu_tanh, has_kernels, project, silu, swiglu};
 
 /// The function between the linears of an MLP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,11 +33,11 @@ impl Activation {
     /// Applies it to each element.
     pub fn forward(self, x: Tensor<3>) -> Tensor<3> {
         match self {
-            Self::Silu if is_host_f32(&x) => silu(x),
+            Self::Silu if has_kernels(&x) => silu(x),
             Self::Silu => activation::silu(x),
             Self::Relu => activation::relu(x),
             Self::Gelu => activation::gelu(x),
-            Self::GeluTanh if is_host_f32(&x) => gelu_tanh(x),
+            Self::GeluTanh if has_kernels(&x) => gelu_tanh(x),
             Self::GeluTanh => activation::gelu_approximate(x),
         }
     }
@@ -67,7 +67,7 @@ impl Mlp {
         let Some(gate) = &self.gate else { return self.activation.forward(project(&self.up, x)) };
         let (gate, up) = (project(gate, x.clone()), project(&self.up, x));
         match self.activation {
-            Activation::Silu if is_host_f32(&gate) => swiglu(gate, up),
+            Activation::Silu if has_kernels(&gate) => swiglu(gate, up),
             activation => activation.forward(gate) * up,
         }
     }

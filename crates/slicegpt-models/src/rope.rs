@@ -4,7 +4,7 @@
 use std::f64::consts::PI;
 
 use burn::tensor::{Device, Tensor, TensorData};
-use slicegpt_kernels::is_host_f32;
+use slicegpt_kernels::has_kernels;
 
 /// Rotary positions over the first `dim` dimensions of each head.
 #[derive(Clone, Debug, PartialEq)]
@@ -168,7 +168,7 @@ impl Rope {
 /// - `x`: `[batch, tokens, heads, head_dim]`
 /// - `tables`: `[tokens, dim]` each, `dim <= head_dim`
 pub(crate) fn rotate(x: Tensor<4>, tables: &[Tensor<2>; 2]) -> Tensor<4> {
-    if is_host_f32(&x) {
+    if has_kernels(&x) {
         return slicegpt_kernels::rotate(x, tables);
     }
     let [_, tokens, _, head_dim] = x.dims();

@@ -5,6 +5,7 @@
 //! recomputes what is cheap, so only inputs are kept for it.
 
 pub(crate) mod activation;
+pub(crate) mod attention;
 pub(crate) mod linear;
 pub(crate) mod norm;
 pub(crate) mod record;

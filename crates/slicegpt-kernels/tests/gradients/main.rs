@@ -2,6 +2,7 @@
 //! differences in float64.
 
 mod activation;
+mod attention;
 mod check;
 mod linear;
 mod norm;
