@@ -106,6 +106,11 @@ impl Adapter {
         self.pairs.iter().map(|(module, pair)| (module.as_str(), pair))
     }
 
+    /// Shape and scale of the matrices of `module`, if it has any for it.
+    pub fn pair(&self, module: &str) -> Option<&Pair> {
+        self.pairs.get(module)
+    }
+
     /// The tensors that it replaces, with their shapes, by name.
     pub fn whole(&self) -> impl Iterator<Item = (&str, &[usize])> {
         self.whole.iter().map(|(name, shape)| (name.as_str(), shape.as_slice()))

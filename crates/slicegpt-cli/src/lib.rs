@@ -71,6 +71,14 @@ enum Command {
     Report(commands::report::Args),
     /// Import a model: a GGUF file, or what the reference implementation of SliceGPT wrote
     Import(commands::import::Args),
+    /// Add a LoRA adapter to the weights of its model, as a checkpoint
+    ///
+    /// The adapter is a directory as PEFT writes it, or a repository on the Hub. Each weight becomes
+    /// W + scale B A; tensors that the adapter holds as a whole (`modules_to_save`, biases) replace
+    /// those of the model. An adapter that does not fit the model, or whose config asks for
+    /// something that is not implemented, is refused. The tokenizer is that of the adapter, if it
+    /// has one.
+    Merge(commands::merge::Args),
     /// Export a model to another format
     #[command(subcommand)]
     Export(Export),
@@ -140,6 +148,7 @@ pub fn run() -> ExitCode {
         Command::Verify(args) => commands::verify::run(args),
         Command::Report(args) => commands::report::run(args),
         Command::Import(args) => commands::import::run(args),
+        Command::Merge(args) => commands::merge::run(args),
         Command::Export(Export::Gguf(args)) => commands::gguf::run(args),
         Command::Devices(args) => commands::devices::run(args),
         Command::Completions(args) => {

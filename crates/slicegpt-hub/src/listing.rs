@@ -14,7 +14,14 @@ pub enum Need {
     Companions(fn(&str) -> bool),
     /// To run the model: also its weights, and other files whose names the function accepts.
     Model(fn(&str) -> bool),
+    /// An adapter in the layout of PEFT: its config and weights, and other files whose names the
+    /// function accepts.
+    Adapter(fn(&str) -> bool),
 }
+
+/// The config of an adapter, and its weights in the order of preference of PEFT.
+const ADAPTER: [&str; 3] =
+    ["adapter_config.json", "adapter_model.safetensors", "adapter_model.bin"];
 
 /// Single files and indices of weights, in the order of preference of transformers.
 const WEIGHTS: [[&str; 2]; 2] = [
@@ -39,6 +46,19 @@ impl Needed {
     /// none of which is listed.
     pub fn of(listed: &[String], need: Need) -> std::result::Result<Self, Vec<String>> {
         let has = |name: &str| listed.iter().any(|file| file == name);
+        if let Need::Adapter(is_companion) = need {
+            let [config, weights @ ..] = ADAPTER;
+            if !has(config) {
+                return Err(vec![config.into()]);
+            }
+            let found = weights.into_iter().find(|name| has(name));
+            let found = found.ok_or_else(|| weights.map(String::from).to_vec())?;
+            let plain = |name: &&String| !name.contains(['/', '\\']) && is_companion(name);
+            let mut files = vec![config.to_string()];
+            files.extend(listed.iter().filter(plain).cloned());
+            files.push(found.to_string());
+            return Ok(Self { files, index: None });
+        }
         let [config, own] = DESCRIPTION;
         if !has(config) {
             return Err(vec![config.into()]);
@@ -57,7 +77,7 @@ impl Needed {
                 files.extend(plain(is_companion, &files));
                 return Ok(Self { files, index: None });
             }
-            Need::Model(is_companion) => is_companion,
+            Need::Model(is_companion) | Need::Adapter(is_companion) => is_companion,
         };
         let weights = WEIGHTS.iter().flatten().find(|name| has(name));
         let weights = weights
@@ -89,11 +109,13 @@ pub(crate) fn shards(path: &Path) -> Result<Vec<String>> {
     Ok(files.into_iter().collect())
 }
 
-/// Advice for a repository without a readable model, by its files.
-pub(crate) fn instead(listed: &[String]) -> &'static str {
+/// Advice for a repository that lacks the files `missing`, by those that it has.
+pub(crate) fn instead(missing: &[String], listed: &[String]) -> &'static str {
     let any = |end: &str| listed.iter().any(|name| name.ends_with(end));
-    if any("adapter_config.json") {
-        "it is an adapter: give the model it was merged into"
+    if missing.iter().any(|name| name.starts_with("adapter_")) {
+        "give an adapter as PEFT writes it"
+    } else if any("adapter_config.json") {
+        "it is an adapter: merge it with the model it was trained on, and give the result"
     } else if any(".gguf") {
         "it holds GGUF files: download one and give its path, or give the model they were made from"
     } else {
@@ -149,8 +171,25 @@ mod tests {
         let missing = |listed: &str| Needed::of(&names(listed), Need::Model(|_| true)).unwrap_err();
         assert_eq!(missing("README.md model.safetensors"), ["config.json"]);
         assert_eq!(missing("config.json model.gguf").len(), 4);
-        assert!(instead(&names("a.gguf")).contains("GGUF"));
-        assert!(instead(&names("adapter_config.json a.gguf")).contains("adapter"));
+        let config = names("config.json");
+        assert!(instead(&config, &names("a.gguf")).contains("GGUF"));
+        assert!(instead(&config, &names("adapter_config.json a.gguf")).contains("merge it"));
+    }
+
+    #[test]
+    fn adapters_need_their_own_files() {
+        let is_companion = |name: &str| name.starts_with("tokenizer");
+        let of = |listed: &str| Needed::of(&names(listed), Need::Adapter(is_companion));
+        let all = "README.md a/tokenizer.json adapter_config.json adapter_model.bin \
+                   adapter_model.safetensors config.json model.safetensors tokenizer.json";
+        let needed = "adapter_config.json tokenizer.json adapter_model.safetensors";
+        assert_eq!(of(all).unwrap(), Needed { files: names(needed), index: None });
+        let old = of("adapter_config.json adapter_model.bin").unwrap();
+        assert_eq!(old.files, ["adapter_config.json", "adapter_model.bin"]);
+        let missing = of("config.json model.safetensors").unwrap_err();
+        assert_eq!(missing, ["adapter_config.json"]);
+        assert!(instead(&missing, &names("config.json")).contains("PEFT"));
+        assert_eq!(of("adapter_config.json").unwrap_err().len(), 2);
     }
 
     #[test]

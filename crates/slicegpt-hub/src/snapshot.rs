@@ -135,7 +135,8 @@ impl Snapshot {
         let id = self.id.to_string();
         match &self.origin {
             Origin::Hub { .. } => {
-                HubError::NoModel { id, missing, instead: instead(listed).into() }
+                let instead = instead(&missing, listed).into();
+                HubError::NoModel { id, missing, instead }
             }
             Origin::Nowhere(why) => {
                 let snapshot = self.cache.snapshot(&self.commit);

@@ -14,6 +14,7 @@ pub mod inspect;
 pub mod kl;
 pub mod logits;
 pub mod man;
+pub mod merge;
 pub mod plan;
 pub mod ppl;
 pub mod report;

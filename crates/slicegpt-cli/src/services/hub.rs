@@ -30,6 +30,17 @@ pub fn located(model: &Path, need: Need) -> Result<PathBuf> {
     Ok(there.unwrap_or_else(|| model.into()))
 }
 
+/// The directory of the adapter that `adapter` names. The Hub is not asked for a path that exists.
+pub fn located_adapter(adapter: &Path) -> Result<PathBuf> {
+    let is_id = adapter.to_str().and_then(ModelId::parse).is_some();
+    if adapter.symlink_metadata().is_ok() || !is_id {
+        return Ok(adapter.into());
+    }
+    let need = Need::Adapter(is_companion);
+    let there = asked(adapter, |snapshot, watcher| snapshot.directory(need, watcher))?;
+    Ok(there.unwrap_or_else(|| adapter.into()))
+}
+
 /// A directory that describes a model; a temporary one is removed on drop.
 pub struct Outline {
     /// Its weight files may hold names, types and shapes only.

@@ -8,7 +8,7 @@ use clap::Command;
 /// The commands, grouped by task.
 const TASKS: &[(&str, &[&str])] = &[
     ("Look at a model", &["inspect", "plan", "verify"]),
-    ("Make it smaller", &["compress", "calibrate", "finetune", "import"]),
+    ("Make it smaller", &["compress", "calibrate", "finetune", "merge", "import"]),
     ("Judge it", &["eval", "logits", "bench", "report"]),
     ("Use it", &["generate", "chat", "serve", "export"]),
     ("This program", &["devices", "completions", "man", "help"]),
@@ -78,6 +78,7 @@ const EXAMPLES: &[(&str, &[&str])] = &[
             "slicegpt bench dense small --device cpu,cuda:0",
         ],
     ),
+    ("merge", &["slicegpt merge small adapter --out tuned"]),
     (
         "import",
         &[
