@@ -197,7 +197,7 @@ mod tests {
         assert_eq!(sh("echo '{\"a\": 1}'", long).json().unwrap()["a"], 1);
         let failed = sh("echo one >&2; echo two >&2; exit 3", long).json().unwrap_err();
         assert!(failed.contains("3") && failed.ends_with("one\ntwo"), "{failed}");
-        assert!(sh("echo text", long).json().unwrap_err().contains("no JSON"));
+        assert!(sh("echo text", long).json().unwrap_err().contains("not a JSON object"));
     }
 
     #[test]

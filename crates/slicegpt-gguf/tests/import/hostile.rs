@@ -116,7 +116,7 @@ fn tensors_lie_in_the_file_and_apart() {
 #[test]
 fn another_model_than_the_metadata_say_is_refused() {
     let damages: &[(Damage, &[&str])] = &[
-        (|file| file.remove("general.architecture"), &["`general.architecture`", "no model"]),
+        (|file| file.remove("general.architecture"), &["`general.architecture`", "not a model"]),
         (
             |file| file.set("general.architecture", RawGguf::text("mamba")),
             &["`mamba`", "llama, qwen2, qwen3, phi3, phi2"],
