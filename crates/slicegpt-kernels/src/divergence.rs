@@ -30,7 +30,13 @@ pub fn divergence_of_rows(base: Tensor<2>, other: Tensor<2>) -> Vec<RowDivergenc
     let [_, vocab_size] = base.dims();
     let [base, other] = [base, other].map(View::of);
     let rows = base.values().par_chunks(vocab_size).zip(other.values().par_chunks(vocab_size));
-    rows.map(|(base, other)| run(Divergence { base, other })).collect()
+    let compare = |(base, other)| run(Divergence { base, other, temperature: 1.0 });
+    rows.map(compare).collect()
+}
+
+/// `KL(base || other)` in nats of two rows of logits, both divided by `temperature`.
+pub(crate) fn at_temperature(base: &[f32], other: &[f32], temperature: f32) -> f64 {
+    run(Divergence { base, other, temperature }).nats
 }
 
 /// The number of partial sums kept for each sum.
@@ -44,6 +50,8 @@ const LANES: usize = 32;
 struct Divergence<'a> {
     base: &'a [f32],
     other: &'a [f32],
+    /// What all logits are divided by.
+    temperature: f32,
 }
 
 impl Kernel for Divergence<'_> {
@@ -54,6 +62,7 @@ impl Kernel for Divergence<'_> {
         /// How many numbers are summed in float32 before their sum is added in float64.
         const SHORT: usize = 1024;
         let (m, m2) = (greatest(self.base), greatest(self.other));
+        let inverse = self.temperature.recip();
         let [mut weights, mut weights2, mut products] = [0.0f64; 3];
         for (base, other) in self.base.chunks(SHORT).zip(self.other.chunks(SHORT)) {
             let mut sums = [[0.0f32; LANES]; 3];
@@ -61,11 +70,12 @@ impl Kernel for Divergence<'_> {
             let (whole2, rest2) = other.as_chunks::<LANES>();
             for (base, other) in whole.iter().zip(whole2) {
                 for lane in 0..LANES {
-                    add(isa, &mut sums, lane, base[lane] - m, other[lane] - m2);
+                    let (x, x2) = (base[lane] - m, other[lane] - m2);
+                    add(isa, &mut sums, lane, inverse * x, inverse * x2);
                 }
             }
             for (lane, (x, x2)) in rest.iter().zip(rest2).enumerate() {
-                add(isa, &mut sums, lane, x - m, x2 - m2);
+                add(isa, &mut sums, lane, inverse * (x - m), inverse * (x2 - m2));
             }
             let [sum, sum2, product] = sums.map(|sums| sums.iter().sum::<f32>());
             weights += f64::from(sum);
@@ -109,9 +119,9 @@ mod tests {
                 };
                 let terms = log_softmax(&base).into_iter().zip(log_softmax(&other));
                 let exact: f64 = terms.map(|(p, q)| p.exp() * (p - q)).sum();
-                let found = isa.run(Divergence { base: &base, other: &other });
+                let found = isa.run(Divergence { base: &base, other: &other, temperature: 1.0 });
                 assert!((found.nats - exact).abs() < 2e-6, "{length}: {found:?}, {exact}");
-                let same = isa.run(Divergence { base: &base, other: &base });
+                let same = isa.run(Divergence { base: &base, other: &base, temperature: 1.0 });
                 assert!(same.nats.abs() < 1e-12 && same.agree, "{same:?}");
             }
         }

@@ -3,7 +3,7 @@
 use burn::tensor::{DType, Tensor, TensorData};
 use rayon::prelude::*;
 use slicegpt_core::Head;
-use slicegpt_kernels::{multiply, project};
+use slicegpt_kernels::{distillation_of_row, likelihood_of_row, multiply, project};
 
 use crate::Targets;
 
@@ -86,76 +86,31 @@ fn rows(
     count: f64,
 ) -> [f64; 2] {
     let vocab = logits.len() / labels.len();
-    let rows = logits.par_chunks_exact_mut(vocab).zip(labels).enumerate();
-    let sums = rows.map(|(number, (row, label))| {
-        let Some(label) = label else {
-            row.fill(0.0);
-            return [0.0; 2];
-        };
-        let label = *label as usize;
-        match &teacher {
-            None => {
-                let logit = row[label];
-                let nll = f64::from(log_sum_exp(row) - logit);
-                softmax(row, 1.0, 1.0 / count);
-                row[label] -= (1.0 / count) as f32;
-                [nll, nll]
-            }
-            Some(teacher) => {
-                let given = &teacher.logits[number * vocab..][..vocab];
-                distil(row, label, given, [teacher.temperature, teacher.mix], count)
-            }
-        }
-    });
-    sums.reduce(|| [0.0; 2], |a, b| [a[0] + b[0], a[1] + b[1]])
-}
-
-/// [`crate::Distillation`] for one token: the gradient in place of the logits, and its loss and
-/// negative log-likelihood.
-fn distil(
-    row: &mut [f32],
-    label: usize,
-    teacher: &[f32],
-    [temperature, mix]: [f64; 2],
-    count: f64,
-) -> [f64; 2] {
-    let nll = f64::from(log_sum_exp(row) - row[label]);
-    let mut target = teacher.to_vec();
-    let t = temperature as f32;
-    let of_teacher = log_sum_exp_at(teacher, t);
-    let of_student = log_sum_exp_at(row, t);
-    // KL = sum p (log p - log q)
-    softmax(&mut target, temperature, 1.0);
-    let logs = teacher.iter().zip(&*row).map(|(p, q)| (p - q) / t - of_teacher + of_student);
-    let divergence: f64 = target.iter().zip(logs).map(|(p, log)| f64::from(p * log)).sum();
-    // d KL / d z = (q - p) / T, and the loss has a factor T^2.
-    let mut soft = row.to_vec();
-    softmax(&mut soft, temperature, 1.0);
-    softmax(row, 1.0, (1.0 - mix) / count);
-    let factor = (mix * temperature / count) as f32;
-    for ((gradient, q), p) in row.iter_mut().zip(&soft).zip(&target) {
-        *gradient += factor * (q - p);
+    let factor = 1.0 / count;
+    let add = |a: [f64; 2], b: [f64; 2]| [a[0] + b[0], a[1] + b[1]];
+    let rows = logits.par_chunks_exact_mut(vocab).zip(labels);
+    match teacher {
+        None => rows
+            .map(|(row, label)| match label {
+                Some(label) => [likelihood_of_row(row, *label as usize, factor); 2],
+                None => unused(row),
+            })
+            .reduce(|| [0.0; 2], add),
+        Some(Teacher { mut logits, temperature, mix }) => rows
+            .zip(logits.par_chunks_exact_mut(vocab))
+            .map(|((row, label), teacher)| match label {
+                Some(label) => {
+                    let label = *label as usize;
+                    distillation_of_row(row, label, teacher, [temperature, mix], factor)
+                }
+                None => unused(row),
+            })
+            .reduce(|| [0.0; 2], add),
     }
-    row[label] -= ((1.0 - mix) / count) as f32;
-    let loss = mix * temperature.powi(2) * divergence + (1.0 - mix) * nll;
-    [loss, nll]
 }
 
-/// `log sum exp(x / t)`.
-fn log_sum_exp_at(x: &[f32], t: f32) -> f32 {
-    let max = x.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let sum: f64 = x.iter().map(|x| f64::from(((x - max) / t).exp())).sum();
-    max / t + sum.ln() as f32
-}
-
-fn log_sum_exp(x: &[f32]) -> f32 {
-    log_sum_exp_at(x, 1.0)
-}
-
-/// `factor * softmax(x / temperature)`, in place.
-fn softmax(x: &mut [f32], temperature: f64, factor: f64) {
-    let t = temperature as f32;
-    let all = log_sum_exp_at(x, t);
-    let factor = factor as f32;
-    x.iter_mut().for_each(|x| *x = factor * (*x / t - all).exp());
+/// The gradient and the losses of a token that does not count.
+fn unused(row: &mut [f32]) -> [f64; 2] {
+    row.fill(0.0);
+    [0.0; 2]
 }

@@ -1,11 +1,12 @@
 //! The arguments of `slicegpt finetune`, and the settings that they ask for.
 
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
+use sha2::{Digest, Sha256};
 use slicegpt_train::{Decay, Schedule, Settings};
 
+use super::data::Data;
 use crate::args::options::{DtypeName, positive};
 use crate::args::running::Running;
 use crate::args::text::Cutting;
@@ -128,6 +129,9 @@ pub struct Steps {
     /// more memory
     #[arg(long)]
     pub keep_activations: bool,
+    /// Go on with an interrupted training, from the state beside --out
+    #[arg(long)]
+    pub resume: bool,
     /// Seed of the order of the sequences and of the corrections
     #[arg(long, value_name = "N", default_value_t = 42)]
     pub seed: u64,
@@ -218,9 +222,19 @@ impl Args {
         self.weights.alpha.unwrap_or(2.0 * rank) / rank
     }
 
-    /// Whether a training that began at `started` has had its time.
-    pub fn is_out_of_time(&self, started: Instant) -> bool {
-        let most = self.steps.max_seconds.map(Duration::from_secs_f64);
-        most.is_some_and(|most| started.elapsed() >= most)
+    /// What must be equal for an interrupted training to go on.
+    pub fn origin(&self, model: &Opened, data: &Data, settings: &Settings) -> Result<String> {
+        let mut hash = Sha256::new();
+        let Weights { full, targets, rank, .. } = &self.weights;
+        let weights = format!("{full} {targets:?} {rank} {}", self.scale());
+        let teacher = (&self.distill, self.temperature, self.mix);
+        hash.update(format!("{} {weights} {teacher:?} {settings:?}", model.digest()?));
+        for example in &data.examples {
+            example.ids.iter().for_each(|id| hash.update(id.to_le_bytes()));
+        }
+        for (_, samples) in &data.evaluations {
+            hash.update(samples.digest());
+        }
+        Ok(format!("{:x}", hash.finalize()))
     }
 }

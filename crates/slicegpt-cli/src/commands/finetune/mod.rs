@@ -4,6 +4,7 @@
 mod arguments;
 mod data;
 mod output;
+mod saved;
 mod targets;
 mod teacher;
 mod watch;
@@ -21,6 +22,7 @@ use crate::services::memory;
 use crate::services::model::Opened;
 use crate::show::progress::{Interrupted, note, warn};
 use data::Data;
+use saved::Saved;
 use teacher::TeacherStreams;
 use watch::Watcher;
 
@@ -34,6 +36,10 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let target = args.running.open()?;
     let data = Data::load(&args, &opened)?;
     let settings = args.settings(data.examples.len())?;
+    let saved = Saved::beside(&args.out, args.origin(&opened, &data, &settings)?);
+    if !args.steps.resume {
+        saved.check_new()?;
+    }
     let staging = output::stage(&args)?;
     let (trainable, network) = target.run(|| {
         let model = opened.model(&target.device);
@@ -42,13 +48,17 @@ pub fn run(args: Args) -> Result<ExitCode> {
         let trainable = targets::trainable(&args, &opened.spec, &network, &target.device)?;
         Ok((trainable, network))
     })?;
-    note(format!("{} of {} parameters are trained", trainable.parameters(), opened.spec.parameters()));
+    let trained = trainable.parameters();
+    note(format!("{trained} of {} parameters are trained", opened.spec.parameters()));
+    let (mut state, progress) = match State::new(trainable, &settings) {
+        new if args.steps.resume => saved.read(new, &target.device)?,
+        new => (new, Default::default()),
+    };
     let teacher = match &teacher {
         Some(teacher) => Some(TeacherStreams::compute(teacher, &data.examples, &target)?),
         None => None,
     };
-    let mut state = State::new(trainable, &settings);
-    let mut watcher = Watcher::new(&args, &opened, &data, &target, &settings);
+    let mut watcher = Watcher::new((&args, &opened, &data, &target), &settings, &saved, progress);
     let ending = target.run(|| {
         let model = opened.model(&target.device);
         let embed = |batch: &_| {
@@ -64,11 +74,15 @@ pub fn run(args: Args) -> Result<ExitCode> {
         };
         Ok(fit(&job, &mut state, &mut watcher))
     })?;
+    let out_of_time = watcher.is_out_of_time();
     let (curve, evaluations) = watcher.finish();
     match ending {
         Ok(Ending::Complete | Ending::Stopped) => {}
-        Ok(Ending::Cancelled) if args.is_out_of_time(started) => {}
-        Ok(Ending::Cancelled) => return Err(Interrupted.into()),
+        Ok(Ending::Cancelled) if out_of_time => {}
+        Ok(Ending::Cancelled) => {
+            note(format!("{}: the training goes on from here with --resume", saved.path().display()));
+            return Err(Interrupted.into());
+        }
         Err(TrainError::Source(error)) => return Err(error.into()),
         Err(error @ TrainError::NotFinite { .. }) if state.step == 0 => {
             bail!("{error}; see --learning-rate")
@@ -82,5 +96,6 @@ pub fn run(args: Args) -> Result<ExitCode> {
     drop(network);
     let done = output::Done { curve, evaluations, seconds: started.elapsed().as_secs_f64(), best };
     output::write(&args, &opened, &target, staging, (&settings, &data), done)?;
+    saved.remove();
     Ok(ExitCode::SUCCESS)
 }

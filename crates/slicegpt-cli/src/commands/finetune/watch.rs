@@ -12,6 +12,7 @@ use slicegpt_train::{Settings, State, StepReport, Trainable, Tuned, Watch};
 
 use super::Args;
 use super::data::Data;
+use super::saved::{Progress, Saved};
 use crate::services::device::{Batches, Target};
 use crate::services::model::Opened;
 use crate::show::progress::{going_on, note};
@@ -22,6 +23,9 @@ pub enum WatchError {
     /// A weight or a row of the embedding cannot be read.
     #[error(transparent)]
     Model(#[from] CheckpointError),
+    /// The state could not be written.
+    #[error("{0:#}")]
+    Unsaved(anyhow::Error),
     /// A model could not be evaluated.
     #[error(transparent)]
     Evaluation(#[from] EvalError<CheckpointError>),
@@ -36,35 +40,42 @@ pub struct Watcher<'a> {
     started: Instant,
     bar: ProgressBar,
     trained: usize,
-    /// What each step gave.
-    curve: Vec<Value>,
-    /// Perplexities on all texts, by step.
-    evaluations: Vec<Value>,
-    evaluated: Vec<f64>,
+    saved: &'a Saved,
+    progress: Progress,
+    /// Seconds of training before this run.
+    before: f64,
 }
 
 impl<'a> Watcher<'a> {
     pub fn new(
-        args: &'a Args,
-        opened: &'a Opened,
-        data: &'a Data,
-        target: &'a Target,
+        (args, opened, data, target): (&'a Args, &'a Opened, &'a Data, &'a Target),
         settings: &Settings,
+        saved: &'a Saved,
+        progress: Progress,
     ) -> Self {
         let steps = settings.schedule.steps as u64;
         let bar = ProgressBar::with_draw_target(Some(steps), ProgressDrawTarget::stderr());
         let template = "{prefix:>12} {wide_bar} {pos}/{len}  {elapsed_precise} (ETA {eta}) {msg}";
         bar.set_style(ProgressStyle::with_template(template).expect("a valid template"));
         bar.set_prefix("training");
-        let (curve, evaluations, evaluated) = Default::default();
-        let started = Instant::now();
-        Self { args, opened, data, target, started, bar, trained: 0, curve, evaluations, evaluated }
+        let (started, before) = (Instant::now(), progress.seconds);
+        Self { args, opened, data, target, started, bar, trained: 0, saved, progress, before }
     }
 
     /// The loss of each step, and the perplexities of each evaluation.
     pub fn finish(self) -> (Vec<Value>, Vec<Value>) {
         self.bar.finish_and_clear();
-        (self.curve, self.evaluations)
+        (self.progress.curve, self.progress.evaluations)
+    }
+
+    /// Seconds of training, those of an interrupted run included.
+    fn seconds(&self) -> f64 {
+        self.before + self.started.elapsed().as_secs_f64()
+    }
+
+    /// Whether the training has had its time.
+    pub fn is_out_of_time(&self) -> bool {
+        self.args.steps.max_seconds.is_some_and(|most| self.seconds() >= most)
     }
 }
 
@@ -73,30 +84,30 @@ impl Watch<WatchError> for Watcher<'_> {
         let model = self.opened.model(&self.target.device);
         let tuned = Tuned { decoder: &model, trainable };
         let mut found = Vec::new();
+        let mut losses = Vec::new();
         for (name, samples) in &self.data.evaluations {
             let Batches { batches, lanes } = self.target.batches(&self.opened.spec, samples);
             let result = perplexity(&tuned, &batches, &lanes, None, &Unobserved)?;
             found.push(json!({ "text": name, "perplexity": result.perplexity }));
-            self.evaluated.push(result.nll);
+            losses.push(result);
         }
-        let number = self.data.evaluations.len();
-        let loss = self.evaluated[self.evaluated.len() - number];
-        let step = self.curve.len();
+        let step = self.progress.curve.len();
         let shown: Vec<String> =
-            found.iter().map(|text| format!("{:.3}", text["perplexity"].as_f64().unwrap_or(0.0))).collect();
+            losses.iter().map(|result| format!("{:.3}", result.perplexity)).collect();
         self.bar.suspend(|| note(format!("step {step}: perplexity {}", shown.join(", "))));
-        let seconds = self.started.elapsed().as_secs_f64();
-        self.evaluations.push(json!({ "step": step, "seconds": seconds, "texts": found }));
-        Ok(loss)
+        let seconds = self.seconds();
+        let evaluation = json!({ "step": step, "seconds": seconds, "texts": found });
+        self.progress.evaluations.push(evaluation);
+        Ok(losses.first().map_or(f64::NAN, |result| result.nll))
     }
 
-    fn step(&mut self, report: &StepReport, _: &State) -> Result<bool, WatchError> {
+    fn step(&mut self, report: &StepReport, state: &State) -> Result<bool, WatchError> {
         self.trained += report.tokens;
-        let seconds = self.started.elapsed().as_secs_f64();
-        let rate = self.trained as f64 / seconds;
+        let rate = self.trained as f64 / self.started.elapsed().as_secs_f64();
         self.bar.set_position(report.step as u64);
         self.bar.set_message(format!("loss {:.4}, {rate:.0} tokens/s", report.loss));
-        self.curve.push(json!({
+        let seconds = self.seconds();
+        let step = json!({
             "step": report.step,
             "loss": report.loss,
             "nll": report.nll,
@@ -104,7 +115,19 @@ impl Watch<WatchError> for Watcher<'_> {
             "learning_rate": report.rate,
             "gradient_norm": report.gradient_norm,
             "seconds": seconds,
-        }));
-        Ok(going_on().is_continue() && !self.args.is_out_of_time(self.started))
+        });
+        // An evaluation after this step came before its report.
+        if let Some(evaluation) = self.progress.evaluations.last_mut()
+            && report.evaluation.is_some()
+        {
+            evaluation["step"] = report.step.into();
+        }
+        self.progress.curve.push(step);
+        self.progress.seconds = seconds;
+        let goes_on = going_on().is_continue();
+        if report.evaluation.is_some() || !goes_on {
+            self.saved.write(state, &self.progress).map_err(WatchError::Unsaved)?;
+        }
+        Ok(goes_on && !self.is_out_of_time())
     }
 }

@@ -1,0 +1,161 @@
+//! The state of a training in a file beside its output, from which it goes on after an interruption.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, anyhow, bail};
+use burn::tensor::{DType, Device, Tensor, TensorData};
+use safetensors::tensor::{Dtype, SafeTensors, TensorView, serialize};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use slicegpt_train::{Key, Slot, State};
+
+/// The version of the file. Others are refused.
+const FORMAT: u32 = 1;
+
+/// The key of the metadata.
+const KEY: &str = "slicegpt-training";
+
+/// Everything about a training but its tensors.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Progress {
+    format: u32,
+    /// What must be equal for the training to go on: model, sequences, settings.
+    origin: String,
+    step: usize,
+    since_best: usize,
+    best: Option<f64>,
+    /// What each step gave.
+    pub curve: Vec<Value>,
+    /// The perplexities of each evaluation.
+    pub evaluations: Vec<Value>,
+    /// Seconds of training before.
+    pub seconds: f64,
+}
+
+/// The file of a training.
+pub struct Saved {
+    path: PathBuf,
+    origin: String,
+}
+
+impl Saved {
+    /// The file beside the output `out`, of the training that `origin` describes.
+    pub fn beside(out: &Path, origin: String) -> Self {
+        let mut name = OsString::from(out.as_os_str().to_string_lossy().trim_end_matches('/'));
+        name.push(".training");
+        Self { path: name.into(), origin }
+    }
+
+    /// Its path.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Refuses to overwrite an interrupted training.
+    pub fn check_new(&self) -> Result<()> {
+        if self.path.exists() {
+            bail!(
+                "{}: holds an interrupted training; give --resume to go on with it, or remove it",
+                self.path.display()
+            );
+        }
+        Ok(())
+    }
+
+    /// Reads the state; `new` is that before the first step.
+    pub fn read(&self, new: State, device: &Device) -> Result<(State, Progress)> {
+        let at = || self.path.display().to_string();
+        let bytes = fs::read(&self.path)
+            .with_context(|| format!("--resume: {}: no training was interrupted there", at()))?;
+        let foreign = || anyhow!("{}: this is no state of a training; remove it", at());
+        let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|_| foreign())?;
+        let text = header.metadata().as_ref().and_then(|notes| notes.get(KEY)).ok_or_else(foreign)?;
+        let progress: Progress = serde_json::from_str(text).map_err(|_| foreign())?;
+        if progress.format != FORMAT {
+            bail!("{}: is of another version of slicegpt; remove it", at());
+        }
+        if progress.origin != self.origin {
+            bail!(
+                "{}: is the state of a training of another model, text, or with other options; \
+                 give the same, or remove it",
+                at()
+            );
+        }
+        let tensors = SafeTensors::deserialize(&bytes).map_err(|_| foreign())?;
+        let names = names(&new);
+        let find = |slot: &Slot, key: &Key| {
+            let view = tensors.tensor(&format!("{}.{}", slot_name(slot), names.get(key)?)).ok()?;
+            let shape: [usize; 2] = view.shape().try_into().ok()?;
+            let values = view.data().chunks_exact(4).map(|x| f32::from_le_bytes([x[0], x[1], x[2], x[3]]));
+            let data = TensorData::new(values.collect::<Vec<f32>>(), shape);
+            (view.dtype() == Dtype::F32).then(|| Tensor::from_data(data, (device, DType::F32)))
+        };
+        let numbers = [progress.step, progress.since_best, progress.step];
+        let state = new.restore(numbers, progress.best, find).ok_or_else(foreign)?;
+        Ok((state, progress))
+    }
+
+    /// Writes the state, by rename.
+    pub fn write(&self, state: &State, progress: &Progress) -> Result<()> {
+        let at = || self.path.display().to_string();
+        let names = names(state);
+        let mut values: Vec<(String, Vec<usize>, Vec<u8>)> = Vec::new();
+        for (slot, key, tensor) in state.tensors() {
+            let shape = tensor.dims().to_vec();
+            let data: Vec<f32> = tensor
+                .into_data_dtype(DType::F32)
+                .try_into_vec()
+                .map_err(|error| anyhow!("{error:?}"))?;
+            let bytes = data.iter().flat_map(|x| x.to_le_bytes()).collect();
+            values.push((format!("{}.{}", slot_name(&slot), names[&key]), shape, bytes));
+        }
+        let views: Vec<(&str, TensorView<'_>)> = values
+            .iter()
+            .map(|(name, shape, bytes)| {
+                Ok((name.as_str(), TensorView::new(Dtype::F32, shape.clone(), bytes)?))
+            })
+            .collect::<Result<_>>()?;
+        let progress = Progress {
+            format: FORMAT,
+            origin: self.origin.clone(),
+            step: state.step,
+            since_best: state.since_best,
+            best: state.best.as_ref().map(|(loss, _)| *loss),
+            ..progress.clone()
+        };
+        let notes = [(KEY.to_string(), serde_json::to_string(&progress)?)].into_iter().collect();
+        let bytes = serialize(views, Some(notes))?;
+        let mut partial = self.path.clone().into_os_string();
+        partial.push(".partial");
+        let put = || -> std::io::Result<()> {
+            let mut file = File::create(&partial)?;
+            file.write_all(&bytes)?;
+            file.sync_all()?;
+            fs::rename(&partial, &self.path)
+        };
+        put().inspect_err(|_| drop(fs::remove_file(&partial))).with_context(at)
+    }
+
+    /// Removes the file of a training that is complete.
+    pub fn remove(&self) {
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+/// Numbers of the trained tensors, which are the same in every run of a training.
+fn names(state: &State) -> BTreeMap<Key, usize> {
+    state.trainable.tensors().enumerate().map(|(number, (key, _))| (*key, number)).collect()
+}
+
+fn slot_name(slot: &Slot) -> &'static str {
+    match slot {
+        Slot::Trained => "trained",
+        Slot::Best => "best",
+        Slot::First(_) => "first",
+        Slot::Second(_) => "second",
+    }
+}
