@@ -6,7 +6,9 @@ use burn::tensor::{DType, Tensor, TensorData};
 use slicegpt_core::Head;
 
 use crate::gradients;
+use crate::gradients::low_rank::{Factors, LowRankLinear};
 use crate::gradients::record::{Node, part, part_of, record};
+use crate::low_rank::{Known, known};
 use crate::norm::normalise;
 use crate::product::{is_output_major, times};
 use crate::view::{View, has_kernels};
@@ -65,6 +67,7 @@ fn linear_onto<const D: usize>(
     sum: Option<Tensor<D>>,
     x: Tensor<D>,
 ) -> Tensor<D> {
+    let factors = known(weight);
     // A tracked weight in half precision has its gradient through the conversion.
     let weight = match weight.is_tracked() {
         true => weight.clone().cast(DType::F32),
@@ -85,6 +88,10 @@ fn linear_onto<const D: usize>(
     let mut output_shape = shape;
     output_shape[D - 1] = outputs;
     let y = Tensor::from_data(TensorData::new(y, output_shape), &device);
+    if let Some(factors) = factors {
+        let nodes = ([of_x, of_bias, of_sum], factors);
+        return record_low_rank(nodes, x, weight, shape, y);
+    }
     let nodes = [of_x, of_weight, of_bias, of_sum];
     let operation = nodes.iter().any(Node::is_tracked).then(|| gradients::linear::Linear {
         output_major: is_output_major(&weight),
@@ -93,6 +100,21 @@ fn linear_onto<const D: usize>(
         shape,
     });
     record(nodes, y, operation)
+}
+
+/// Joins the output of a linear to the graph of the factors of its weight.
+fn record_low_rank<const D: usize>(
+    ([of_x, of_bias, of_sum], Known { a, b, scale }): ([Node; 3], Known),
+    x: View,
+    merged: Tensor<2>,
+    shape: [usize; D],
+    y: Tensor<D>,
+) -> Tensor<D> {
+    let ((a, of_a), (b, of_b)) = (part(a), part(b));
+    let factors = Factors { a: View::of(a), b: View::of(b), scale };
+    let merged = of_x.is_tracked().then_some(merged);
+    let operation = LowRankLinear { factors, x, merged, shape };
+    record([of_x, of_a, of_b, of_bias, of_sum], y, Some(operation))
 }
 
 /// `sum + bias`, to which a product is added: `[rows, outputs]`.

@@ -8,6 +8,7 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
+use burn::backend::autodiff::NodeId;
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
 use burn::backend::autodiff::checkpoint::strategy::NoCheckpointing;
 use burn::backend::autodiff::grads::Gradients;
@@ -54,6 +55,11 @@ pub(crate) fn part<const D: usize>(x: Tensor<D>) -> (Tensor<D>, Node) {
 /// [`part`] of a tensor that may be absent.
 pub(crate) fn part_of<const D: usize>(x: Option<Tensor<D>>) -> (Option<Tensor<D>>, Node) {
     x.map(part).map_or_else(Default::default, |(x, node)| (Some(x), node))
+}
+
+/// The identity of a tensor of the Flex backend with autodiff; clones have the same.
+pub(crate) fn node_id<const D: usize>(x: &Tensor<D>) -> NodeId {
+    into_autodiff(x.clone()).id()
 }
 
 /// A tensor of the Flex backend with autodiff as the type that operations are recorded on.

@@ -5,5 +5,6 @@ mod activation;
 mod attention;
 mod check;
 mod linear;
+mod low_rank;
 mod norm;
 mod rotary;
