@@ -106,7 +106,8 @@ pub fn slice(value: &Value, parts: [Value; 3], budget: &Budget) -> Result<Value>
             let chosen = take(characters.len())?;
             Ok(Value::text(chosen.map(|index| characters[index]).collect::<String>()))
         }
-        _ => Ok(value.missing("slice")),
+        Value::Dict(_) => fail!("unhashable type: 'slice'"),
+        _ => fail!("'{}' object is not subscriptable", value.kind()),
     }
 }
 

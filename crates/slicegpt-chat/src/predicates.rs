@@ -91,7 +91,7 @@ pub fn call(name: &str, value: &Value, arguments: Args, budget: &Budget) -> Resu
             Value::None | Value::Bool(_) | Value::Int(_) | Value::Float(_) | Value::Object(_)
         ),
         "iterable" => match value {
-            Value::Object(object) => object.items().is_some(),
+            Value::Object(object) => object.iterable(),
             Value::None | Value::Bool(_) | Value::Int(_) | Value::Float(_) => false,
             _ => true,
         },

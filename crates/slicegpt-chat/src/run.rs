@@ -58,7 +58,7 @@ fn one(state: &mut State<'_>, kind: &StatementKind) -> Result<Flow> {
         }
         StatementKind::For(repeat) => {
             let items = evaluate(state, &repeat.items)?;
-            repeat_over(state, repeat, &items, 0)?;
+            return repeat_over(state, repeat, &items, 0);
         }
         StatementKind::Set(target, value) => {
             let value = evaluate(state, value)?;
@@ -144,13 +144,14 @@ fn assign(state: &mut State<'_>, target: &Target, value: Value) -> Result<()> {
     }
 }
 
-/// Runs the body of a loop for each of `items`.
+/// Runs the body of a loop for each of `items`; or what follows `else`, which may leave the loop
+/// around it.
 fn repeat_over(
     state: &mut State<'_>,
     repeat: &Arc<For>,
     items: &Value,
     depth: usize,
-) -> Result<()> {
+) -> Result<Flow> {
     let mut items = items.iterate(state.budget)?;
     if let Some(condition) = &repeat.condition {
         let mut chosen = Vec::new();
@@ -166,7 +167,7 @@ fn repeat_over(
         items = chosen;
     }
     if items.is_empty() {
-        return state.scoped(|state| run(state, &repeat.otherwise).map(|_| ()));
+        return state.scoped(|state| run(state, &repeat.otherwise));
     }
     let again = repeat.recursive.then(|| (repeat.clone(), state.frame.clone()));
     if repeat.recursive {
@@ -174,17 +175,20 @@ fn repeat_over(
     }
     let steps = Rc::new(Repeat::new(items, again, depth)?);
     let name: Arc<str> = Arc::from("loop");
+    let mut ended = false;
     for index in 0..steps.length() {
         let flow = state.scoped(|state| {
             assign(state, &repeat.target, steps.step(index))?;
             state.frame.set(&name, Value::Object(steps.clone()));
             run(state, &repeat.body)
         })?;
+        ended |= flow == Flow::On;
         if flow == Flow::Break {
             break;
         }
     }
-    Ok(())
+    // As Jinja has it: steps that are left by `break` or `continue` do not count.
+    if ended { Ok(Flow::On) } else { state.scoped(|state| run(state, &repeat.otherwise)) }
 }
 
 /// A macro with the variables around it.
@@ -235,7 +239,7 @@ pub fn invoke(state: &mut State<'_>, object: &Rc<dyn Object>, arguments: Args) -
             let items = items.unwrap_or(Value::None);
             let (repeat, frame, depth) = (repeat.clone(), frame.clone(), depth + 1);
             state.captured(|state| {
-                state.within(frame, |state| repeat_over(state, &repeat, &items, depth))
+                state.within(frame, |state| repeat_over(state, &repeat, &items, depth).map(|_| ()))
             })
         }
         Some(_) => fail!("the loop must have the 'recursive' marker to be called"),

@@ -12,6 +12,7 @@ use crate::operators::binary;
 use crate::predicates;
 use crate::syntax::ast::Operator;
 use crate::value::compare::{equal, order, sort};
+use crate::value::generator::Generator;
 use crate::value::repr::text;
 use crate::value::writer::Writer;
 use crate::value::{Args, Missing, Object, Value, Weight};
@@ -37,14 +38,20 @@ pub fn call(
             Value::list(value.iterate(budget)?, budget)
         }
         "items" => match value {
-            Value::Dict(dict) => pairs(dict, budget),
-            Value::Undefined(_) => Value::list(Vec::new(), budget),
+            Value::Dict(dict) => Generator::of(pairs(dict, budget)?.iterate(budget)?, budget),
+            Value::Undefined(_) => Generator::of(Vec::new(), budget),
             _ => fail!("can only get item pairs from a mapping"),
         },
+        "last" if Generator::is(value) => {
+            fail!("'{}' object is not reversible", value.kind())
+        }
         "first" | "last" => {
             let [] = arguments.bind(name, [], 0)?;
-            let mut items = value.iterate(budget)?;
-            let found = if name == "first" { items.into_iter().next() } else { items.pop() };
+            let found = match Generator::next_of(value) {
+                Some(next) => next,
+                None if name == "first" => value.iterate(budget)?.into_iter().next(),
+                None => value.iterate(budget)?.pop(),
+            };
             Ok(found.unwrap_or(Value::Undefined(Missing::Because("the sequence was empty"))))
         }
         "reverse" => {
@@ -52,7 +59,8 @@ pub fn call(
             items.reverse();
             match value {
                 Value::Text(text) => Ok(Value::text(text.chars().rev().collect::<String>())),
-                _ => Value::list(items, budget),
+                _ if Generator::is(value) => Value::list(items, budget),
+                _ => Generator::reversed(items, budget),
             }
         }
         "join" => join(value, arguments, budget),
@@ -170,7 +178,7 @@ fn divide(name: &str, value: &Value, arguments: Args, budget: &Budget) -> Result
             lists.push(Value::list(part.iter().cloned().chain(fill).collect(), budget)?);
         }
     }
-    Value::list(lists, budget)
+    Generator::of(lists, budget)
 }
 
 fn map(value: &Value, arguments: Args, filter: Filter, budget: &Budget) -> Result<Value> {
@@ -192,7 +200,7 @@ fn map(value: &Value, arguments: Args, filter: Filter, budget: &Budget) -> Resul
             mapped.push(filter(name.str("the name of a filter")?, one, arguments, budget)?);
         }
     }
-    Value::list(mapped, budget)
+    Generator::of(mapped, budget)
 }
 
 fn select(name: &str, value: &Value, arguments: Args, budget: &Budget) -> Result<Value> {
@@ -219,7 +227,7 @@ fn select(name: &str, value: &Value, arguments: Args, budget: &Budget) -> Result
             chosen.push(one);
         }
     }
-    Value::list(chosen, budget)
+    Generator::of(chosen, budget)
 }
 
 fn extreme(name: &str, value: &Value, arguments: Args, budget: &Budget) -> Result<Value> {
@@ -261,7 +269,7 @@ fn unique(value: &Value, arguments: Args, budget: &Budget) -> Result<Value> {
             kept.push(one);
         }
     }
-    Value::list(kept, budget)
+    Generator::of(kept, budget)
 }
 
 fn sorted(value: &Value, arguments: Args, budget: &Budget) -> Result<Value> {

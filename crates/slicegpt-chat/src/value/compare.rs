@@ -136,6 +136,10 @@ pub fn contains(whole: &Value, part: &Value, budget: &Budget) -> Result<bool> {
             Ok(false)
         }
         Value::Undefined(_) => Ok(false),
+        Value::Object(object) if object.iterable() => {
+            let items = Value::list(whole.iterate(budget)?, budget)?;
+            contains(&items, part, budget)
+        }
         _ => fail!("argument of type '{}' is not iterable", whole.kind()),
     }
 }

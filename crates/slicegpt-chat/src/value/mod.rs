@@ -1,6 +1,7 @@
 //! [`Value`]: the values of a template, which behave as Python's.
 
 pub mod compare;
+pub mod generator;
 pub mod json;
 pub mod number;
 pub mod numeric;
@@ -32,7 +33,7 @@ pub enum Value {
     Float(f64),
     /// A `str`
     Text(Arc<str>),
-    /// A `list`; what Python gives as an iterator is a list too.
+    /// A `list`; the keys, values and items of a dict are lists too.
     List(Rc<Sequence>),
     /// A `tuple`
     Tuple(Rc<Sequence>),
@@ -140,6 +141,11 @@ pub trait Object: std::fmt::Debug {
     /// The items to go over, if there are any.
     fn items(&self) -> Option<Vec<Value>> {
         None
+    }
+
+    /// Whether there are items to go over.
+    fn iterable(&self) -> bool {
+        self.items().is_some()
     }
 
     /// Calls it, if it can be called without running statements of the template.
