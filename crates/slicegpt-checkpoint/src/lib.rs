@@ -45,5 +45,8 @@ pub use checkpoint::Checkpoint;
 pub use dtype::Dtype;
 pub use error::CheckpointError;
 pub use foreign::{ForeignSource, ForeignTensor};
-pub use output::{OutputError, Staging, Writer, Written, copy_companions, is_companion, lies_in};
+pub use output::{
+    OutputError, Staging, Writer, Written, copy_companions, is_companion, lies_in,
+    remove_unfinished,
+};
 pub use reference::Reference;

@@ -8,6 +8,10 @@ use slicegpt_limits::Budget;
 /// Turns a conversation, a list of objects with `role` and `content`, into text; or says why not.
 pub type Render<'a> = dyn Fn(&Value) -> Result<String, String> + 'a;
 
+/// What a list in a column is that is no conversation.
+pub(crate) const OTHER_LIST: &str =
+    "a list that is not a conversation (of objects with `role` and a text as `content`)";
+
 /// What is wrong with the value of a column.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Wrong {

@@ -23,6 +23,9 @@ const MAX_PIPE: u64 = 1 << 30;
 /// What a Parquet table begins with.
 const PARQUET: &[u8; 4] = b"PAR1";
 
+/// One byte in so many may be 0 in a text.
+const MOST_ZEROS: usize = 100;
+
 /// The format of a file of texts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Format {
@@ -55,11 +58,10 @@ pub(crate) fn is_parquet(path: &Path) -> Result<bool> {
 pub(crate) fn read(path: &Path) -> Result<(String, Format)> {
     let most = if path.is_file() { MAX_FILE } else { MAX_PIPE };
     let bytes = slicegpt_limits::read_input(path, most).map_err(CorpusError::io(path))?;
-    if bytes.starts_with(PARQUET) {
-        let reason = "a table is read from its end, so not from a pipe".into();
-        return Err(CorpusError::Parquet { path: path.into(), reason });
+    let bytes = if bytes.starts_with(PARQUET) { bytes } else { unpacked(path, bytes)? };
+    if let Some(reason) = other_format(&bytes) {
+        return Err(CorpusError::NotRead { path: path.into(), reason: reason.into() });
     }
-    let bytes = unpacked(path, bytes)?;
     let text = String::from_utf8(bytes).map_err(|error| CorpusError::NotUtf8 {
         path: path.into(),
         offset: error.utf8_error().valid_up_to(),
@@ -81,6 +83,38 @@ pub(crate) fn read(path: &Path) -> Result<(String, Format)> {
         _ => Format::Plain,
     };
     Ok((text, format))
+}
+
+/// What a file is that is not read as text, though some of these are UTF-8, and what to do.
+fn other_format(bytes: &[u8]) -> Option<&'static str> {
+    let formats: [(usize, &[u8], &str); 8] = [
+        (
+            0,
+            PARQUET,
+            "a Parquet table is read from its end, so not from a pipe or a packed file; unpack it, \
+             and give the file",
+        ),
+        (
+            0,
+            b"version https://git-lfs",
+            "is a Git LFS pointer, not the text; run `git lfs pull` in that directory, or download \
+             the file",
+        ),
+        (0, b"PK\x03\x04", "is a zip archive; unpack it"),
+        (4, b"1AY&SY", "is packed with bzip2; unpack it"),
+        (0, b"\xfd7zXZ\0", "is packed with xz; unpack it"),
+        (257, b"ustar", "is a tar archive; unpack it"),
+        (0, b"%PDF-", "is a PDF; convert it to text"),
+        (0, b"ARROW1\0\0", "is an Arrow file; convert it to Parquet or JSON lines"),
+    ];
+    let begins = |at: usize, mark: &[u8]| bytes.get(at..).is_some_and(|b| b.starts_with(mark));
+    if let Some((.., what)) = formats.iter().find(|(at, mark, _)| begins(*at, mark)) {
+        return Some(what);
+    }
+    // In UTF-16 every other byte of a Latin text is 0.
+    let zeros = bytes.iter().filter(|byte| **byte == 0).count();
+    (zeros > bytes.len() / MOST_ZEROS)
+        .then_some("has many characters 0: is it UTF-16, or not a text file? Convert it to UTF-8")
 }
 
 fn extension(path: &Path) -> Option<String> {

@@ -36,6 +36,8 @@ pub enum CorpusError {
     Table { path: PathBuf, reason: String },
     #[error("{}: {reason}; the file is corrupt, or not what its name says", path.display())]
     Parquet { path: PathBuf, reason: String },
+    #[error("{}: {reason}", path.display())]
+    NotRead { path: PathBuf, reason: String },
     #[error(
         "{}: becomes {reason}, and a file of its size may not; is it damaged, or no data set?",
         path.display()

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::chat::{Conversations, Wrong, is_conversation};
+use crate::chat::{Conversations, OTHER_LIST, Wrong, is_conversation};
 use crate::columns::{Cell, Columns};
 use crate::error::{CorpusError, Result};
 
@@ -127,9 +127,11 @@ fn row(
         match record.get(column) {
             Some(Value::String(text)) => Ok(Some(Cow::Borrowed(text))),
             None | Some(Value::Null) => Ok(None),
+            Some(Value::Array(turns)) if turns.is_empty() => Ok(None),
             Some(turns) if is_conversation(turns) => {
                 conversations.text(turns).map(|text| Some(Cow::Owned(text)))
             }
+            Some(Value::Array(_)) => Err(Wrong::Kind(OTHER_LIST.into())),
             Some(other) => Err(Wrong::Kind(kind(other).into())),
         }
     };

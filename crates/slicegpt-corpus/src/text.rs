@@ -245,6 +245,39 @@ mod tests {
         assert!(missing.starts_with("no/such.txt: "), "{missing}");
     }
 
+    /// These are UTF-8 at least in part, and would be read as texts.
+    #[test]
+    fn files_that_are_no_texts_say_what_they_are() {
+        let check = |name: &str, contents: &[u8], expected: &str| {
+            let error = read(name, contents, None).unwrap_err().to_string();
+            assert!(error.contains(&format!("{name}: {expected}")), "{error}");
+        };
+        let utf16: Vec<u8> = "Once upon a time".bytes().flat_map(|byte| [byte, 0]).collect();
+        for name in ["a.txt", "a.csv", "a.jsonl"] {
+            check(name, &utf16, "has many characters 0: is it UTF-16");
+        }
+        let pointer = b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n";
+        check("a.jsonl", pointer, "is a Git LFS pointer, not the text; run `git lfs pull`");
+        check("a.txt", b"PK\x03\x04 and so on", "is a zip archive");
+        check("a.txt", b"BZh91AY&SY and so on", "is packed with bzip2");
+        let tar = [&b"name"[..], &[0; 253], b"ustar"].concat();
+        check("a.txt", &tar, "is a tar archive");
+        let table = zstd::encode_all(&b"PAR1, or not"[..], 1).unwrap();
+        check("a.parquet.zst", &table, "a Parquet table is read from its end");
+        // A few are no reason to refuse a text.
+        let text = ["a word ".repeat(100).as_bytes(), &[0; 2]].concat();
+        assert_eq!(read("a.txt", &text, None).unwrap().rows().len(), 1);
+    }
+
+    #[test]
+    fn lists_that_are_no_conversations_are_refused_or_empty() {
+        let file = "{\"messages\": []}\n{\"messages\": \"a\"}";
+        assert_eq!(read("a.jsonl", file.as_bytes(), None).unwrap().rows(), ["a"]);
+        let file = r#"{"messages": [{"from": "human", "value": "a"}]}"#;
+        let error = read("a.jsonl", file.as_bytes(), None).unwrap_err().to_string();
+        assert!(error.contains("holds a list that is not a conversation (of objects"), "{error}");
+    }
+
     #[test]
     fn records_without_text_are_skipped() {
         let rows =

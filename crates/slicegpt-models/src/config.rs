@@ -51,6 +51,12 @@ const WIDEST: usize = 1 << 20;
 /// The most dimensions of a head that are rotated. The known models have up to 256.
 const MOST_ROTATED: usize = 1 << 16;
 
+/// The field with the length of the original training.
+const ORIGINAL: &str = "original_max_position_embeddings";
+
+/// What Phi-3's class takes for it.
+const PHI3_ORIGINAL: usize = 4096;
+
 /// Characters of a value that an error shows.
 const SHOWN: usize = 100;
 
@@ -266,12 +272,45 @@ impl<'a> Config<'a> {
         }
     }
 
+    /// The length of the original training, which may be inside the rotary parameters or beside
+    /// them. transformers takes the outer one for some kinds and in some versions, so that two
+    /// different ones are refused. Phi-3 has an outer one in any case.
+    fn original_length(&self, inner: Config<'a>) -> Result<Option<usize>> {
+        let outer = match self.count_or_none(ORIGINAL)? {
+            None if self.text("model_type")? == Some("phi3") => Some(PHI3_ORIGINAL),
+            outer => outer,
+        };
+        match (inner.count_or_none(ORIGINAL)?, outer) {
+            (Some(inner), Some(outer)) if inner != outer => Err(ConfigError::Refused(format!(
+                "`{ORIGINAL}` is {inner} in the rotary parameters and {outer} outside of them; \
+                 leave one that transformers reads"
+            ))),
+            (inner, outer) => Ok(inner.or(outer)),
+        }
+    }
+
+    /// The factor of longrope, by default the `ratio` of the two lengths. If the original length is
+    /// outside the rotary parameters, transformers 4 takes the ratio in any case.
+    fn stretch(&self, inner: Config<'a>, ratio: f64) -> Result<f64> {
+        match (inner.positive_or_none("factor")?, self.get(ORIGINAL)) {
+            (Some(factor), Some(_)) if (factor / ratio - 1.0).abs() > 1e-6 => {
+                Err(ConfigError::Refused(format!(
+                    "`factor` of longrope is {factor}, and `max_position_embeddings` is {ratio} \
+                     times `{ORIGINAL}`: versions of transformers take different ones; leave out \
+                     `factor`"
+                )))
+            }
+            (factor, _) => Ok(factor.unwrap_or(ratio)),
+        }
+    }
+
     fn scaling(&self, inner: Config<'a>, dim: usize, context_length: usize) -> Result<Scaling> {
         // Older checkpoints say `type`, newer ones `rope_type`.
         let kind = inner.text("rope_type")?.or(inner.text("type")?).unwrap_or("default");
-        let original = inner
-            .count_or_none("original_max_position_embeddings")?
-            .or(self.count_or_none("original_max_position_embeddings")?);
+        let original = match kind {
+            "llama3" | "yarn" | "longrope" | "su" => self.original_length(inner)?,
+            _ => None,
+        };
         match kind {
             "default" => Ok(Scaling::None),
             "linear" => Ok(Scaling::Linear { factor: inner.positive("factor")? }),
@@ -280,7 +319,7 @@ impl<'a> Config<'a> {
                 factor: inner.positive("factor")?,
                 low: inner.positive("low_freq_factor")?,
                 high: inner.positive("high_freq_factor")?,
-                original: inner.count("original_max_position_embeddings")?,
+                original: self.require(ORIGINAL, original)?,
             }),
             "yarn" => Ok(Scaling::Yarn {
                 factor: inner.positive("factor")?,
@@ -313,12 +352,7 @@ impl<'a> Config<'a> {
                     short: short?,
                     long: long?,
                     original,
-                    factor: match self.get("original_max_position_embeddings") {
-                        // transformers prefers the ratio of the two lengths if it has both.
-                        None => inner.positive_or_none("factor")?,
-                        Some(_) => None,
-                    }
-                    .unwrap_or(context_length as f64 / original as f64),
+                    factor: self.stretch(inner, context_length as f64 / original as f64)?,
                     attention_factor: inner.number_or_none("attention_factor")?,
                 })
             }

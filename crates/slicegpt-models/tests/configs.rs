@@ -31,6 +31,69 @@ fn partial_rotary_positions_have_their_own_longrope() {
     assert_eq!(rope.frequencies(64).0.len(), 48);
 }
 
+/// transformers reads the original length inside the rotary parameters or outside of them, by the
+/// kind of scaling and by its own version.
+#[test]
+fn the_length_of_the_original_training_is_read_from_both_places() {
+    let rope = |outer: Value, scaling: Value| {
+        let outer = json!({ "original_max_position_embeddings": outer, "rope_scaling": scaling });
+        parse(&config(outer)).map(|spec| match spec.positions {
+            Positions::Rotary(rope) => rope.scaling,
+            _ => panic!("rotary positions"),
+        })
+    };
+    let llama3 = json!({
+        "rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
+    });
+    let yarn = json!({ "rope_type": "yarn", "factor": 4.0 });
+    let longrope = json!({
+        "rope_type": "longrope", "short_factor": [1, 1, 1, 1], "long_factor": [2, 2, 2, 2],
+    });
+    for scaling in [llama3, yarn, longrope] {
+        let mut with_inner = scaling.clone();
+        with_inner["original_max_position_embeddings"] = json!(16);
+        let found = rope(json!(16), scaling.clone()).unwrap();
+        assert_eq!(rope(Value::Null, with_inner.clone()).unwrap(), found);
+        assert_eq!(rope(json!(16), with_inner.clone()).unwrap(), found);
+        let error = rope(json!(32), with_inner).unwrap_err().to_string();
+        assert!(error.contains("is 16 in the rotary parameters and 32 outside"), "{error}");
+    }
+}
+
+/// Of two factors of longrope, transformers 4 and 5 take different ones.
+#[test]
+fn two_factors_of_longrope_are_refused() {
+    let parse = |factor: f64, family: &str, inner: Value| {
+        let scaling = json!({
+            "rope_type": "longrope", "short_factor": [1, 1, 1, 1], "long_factor": [2, 2, 2, 2],
+            "factor": factor, "original_max_position_embeddings": inner,
+        });
+        let outer = if family == "llama" { json!(16) } else { Value::Null };
+        parse(&config(json!({
+            "model_type": family, "rope_scaling": scaling,
+            "original_max_position_embeddings": outer,
+        })))
+    };
+    assert!(parse(4.0, "llama", Value::Null).is_ok());
+    let error = parse(2.0, "llama", Value::Null).unwrap_err().to_string();
+    assert!(error.contains("`factor` of longrope is 2, and"), "{error}");
+    // The class of Phi-3 has 4096 where the config says nothing.
+    assert!(parse(1.0, "phi3", Value::Null).is_ok());
+    let error = parse(1.0, "phi3", json!(16)).unwrap_err().to_string();
+    assert!(error.contains("is 16 in the rotary parameters and 4096 outside"), "{error}");
+}
+
+#[test]
+fn a_model_that_sees_later_tokens_is_refused() {
+    for family in ["llama", "mistral", "qwen2", "qwen3", "opt", "phi", "phi3"] {
+        let mut changes = json!({ "model_type": family, "is_causal": false });
+        changes["ffn_dim"] = json!(48);
+        let error = parse(&config(changes)).unwrap_err().to_string();
+        assert!(error.contains("`is_causal` is false"), "{family}: {error}");
+    }
+    assert!(parse(&config(json!({ "is_causal": true }))).is_ok());
+}
+
 #[test]
 fn absence_means_what_it_means_to_transformers() {
     let windows = |changes| parse(&config(changes)).unwrap().attention.windows;

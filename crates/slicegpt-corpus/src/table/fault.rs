@@ -5,8 +5,10 @@ use std::io;
 /// What is wrong with a table.
 #[derive(Debug)]
 pub(super) enum Fault {
-    /// It is damaged, or uses something that is not read.
+    /// It is damaged.
     Damaged(String),
+    /// It uses something that is not read.
+    Unsupported(String),
     /// It becomes more than it may.
     Costly(String),
     Io(io::Error),
@@ -18,6 +20,11 @@ pub(super) type Result<T> = std::result::Result<T, Fault>;
 /// A [`Fault::Damaged`].
 pub(super) fn damaged<T>(reason: impl Into<String>) -> Result<T> {
     Err(Fault::Damaged(reason.into()))
+}
+
+/// A [`Fault::Unsupported`].
+pub(super) fn unsupported<T>(reason: impl Into<String>) -> Result<T> {
+    Err(Fault::Unsupported(reason.into()))
 }
 
 impl From<io::Error> for Fault {

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 
-use crate::table::fault::{Result, damaged};
+use crate::table::fault::{Result, damaged, unsupported};
 use crate::table::schema::Schema;
 use crate::table::thrift::Thrift;
 
@@ -38,7 +38,7 @@ impl Footer {
         let [a, b, c, d, magic @ ..] = tail;
         match &magic {
             MAGIC => {}
-            b"PARE" => return damaged("it is encrypted"),
+            b"PARE" => return unsupported("it is encrypted, and such tables are not read"),
             _ => return damaged("it does not end as a Parquet file does"),
         }
         let footer = u64::from(u32::from_le_bytes([a, b, c, d]));

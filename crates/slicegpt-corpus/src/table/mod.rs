@@ -27,7 +27,7 @@ use std::path::Path;
 
 use slicegpt_limits::Budget;
 
-use crate::chat::Conversations;
+use crate::chat::{Conversations, OTHER_LIST};
 use crate::columns::{Cell, Columns};
 use crate::contents::{LEAST, TIMES};
 use crate::error::{CorpusError, Result};
@@ -49,6 +49,7 @@ pub(crate) fn rows(
     let fault = |fault| match fault {
         Fault::Io(error) => CorpusError::io(path)(error),
         Fault::Damaged(reason) => CorpusError::Parquet { path: path.into(), reason },
+        Fault::Unsupported(reason) => CorpusError::NotRead { path: path.into(), reason },
         Fault::Costly(reason) => CorpusError::TooLarge { path: path.into(), reason },
     };
     let mut file = slicegpt_limits::open(path).map_err(CorpusError::io(path))?;
@@ -120,7 +121,7 @@ fn leaves(column: &Column) -> std::result::Result<Vec<&Leaf>, &'static str> {
     };
     match (of("role"), of("content")) {
         (Some(role), Some(content)) => Ok(vec![role, content]),
-        _ if column.leaves.iter().any(|leaf| leaf.max_repetition > 0) => Err("a list"),
+        _ if column.leaves.iter().any(|leaf| leaf.max_repetition > 0) => Err(OTHER_LIST),
         _ => Err("a struct"),
     }
 }

@@ -163,6 +163,20 @@ mod tests {
         assert!(found.starts_with("its normalizer makes a text"), "{found}");
     }
 
+    /// The library would make room for what the length says: 8 GB, in a file of 100 bytes.
+    #[test]
+    fn the_length_of_a_trie_is_compared_with_the_map() {
+        for (length, trie, fits) in [(8, 8, true), (9, 8, false), (u32::MAX, 0, false)] {
+            let bytes = [&length.to_le_bytes()[..], &vec![0; trie][..]].concat();
+            let map = json!({"precompiled_charsmap": steps::tests::base64(&bytes)});
+            let nested = sequence("normalizers", vec![sequence("normalizers", vec![map.clone()])]);
+            for normalizer in [map, nested] {
+                let found = says(&json!({"normalizer": normalizer}));
+                assert_eq!(found.contains("whose trie would have"), !fits, "{length}: {found}");
+            }
+        }
+    }
+
     #[test]
     fn templates_are_counted() {
         let piece = |count| vec![json!({"SpecialToken": {"id": "<s>", "type_id": 0}}); count];

@@ -18,6 +18,13 @@ const CHARACTER: f64 = 4.0;
 
 /// How many times longer a normaliser makes a text.
 pub(super) fn normalizer(part: &Value) -> Result<f64, String> {
+    let mut steps = Vec::new();
+    flatten(part, "normalizer", &mut steps)?;
+    for step in steps {
+        if let Some(map) = step.get("precompiled_charsmap").and_then(Value::as_str) {
+            check_map(map)?;
+        }
+    }
     growth(part, "normalizer", |step, kind| {
         let map = step.get("precompiled_charsmap").and_then(Value::as_str);
         let map = map.map_or(1.0, |map| longest_in_map(map) / CHARACTER);
@@ -139,6 +146,21 @@ fn replaced(step: &Value) -> f64 {
 
 fn text(step: &Value, field: &str) -> f64 {
     step.get(field).and_then(Value::as_str).map_or(0.0, |text| text.len() as f64)
+}
+
+/// Checks that the trie of a map of characters is as long as the map says: the library makes room
+/// for 8 GB before it looks.
+fn check_map(map: &str) -> Result<(), String> {
+    let bytes = decoded(map);
+    match bytes.split_first_chunk::<4>() {
+        Some((length, rest)) if u32::from_le_bytes(*length) as usize > rest.len() => Err(format!(
+            "its normalizer has a map of characters whose trie would have {} bytes, and {} are \
+             left",
+            u32::from_le_bytes(*length),
+            rest.len()
+        )),
+        _ => Ok(()),
+    }
 }
 
 /// Bytes of the longest text that a map of characters puts in the place of one. The map is in

@@ -80,5 +80,6 @@ pub fn parse(config: &Value) -> Result<DecoderSpec> {
                 .into(),
         ));
     }
+    config.refuse_unless("is_causal", true.into(), "every token would see later ones")?;
     parse(config)
 }

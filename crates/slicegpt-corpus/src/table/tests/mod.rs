@@ -195,7 +195,7 @@ fn errors_name_file_and_cause() {
     let schema = "message table { repeated binary text (UTF8); }";
     let list = [Values::Texts(&["a"], Some(&[1]), Some(&[0]))];
     let list = file(schema, packed(Compression::UNCOMPRESSED), &[&list]);
-    check(&list, None, "the table: column `text` holds a list, not text");
+    check(&list, None, "the table: column `text` holds a list that is not a conversation");
 }
 
 /// Damages every byte of the file in two ways.
