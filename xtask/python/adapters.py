@@ -116,7 +116,8 @@ class Check:
         model = load(out)
         size = expected.abs().max().item()
         ours = torch.from_numpy(load_file(file)["logits"])
-        worst = [(got - expected).abs().max().item() / size for got in (logits(model, self.ids), ours)]
+        both = logits(model, self.ids), ours
+        worst = [(got - expected).abs().max().item() / size for got in both]
         moved = (expected - self.base).abs().max().item() / size
         print(
             f"{self.source.name:16} {name:16} {summary['merged']:3} merged "

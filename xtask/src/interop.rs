@@ -1,5 +1,6 @@
 //! `cargo xtask interop`: checks the checkpoints and GGUF files written here in transformers and
-//! llama.cpp's Python package, and the import of files of the reference implementation.
+//! llama.cpp's Python package, adapters in PEFT, and the import of files of the reference
+//! implementation.
 
 pub mod python;
 
@@ -52,14 +53,19 @@ const TRAINED_ALL: &[&str] = &["ts-llama3-gqa", "ts-phi3"];
 const DEEP: &[&str] = &["ts-llama3-gqa"];
 const DEEP_ALL: &[&str] = &["ts-phi3"];
 
+/// Trained models that adapters are made for: with an untied head, and with a tied head and biases.
+const ADAPTED: &[&str] = &["ts-llama3-gqa", "ts-opt"];
+const ADAPTED_ALL: &[&str] = &["ts-phi", "ts-phi3"];
+
 /// Fixture models that are exported and read back with llama.cpp's Python package.
 const GGUF: &[&str] = &["llama31"];
 const GGUF_ALL: &[&str] = &["llama2", "llama-yarn", "mistral", "qwen2", "qwen3", "phi3"];
 
 /// Compares logits and greedy text with Hugging Face transformers, in its latest version and the
 /// latest 4.x, for every family: dense and compressed, as a stock model and with the code next
-/// to its weights. Also imports files of the reference implementation, and reads exported GGUF
-/// files with llama.cpp's Python package.
+/// to its weights. Also imports files of the reference implementation, merges adapters of PEFT
+/// and loads adapters made here in it, and reads exported GGUF files with llama.cpp's Python
+/// package.
 ///
 /// The first run makes a Python environment from xtask/python/requirements.txt in the target
 /// directory.
@@ -103,6 +109,8 @@ pub fn run(workspace: &Workspace, args: &Args) -> Result<ExitCode> {
     interop.script("custom.py", "models", &chosen(&[], &TRAINED[..1]), None)?;
     interop.script("generated.py", "models", &chosen(TRAINED, TRAINED_ALL), None)?;
     interop.script("imported.py", "families", &chosen(CUSTOM, CUSTOM_ALL), None)?;
+    let random_adapter = workspace.build_example("slicegpt-adapters", "random_adapter")?;
+    interop.adapters(&random_adapter, &chosen(ADAPTED, ADAPTED_ALL))?;
     interop.script("gguf_read.py", "families", &chosen(GGUF, GGUF_ALL), None)?;
     interop.script("stock.py", "families", &chosen(&STOCK[..1], &STOCK[1..]), earlier)?;
     interop.script("stock.py", "models", &chosen(DEEP, DEEP_ALL), earlier)?;
@@ -110,8 +118,9 @@ pub fn run(workspace: &Workspace, args: &Args) -> Result<ExitCode> {
     interop.script("generated.py", "models", &chosen(&[], TRAINED_ALL), earlier)?;
     println!(
         "interop: chat templates give what they give in transformers; it computes the same logits \
-         and writes the same text, before and after saving; imported models compute the same; GGUF \
-         files hold what was in the checkpoint"
+         and writes the same text, before and after saving; imported models compute the same, and \
+         so do adapters of PEFT, merged here, and adapters made here, in PEFT; GGUF files hold \
+         what was in the checkpoint"
     );
     Ok(ExitCode::SUCCESS)
 }
@@ -126,6 +135,17 @@ impl Interop {
             status if status.success() => Ok(()),
             _ => bail!("{name}: see above"),
         }
+    }
+
+    /// Compares adapters with PEFT, on fixture models. The program `random_adapter` makes one.
+    fn adapters(&self, random_adapter: &Path, models: &[&str]) -> Result<()> {
+        let mut command = Command::new(&self.python);
+        command
+            .arg(self.scripts.join("adapters.py"))
+            .args([self.slicegpt.as_path(), random_adapter])
+            .args(models.iter().map(|model| self.fixtures.join("models").join(model)))
+            .env("HF_HUB_OFFLINE", "1");
+        python::run(&mut command, "adapters.py")
     }
 
     /// Runs a script on fixture models. The packages of `overlay` come before the others.

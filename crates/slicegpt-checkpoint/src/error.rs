@@ -38,8 +38,7 @@ pub enum CheckpointError {
     )]
     NoWeights(PathBuf),
     #[error(
-        "{}: is an adapter (PEFT) and no model: merge it into its base model{} first, in Python \
-         with merge_and_unload()",
+        "{}: is an adapter (PEFT) and not a model: merge it into its base model{} first",
         directory.display(),
         base.as_ref().map(|base| format!(", {base},")).unwrap_or_default()
     )]

@@ -73,11 +73,11 @@ enum Command {
     Import(commands::import::Args),
     /// Add a LoRA adapter to the weights of its model, as a checkpoint
     ///
-    /// The adapter is a directory as PEFT writes it, or a repository on the Hub. Each weight becomes
-    /// W + scale B A; tensors that the adapter holds as a whole (`modules_to_save`, biases) replace
-    /// those of the model. An adapter that does not fit the model, or whose config asks for
-    /// something that is not implemented, is refused. The tokenizer is that of the adapter, if it
-    /// has one.
+    /// The adapter is a directory as PEFT writes it, or a repository on the Hub. Each weight that it
+    /// has matrices for becomes W + scale B A; tensors that it holds as a whole (`modules_to_save`,
+    /// biases) replace those of the model. An adapter that does not fit the model, or whose config
+    /// asks for something that is not implemented, is refused. The tokenizer is that of the
+    /// adapter, if it has one.
     Merge(commands::merge::Args),
     /// Export a model to another format
     #[command(subcommand)]

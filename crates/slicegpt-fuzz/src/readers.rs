@@ -4,6 +4,7 @@ use std::path::Path;
 
 use anyhow::Result;
 use serde_json::{Map, Value, json};
+use slicegpt_adapters::{Adapter, BaseModel};
 use slicegpt_chat::{ChatFiles, Message, Template};
 use slicegpt_checkpoint::{Checkpoint, Dtype};
 use slicegpt_core::TensorSource;
@@ -85,6 +86,22 @@ pub const READERS: &[Reader] = &[
             slicegpt_models::parse(&config)?;
             Ok(())
         },
+    },
+    Reader {
+        name: "adapter",
+        file: "adapter_model.safetensors",
+        seeds: &["adapters/ts-llama3-gqa/adapter_model.safetensors"],
+        parts: &[],
+        beside: &["adapters/ts-llama3-gqa/adapter_config.json"],
+        read: adapter,
+    },
+    Reader {
+        name: "adapter config",
+        file: "adapter_config.json",
+        seeds: &["adapters/ts-llama3-gqa/adapter_config.json"],
+        parts: &[],
+        beside: &["adapters/ts-llama3-gqa/adapter_model.safetensors"],
+        read: adapter,
     },
     Reader {
         name: "tokenizer",
@@ -247,6 +264,39 @@ fn tensors(checkpoint: &Checkpoint) -> Result<()> {
         checkpoint.tensor(name, &shape)?;
     }
     Ok(())
+}
+
+/// Opens an adapter, compares it with a model, and reads all of it.
+fn adapter(directory: &Path) -> Result<()> {
+    let adapter = Adapter::open(directory)?;
+    let shape = |name: &str| match name {
+        "q_proj" => vec![128, 128],
+        _ => vec![128, 341],
+    };
+    let blocks = (0..4).flat_map(|block| {
+        ["self_attn.q_proj", "mlp.down_proj"].map(|name| {
+            let last = name.rsplit('.').next().unwrap_or_default();
+            (format!("model.layers.{block}.{name}.weight"), shape(last))
+        })
+    });
+    let model = BaseModel {
+        name: "model".into(),
+        tensors: blocks.collect(),
+        embedding: "model.embed_tokens".into(),
+        positions: None,
+        head: "lm_head".into(),
+        tied: false,
+    };
+    let checked = adapter.check(&model);
+    let modules: Vec<String> = adapter.pairs().map(|(module, _)| module.to_owned()).collect();
+    for module in &modules {
+        adapter.factors(module)?;
+    }
+    let whole: Vec<String> = adapter.whole().map(|(name, _)| name.to_owned()).collect();
+    for name in &whole {
+        adapter.replacement(name)?;
+    }
+    Ok(checked.map(drop)?)
 }
 
 fn text(path: &Path) -> Result<()> {

@@ -17,6 +17,7 @@ const LIBRARIES: &[&str] = &[
     "slicegpt-limits",
     "slicegpt-provenance",
     "slicegpt-checkpoint",
+    "slicegpt-adapters",
     "slicegpt-invariance",
     "slicegpt-calibrate",
     "slicegpt-corpus",
@@ -46,6 +47,7 @@ const MEASURED: &[&str] = &[
 
 /// The crates that read files of users.
 const READERS: &[&str] = &[
+    "slicegpt-adapters",
     "slicegpt-chat",
     "slicegpt-checkpoint",
     "slicegpt-core",
@@ -111,6 +113,11 @@ pub const CRATES: &[CrateRule] = &[
         name: "slicegpt-checkpoint",
         siblings: &["slicegpt-core", "slicegpt-limits", "slicegpt-provenance"],
         forbidden: &[],
+    },
+    CrateRule {
+        name: "slicegpt-adapters",
+        siblings: &["slicegpt-checkpoint", "slicegpt-core", "slicegpt-limits"],
+        forbidden: &["burn", "faer", "safetensors", "tokenizers"],
     },
     CrateRule {
         name: "slicegpt-eval",

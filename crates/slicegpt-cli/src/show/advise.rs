@@ -24,6 +24,8 @@ fn advice_on(cause: &(dyn std::error::Error + 'static)) -> Option<String> {
     }
     if let Some(CheckpointError::Overflow { .. }) = cause.downcast_ref() {
         Some("import the file with --dtype bf16 or --dtype f32".into())
+    } else if let Some(CheckpointError::Adapter { .. }) = cause.downcast_ref() {
+        Some("`slicegpt merge MODEL ADAPTER --out DIR` does that".into())
     } else if let Some(error) = cause.downcast_ref() {
         output(error)
     } else if let Some(error) = cause.downcast_ref() {

@@ -1,0 +1,6 @@
+//! `slicegpt merge`: weights, files and refusals.
+
+mod files;
+mod made;
+mod refusals;
+mod weights;
