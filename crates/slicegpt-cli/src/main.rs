@@ -2,10 +2,8 @@
 
 use std::process::ExitCode;
 
-/// Thousands of tensors are allocated and freed; with the system allocator this takes a tenth of
-/// the time.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: slicegpt_cli::Allocator = slicegpt_cli::Allocator;
 
 fn main() -> ExitCode {
     slicegpt_cli::run()

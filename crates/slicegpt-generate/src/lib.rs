@@ -34,7 +34,7 @@ pub use continuation::{greedy_continuations, same_beginnings};
 pub use decoding_context::decoding_context;
 pub use detokenizer::Detokenizer;
 pub use engine::{Engine, EngineError};
-pub use generation_config::GenerationConfig;
+pub use generation_config::{GenerationConfig, InvalidSetting};
 pub use logprobs::{TokenLogprobs, log_probabilities};
 pub use sampling::{Sampler, Sampling};
 pub use scoring::{Candidate, ScoringInput, TokenLikelihood};

@@ -14,15 +14,26 @@ pub struct ApiError {
     pub code: Option<&'static str>,
 }
 
+/// Characters of a message, or of the name of a parameter, that are sent. A request may have a name
+/// of any length.
+const LONGEST: usize = 1000;
+
+fn shortened(text: String) -> String {
+    match text.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{}...", &text[..end]),
+        None => text,
+    }
+}
+
 impl ApiError {
     fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
-        Self { status, message: message.into(), param: None, code: Some(code) }
+        Self { status, message: shortened(message.into()), param: None, code: Some(code) }
     }
 
     /// 400: parameter `param` is invalid.
     pub fn invalid(param: &str, code: &'static str, message: impl Into<String>) -> Self {
         let error = Self::new(StatusCode::BAD_REQUEST, code, message);
-        Self { param: Some(param.into()), ..error }
+        Self { param: Some(shortened(param.into())), ..error }
     }
 
     /// 400: the body is not a JSON object.

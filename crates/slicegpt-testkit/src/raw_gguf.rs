@@ -121,6 +121,11 @@ impl RawGguf {
         [4_u32, number].iter().flat_map(|x| x.to_le_bytes()).collect()
     }
 
+    /// A truth value.
+    pub fn flag(value: bool) -> Vec<u8> {
+        [&7_u32.to_le_bytes()[..], &[u8::from(value)]].concat()
+    }
+
     /// A float32 as a value.
     pub fn float(number: f32) -> Vec<u8> {
         [6_u32.to_le_bytes(), number.to_le_bytes()].concat()

@@ -80,8 +80,8 @@ pub fn run(args: Args) -> Result<ExitCode> {
 /// Prints the input prompt on a terminal.
 fn show_input_prompt() -> Result<()> {
     if std::io::stdin().is_terminal() {
-        eprint!("> ");
-        std::io::stderr().flush().context("stderr")?;
+        let mut stderr = std::io::stderr();
+        stderr.write_all(b"> ").and_then(|()| stderr.flush()).context("stderr")?;
     }
     Ok(())
 }

@@ -95,11 +95,27 @@ struct Bounds {
     stall_timeout: usize,
 }
 
+/// Refuses a key that no client can send.
+fn check_key(key: Option<&str>) -> Result<()> {
+    let Some(key) = key else { return Ok(()) };
+    if key.is_empty() {
+        bail!("--api-key is empty; leave it out to accept every client");
+    }
+    if key.trim() != key || key.chars().any(char::is_control) {
+        bail!(
+            "--api-key (or SLICEGPT_API_KEY) has a line end, another control character, or a space \
+             at its beginning or end: no client can send it in a header"
+        );
+    }
+    Ok(())
+}
+
 /// Runs the command until Ctrl-C or SIGTERM.
 pub fn run(args: Args) -> Result<ExitCode> {
     let addresses = addresses(&args.host, args.port)?;
-    if args.api_key.as_deref() == Some("") {
-        bail!("--api-key is empty; leave it out to accept every client");
+    check_key(args.api_key.as_deref())?;
+    if args.model_name.as_deref() == Some("") {
+        bail!("--model-name is empty; clients need a name to ask for");
     }
     // Bind before loading the model: an address in use is reported at once.
     let server = Server::bind(&addresses).map_err(|error| match error.kind() {

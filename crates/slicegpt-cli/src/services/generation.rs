@@ -50,6 +50,13 @@ pub fn load_engine(
     Ok((engine?.ok_or(Interrupted)?, weights))
 }
 
+/// The generation settings of a checkpoint.
+pub fn generation_settings(checkpoint: &Checkpoint) -> Result<GenerationConfig> {
+    let generation = checkpoint.generation_config()?;
+    GenerationConfig::read(generation.as_ref(), checkpoint.config())
+        .with_context(|| checkpoint.directory().display().to_string())
+}
+
 /// A model that generates text.
 pub struct Generator {
     pub engine: Engine<Checkpoint>,
@@ -82,11 +89,10 @@ impl Generator {
         let opened = Opened::open(model)?;
         let directory = opened.directory();
         let vocabulary = Vocabulary::open(&directory)?;
-        let generation = opened.checkpoint.generation_config()?;
-        let defaults = GenerationConfig::read(generation.as_ref(), opened.checkpoint.config());
+        let defaults = generation_settings(&opened.checkpoint)?;
         if !defaults.ignored.is_empty() {
             warn(format!(
-                "{}: generation_config.json: {} ignored; transformers would choose other tokens",
+                "{}: generation settings: {} ignored; transformers would choose other tokens",
                 directory.display(),
                 defaults.ignored.join(", ")
             ));
@@ -129,8 +135,9 @@ impl Generator {
         let vocab_size = self.engine.spec().vocab_size;
         if let Some(id) = ids.iter().find(|id| **id as usize >= vocab_size) {
             bail!(
-                "the tokenizer gives token {id}, but the model has {vocab_size} only: they do not \
-                 belong together"
+                "{}: the tokenizer gives token {id}, but the model has {vocab_size} only: they do \
+                 not belong together",
+                self.directory.display()
             );
         }
         match ids.len() {

@@ -21,6 +21,8 @@ static OPENED: Mutex<BTreeMap<PathBuf, Opened>> = Mutex::new(BTreeMap::new());
 
 struct Opened {
     import: Arc<Import>,
+    /// The file as it was given.
+    given: PathBuf,
     directory: PathBuf,
     _temporary: TempDir,
 }
@@ -61,7 +63,8 @@ pub fn directory(model: &Path) -> Result<Option<PathBuf>> {
         return Ok(Some(opened.directory.clone()));
     }
     let import = Import::open(model)?;
-    let temporary = tempfile::Builder::new().prefix("slicegpt-").tempdir()?;
+    let temporary = tempfile::Builder::new().prefix("slicegpt-").tempdir();
+    let temporary = temporary.context("the directory for temporary files (TMPDIR)")?;
     // The directory has the name of the model, which outputs repeat.
     let directory = temporary.path().join(path.file_stem().unwrap_or_default());
     std::fs::create_dir(&directory).with_context(|| directory.display().to_string())?;
@@ -78,8 +81,12 @@ pub fn directory(model: &Path) -> Result<Option<PathBuf>> {
         let path = directory.join(name);
         std::fs::write(&path, json.to_string()).with_context(|| path.display().to_string())?;
     }
-    let made =
-        Opened { import: Arc::new(import), directory: directory.clone(), _temporary: temporary };
+    let made = Opened {
+        import: Arc::new(import),
+        given: model.to_path_buf(),
+        directory: directory.clone(),
+        _temporary: temporary,
+    };
     opened.insert(path, made);
     Ok(Some(directory))
 }
@@ -107,6 +114,16 @@ pub fn checkpoint(
     let (tensors, files) = (tensors.collect(), import.files().count());
     let source = Box::new(Weights(import.clone()));
     Ok(Checkpoint::from_source(directory, config, tensors, source, files))
+}
+
+/// A message with the names of GGUF files in place of the temporary directories that stand for
+/// them, which are gone when it is read.
+pub fn with_names(message: &str) -> String {
+    let opened = OPENED.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    opened.values().fold(message.to_string(), |message, Opened { given, directory, .. }| {
+        let (given, directory) = (given.display().to_string(), directory.display().to_string());
+        message.replace(&format!("{directory}/"), &format!("{given}: ")).replace(&directory, &given)
+    })
 }
 
 /// Removes the temporary directories of this command.

@@ -1,5 +1,6 @@
 //! Services for commands: models, devices, the Hub, memory, files.
 
+pub mod allocator;
 pub mod calibrated;
 pub mod card;
 pub mod device;

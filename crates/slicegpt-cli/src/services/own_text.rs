@@ -2,9 +2,10 @@
 
 use anyhow::{Result, bail};
 use slicegpt_corpus::{Samples, Vocabulary};
-use slicegpt_generate::{GenerationConfig, Script, Template, sample_sequences};
+use slicegpt_generate::{Script, Template, sample_sequences};
 
 use crate::services::device::Target;
+use crate::services::generation::generation_settings;
 use crate::services::model::Opened;
 use crate::show::progress::{Interrupted, Progress};
 
@@ -24,14 +25,14 @@ pub fn conversation(opened: &Opened) -> Result<Script> {
     let directory = opened.directory();
     let template = Template::open(&directory, None)?;
     let vocabulary = Vocabulary::open(&directory)?;
-    let generation = opened.checkpoint.generation_config()?;
-    let defaults = GenerationConfig::read(generation.as_ref(), opened.checkpoint.config());
+    let defaults = generation_settings(&opened.checkpoint)?;
     let script = Script::conversation(&template, &vocabulary, &defaults.eos)?;
     let size = opened.spec.vocab_size;
     if let Some(id) = script.given().find(|id| *id as usize >= size) {
         bail!(
-            "the tokenizer gives token {id}, but the model has {size} only: they do not belong \
-             together"
+            "{}: the tokenizer gives token {id}, but the model has {size} only: they do not \
+             belong together",
+            directory.display()
         );
     }
     Ok(script)

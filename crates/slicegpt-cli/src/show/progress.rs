@@ -1,6 +1,6 @@
 //! Progress on stderr, and Ctrl-C.
 
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -109,11 +109,17 @@ impl Bytes {
 /// A message for a person at a terminal; not shown elsewhere.
 pub fn note(message: impl std::fmt::Display) {
     if std::io::stderr().is_terminal() {
-        eprintln!("{message}");
+        say(message);
     }
 }
 
 /// A warning: something is not as it was asked for.
 pub fn warn(message: impl std::fmt::Display) {
-    eprintln!("warning: {message}");
+    say(format_args!("warning: {message}"));
+}
+
+/// Writes a line to stderr. That this fails, on a full disk for instance, is no reason to stop: the
+/// line is lost, and the work and the exit code are not.
+pub fn say(message: impl std::fmt::Display) {
+    let _ = writeln!(std::io::stderr(), "{message}");
 }

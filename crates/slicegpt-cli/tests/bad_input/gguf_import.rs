@@ -120,6 +120,23 @@ fn files_and_outputs_are_kept_apart() {
     );
 }
 
+/// Not the temporary directory that stands for the file while a command runs.
+#[test]
+fn errors_about_the_tokenizer_name_the_file() {
+    let sandbox = sandbox();
+    let generate = "generate model.gguf --prompt a";
+    let eval = "eval ppl model.gguf --text text.txt";
+    sandbox.write("text.txt", "once upon a time");
+    let says = &["model.gguf: tokenizer.json is missing"][..];
+    check_commands(&sandbox, &[(generate, says), (eval, says)]);
+    for command in [generate, eval] {
+        let stderr = sandbox.slicegpt(".", command).run().stderr;
+        assert!(!stderr.contains("/slicegpt-"), "{stderr}");
+    }
+    let nowhere = sandbox.slicegpt(".", "inspect model.gguf").env("TMPDIR", "/nowhere");
+    nowhere.refuse(&["temporary files (TMPDIR)"]);
+}
+
 /// A pipe is not waited for.
 #[cfg(unix)]
 #[test]

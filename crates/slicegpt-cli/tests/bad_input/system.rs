@@ -91,6 +91,28 @@ fn a_huge_config_does_not_exhaust_memory() {
     check(&sandbox, "ulimit -v 8000000", &[("inspect dense", says), ("plan dense", says)]);
 }
 
+/// A command that gets too little memory ends as one with bad input does, and leaves no output.
+#[test]
+fn missing_memory_is_an_error() {
+    for limit in [150_000, 300_000, 1_000_000] {
+        let sandbox = Sandbox::new("families/llama2");
+        let run = sandbox.after(&format!("ulimit -v {limit}"), COMPRESS).run();
+        match run.code {
+            Some(0) => {}
+            Some(2) => {
+                assert!(run.stderr.contains("out of memory"), "{limit}: {}", run.stderr);
+                assert!(!sandbox.path("out").exists());
+            }
+            other => panic!("{limit}: {other:?}: {}", run.stderr),
+        }
+        let left = std::fs::read_dir(sandbox.path(".")).unwrap();
+        let left = left.filter(|entry| {
+            entry.as_ref().unwrap().file_name().to_string_lossy().contains(".partial-")
+        });
+        assert_eq!(left.count(), 0, "{limit}");
+    }
+}
+
 /// If results cannot be printed, that is an ordinary error, not a panic.
 #[cfg(target_os = "linux")]
 #[test]
@@ -99,6 +121,19 @@ fn a_full_stdout_is_an_error() {
     let rows = ["inspect dense", "inspect dense --json", "plan dense", "verify dense"];
     let rows: Vec<_> = rows.iter().map(|command| (*command, &["stdout"][..])).collect();
     check(&sandbox, "exec > /dev/full", &rows);
+}
+
+/// A line for stderr that cannot be written is lost, and nothing else.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_stderr_changes_no_exit_code() {
+    let sandbox = Sandbox::new("families/llama2");
+    let full = |command: &str| sandbox.after("exec 2> /dev/full", command).run();
+    assert_eq!(full("inspect nowhere").code, Some(2));
+    // It warns that there are fewer samples.
+    let run = full("compress dense --out out --calibration tokens.safetensors --samples 1000");
+    assert_eq!(run.code, Some(0));
+    sandbox.slicegpt(".", "inspect out").succeed();
 }
 
 /// `slicegpt inspect MODEL | head -1` ends when `head` closes the pipe.

@@ -131,10 +131,44 @@ fn harmless_fields_are_accepted() {
         ("chat_id", json!(7)),
         ("cache_prompt", json!(true)),
         ("tools", json!(null)),
+        // Settings of other servers, with the values with which they change nothing there.
+        ("min_tokens", json!(0)),
+        ("stop_token_ids", json!([])),
+        ("skip_special_tokens", json!(true)),
+        ("use_beam_search", json!(false)),
+        ("length_penalty", json!(1.0)),
+        ("typical_p", json!(1)),
+        ("options", json!({})),
+        ("response_format", json!({"type": "text"})),
+        ("continue_final_message", json!(false)),
     ] {
         body[name] = value;
     }
-    assert_eq!(server.complete(body).ok()["choices"], server.complete(plain).ok()["choices"]);
+    let choices = server.complete(plain.clone()).ok()["choices"].clone();
+    assert_eq!(server.complete(body).ok()["choices"], choices);
+    for (name, value) in [
+        ("min_tokens", json!(5)),
+        ("stop_token_ids", json!([5])),
+        ("skip_special_tokens", json!(false)),
+        ("typical_p", json!(0.5)),
+        ("length_penalty", json!("1")),
+    ] {
+        let mut body = plain.clone();
+        body[name] = value;
+        let reply = server.complete(body);
+        assert_eq!((reply.status, &reply.json()["error"]["param"]), (400, &json!(name)));
+    }
+}
+
+/// An error does not repeat a name of any length.
+#[test]
+fn long_names_are_cut_in_errors() {
+    let server = Server::start(&[]);
+    let reply = server.complete(json!({"prompt": "a", ("k".repeat(500_000)): 1}));
+    assert_eq!(reply.status, 400);
+    let error = &reply.json()["error"];
+    assert!(error["param"].as_str().unwrap().starts_with("kkk"));
+    assert!(reply.body.len() < 3000, "{}", reply.body.len());
 }
 
 /// A client that reads only after it has written everything must get the response, not a broken

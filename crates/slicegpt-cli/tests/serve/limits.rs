@@ -161,6 +161,8 @@ fn invalid_options_are_refused() {
         (vec!["--host", "no such name", "--port", "0"], "--host"),
         (vec!["--port", "65536"], "--port"),
         (vec!["--port", "0", "--api-key", ""], "--api-key"),
+        (vec!["--port", "0", "--api-key", "secret\n"], "no client can send it"),
+        (vec!["--port", "0", "--model-name", ""], "--model-name"),
         (vec!["--port", "0", "--cache-memory", "1kB"], "--cache-memory"),
         (vec!["--port", "0", "--body-memory", "1MB"], "--body-memory"),
         (vec!["--port", "0", "--reasoning-format", "x"], "--reasoning-format"),

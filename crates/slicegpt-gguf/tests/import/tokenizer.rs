@@ -130,6 +130,24 @@ fn a_pre_tokenizer_that_is_not_known_can_be_named() {
     assert!(imported(&file, None).unwrap_err().to_string().contains("none is named"));
 }
 
+/// Otherwise texts would begin without the token that the model was trained with.
+#[test]
+fn a_token_before_a_text_must_be_one_of_the_tokenizer() {
+    let mut file = file("ts-llama3-gqa");
+    let key = "tokenizer.ggml.bos_token_id";
+    file.set("tokenizer.ggml.add_bos_token", RawGguf::flag(true));
+    file.set(key, RawGguf::number(2048));
+    let error = imported(&file, None).unwrap_err().to_string();
+    assert!(error.contains("`tokenizer.ggml.bos_token_id` is 2048, which is no token"), "{error}");
+    // -1 is none, and one that is not put before a text does no harm.
+    for (key, value) in [(key, RawGguf::number(u32::MAX)), (key, RawGguf::number(5000))] {
+        file.set(key, value);
+        let files = imported(&file, None).unwrap();
+        assert_eq!(json_of(&files, "tokenizer.json")["post_processor"], Value::Null);
+        file.set("tokenizer.ggml.add_bos_token", RawGguf::flag(false));
+    }
+}
+
 #[test]
 fn a_damaged_tokenizer_is_refused() {
     type Damage = fn(&mut RawGguf);

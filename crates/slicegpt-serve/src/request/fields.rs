@@ -125,6 +125,11 @@ impl Fields {
         names.iter().for_each(|name| drop(self.take(name)));
     }
 
+    /// Drops the fields for which `is` holds.
+    pub fn leave_out(&mut self, is: impl Fn(&str, &Value) -> bool) {
+        self.0.retain(|name, value| !is(name, value));
+    }
+
     /// Refuses a field that has not been taken: it would otherwise be ignored silently.
     ///
     /// # Errors

@@ -29,12 +29,46 @@ const IGNORED: &[&str] = &[
     "parallel_tool_calls",
     "prompt_cache_key",
     "prompt_cache_retention",
+    "request_id",
     "safety_identifier",
     "service_tier",
     "session_id",
     "store",
     "user",
 ];
+
+/// Whether a field of another server's API has the value with which it changes nothing. Clients
+/// send all of their settings.
+fn is_neutral(name: &str, value: &Value) -> bool {
+    match name {
+        "allowed_token_ids" | "bad_words" | "documents" | "functions" | "stop_token_ids"
+        | "tools" => *value == json!([]),
+        "background_tasks" | "chat_template_kwargs" | "features" | "options" => *value == json!({}),
+        "continue_final_message"
+        | "early_stopping"
+        | "include_stop_str_in_output"
+        | "return_progress"
+        | "return_tokens_as_token_ids"
+        | "timings_per_token"
+        | "use_beam_search" => *value == json!(false),
+        "include_reasoning" | "skip_special_tokens" | "spaces_between_special_tokens" => {
+            *value == json!(true)
+        }
+        "dry_multiplier"
+        | "dynatemp_range"
+        | "min_tokens"
+        | "mirostat"
+        | "no_repeat_ngram_size"
+        | "priority"
+        | "top_a"
+        | "xtc_probability" => value.as_f64() == Some(0.0),
+        "length_penalty" | "num_beams" | "repeat_penalty" | "tfs_z" | "typical_p" => {
+            value.as_f64() == Some(1.0)
+        }
+        "response_format" => *value == json!({"type": "text"}),
+        _ => false,
+    }
+}
 
 /// Where the reasoning is returned that the model writes between `<think>` and `</think>`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -102,6 +136,7 @@ impl Params {
         let eos = if fields.flag("ignore_eos")? { Vec::new() } else { defaults.eos.clone() };
         fields.fixed("logit_bias", &[json!({})], "this server does not modify logits")?;
         fields.ignore(IGNORED);
+        fields.leave_out(is_neutral);
         Ok(Self {
             n,
             max_tokens: None,

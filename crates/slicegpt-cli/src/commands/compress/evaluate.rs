@@ -3,13 +3,13 @@
 use anyhow::Result;
 use slicegpt_checkpoint::CheckpointError;
 use slicegpt_eval::{Comparison, comparison};
-use slicegpt_generate::{EngineError, GenerationConfig, greedy_continuations, same_beginnings};
+use slicegpt_generate::{EngineError, greedy_continuations, same_beginnings};
 use slicegpt_provenance::{ContinuationsRecord, EvaluationRecord, SameBeginning};
 
 use crate::args::evaluation::EvaluationText;
 use crate::commands::{kl, ppl};
 use crate::services::device::{Batches, Target};
-use crate::services::generation::{engine_error, load_engine};
+use crate::services::generation::{engine_error, generation_settings, load_engine};
 use crate::services::model::Opened;
 use crate::show::progress::{Interrupted, Progress};
 
@@ -78,8 +78,7 @@ pub fn continuations(
         return Ok(());
     }
     // Both models end a text with the tokens of the dense one.
-    let generation = dense.checkpoint.generation_config()?;
-    let eos = GenerationConfig::read(generation.as_ref(), dense.checkpoint.config()).eos;
+    let eos = generation_settings(&dense.checkpoint)?.eos;
     let dense = continued(texts, dense, target, &eos)?;
     let sliced = continued(texts, sliced, target, &eos)?;
     for (((record, text), dense), sliced) in records.iter_mut().zip(texts).zip(dense).zip(sliced) {

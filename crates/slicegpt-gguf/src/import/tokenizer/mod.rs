@@ -74,8 +74,13 @@ fn around(file: &GgufFile, tokens: &Tokens<'_>, begins: bool) -> Result<Value> {
     let ends = file.flag("tokenizer.ggml.add_eos_token")?.unwrap_or(false);
     let token = |put: bool, key: &str| -> Result<Option<(String, usize)>> {
         let id = if put { file.count(key)? } else { None };
-        let id = id.and_then(|id| usize::try_from(id).ok());
-        Ok(id.and_then(|id| Some((tokens.text(id)?.to_string(), id))))
+        // -1 in 32 bits is no token.
+        let Some(id) = id.filter(|id| *id != u64::from(u32::MAX)) else { return Ok(None) };
+        let id = usize::try_from(id).unwrap_or(usize::MAX);
+        match tokens.text(id) {
+            Some(text) => Ok(Some((text.to_string(), id))),
+            None => Err(parts::wrong(file, &format!("`{key}` is {id}, which is no token"))),
+        }
     };
     let first = token(begins, "tokenizer.ggml.bos_token_id")?;
     let last = token(ends, "tokenizer.ggml.eos_token_id")?;
