@@ -4,21 +4,11 @@ use burn::tensor::Tensor;
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
-use slicegpt_core::{Block, Head, TokenBatch};
+use slicegpt_core::{Block, TokenBatch};
 
-use crate::{Distillation, Example, Gradients, Network, Settings, State, Sums, Targets, Trainable};
-
-/// A teacher whose streams before the head have been computed.
-pub struct Teacher<'a> {
-    /// The normalised stream before the head for each example, `[tokens, width]`.
-    pub normed: Box<dyn Fn(usize) -> Tensor<2> + 'a>,
-    /// Its head.
-    pub head: &'a Head,
-    /// See [`Distillation::temperature`].
-    pub temperature: f64,
-    /// See [`Distillation::mix`].
-    pub mix: f64,
-}
+use crate::{
+    Example, Gradients, Network, Settings, State, Sums, Targets, TeacherStreams, Trainable,
+};
 
 /// The stream before the first block and the context of a batch, or why they cannot be computed.
 pub type Embedded<C, E> = Result<(Tensor<3>, C), E>;
@@ -31,8 +21,8 @@ pub struct Job<'a, B: Block, E> {
     pub embed: &'a dyn Fn(&TokenBatch) -> Embedded<B::Context, E>,
     /// The examples; at least one.
     pub examples: &'a [Example],
-    /// A teacher, for distillation.
-    pub teacher: Option<Teacher<'a>>,
+    /// A teacher, for distillation, with the temperature and its share of the loss.
+    pub teacher: Option<(&'a TeacherStreams, [f64; 2])>,
     /// How it runs.
     pub settings: &'a Settings,
 }
@@ -177,14 +167,11 @@ fn step_gradients<B: Block + Clone, E: std::error::Error + 'static>(
         let examples: Vec<&Example> = indices.iter().map(|index| &job.examples[*index]).collect();
         let (batch, labels) = Example::batch(&examples);
         let (stream, context) = (job.embed)(&batch).map_err(TrainError::Source)?;
-        let distillation = job.teacher.as_ref().map(|teacher| Distillation {
-            normed: padded(indices, batch.shape()[1], teacher),
-            head: teacher.head,
-            temperature: teacher.temperature,
-            mix: teacher.mix,
-        });
-        let targets =
-            Targets { labels: &labels, distillation, count: predicted.max(1) as f64 };
+        let tokens = batch.shape()[1];
+        let distillation = job
+            .teacher
+            .map(|(teacher, settings)| teacher.distillation(indices, tokens, settings));
+        let targets = Targets { labels: &labels, distillation, count: predicted.max(1) as f64 };
         let segment = job.settings.segment;
         let trainable = &state.trainable;
         let of_batch =
@@ -192,20 +179,6 @@ fn step_gradients<B: Block + Clone, E: std::error::Error + 'static>(
         sums.add(of_batch);
     }
     Ok((gradients, sums))
-}
-
-/// The streams of a teacher for some examples, each filled up to `tokens`.
-fn padded(indices: &[usize], tokens: usize, teacher: &Teacher<'_>) -> Tensor<2> {
-    let streams = indices.iter().map(|index| {
-        let normed = (teacher.normed)(*index);
-        let [rows, width] = normed.dims();
-        if rows == tokens {
-            return normed;
-        }
-        let rest = Tensor::zeros([tokens - rows, width], (&normed.device(), normed.dtype()));
-        Tensor::cat(vec![normed, rest], 0)
-    });
-    Tensor::cat(streams.collect(), 0)
 }
 
 /// The examples of a step: all in a random order, then all in another one.

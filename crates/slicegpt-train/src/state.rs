@@ -1,6 +1,8 @@
 //! [`State`]: everything that a training needs to go on where it was.
 
-use burn::tensor::Tensor;
+use std::collections::BTreeMap;
+
+use burn::tensor::{DType, Tensor, TensorData};
 
 use crate::{Gradients, Key, Optimizer, Settings, Trainable};
 
@@ -44,60 +46,66 @@ impl State {
         self.step += 1;
     }
 
-    /// All tensors, for a file: the trained ones, the best ones, and the averages of the optimiser
-    /// with the number of their steps.
-    pub fn tensors(&self) -> Vec<(Slot, Key, Tensor<2>)> {
-        let trained = self.trainable.tensors().map(|(key, x)| (Slot::Trained, *key, x.clone()));
+    /// All tensors, for a file: names, shapes and numbers of the trained ones, the best ones, and
+    /// the averages of the optimiser.
+    pub fn tensors(&self) -> Vec<(String, [usize; 2], Vec<f32>)> {
+        let mut all = Vec::new();
+        let numbers: BTreeMap<Key, usize> =
+            self.trainable.tensors().enumerate().map(|(number, (key, _))| (*key, number)).collect();
+        let mut put = |slot: &str, key: &Key, tensor: &Tensor<2>| {
+            let data = tensor.clone().into_data_dtype(DType::F32);
+            let values = data.try_into_vec().expect("it was just made float32");
+            all.push((format!("{slot}.{}", numbers[key]), tensor.dims(), values));
+        };
+        self.trainable.tensors().for_each(|(key, tensor)| put(TRAINED, key, tensor));
         let best = self.best.iter().flat_map(|(_, best)| best.tensors());
-        let best = best.map(|(key, x)| (Slot::Best, *key, x.clone()));
-        let averages = self.optimizer.moments().flat_map(|(key, (time, [first, second]))| {
-            [(Slot::First(time), key, first), (Slot::Second(time), key, second)]
-        });
-        trained.chain(best).chain(averages).collect()
+        best.for_each(|(key, tensor)| put(BEST, key, tensor));
+        for (key, (_, [first, second])) in self.optimizer.moments() {
+            put(FIRST, &key, &first);
+            put(SECOND, &key, &second);
+        }
+        all
     }
 
-    /// A state from its numbers and the tensors of [`State::tensors`], each of which `find` gives.
-    /// `None` if it lacks one that has been trained.
+    /// This state, which is that before the first step, with its numbers and the tensors of
+    /// [`State::tensors`] as `find` gives them by name. `None` if one lacks or has another shape.
     pub fn restore(
         mut self,
-        [step, since_best, steps_of_averages]: [usize; 3],
+        [step, since_best]: [usize; 2],
         best: Option<f64>,
-        find: impl Fn(&Slot, &Key) -> Option<Tensor<2>>,
+        find: impl Fn(&str) -> Option<(Vec<usize>, Vec<f32>)>,
     ) -> Option<Self> {
-        let keys: Vec<Key> = self.trainable.tensors().map(|(key, _)| *key).collect();
-        let filled = |slot: Slot| {
-            let mut trainable = self.trainable.clone();
-            for key in &keys {
-                let tensor = find(&slot, key)?;
-                trainable.replace(key, |_| tensor);
-            }
-            Some(trainable)
+        let fresh = self.trainable.clone();
+        let tensor = |slot: &str, number: usize, like: &Tensor<2>| {
+            let (shape, values) = find(&format!("{slot}.{number}"))?;
+            let data = (shape == like.dims()).then(|| TensorData::new(values, shape))?;
+            Some(Tensor::from_data(data, (&like.device(), DType::F32)))
         };
-        let trained = filled(Slot::Trained)?;
-        let best = match best {
-            Some(loss) => Some((loss, filled(Slot::Best)?)),
+        let filled = |slot: &str| {
+            let mut filled = fresh.clone();
+            for (number, (key, like)) in fresh.tensors().enumerate() {
+                let found = tensor(slot, number, like)?;
+                filled.replace(key, |_| found);
+            }
+            Some(filled)
+        };
+        self.trainable = filled(TRAINED)?;
+        self.best = match best {
+            Some(loss) => Some((loss, filled(BEST)?)),
             None => None,
         };
-        for key in &keys {
-            let time = steps_of_averages;
-            let averages = [Slot::First(time), Slot::Second(time)].map(|slot| find(&slot, key));
+        for (number, (key, like)) in fresh.tensors().enumerate() {
+            let averages = [FIRST, SECOND].map(|slot| tensor(slot, number, like));
             if let [Some(first), Some(second)] = averages {
-                self.optimizer.set(*key, (time, [first, second]));
+                self.optimizer.set(*key, (step, [first, second]));
             }
         }
-        Some(Self { step, trainable: trained, best, since_best, ..self })
+        Some(Self { step, since_best, ..self })
     }
 }
 
-/// What a tensor of a [`State`] is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Slot {
-    /// A trained tensor.
-    Trained,
-    /// A trained tensor at the best evaluation.
-    Best,
-    /// The average of its gradient after this many steps.
-    First(usize),
-    /// The average of the square of its gradient after this many steps.
-    Second(usize),
-}
+/// The beginnings of the names of tensors: what they are.
+const TRAINED: &str = "trained";
+const BEST: &str = "best";
+const FIRST: &str = "first";
+const SECOND: &str = "second";

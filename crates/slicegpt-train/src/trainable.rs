@@ -33,8 +33,8 @@ impl Trainable {
         self.tensors.insert(key, weight.cast(DType::F32));
     }
 
-    /// Trains a correction of a weight `[inputs, outputs]` of rank `rank`. It begins with zero: `A`
-    /// is drawn as PEFT draws it, uniformly up to `1 / sqrt(inputs)`, and `B` is zero. Draws come
+    /// Trains a correction of a weight `[inputs, outputs]` of rank `rank`, or of the smaller side of
+    /// the weight if that is less. It begins with zero: `A` is drawn as PEFT draws it, uniformly up to `1 / sqrt(inputs)`, and `B` is zero. Draws come
     /// from the generator of the device.
     pub fn low_rank(
         &mut self,
@@ -43,6 +43,7 @@ impl Trainable {
         rank: usize,
         device: &Device,
     ) {
+        let rank = rank.min(inputs).min(outputs);
         let bound = 1.0 / (inputs as f64).sqrt();
         let options = (device, DType::F32);
         let a = Tensor::random([inputs, rank], Distribution::Uniform(-bound, bound), options);

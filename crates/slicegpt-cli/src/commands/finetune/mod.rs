@@ -23,7 +23,6 @@ use crate::services::model::Opened;
 use crate::show::progress::{Interrupted, note, warn};
 use data::Data;
 use saved::Saved;
-use teacher::TeacherStreams;
 use watch::Watcher;
 
 /// Runs it.
@@ -51,11 +50,11 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let trained = trainable.parameters();
     note(format!("{trained} of {} parameters are trained", opened.spec.parameters()));
     let (mut state, progress) = match State::new(trainable, &settings) {
-        new if args.steps.resume => saved.read(new, &target.device)?,
+        new if args.steps.resume => saved.read(new)?,
         new => (new, Default::default()),
     };
     let teacher = match &teacher {
-        Some(teacher) => Some(TeacherStreams::compute(teacher, &data.examples, &target)?),
+        Some(teacher) => Some(teacher::streams(teacher, &data.examples, &target)?),
         None => None,
     };
     let mut watcher = Watcher::new((&args, &opened, &data, &target), &settings, &saved, progress);
@@ -69,7 +68,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
             network: &network,
             embed: &embed,
             examples: &data.examples,
-            teacher: teacher.as_ref().map(|teacher| teacher.of(&args)),
+            teacher: teacher.as_ref().map(|teacher| (teacher, [args.temperature, args.mix])),
             settings: &settings,
         };
         Ok(fit(&job, &mut state, &mut watcher))

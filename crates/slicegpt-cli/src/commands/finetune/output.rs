@@ -3,7 +3,7 @@
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 use slicegpt_checkpoint::{Dtype, Staging, Writer, copy_companions};
-use slicegpt_core::{Decoder, Observer, TensorSource};
+use slicegpt_core::{Decoder, Observer, TensorSource, host_vec};
 use slicegpt_models::portable;
 use slicegpt_provenance::Manifest;
 use slicegpt_train::{Place, Settings, Trainable, Tuned};
@@ -91,16 +91,15 @@ fn weights(
         }
         progress::check()?;
     }
-    let norm = tuned.norm()?;
-    let vectors = spec.norm_entries().into_iter().zip([norm.weight, norm.bias].into_iter().flatten());
-    for (entry, vector) in vectors {
-        writer.write(&entry.name, &host(vector.val())?)?;
+    let vectors = tuned.norm()?.vectors().into_iter().flatten();
+    for (entry, vector) in spec.norm_entries().into_iter().zip(vectors) {
+        writer.write(&entry.name, &narrowed(vector))?;
     }
     let rest = [Some(spec.embedding_entry()), spec.position_entry()].into_iter().flatten();
     for entry in rest.chain(spec.head_entries()) {
         let is_head = entry.shape.len() == 2 && spec.head_entries().first() == Some(&entry);
         let values = if is_head && best.trains(Place::Head) {
-            host(tuned.head()?.linear.weight.val().transpose())?
+            narrowed(host_vec(tuned.head()?.linear.weight.val().transpose()))
         } else {
             opened.checkpoint.tensor(&model.stored_name(&entry.name), &entry.shape)?
         };
@@ -111,9 +110,8 @@ fn weights(
     Ok(())
 }
 
-fn host<const D: usize>(tensor: burn::tensor::Tensor<D>) -> Result<Vec<f32>> {
-    let data = tensor.into_data_dtype(burn::tensor::DType::F32);
-    Ok(data.try_into_vec().map_err(|error| anyhow::anyhow!("{error:?}"))?)
+fn narrowed(values: Vec<f64>) -> Vec<f32> {
+    values.into_iter().map(|x| x as f32).collect()
 }
 
 fn record(args: &Args, settings: &Settings, data: &Data, done: &Done) -> Value {

@@ -1,17 +1,15 @@
 //! The state of a training in a file beside its output, from which it goes on after an interruption.
 
-use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, bail};
-use burn::tensor::{DType, Device, Tensor, TensorData};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView, serialize};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use slicegpt_train::{Key, Slot, State};
+use slicegpt_train::State;
 
 /// The version of the file. Others are refused.
 const FORMAT: u32 = 1;
@@ -67,7 +65,7 @@ impl Saved {
     }
 
     /// Reads the state; `new` is that before the first step.
-    pub fn read(&self, new: State, device: &Device) -> Result<(State, Progress)> {
+    pub fn read(&self, new: State) -> Result<(State, Progress)> {
         let at = || self.path.display().to_string();
         let bytes = fs::read(&self.path)
             .with_context(|| format!("--resume: {}: no training was interrupted there", at()))?;
@@ -86,15 +84,13 @@ impl Saved {
             );
         }
         let tensors = SafeTensors::deserialize(&bytes).map_err(|_| foreign())?;
-        let names = names(&new);
-        let find = |slot: &Slot, key: &Key| {
-            let view = tensors.tensor(&format!("{}.{}", slot_name(slot), names.get(key)?)).ok()?;
-            let shape: [usize; 2] = view.shape().try_into().ok()?;
-            let values = view.data().chunks_exact(4).map(|x| f32::from_le_bytes([x[0], x[1], x[2], x[3]]));
-            let data = TensorData::new(values.collect::<Vec<f32>>(), shape);
-            (view.dtype() == Dtype::F32).then(|| Tensor::from_data(data, (device, DType::F32)))
+        let find = |name: &str| {
+            let view = tensors.tensor(name).ok().filter(|view| view.dtype() == Dtype::F32)?;
+            let (values, _) = view.data().as_chunks::<4>();
+            let values = values.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
+            Some((view.shape().to_vec(), values))
         };
-        let numbers = [progress.step, progress.since_best, progress.step];
+        let numbers = [progress.step, progress.since_best];
         let state = new.restore(numbers, progress.best, find).ok_or_else(foreign)?;
         Ok((state, progress))
     }
@@ -102,17 +98,11 @@ impl Saved {
     /// Writes the state, by rename.
     pub fn write(&self, state: &State, progress: &Progress) -> Result<()> {
         let at = || self.path.display().to_string();
-        let names = names(state);
-        let mut values: Vec<(String, Vec<usize>, Vec<u8>)> = Vec::new();
-        for (slot, key, tensor) in state.tensors() {
-            let shape = tensor.dims().to_vec();
-            let data: Vec<f32> = tensor
-                .into_data_dtype(DType::F32)
-                .try_into_vec()
-                .map_err(|error| anyhow!("{error:?}"))?;
-            let bytes = data.iter().flat_map(|x| x.to_le_bytes()).collect();
-            values.push((format!("{}.{}", slot_name(&slot), names[&key]), shape, bytes));
-        }
+        let tensors = state.tensors().into_iter().map(|(name, shape, values)| {
+            let bytes: Vec<u8> = values.iter().flat_map(|x| x.to_le_bytes()).collect();
+            (name, shape.to_vec(), bytes)
+        });
+        let values: Vec<_> = tensors.collect();
         let views: Vec<(&str, TensorView<'_>)> = values
             .iter()
             .map(|(name, shape, bytes)| {
@@ -143,19 +133,5 @@ impl Saved {
     /// Removes the file of a training that is complete.
     pub fn remove(&self) {
         let _ = fs::remove_file(&self.path);
-    }
-}
-
-/// Numbers of the trained tensors, which are the same in every run of a training.
-fn names(state: &State) -> BTreeMap<Key, usize> {
-    state.trainable.tensors().enumerate().map(|(number, (key, _))| (*key, number)).collect()
-}
-
-fn slot_name(slot: &Slot) -> &'static str {
-    match slot {
-        Slot::Trained => "trained",
-        Slot::Best => "best",
-        Slot::First(_) => "first",
-        Slot::Second(_) => "second",
     }
 }
