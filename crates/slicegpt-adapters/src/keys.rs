@@ -226,9 +226,8 @@ impl Keys<'_> {
             })?],
         };
         let layers: Vec<usize> = layers.into_iter().map(|layer| layer as usize).collect();
-        if !matches!(targets, Targets::Modules(_))
-            && !(layers.is_empty() && layers_pattern.is_empty())
-        {
+        let in_some_layers = !layers.is_empty() || !layers_pattern.is_empty();
+        if in_some_layers && !matches!(targets, Targets::Modules(_)) {
             let reason = "PEFT takes it only with a list of `target_modules`";
             return Err(self.unsupported("layers_to_transform", reason));
         }

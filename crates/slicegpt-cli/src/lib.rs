@@ -73,7 +73,7 @@ enum Command {
     Import(commands::import::Args),
     /// Add a LoRA adapter to the weights of its model, as a checkpoint
     ///
-    /// The adapter is a directory as PEFT writes it, or a repository on the Hub. Each weight that it
+    /// The adapter is a directory as PEFT writes it, or a repository on the Hub. A weight that it
     /// has matrices for becomes W + scale B A; tensors that it holds as a whole (`modules_to_save`,
     /// biases) replace those of the model. An adapter that does not fit the model, or whose config
     /// asks for something that is not implemented, is refused. The tokenizer is that of the
