@@ -26,7 +26,7 @@ pub fn one_line(error: &anyhow::Error) -> String {
     shortened(message.chars().map(escape).collect())
 }
 
-/// Whether a message contains a cause. The name of a file, which has no space, may be part of a word.
+/// Whether a message contains a cause. The name of a file has no space, and may be part of a word.
 fn says(message: &str, cause: &str) -> bool {
     if cause.contains(' ') {
         message.contains(cause)
