@@ -3,13 +3,13 @@
 
 use burn::tensor::{Tensor, TensorData};
 use faer::linalg::matmul::matmul;
-use faer::{Accum, MatMut, MatRef, Par};
+use faer::{Accum, MatMut, Par};
 use rayon::prelude::*;
 
 use crate::gradients::attention::Attention;
 use crate::gradients::record::{Node, part, record};
 use crate::view::Heads;
-use crate::weights::{Inputs, LEAST, Piece, ROWS, Weights};
+use crate::weights::{Inputs, LEAST, Piece, ROWS, Weights, scores};
 
 /// Causal attention, with scale `1 / sqrt(head_dim)`.
 ///
@@ -69,6 +69,8 @@ pub fn causal_attention(query: Tensor<4>, key: Tensor<4>, value: Tensor<4>) -> T
 struct Scratch {
     weights: Weights,
     mixed: Vec<f32>,
+    /// Keys, then values.
+    packed: Vec<f32>,
 }
 
 impl Inputs {
@@ -78,13 +80,14 @@ impl Inputs {
         let Self { group, head_dim, .. } = *self;
         let rows = group * piece.count;
         let visible = self.visible(&piece);
-        self.weigh(&piece, &mut scratch.weights);
-        let value = self.value.tokens(piece.row, piece.kv_head, visible);
-        scratch.mixed.resize(rows * head_dim, 0.0);
-        let mixed = MatMut::from_row_major_slice_mut(&mut scratch.mixed, rows, head_dim);
-        let weights = MatRef::from_row_major_slice(&scratch.weights.weights, rows, visible);
-        matmul(mixed, Accum::Replace, weights, value, 1.0, Par::Seq);
-        for (index, mixed) in scratch.mixed.chunks_exact(head_dim).enumerate() {
+        let Scratch { weights, mixed: sums, packed } = scratch;
+        let place = [piece.row, piece.kv_head, visible];
+        self.weigh(&piece, self.key.packed(place, rows, packed), weights);
+        let value = self.value.packed(place, rows, packed);
+        sums.resize(rows * head_dim, 0.0);
+        let mixed = MatMut::from_row_major_slice_mut(sums.as_mut_slice(), rows, head_dim);
+        matmul(mixed, Accum::Replace, scores(&weights.weights, visible), value, 1.0, Par::Seq);
+        for (index, mixed) in sums.chunks_exact(head_dim).enumerate() {
             let (head, position) = (index / piece.count, index % piece.count);
             let at = position * stride + head * head_dim;
             out[at..at + head_dim].copy_from_slice(mixed);

@@ -157,8 +157,8 @@ mod tests {
             assert!((nll + hard[1].ln()).abs() < 1e-5, "{length}: {nll}");
             for (at, found) in found.iter().enumerate() {
                 let label = f64::from(u8::from(at == 1));
-                let expected = factor
-                    * (mix * t * (q[at] - p[at]) + (1.0 - mix) * (hard[at] - label));
+                let expected =
+                    factor * (mix * t * (q[at] - p[at]) + (1.0 - mix) * (hard[at] - label));
                 assert!((f64::from(*found) - expected).abs() < 1e-6, "{length}, {at}");
             }
         }

@@ -5,8 +5,8 @@ use burn::backend::flex::FlexTensor;
 use burn::tensor::{DType, Device, Tensor};
 use faer::MatRef;
 
-/// Whether `x` is a tensor that the kernels take: float32 on Burn's Flex backend, and not tracked
-/// by autodiff. Everything else is left to Burn, other CPU backends included.
+/// Whether `x` is a tensor that every kernel takes: float32 on Burn's Flex backend, without autodiff.
+/// Everything else is left to Burn, other CPU backends included. [`has_kernels`] is wider.
 pub fn is_host_f32<const D: usize>(x: &Tensor<D>) -> bool {
     let device = x.device();
     x.dtype() == DType::F32 && !device.is_autodiff() && device == Device::flex()
@@ -88,6 +88,23 @@ impl Heads {
         let [rows, heads, positions] = self.strides;
         let at = self.start + row * rows + head * heads + position * positions;
         &self.tensor.storage()[at..at + self.head_dim]
+    }
+
+    /// The first tokens of a head, `[tokens, head_dim]`, copied to `buffer` if they are not
+    /// contiguous and are multiplied with many `rows`: numbers in a page each are slow to read.
+    pub fn packed<'a>(
+        &'a self,
+        [row, head, tokens]: [usize; 3],
+        rows: usize,
+        buffer: &'a mut Vec<f32>,
+    ) -> MatRef<'a, f32> {
+        const MANY: usize = 16;
+        if rows < MANY || tokens < 2 || self.strides[2] == self.head_dim {
+            return self.tokens(row, head, tokens);
+        }
+        buffer.clear();
+        (0..tokens).for_each(|token| buffer.extend_from_slice(self.token(row, head, token)));
+        MatRef::from_row_major_slice(buffer.as_slice(), tokens, self.head_dim)
     }
 
     /// The first tokens of a head, `[tokens, head_dim]`.

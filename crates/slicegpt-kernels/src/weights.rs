@@ -40,8 +40,30 @@ pub(crate) struct Piece {
 pub(crate) struct Weights {
     /// `[group * count, head_dim]`.
     pub query: Vec<f32>,
-    /// `[group * count, visible]`; zero for keys after the query.
+    /// `[group * count, visible]`, each row at the start of a [`stride`]; zero for keys after the
+    /// query.
     pub weights: Vec<f32>,
+}
+
+/// The numbers from one row of scores to the next: an odd number of cache lines, so that the scores
+/// of a key do not all fall into the same set of the cache.
+pub(crate) fn stride(visible: usize) -> usize {
+    const LINE: usize = 16;
+    (visible.div_ceil(LINE) | 1) * LINE
+}
+
+/// Scores as a matrix, `[rows, visible]`.
+pub(crate) fn scores(x: &[f32], visible: usize) -> MatRef<'_, f32> {
+    let stride = stride(visible);
+    MatRef::from_row_major_slice_with_stride(x, x.len() / stride, visible, stride)
+}
+
+/// [`scores`], to be written.
+pub(crate) fn scores_mut(x: &mut [f32], visible: usize) -> MatMut<'_, f32> {
+    let stride = stride(visible);
+    let rows = x.len() / stride;
+    // faer 0.24.4 exchanges the strides in the function of this name for rows.
+    MatMut::from_column_major_slice_with_stride_mut(x, visible, rows, stride).transpose_mut()
 }
 
 impl Inputs {
@@ -55,8 +77,8 @@ impl Inputs {
         (self.head_dim as f32).sqrt().recip()
     }
 
-    /// Computes the weights of a piece.
-    pub fn weigh(&self, piece: &Piece, out: &mut Weights) {
+    /// Computes the weights of a piece over `key`, the keys that it sees, `[visible, head_dim]`.
+    pub fn weigh(&self, piece: &Piece, key: MatRef<'_, f32>, out: &mut Weights) {
         let Piece { row, kv_head, start, count } = *piece;
         let Self { group, head_dim, .. } = *self;
         let visible = self.visible(piece);
@@ -67,14 +89,14 @@ impl Inputs {
             }
         }
         let rows = group * count;
-        let key = self.key.tokens(row, kv_head, visible);
         let query = MatRef::from_row_major_slice(&out.query, rows, head_dim);
-        out.weights.resize(rows * visible, 0.0);
-        let scores = MatMut::from_row_major_slice_mut(&mut out.weights, rows, visible);
-        matmul(scores, Accum::Replace, query, key.transpose(), 1.0, Par::Seq);
+        let stride = stride(visible);
+        out.weights.resize(rows * stride, 0.0);
+        let found = scores_mut(&mut out.weights, visible);
+        matmul(found, Accum::Replace, query, key.transpose(), 1.0, Par::Seq);
         let scale = self.scale();
-        for (index, row) in out.weights.chunks_exact_mut(visible).enumerate() {
-            let (row, later) = row.split_at_mut(visible - count + index % count + 1);
+        for (index, row) in out.weights.chunks_exact_mut(stride).enumerate() {
+            let (row, later) = row[..visible].split_at_mut(visible - count + index % count + 1);
             run(Softmax { row, scale });
             later.fill(0.0);
         }

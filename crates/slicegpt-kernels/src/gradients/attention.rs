@@ -18,7 +18,7 @@ use super::record::{Operation, host};
 use crate::isa::{Instructions, Kernel, run};
 use crate::sums::sum_of_products;
 use crate::view::View;
-use crate::weights::{Inputs, LEAST, Piece, ROWS, Weights};
+use crate::weights::{Inputs, LEAST, Piece, ROWS, Weights, scores, scores_mut, stride};
 
 /// What the backward pass of attention needs.
 pub(crate) struct Attention {
@@ -40,10 +40,18 @@ impl Operation<3> for Attention {
         let heads = dquery.par_chunks_mut(of_queries).zip(keys).enumerate();
         heads.for_each_init(Scratch::default, |scratch, (index, (dquery, (dkey, dvalue)))| {
             let (row, kv_head) = (index / self.kv_heads, index % self.kv_heads);
+            let place = [row, kv_head, seen];
+            let (mut buffer, mut buffer2) = (Vec::new(), Vec::new());
+            let key = self.inputs.key.packed(place, queries * group, &mut buffer);
+            let value = self.inputs.value.packed(place, queries * group, &mut buffer2);
             let step = (ROWS / group).max(LEAST).min(queries);
             for start in (0..queries).step_by(step) {
                 let piece = Piece { row, kv_head, start, count: step.min(queries - start) };
-                self.add_piece(scratch, &piece, output.values(), [dquery, dkey, dvalue], needed);
+                let visible = self.inputs.visible(&piece);
+                let [key, value] = [key, value].map(|x| x.subrows(0, visible));
+                let dout = output.values();
+                let out = [&mut *dquery, &mut *dkey, &mut *dvalue];
+                self.add_piece(scratch, &piece, [key, value], dout, out, needed);
             }
         });
         let [of_query, of_key, of_value] = needed;
@@ -65,27 +73,30 @@ struct Scratch {
     weights: Weights,
     /// The gradient of the outputs, `[group * count, head_dim]`, then that of the queries.
     out: Vec<f32>,
-    /// The gradient of the weights, `[group * count, visible]`, then that of the scores.
+    /// The gradient of the weights, `[group * count, visible]`, then that of the scores, as in
+    /// [`Weights`].
     scores: Vec<f32>,
 }
 
 impl Attention {
-    /// Adds the gradients of a piece to those of its heads: `dquery` is `[group, queries,
+    /// Adds the gradients of a piece to those of its heads. `key` and `value` are those that it sees,
+    /// `dquery` is `[group, queries,
     /// head_dim]`, the others are `[seen, head_dim]`.
     fn add_piece(
         &self,
         scratch: &mut Scratch,
         piece: &Piece,
+        [key, value]: [MatRef<'_, f32>; 2],
         dout: &[f32],
         [dquery, dkey, dvalue]: [&mut [f32]; 3],
         [of_query, of_key, of_value]: [bool; 3],
     ) {
         let Inputs { group, queries, head_dim, .. } = self.inputs;
         let Piece { row, kv_head, start, count } = *piece;
-        let Scratch { weights, out, scores } = scratch;
+        let Scratch { weights, out, scores: dscores } = scratch;
         let visible = self.inputs.visible(piece);
         let (rows, heads) = (group * count, group * self.kv_heads);
-        self.inputs.weigh(piece, weights);
+        self.inputs.weigh(piece, key, weights);
         out.clear();
         for head in kv_head * group..(kv_head + 1) * group {
             for position in start..start + count {
@@ -95,7 +106,7 @@ impl Attention {
         }
         let of_tokens = |x| MatMut::from_row_major_slice_mut(x, visible, head_dim);
         let dout = matrix(out, rows, head_dim);
-        let mixing = matrix(&weights.weights, rows, visible);
+        let mixing = scores(&weights.weights, visible);
         if of_value {
             let dvalue = of_tokens(&mut dvalue[..visible * head_dim]);
             matmul(dvalue, Accum::Add, mixing.transpose(), dout, 1.0, Par::Seq);
@@ -103,15 +114,16 @@ impl Attention {
         if !of_query && !of_key {
             return;
         }
-        let [key, value] = [&self.inputs.key, &self.inputs.value];
-        let [key, value] = [key, value].map(|x| x.tokens(row, kv_head, visible));
-        scores.resize(rows * visible, 0.0);
-        let dweights = MatMut::from_row_major_slice_mut(scores.as_mut_slice(), rows, visible);
+        let stride = stride(visible);
+        dscores.resize(rows * stride, 0.0);
+        let dweights = scores_mut(dscores, visible);
         matmul(dweights, Accum::Replace, dout, value.transpose(), 1.0, Par::Seq);
         let scale = self.inputs.scale();
-        let of_rows = weights.weights.chunks_exact(visible).zip(scores.chunks_exact_mut(visible));
-        of_rows.for_each(|(weights, row)| run(SoftmaxGradient { weights, row, scale }));
-        let dscores = matrix(scores, rows, visible);
+        let of_rows = weights.weights.chunks_exact(stride).zip(dscores.chunks_exact_mut(stride));
+        of_rows.for_each(|(weights, row)| {
+            run(SoftmaxGradient { weights: &weights[..visible], row: &mut row[..visible], scale });
+        });
+        let dscores = scores(dscores, visible);
         if of_key {
             let query = matrix(&weights.query, rows, head_dim);
             let dkey = of_tokens(&mut dkey[..visible * head_dim]);

@@ -4,6 +4,7 @@
 mod activation;
 mod attention;
 mod check;
+mod head_loss;
 mod linear;
 mod low_rank;
 mod norm;
