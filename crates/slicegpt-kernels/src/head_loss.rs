@@ -43,8 +43,8 @@ impl RowLoss for CrossEntropy<'_> {
     }
 }
 
-/// The sum of the losses of the logits `x W + b`, as a tensor that is tracked if one of the three is,
-/// and as a number.
+/// The sum of the losses of the logits `x W + b`, as a tensor that is tracked if one of the three
+/// is, and as a number.
 ///
 /// # Shapes
 /// - `weight`: `[width, vocab_size]`

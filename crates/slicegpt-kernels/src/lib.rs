@@ -7,8 +7,8 @@
 //! that may be called with any tensor ([`normalise`], [`project`], [`project_onto`], [`multiply`],
 //! [`logits`], [`low_rank`], [`loss_of_rows`]) leave all others to Burn.
 //!
-//! Most of them take tensors with Burn's autodiff as well ([`has_kernels`]) and have a backward pass
-//! of their own. [`scatter_tokens`], [`cross_entropy`] and [`divergence_of_rows`] have none
+//! Most of them take tensors with Burn's autodiff as well ([`has_kernels`]) and have a backward
+//! pass of their own. [`scatter_tokens`], [`cross_entropy`] and [`divergence_of_rows`] have none
 //! ([`is_host_f32`]).
 //!
 //! | | kernel |
@@ -21,7 +21,7 @@
 //! | [`cross_entropy`] | losses of a head a tile at a time; its logits are never in memory |
 //! | [`low_rank`] | weights `W + c A B` whose gradients cost products with thin matrices only |
 //! | [`loss_of_rows`] | the loss of a head with its gradient, some tokens at a time |
-//! | [`likelihood_of_row`], [`distillation_of_row`] | losses of a row of logits and their gradients |
+//! | [`likelihood_of_row`], [`distillation_of_row`] | losses of a row of logits, with gradients |
 //! | [`divergence_of_rows`] | KL divergence of two rows of logits, in one pass |
 //! | [`covariance`] | `x^T x` to double-precision accuracy, from float32 products |
 //!

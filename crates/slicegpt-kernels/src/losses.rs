@@ -17,9 +17,9 @@ pub fn likelihood_of_row(row: &mut [f32], label: usize, factor: f64) -> f64 {
 }
 
 /// The loss `mix T^2 KL(teacher || student) + (1 - mix) NLL` of the logits `row` of a student and
-/// `teacher` of its teacher, both distributions of the divergence at temperature `T` (Hinton et al.,
-/// arXiv 1503.02531), and the negative log-likelihood of `label` alone. The row becomes the gradient
-/// of `factor` times the loss; `teacher` is overwritten.
+/// `teacher` of its teacher, both distributions of the divergence at temperature `T` (Hinton et
+/// al., arXiv 1503.02531), and the negative log-likelihood of `label` alone. The row becomes the
+/// gradient of `factor` times the loss; `teacher` is overwritten.
 ///
 /// # Panics
 ///

@@ -24,8 +24,8 @@ pub(crate) struct Known {
     pub scale: f32,
 }
 
-/// A weight `W + c A B`, and the note of its factors. Linears know the factors as long as this value
-/// lives; without it, [`LowRankWeight::tensor`] has the same gradients, at a higher cost.
+/// A weight `W + c A B`, and the note of its factors. Linears know the factors as long as this
+/// value lives; without it, [`LowRankWeight::tensor`] has the same gradients, at a higher cost.
 #[derive(Debug)]
 pub struct LowRankWeight {
     merged: Tensor<2>,

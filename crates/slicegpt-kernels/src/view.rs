@@ -5,8 +5,9 @@ use burn::backend::flex::FlexTensor;
 use burn::tensor::{DType, Device, Tensor};
 use faer::MatRef;
 
-/// Whether `x` is a tensor that every kernel takes: float32 on Burn's Flex backend, without autodiff.
-/// Everything else is left to Burn, other CPU backends included. [`has_kernels`] is wider.
+/// Whether `x` is a tensor that every kernel takes: float32 on Burn's Flex backend, without
+/// autodiff. Everything else is left to Burn, other CPU backends included. [`has_kernels`] is
+/// wider.
 pub fn is_host_f32<const D: usize>(x: &Tensor<D>) -> bool {
     let device = x.device();
     x.dtype() == DType::F32 && !device.is_autodiff() && device == Device::flex()

@@ -1,5 +1,5 @@
-//! The gradients of causal attention, `O = P V` with `P = softmax(c Q K^T)` for each head, where `c`
-//! is `1 / sqrt(head_dim)`:
+//! The gradients of causal attention, `O = P V` with `P = softmax(c Q K^T)` for each head, where
+//! `c` is `1 / sqrt(head_dim)`:
 //!
 //! ```text
 //! dV = P^T dO,  dP = dO V^T,  dS = P * (dP - rowsum(P * dP)),  dQ = c dS K,  dK = c dS^T Q
@@ -79,9 +79,8 @@ struct Scratch {
 }
 
 impl Attention {
-    /// Adds the gradients of a piece to those of its heads. `key` and `value` are those that it sees,
-    /// `dquery` is `[group, queries,
-    /// head_dim]`, the others are `[seen, head_dim]`.
+    /// Adds the gradients of a piece to those of its heads. `key` and `value` are those that it
+    /// sees; `dquery` is `[group, queries, head_dim]`, the others are `[seen, head_dim]`.
     fn add_piece(
         &self,
         scratch: &mut Scratch,

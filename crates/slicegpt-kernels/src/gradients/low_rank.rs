@@ -2,8 +2,8 @@
 //! (LoRA, Hu et al., arXiv 2106.09685).
 //!
 //! With `dM` the gradient of the weight, `dA = c dM B^T` and `dB = c A^T dM`. In a linear
-//! `y = s + x M + b`, `dM = x^T dy`, so `dA = c x^T (dy B^T)` and `dB = c (x A)^T dy`: products with
-//! thin matrices only, and `dM` itself is never computed.
+//! `y = s + x M + b`, `dM = x^T dy`, so `dA = c x^T (dy B^T)` and `dB = c (x A)^T dy`: products
+//! with thin matrices only, and `dM` itself is never computed.
 
 use burn::backend::flex::FlexTensor;
 use burn::tensor::Tensor;

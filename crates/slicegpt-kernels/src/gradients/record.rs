@@ -1,8 +1,8 @@
 //! Operations with a gradient of their own, recorded in the graph of Burn's autodiff.
 //!
-//! A kernel takes its tensors apart with [`part`], computes its output from plain tensors, and joins
-//! the output to the graph with [`record`]. What the backward pass needs is a value that implements
-//! [`Operation`], which sees plain numbers only.
+//! A kernel takes its tensors apart with [`part`], computes its output from plain tensors, and
+//! joins the output to the graph with [`record`]. What the backward pass needs is a value that
+//! implements [`Operation`], which sees plain numbers only.
 
 use std::fmt;
 use std::marker::PhantomData;

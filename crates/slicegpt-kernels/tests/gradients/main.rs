@@ -1,5 +1,5 @@
-//! The gradients of the kernels, against Burn's own autodiff of the same formula and against central
-//! differences in float64.
+//! The gradients of the kernels, against Burn's own autodiff of the same formula and against
+//! central differences in float64.
 
 mod activation;
 mod attention;
