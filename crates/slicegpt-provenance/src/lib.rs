@@ -30,3 +30,6 @@ pub use reference::ReferenceSizes;
 pub use refit::Refit;
 pub use spectrum::SpectrumRecord;
 pub use words::{Method, Orientation, Stage, Summation};
+
+/// The name of the file in which a model that was trained after the cut records its training.
+pub const TRAINING_RECORD: &str = "slicegpt-finetune.json";

@@ -125,7 +125,8 @@ pub fn fit<B: Block + Clone, E: std::error::Error + 'static>(
         let rate = schedule.rate(step);
         state.update(rate, &gradients);
         let is_last = state.step == schedule.steps;
-        let evaluates = is_last || *evaluate_every > 0 && state.step.is_multiple_of(*evaluate_every);
+        let evaluates =
+            is_last || *evaluate_every > 0 && state.step.is_multiple_of(*evaluate_every);
         let evaluation = if evaluates {
             let loss = watch.evaluate(&state.trainable).map_err(TrainError::Source)?;
             state.evaluated(loss);
@@ -168,9 +169,8 @@ fn step_gradients<B: Block + Clone, E: std::error::Error + 'static>(
         let (batch, labels) = Example::batch(&examples);
         let (stream, context) = (job.embed)(&batch).map_err(TrainError::Source)?;
         let tokens = batch.shape()[1];
-        let distillation = job
-            .teacher
-            .map(|(teacher, settings)| teacher.distillation(indices, tokens, settings));
+        let distillation =
+            job.teacher.map(|(teacher, settings)| teacher.distillation(indices, tokens, settings));
         let targets = Targets { labels: &labels, distillation, count: predicted.max(1) as f64 };
         let segment = job.settings.segment;
         let trainable = &state.trainable;

@@ -27,9 +27,8 @@ impl Gradients {
 
     /// The Euclidean norm of all gradients together. Not finite if one of them is not.
     pub fn norm(&self) -> f64 {
-        let square = |gradient: &Tensor<2>| {
-            f64::from(gradient.clone().square().sum().into_scalar::<f32>())
-        };
+        let square =
+            |gradient: &Tensor<2>| f64::from(gradient.clone().square().sum().into_scalar::<f32>());
         self.0.values().map(square).sum::<f64>().sqrt()
     }
 

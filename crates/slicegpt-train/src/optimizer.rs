@@ -57,12 +57,8 @@ impl Optimizer {
 
     /// Sets the averages of a tensor.
     pub(crate) fn set(&mut self, key: Key, (time, [first, second]): Moments) {
-        let momentum = AdaptiveMomentumState {
-            time,
-            moment_1: first,
-            moment_2: second,
-            max_moment_2: None,
-        };
+        let momentum =
+            AdaptiveMomentumState { time, moment_1: first, moment_2: second, max_moment_2: None };
         self.states.insert(key, AdamWState { momentum });
     }
 }

@@ -31,9 +31,8 @@ impl TeacherStreams {
     where
         D::Error: std::error::Error + 'static,
     {
-        let of_one = |example: &Example| {
-            TokenBatch::new(example.ids.clone(), None, example.ids.len())
-        };
+        let of_one =
+            |example: &Example| TokenBatch::new(example.ids.clone(), None, example.ids.len());
         let batches: Vec<TokenBatch> = examples.iter().map(of_one).collect();
         let mut streams = Vec::with_capacity(batches.len());
         normed_streams(teacher, &batches, lanes, observer, |normed| {

@@ -57,6 +57,19 @@ impl Trainable {
         self.scale
     }
 
+    /// The factors of the low-rank correction of a weight as rows, transposed as files hold them:
+    /// the rank, `A^T`, `[rank, inputs]`, and `B^T`, `[outputs, rank]`.
+    pub fn factors(&self, place: Place) -> Option<(usize, [Vec<f32>; 2])> {
+        let factor = |factor| {
+            let tensor = self.tensors.get(&Key { place, factor })?.clone().transpose();
+            let dims = tensor.dims();
+            let data = tensor.into_data_dtype(DType::F32);
+            Some((dims, data.try_into_vec().expect("it was just made float32")))
+        };
+        let (([rank, _], a), (_, b)) = (factor(Factor::A)?, factor(Factor::B)?);
+        Some((rank, [a, b]))
+    }
+
     /// All trained tensors in a fixed order.
     pub fn tensors(&self) -> impl Iterator<Item = (&Key, &Tensor<2>)> {
         self.tensors.iter()

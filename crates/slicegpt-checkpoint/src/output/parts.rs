@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use slicegpt_provenance::{Manifest, Record};
+use slicegpt_provenance::{Manifest, Record, TRAINING_RECORD};
 
 use super::copy::is_companion;
 
@@ -28,7 +28,7 @@ pub(super) fn is_part(name: &str) -> bool {
     let weights = name.starts_with("model")
         && (name.ends_with(".safetensors") || name.ends_with(".safetensors.index.json"));
     let amended = ["README.md", Record::FILE];
-    let known = ["config.json", Manifest::FILE].contains(&name)
+    let known = ["config.json", Manifest::FILE, TRAINING_RECORD].contains(&name)
         || [ADAPTER_CONFIG, "adapter_model.safetensors"].contains(&name)
         || amended.contains(&name)
         // The code for a model that transformers cannot load by itself.
@@ -51,6 +51,7 @@ mod tests {
             "README.md",
             ".README.md.partial",
             ".slicegpt-report.json.partial",
+            "slicegpt-finetune.json",
             "model.safetensors",
             "model-00001-of-00002.safetensors",
             "tokenizer.json",

@@ -42,15 +42,30 @@ pub struct Args {
     #[arg(long, value_name = "TEACHER", help_heading = "Distillation")]
     pub distill: Option<PathBuf>,
     /// Temperature of both distributions in the divergence
-    #[arg(long, value_name = "T", default_value_t = 1.0, requires = "distill")]
+    #[arg(
+        long,
+        allow_negative_numbers = true,
+        value_name = "T",
+        default_value_t = 1.0,
+        requires = "distill"
+    )]
     #[arg(help_heading = "Distillation")]
     pub temperature: f64,
     /// Share of the divergence from the teacher in the loss; the rest is that of the labels
-    #[arg(long, value_name = "0..1", default_value_t = 1.0, requires = "distill")]
+    #[arg(
+        long,
+        allow_negative_numbers = true,
+        value_name = "0..1",
+        default_value_t = 1.0,
+        requires = "distill"
+    )]
     #[arg(help_heading = "Distillation")]
     pub mix: f64,
     #[command(flatten)]
     pub running: Running,
+    /// Write a LoRA adapter in PEFT's layout, and not a checkpoint with the corrections added
+    #[arg(long, conflicts_with_all = ["full", "dtype"])]
+    pub adapter: bool,
     /// Type to write weights as [default: that of most weights of the model]
     #[arg(long, value_enum)]
     pub dtype: Option<DtypeName>,
@@ -81,7 +96,7 @@ pub struct Weights {
     #[arg(conflicts_with = "full")]
     pub rank: usize,
     /// The corrections are multiplied by ALPHA / RANK [default: twice the rank]
-    #[arg(long, value_name = "ALPHA", conflicts_with = "full")]
+    #[arg(long, allow_negative_numbers = true, value_name = "ALPHA", conflicts_with = "full")]
     pub alpha: Option<f64>,
 }
 
@@ -90,13 +105,13 @@ pub struct Weights {
 #[command(next_help_heading = "Training")]
 pub struct Steps {
     /// Passes over the training text
-    #[arg(long, value_name = "N", default_value_t = 1.0)]
+    #[arg(long, allow_negative_numbers = true, value_name = "N", default_value_t = 1.0)]
     pub epochs: f64,
     /// Steps, in place of --epochs
     #[arg(long, value_name = "N", value_parser = positive, conflicts_with = "epochs")]
     pub steps: Option<usize>,
     /// Seconds after which the training ends, at the next step
-    #[arg(long, value_name = "SECONDS")]
+    #[arg(long, allow_negative_numbers = true, value_name = "SECONDS")]
     pub max_seconds: Option<f64>,
     /// Sequences per step
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = positive)]
@@ -105,19 +120,19 @@ pub struct Steps {
     #[arg(long, value_name = "N", default_value_t = 2, value_parser = positive)]
     pub micro_batch: usize,
     /// Largest learning rate [default: 2e-4; 5e-5 with --full]
-    #[arg(long, value_name = "RATE")]
+    #[arg(long, allow_negative_numbers = true, value_name = "RATE")]
     pub learning_rate: Option<f64>,
     /// Part of the steps over which the learning rate rises
-    #[arg(long, value_name = "0..1", default_value_t = 0.1)]
+    #[arg(long, allow_negative_numbers = true, value_name = "0..1", default_value_t = 0.1)]
     pub warmup: f64,
     /// How the learning rate falls afterwards
     #[arg(long, value_enum, default_value_t = DecayName::Cosine)]
     pub decay: DecayName,
     /// Decoupled weight decay of matrices
-    #[arg(long, value_name = "RATE", default_value_t = 0.0)]
+    #[arg(long, allow_negative_numbers = true, value_name = "RATE", default_value_t = 0.0)]
     pub weight_decay: f64,
     /// Largest norm of all gradients together; larger ones are scaled down. 0: any
-    #[arg(long, value_name = "NORM", default_value_t = 1.0)]
+    #[arg(long, allow_negative_numbers = true, value_name = "NORM", default_value_t = 1.0)]
     pub clip: f64,
     /// Steps between evaluations [default: a tenth of the steps]
     #[arg(long, value_name = "N", value_parser = positive)]
@@ -170,6 +185,15 @@ impl Args {
         }
         if let Some(seconds) = steps.max_seconds {
             within("--max-seconds", seconds, [1.0, 1e9])?;
+        }
+        let vectors = |name: &&String| ["norms", "shortcuts"].contains(&name.as_str());
+        if let Some(name) = self.weights.targets.iter().find(vectors)
+            && self.adapter
+        {
+            bail!(
+                "--targets {name}: an adapter holds corrections of linears only; leave --adapter \
+                 out, or these weights"
+            );
         }
         let Some(teacher) = teacher else { return Ok(()) };
         let [ours, theirs] = [model, teacher].map(|opened| opened.spec.vocab_size);

@@ -1,6 +1,7 @@
 //! `slicegpt finetune`: trains a model on text, whole or by low-rank corrections, with or without a
 //! teacher.
 
+mod adapter;
 mod arguments;
 mod data;
 mod output;
@@ -42,7 +43,8 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let staging = output::stage(&args)?;
     let (trainable, network) = target.run(|| {
         let model = opened.model(&target.device);
-        let blocks = (0..model.blocks()).map(|index| model.block(index)).collect::<Result<_, _>>()?;
+        let blocks =
+            (0..model.blocks()).map(|index| model.block(index)).collect::<Result<_, _>>()?;
         let network = Network { blocks, head: model.head()? };
         let trainable = targets::trainable(&args, &opened.spec, &network, &target.device)?;
         Ok((trainable, network))
@@ -79,7 +81,10 @@ pub fn run(args: Args) -> Result<ExitCode> {
         Ok(Ending::Complete | Ending::Stopped) => {}
         Ok(Ending::Cancelled) if out_of_time => {}
         Ok(Ending::Cancelled) => {
-            note(format!("{}: the training goes on from here with --resume", saved.path().display()));
+            note(format!(
+                "{}: the training goes on from here with --resume",
+                saved.path().display()
+            ));
             return Err(Interrupted.into());
         }
         Err(TrainError::Source(error)) => return Err(error.into()),

@@ -5,10 +5,11 @@ use serde_json::{Value, json};
 use slicegpt_checkpoint::{Dtype, Staging, Writer, copy_companions};
 use slicegpt_core::{Decoder, Observer, TensorSource, host_vec};
 use slicegpt_models::portable;
-use slicegpt_provenance::Manifest;
+use slicegpt_provenance::{Manifest, TRAINING_RECORD};
 use slicegpt_train::{Place, Settings, Trainable, Tuned};
 
 use super::Args;
+use super::adapter::adapter;
 use super::data::Data;
 use crate::services::device::Target;
 use crate::services::memory;
@@ -16,9 +17,6 @@ use crate::services::model::Opened;
 use crate::show::output;
 use crate::show::progress::{self, Progress, note};
 use crate::show::size::show_count;
-
-/// The name of the record.
-const RECORD: &str = "slicegpt-finetune.json";
 
 /// What a training gave.
 pub struct Done {
@@ -42,6 +40,17 @@ pub fn write(
     (settings, data): (&Settings, &Data),
     done: Done,
 ) -> Result<()> {
+    let record = record(args, settings, data, &done);
+    let text = serde_json::to_string_pretty(&record)? + "\n";
+    if args.adapter {
+        let rank = args.weights.rank;
+        let shape = (rank, args.scale() * rank as f64);
+        adapter(&opened.spec, &args.model, shape, &done.best)?.write_files(staging.path())?;
+        copy_companions(&opened.directory(), staging.path())?;
+        let path = staging.path().join(TRAINING_RECORD);
+        std::fs::write(&path, text).with_context(|| path.display().to_string())?;
+        return commit(args, staging, &record, &done);
+    }
     let dtype = args.dtype.map_or(opened.dtype, Dtype::from);
     target.run(|| weights(args, opened, target, &staging, dtype, &done.best))?;
     let directory = opened.directory();
@@ -58,12 +67,16 @@ pub fn write(
     }
     let mut config = opened.checkpoint.config().clone();
     config["torch_dtype"] = dtype.torch_name().into();
-    let record = record(args, settings, data, &done);
-    put(RECORD, serde_json::to_string_pretty(&record)? + "\n")?;
+    put(TRAINING_RECORD, text)?;
     put("config.json", serde_json::to_string_pretty(&config)? + "\n")?;
+    commit(args, staging, &record, &done)
+}
+
+/// Puts the output in place, and shows the results.
+fn commit(args: &Args, staging: Staging, record: &Value, done: &Done) -> Result<()> {
     progress::check()?;
     staging.commit()?;
-    show(args, &record, &done)?;
+    show(args, record, done)?;
     note(format!("wrote {}", args.out.display()));
     Ok(())
 }

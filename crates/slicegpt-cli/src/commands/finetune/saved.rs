@@ -71,7 +71,8 @@ impl Saved {
             .with_context(|| format!("--resume: {}: no training was interrupted there", at()))?;
         let foreign = || anyhow!("{}: this is no state of a training; remove it", at());
         let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|_| foreign())?;
-        let text = header.metadata().as_ref().and_then(|notes| notes.get(KEY)).ok_or_else(foreign)?;
+        let text =
+            header.metadata().as_ref().and_then(|notes| notes.get(KEY)).ok_or_else(foreign)?;
         let progress: Progress = serde_json::from_str(text).map_err(|_| foreign())?;
         if progress.format != FORMAT {
             bail!("{}: is of another version of slicegpt; remove it", at());
