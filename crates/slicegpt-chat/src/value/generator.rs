@@ -23,15 +23,15 @@ const GENERATOR: &str = "generator";
 impl Generator {
     /// A generator of `items`.
     pub fn of(items: Vec<Value>, budget: &Budget) -> Result<Value> {
-        Self::new(GENERATOR, items, budget)
+        Self::of_kind(GENERATOR, items, budget)
     }
 
     /// What Python's `reversed` gives.
     pub fn reversed(items: Vec<Value>, budget: &Budget) -> Result<Value> {
-        Self::new("list_reverseiterator", items, budget)
+        Self::of_kind("list_reverseiterator", items, budget)
     }
 
-    fn new(kind: &'static str, items: Vec<Value>, budget: &Budget) -> Result<Value> {
+    fn of_kind(kind: &'static str, items: Vec<Value>, budget: &Budget) -> Result<Value> {
         budget.list(items.len())?;
         let weight = Weight::around(items.iter())?;
         Ok(Value::Object(Rc::new(Self { kind, items: RefCell::new(items), weight })))
