@@ -5,7 +5,7 @@ use std::path::Path;
 use slicegpt_testkit::{Cli, Example, commands, examples, fixtures, is_printed, pages};
 
 /// The folders of `fixtures/` that pages use.
-const FOLDERS: &[&str] = &["families", "models", "shapes", "tasks", "text"];
+const FOLDERS: &[&str] = &["adapters", "families", "models", "shapes", "tasks", "text"];
 
 #[test]
 fn examples_print_what_their_pages_say() {
