@@ -5,7 +5,7 @@
 //! library for each exponential, and allocates a tensor for every step. The loops here are
 //! vectorised and run on all threads. They take float32 tensors on Flex and nothing else; functions
 //! that may be called with any tensor ([`normalise`], [`project`], [`project_onto`], [`multiply`],
-//! [`logits`], [`low_rank`], [`loss_of_rows`]) leave all others to Burn.
+//! [`logits`], [`low_rank`]) leave all others to Burn.
 //!
 //! Most of them take tensors with Burn's autodiff as well ([`has_kernels`]) and have a backward
 //! pass of their own. [`scatter_tokens`], [`cross_entropy`] and [`divergence_of_rows`] have none
@@ -20,7 +20,6 @@
 //! | [`scatter_tokens`] | new keys and values into a KV cache |
 //! | [`cross_entropy`] | losses of a head a tile at a time; its logits are never in memory |
 //! | [`low_rank`] | weights `W + c A B` whose gradients cost products with thin matrices only |
-//! | [`loss_of_rows`] | the loss of a head with its gradient, some tokens at a time |
 //! | [`likelihood_of_row`], [`distillation_of_row`] | losses of a row of logits, with gradients |
 //! | [`divergence_of_rows`] | KL divergence of two rows of logits, in one pass |
 //! | [`covariance`] | `x^T x` to double-precision accuracy, from float32 products |
@@ -41,7 +40,6 @@ mod elementwise;
 mod gemm;
 mod gemv;
 mod gradients;
-mod head_loss;
 mod isa;
 mod linear;
 mod losses;
@@ -60,7 +58,6 @@ pub use activation::{gelu_tanh, silu, swiglu};
 pub use attention::causal_attention;
 pub use cross_entropy::cross_entropy;
 pub use divergence::{RowDivergence, divergence_of_rows};
-pub use head_loss::{CrossEntropy, RowLoss, loss_of_rows};
 pub use linear::{logits, multiply, project, project_onto};
 pub use losses::{distillation_of_row, likelihood_of_row};
 pub use low_rank::{LowRankWeight, low_rank};

@@ -7,9 +7,9 @@
 //! arXiv 2106.09685), and [`Network`], a decoder in memory that computes their gradients.
 //! [`fit`] runs the steps.
 //!
-//! Gradients go through Burn's autodiff, a few blocks at a time ([`Settings::segment`]): the forward
-//! pass keeps the stream before each segment only, and the backward pass computes a segment again
-//! with its gradients (activation checkpointing). The head does not go through autodiff: the
+//! Gradients go through Burn's autodiff, a few blocks at a time ([`Settings::segment`]): the
+//! forward pass keeps the stream before each segment only, and the backward pass computes a segment
+//! again with its gradients (activation checkpointing). The head does not go through autodiff: the
 //! gradient of the logits is known in closed form, and they are computed a few tokens at a time.
 //!
 //! This crate knows no files, texts, tokenizers, families, or names of tensors.

@@ -90,7 +90,8 @@ impl<B: Block + Clone> Network<B> {
         }
         // The head first: the last segment is run together with the norm before it.
         let mut norm = self.head.norm.clone();
-        let mut handles = trainable.track_norm(&mut norm);
+        let mut handles = Handles::default();
+        trainable.track_norm(&mut norm, &mut handles);
         let first = (0..self.blocks.len()).find(|block| trainable.trains_block(*block));
         let mut by_output: Option<Tensor<3>> = None;
         let mut sums = Sums::default();
@@ -102,7 +103,7 @@ impl<B: Block + Clone> Network<B> {
             let mut stream = input.clone();
             for index in blocks.clone() {
                 let mut block = self.blocks[index].clone();
-                handles.extend(trainable.track(index, &mut block));
+                trainable.track(index, &mut block, &mut handles);
                 stream = block.forward(stream, context);
             }
             let (output, by_output_now) = match by_output.take() {
@@ -163,7 +164,7 @@ impl<B: Block + Clone> Network<B> {
 
 /// Adds the gradients of tracked tensors.
 fn collect(handles: Handles, found: &mut burn::tensor::Gradients, gradients: &mut Gradients) {
-    for (key, tensor) in handles {
+    for (key, tensor) in handles.tensors {
         if let Some(gradient) = tensor.grad_remove(found) {
             gradients.add(key, gradient);
         }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use burn::module::{Param, ParamId};
 use burn::tensor::{DType, Device, Distribution, Tensor};
 use slicegpt_core::{Block, Norm, Role, WeightMut};
+use slicegpt_kernels::{LowRankWeight, low_rank};
 
 use crate::{Factor, Gradients, Key, Place};
 
@@ -18,8 +19,25 @@ pub struct Trainable {
     scale: f64,
 }
 
-/// Handles of tensors that a pass tracks, by what they are. They hold the gradients afterwards.
-pub(crate) type Handles = Vec<(Key, Tensor<2>)>;
+/// The tensors that a pass tracks.
+#[derive(Default)]
+pub(crate) struct Handles {
+    /// What they are, and the tensors, which have gradients afterwards.
+    pub tensors: Vec<(Key, Tensor<2>)>,
+    /// Weights whose factors linears must know until the forward pass is over.
+    weights: Vec<LowRankWeight>,
+}
+
+impl Handles {
+    fn track(&mut self, key: Key, tensor: &Tensor<2>) -> Tensor<2> {
+        let tracked = tensor.clone().autodiff().require_grad();
+        self.tensors.push((key, tracked.clone()));
+        tracked
+    }
+}
+
+/// How trained tensors get into a block: as they are, or tracked.
+type Tracking<'a> = Option<&'a mut Handles>;
 
 impl Trainable {
     /// Nothing yet. Low-rank corrections will be multiplied by `scale`.
@@ -33,9 +51,9 @@ impl Trainable {
         self.tensors.insert(key, weight.cast(DType::F32));
     }
 
-    /// Trains a correction of a weight `[inputs, outputs]` of rank `rank`, or of the smaller side of
-    /// the weight if that is less. It begins with zero: `A` is drawn as PEFT draws it, uniformly up to `1 / sqrt(inputs)`, and `B` is zero. Draws come
-    /// from the generator of the device.
+    /// Trains a correction of a weight `[inputs, outputs]`, of rank `rank` or of the smaller side of
+    /// the weight if that is less. It begins with zero: `A` is drawn as PEFT draws it, uniformly up
+    /// to `1 / sqrt(inputs)`, and `B` is zero. Draws come from the generator of the device.
     pub fn low_rank(
         &mut self,
         place: Place,
@@ -103,18 +121,17 @@ impl Trainable {
 
     /// Puts the trained weights of block `index` into it.
     pub fn merge<B: Block>(&self, index: usize, block: &mut B) {
-        self.put(index, block, &mut |_, tensor| tensor.clone());
+        self.put(index, block, None);
     }
 
     /// Puts the trained weights of the last norm into it.
     pub fn merge_norm(&self, norm: &mut Norm) {
-        self.put_norm(norm, &mut |_, tensor| tensor.clone());
+        self.put_norm(norm, None);
     }
 
     /// The matrix of the head, `[width, vocab_size]`, from that of the model.
     pub fn head(&self, matrix: Tensor<2>) -> Tensor<2> {
-        let mut view = |_, tensor: &Tensor<2>| tensor.clone();
-        self.weight(Place::Head, || matrix.clone(), &mut view).unwrap_or(matrix)
+        self.weight(Place::Head, || matrix.clone(), &mut None).unwrap_or(matrix)
     }
 
     /// Adds the gradient of the matrix of the head to those of the tensors that it is made of.
@@ -131,46 +148,43 @@ impl Trainable {
         }
     }
 
-    /// [`Trainable::merge`], tracked by autodiff.
-    pub(crate) fn track<B: Block>(&self, index: usize, block: &mut B) -> Handles {
-        let mut handles = Vec::new();
-        self.put(index, block, &mut |key, tensor| tracked(&mut handles, key, tensor));
-        handles
+    /// [`Trainable::merge`], tracked by autodiff. The handles must live until the forward pass is
+    /// over.
+    pub(crate) fn track<B: Block>(&self, index: usize, block: &mut B, handles: &mut Handles) {
+        self.put(index, block, Some(handles));
     }
 
     /// [`Trainable::merge_norm`], tracked by autodiff.
-    pub(crate) fn track_norm(&self, norm: &mut Norm) -> Handles {
-        let mut handles = Vec::new();
-        self.put_norm(norm, &mut |key, tensor| tracked(&mut handles, key, tensor));
-        handles
+    pub(crate) fn track_norm(&self, norm: &mut Norm, handles: &mut Handles) {
+        self.put_norm(norm, Some(handles));
     }
 
-    fn put<B: Block>(&self, index: usize, block: &mut B, view: View<'_>) {
+    fn put<B: Block>(&self, index: usize, block: &mut B, mut tracking: Tracking<'_>) {
         for (sublayer, role) in self.places(index).collect::<Vec<_>>() {
             let place = Place::Block { block: index, sublayer, role };
             let Some(weight) = block.sublayer_mut(sublayer).into_weight(role) else { continue };
             match weight {
                 WeightMut::Matrix(param) => {
-                    if let Some(weight) = self.weight(place, || param.val(), view) {
+                    if let Some(weight) = self.weight(place, || param.val(), &mut tracking) {
                         *param = Param::initialized(ParamId::new(), weight);
                     }
                 }
-                WeightMut::Vector(param) => self.put_vector(place, param, view),
+                WeightMut::Vector(param) => self.put_vector(place, param, &mut tracking),
             }
         }
     }
 
-    fn put_norm(&self, norm: &mut Norm, view: View<'_>) {
+    fn put_norm(&self, norm: &mut Norm, mut tracking: Tracking<'_>) {
         let vectors = [(Place::LastNorm, &mut norm.weight), (Place::LastNormBias, &mut norm.bias)];
         for (place, vector) in vectors {
             if let Some(vector) = vector {
-                self.put_vector(place, vector, view);
+                self.put_vector(place, vector, &mut tracking);
             }
         }
     }
 
-    fn put_vector(&self, place: Place, param: &mut Param<Tensor<1>>, view: View<'_>) {
-        if let Some(weight) = self.weight(place, || param.val().unsqueeze(), view) {
+    fn put_vector(&self, place: Place, param: &mut Param<Tensor<1>>, tracking: &mut Tracking<'_>) {
+        if let Some(weight) = self.weight(place, || param.val().unsqueeze(), tracking) {
             *param = Param::initialized(ParamId::new(), weight.squeeze_dim(0));
         }
     }
@@ -185,30 +199,33 @@ impl Trainable {
         })
     }
 
-    /// The weight that is made of the tensors at `place`, each of which goes through `view`.
+    /// The weight that is made of the tensors at `place`; `None` if it is not trained.
     fn weight(
         &self,
         place: Place,
         base: impl FnOnce() -> Tensor<2>,
-        view: View<'_>,
+        tracking: &mut Tracking<'_>,
     ) -> Option<Tensor<2>> {
         let mut tensor = |factor| {
             let key = Key { place, factor };
-            self.tensors.get(&key).map(|tensor| view(key, tensor))
+            let tensor = self.tensors.get(&key)?;
+            Some(match tracking {
+                Some(handles) => handles.track(key, tensor),
+                None => tensor.clone(),
+            })
         };
         if let Some(whole) = tensor(Factor::Whole) {
             return Some(whole);
         }
         let (a, b) = (tensor(Factor::A)?, tensor(Factor::B)?);
-        Some(base().cast(DType::F32) + a.matmul(b).mul_scalar(self.scale))
+        Some(match tracking {
+            Some(handles) => {
+                let weight = low_rank(base(), a, b, self.scale);
+                let merged = weight.tensor();
+                handles.weights.push(weight);
+                merged
+            }
+            None => base().cast(DType::F32) + a.matmul(b).mul_scalar(self.scale),
+        })
     }
-}
-
-/// How a trained tensor gets into a block.
-type View<'a> = &'a mut dyn FnMut(Key, &Tensor<2>) -> Tensor<2>;
-
-fn tracked(handles: &mut Handles, key: Key, tensor: &Tensor<2>) -> Tensor<2> {
-    let tracked = tensor.clone().autodiff().require_grad();
-    handles.push((key, tracked.clone()));
-    tracked
 }

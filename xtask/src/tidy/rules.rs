@@ -24,6 +24,7 @@ const LIBRARIES: &[&str] = &[
     "slicegpt-device",
     "slicegpt-slice",
     "slicegpt-eval",
+    "slicegpt-train",
     "slicegpt-compress",
     "slicegpt-chat",
     "slicegpt-generate",
@@ -123,6 +124,11 @@ pub const CRATES: &[CrateRule] = &[
         name: "slicegpt-eval",
         siblings: &["slicegpt-core", "slicegpt-kernels"],
         forbidden: &[],
+    },
+    CrateRule {
+        name: "slicegpt-train",
+        siblings: &["slicegpt-core", "slicegpt-eval", "slicegpt-kernels"],
+        forbidden: &["clap", "safetensors", "tokenizers"],
     },
     CrateRule {
         name: "slicegpt-compress",
@@ -242,6 +248,7 @@ const FILELESS: &[&str] = &[
     "slicegpt-calibrate",
     "slicegpt-slice",
     "slicegpt-eval",
+    "slicegpt-train",
     "slicegpt-device",
     "slicegpt-provenance",
     "slicegpt-report",

@@ -4,7 +4,6 @@
 mod activation;
 mod attention;
 mod check;
-mod head_loss;
 mod linear;
 mod low_rank;
 mod norm;

@@ -3,10 +3,8 @@
 use std::path::PathBuf;
 
 use anyhow::{Result, bail};
-use sha2::{Digest, Sha256};
 use slicegpt_train::{Decay, Schedule, Settings};
 
-use super::data::Data;
 use crate::args::options::{DtypeName, positive};
 use crate::args::running::Running;
 use crate::args::text::Cutting;
@@ -244,21 +242,5 @@ impl Args {
     pub fn scale(&self) -> f64 {
         let rank = self.weights.rank as f64;
         self.weights.alpha.unwrap_or(2.0 * rank) / rank
-    }
-
-    /// What must be equal for an interrupted training to go on.
-    pub fn origin(&self, model: &Opened, data: &Data, settings: &Settings) -> Result<String> {
-        let mut hash = Sha256::new();
-        let Weights { full, targets, rank, .. } = &self.weights;
-        let weights = format!("{full} {targets:?} {rank} {}", self.scale());
-        let teacher = (&self.distill, self.temperature, self.mix);
-        hash.update(format!("{} {weights} {teacher:?} {settings:?}", model.digest()?));
-        for example in &data.examples {
-            example.ids.iter().for_each(|id| hash.update(id.to_le_bytes()));
-        }
-        for (_, samples) in &data.evaluations {
-            hash.update(samples.digest());
-        }
-        Ok(format!("{:x}", hash.finalize()))
     }
 }

@@ -36,7 +36,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let target = args.running.open()?;
     let data = Data::load(&args, &opened)?;
     let settings = args.settings(data.examples.len())?;
-    let saved = Saved::beside(&args.out, args.origin(&opened, &data, &settings)?);
+    let saved = Saved::beside(&args.out, saved::origin(&args, &opened, &data, &settings)?);
     if !args.steps.resume {
         saved.check_new()?;
     }

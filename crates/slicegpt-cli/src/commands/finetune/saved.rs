@@ -1,4 +1,5 @@
-//! The state of a training in a file beside its output, from which it goes on after an interruption.
+//! The state of a training in a file beside its output, from which it goes on after an
+//! interruption.
 
 use std::ffi::OsString;
 use std::fs::{self, File};
@@ -9,7 +10,12 @@ use anyhow::{Context, Result, anyhow, bail};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView, serialize};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use slicegpt_train::State;
+use sha2::{Digest, Sha256};
+use slicegpt_train::{Settings, State};
+
+use super::arguments::{Args, Weights};
+use super::data::Data;
+use crate::services::model::Opened;
 
 /// The version of the file. Others are refused.
 const FORMAT: u32 = 1;
@@ -135,4 +141,20 @@ impl Saved {
     pub fn remove(&self) {
         let _ = fs::remove_file(&self.path);
     }
+}
+
+/// What must be equal for an interrupted training to go on: a digest.
+pub fn origin(args: &Args, model: &Opened, data: &Data, settings: &Settings) -> Result<String> {
+    let mut hash = Sha256::new();
+    let Weights { full, targets, rank, .. } = &args.weights;
+    let weights = format!("{full} {targets:?} {rank} {}", args.scale());
+    let teacher = (&args.distill, args.temperature, args.mix);
+    hash.update(format!("{} {weights} {teacher:?} {settings:?}", model.digest()?));
+    for example in &data.examples {
+        example.ids.iter().for_each(|id| hash.update(id.to_le_bytes()));
+    }
+    for (_, samples) in &data.evaluations {
+        hash.update(samples.digest());
+    }
+    Ok(format!("{:x}", hash.finalize()))
 }

@@ -54,8 +54,8 @@ pub fn trainable(
         };
         if found == 0 {
             bail!(
-                "--targets {name}: this model has no such weight to train; its names are attention, \
-                 mlp, norms, shortcuts, head, and {}",
+                "--targets {name}: this model has no such weight to train; its names are \
+                 attention, mlp, norms, shortcuts, head, and {}",
                 modules(spec).join(", ")
             );
         }
