@@ -51,9 +51,9 @@ impl Trainable {
         self.tensors.insert(key, weight.cast(DType::F32));
     }
 
-    /// Trains a correction of a weight `[inputs, outputs]`, of rank `rank` or of the smaller side of
-    /// the weight if that is less. It begins with zero: `A` is drawn as PEFT draws it, uniformly up
-    /// to `1 / sqrt(inputs)`, and `B` is zero. Draws come from the generator of the device.
+    /// Trains a correction of a weight `[inputs, outputs]`, of rank `rank` or of the smaller side
+    /// of the weight if that is less. It begins with zero: `A` is drawn as PEFT draws it, uniformly
+    /// up to `1 / sqrt(inputs)`, and `B` is zero. Draws come from the generator of the device.
     pub fn low_rank(
         &mut self,
         place: Place,
