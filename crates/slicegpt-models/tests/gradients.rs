@@ -1,14 +1,12 @@
 //! Gradients of blocks through the CPU kernels, against Burn's own autodiff without them.
 
-use std::time::Instant;
-
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::nn::Linear;
 use burn::tensor::module::{attention, linear};
 use burn::tensor::ops::AttentionModuleOptions;
 use burn::tensor::{DType, Device, Distribution, Gradients, Tensor, activation};
 use slicegpt_core::{Block, Decoder, TokenBatch};
-use slicegpt_models::{Branch, Context, DecoderBlock, DecoderSpec, Model, QUERIES};
+use slicegpt_models::{Branch, Context, DecoderBlock, Model, QUERIES};
 use slicegpt_testkit::{ToySource, largest_difference, spec};
 
 /// Makes every parameter a leaf with a gradient, in the given type.
@@ -130,44 +128,4 @@ fn generic(block: &DecoderBlock, mut stream: Tensor<3>, tables: &[Tensor<2>; 2])
             };
     }
     stream
-}
-
-/// Prints the seconds of a forward and a backward pass of one block of a Llama of 135 million
-/// parameters, by Burn's operations and by the kernels.
-#[test]
-#[ignore = "a measurement"]
-fn seconds_of_a_block() {
-    let [batch, tokens, width] = [2, 1024, 768];
-    let config = serde_json::json!({
-        "model_type": "llama", "hidden_size": width, "num_hidden_layers": 1,
-        "num_attention_heads": 12, "num_key_value_heads": 12, "intermediate_size": 2048,
-        "vocab_size": 40, "max_position_embeddings": tokens,
-    });
-    let spec: DecoderSpec = slicegpt_models::parse(&config).unwrap();
-    let device = Device::flex();
-    let rotary =
-        slicegpt_models::Rope { dim: 64, theta: 1e4, scaling: slicegpt_models::Scaling::None };
-    let tables = rotary.tables(0, tokens, &device).map(|table| table.autodiff());
-    let model = Model::new(spec, ToySource { seed: 1 }, device.clone());
-    let ids = TokenBatch::new(vec![1; batch * tokens], None, tokens);
-    let context = model.context(&ids);
-    let block = model.block(0).unwrap().map(&mut Tracked(DType::F32));
-    let normal = Distribution::Normal(0.0, 1.0);
-    let stream = Tensor::<3>::random([batch, tokens, width], normal, &device).autodiff();
-    let run = |forward: &dyn Fn(Tensor<3>) -> Tensor<3>| {
-        let start = Instant::now();
-        let sum = forward(stream.clone().require_grad()).sum();
-        let forward = start.elapsed().as_secs_f64();
-        let grads = sum.backward();
-        let mut collected = Collected { grads: &grads, all: Vec::new() };
-        let both = start.elapsed().as_secs_f64();
-        block.visit(&mut collected);
-        (forward, both - forward, collected.all)
-    };
-    for _ in 0..3 {
-        let (forward, backward, _) = run(&|x| block.forward(x, &context));
-        println!("kernels: forward {forward:.3} s, backward {backward:.3} s");
-    }
-    let (forward, backward, _) = run(&|x| generic(&block, x, &tables));
-    println!("Burn: forward {forward:.3} s, backward {backward:.3} s");
 }
