@@ -91,7 +91,7 @@ fn steps(workspace: &Workspace, args: &Args) -> Vec<Step> {
     // Registries take what `cargo package` makes; the code in it is compiled by the other checks.
     let mut package = cargo("package --quiet --no-verify --allow-dirty");
     let published = workspace.packages.iter().filter(|package| package.is_published);
-    published.for_each(|published| drop(package.args(["--package", &published.name])));
+    package.args(published.flat_map(|published| ["--package", &published.name]));
     let clippy = cargo("clippy --release --workspace --all-targets -- -D warnings");
     // Documentation examples are among the tests: plain `cargo test` runs every kind.
     let mut tests = cargo("test --release --workspace");
