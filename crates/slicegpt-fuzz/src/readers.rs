@@ -269,19 +269,20 @@ fn tensors(checkpoint: &Checkpoint) -> Result<()> {
 /// Opens an adapter, compares it with a model, and reads all of it.
 fn adapter(directory: &Path) -> Result<()> {
     let adapter = Adapter::open(directory)?;
-    let shape = |name: &str| match name {
-        "q_proj" => vec![128, 128],
-        _ => vec![128, 341],
-    };
+    // The tensors of the fixture that its adapter changes.
+    let of_block = [
+        ("self_attn.q_proj", vec![128, 128]),
+        ("mlp.down_proj", vec![128, 341]),
+        ("input_layernorm", vec![128]),
+        ("post_attention_layernorm", vec![128]),
+    ];
     let blocks = (0..4).flat_map(|block| {
-        ["self_attn.q_proj", "mlp.down_proj"].map(|name| {
-            let last = name.rsplit('.').next().unwrap_or_default();
-            (format!("model.layers.{block}.{name}.weight"), shape(last))
-        })
+        of_block.clone().map(|(name, shape)| (format!("model.layers.{block}.{name}.weight"), shape))
     });
+    let norm = ("model.norm.weight".to_owned(), vec![128]);
     let model = BaseModel {
         name: "model".into(),
-        tensors: blocks.collect(),
+        tensors: blocks.chain([norm]).collect(),
         embedding: "model.embed_tokens".into(),
         positions: None,
         head: "lm_head".into(),

@@ -68,6 +68,7 @@ fn gradients_of_all_families_are_those_of_burn_in_float64() {
             let (stream, context) = (model.embed(&batch).unwrap(), model.context(&batch));
             let mut block = model.block(1).unwrap();
             if shortcut {
+                Device::flex().seed(11);
                 let normal = Distribution::Normal(0.0, 0.3);
                 let weight = Tensor::random([16, 16], normal, &Device::flex());
                 let first = block.sublayer_mut(0).shortcut;
@@ -78,7 +79,7 @@ fn gradients_of_all_families_are_those_of_burn_in_float64() {
             assert_eq!(found.len(), exact.len());
             // The bias of keys has the gradient zero: it moves all scores of a query alike.
             let largest = |of: &[f64]| of.iter().fold(0.0f64, |most, x| most.max(x.abs()));
-            let least = 1e-3 * largest(&exact.concat());
+            let least = 1e-2 * largest(&exact.concat());
             for (index, (found, exact)) in found.iter().zip(&exact).enumerate() {
                 let difference = largest_difference(exact, found) / largest(exact).max(least);
                 assert!(difference < 1e-4, "{family}, {shortcut}, {index}: {difference}");

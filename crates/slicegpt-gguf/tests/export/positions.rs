@@ -111,9 +111,11 @@ fn longrope_and_partial_rotation_keep_their_frequencies() {
     });
     cases.push(slicegpt_models::parse(&partial).unwrap());
     cases.push(with("phi4-mini", json!({ "rope_type": "linear", "factor": 3.0 })));
-    let yarn =
-        json!({ "rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 16 });
-    cases.push(with("phi4-mini", yarn));
+    let yarn = config("phi4-mini", |config| {
+        config["rope_scaling"] = json!({ "rope_type": "yarn", "factor": 4.0 });
+        config["original_max_position_embeddings"] = json!(16);
+    });
+    cases.push(slicegpt_models::parse(&yarn).unwrap());
     for spec in cases {
         check_alike(&spec, "phi3");
         check_alike(&spec.in_shared_basis(24, 40, spec.tied), "llama");
