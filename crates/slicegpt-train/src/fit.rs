@@ -55,12 +55,23 @@ pub trait Watch<E> {
     /// Ends the training.
     fn evaluate(&mut self, trainable: &Trainable) -> Result<f64, E>;
 
-    /// A step is done. `false` ends the training.
+    /// A step is done. Says how the training goes on.
     ///
     /// # Errors
     ///
     /// Ends the training.
-    fn step(&mut self, report: &StepReport, state: &State) -> Result<bool, E>;
+    fn step(&mut self, report: &StepReport, state: &State) -> Result<Next, E>;
+}
+
+/// How a training goes on after a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// With the next step.
+    Continue,
+    /// It ends here, as if this step were the last one: the tensors are evaluated.
+    Finish,
+    /// It ends here at once.
+    Cancel,
 }
 
 /// Why a training ended.
@@ -68,9 +79,9 @@ pub trait Watch<E> {
 pub enum Ending {
     /// All steps are done.
     Complete,
-    /// The evaluations did not improve.
+    /// The evaluations did not improve, or the watcher ended it.
     Stopped,
-    /// The watcher ended it.
+    /// The watcher ended it at once.
     Cancelled,
 }
 
@@ -144,8 +155,16 @@ pub fn fit<B: Block + Clone, E: std::error::Error + 'static>(
             gradient_norm: norm,
             evaluation,
         };
-        if !watch.step(&report, state).map_err(TrainError::Source)? {
-            return Ok(Ending::Cancelled);
+        match watch.step(&report, state).map_err(TrainError::Source)? {
+            Next::Continue => {}
+            Next::Cancel => return Ok(Ending::Cancelled),
+            Next::Finish => {
+                if !evaluates {
+                    let loss = watch.evaluate(&state.trainable).map_err(TrainError::Source)?;
+                    state.evaluated(loss);
+                }
+                return Ok(Ending::Stopped);
+            }
         }
         if patience.is_some_and(|patience| state.since_best >= patience) {
             return Ok(Ending::Stopped);

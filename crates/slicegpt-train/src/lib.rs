@@ -29,7 +29,7 @@ mod teacher;
 mod trainable;
 mod tuned;
 
-pub use fit::{Embedded, Ending, Job, StepReport, TrainError, Watch, fit};
+pub use fit::{Embedded, Ending, Job, Next, StepReport, TrainError, Watch, fit};
 pub use gradients::Gradients;
 pub use network::{Network, Sums};
 pub use optimizer::Optimizer;

@@ -75,11 +75,9 @@ pub fn run(args: Args) -> Result<ExitCode> {
         };
         Ok(fit(&job, &mut state, &mut watcher))
     })?;
-    let out_of_time = watcher.is_out_of_time();
     let (curve, evaluations) = watcher.finish();
     match ending {
         Ok(Ending::Complete | Ending::Stopped) => {}
-        Ok(Ending::Cancelled) if out_of_time => {}
         Ok(Ending::Cancelled) => {
             note(format!(
                 "{}: the training goes on from here with --resume",

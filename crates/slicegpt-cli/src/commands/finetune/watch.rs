@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use slicegpt_checkpoint::CheckpointError;
 use slicegpt_core::Unobserved;
 use slicegpt_eval::{EvalError, perplexity};
-use slicegpt_train::{Settings, State, StepReport, Trainable, Tuned, Watch};
+use slicegpt_train::{Next, Settings, State, StepReport, Trainable, Tuned, Watch};
 
 use super::Args;
 use super::data::Data;
@@ -74,7 +74,7 @@ impl<'a> Watcher<'a> {
     }
 
     /// Whether the training has had its time.
-    pub fn is_out_of_time(&self) -> bool {
+    fn is_out_of_time(&self) -> bool {
         self.args.steps.max_seconds.is_some_and(|most| self.seconds() >= most)
     }
 }
@@ -101,7 +101,7 @@ impl Watch<WatchError> for Watcher<'_> {
         Ok(losses.first().map_or(f64::NAN, |result| result.nll))
     }
 
-    fn step(&mut self, report: &StepReport, state: &State) -> Result<bool, WatchError> {
+    fn step(&mut self, report: &StepReport, state: &State) -> Result<Next, WatchError> {
         self.trained += report.tokens;
         let rate = self.trained as f64 / self.started.elapsed().as_secs_f64();
         self.bar.set_position(report.step as u64);
@@ -128,6 +128,10 @@ impl Watch<WatchError> for Watcher<'_> {
         if report.evaluation.is_some() || !goes_on {
             self.saved.write(state, &self.progress).map_err(WatchError::Unsaved)?;
         }
-        Ok(goes_on && !self.is_out_of_time())
+        Ok(match (goes_on, self.is_out_of_time()) {
+            (false, _) => Next::Cancel,
+            (true, true) => Next::Finish,
+            (true, false) => Next::Continue,
+        })
     }
 }
