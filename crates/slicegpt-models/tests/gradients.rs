@@ -1,12 +1,9 @@
 //! Gradients of blocks through the CPU kernels, against Burn's own autodiff without them.
 
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
-use burn::nn::Linear;
-use burn::tensor::module::{attention, linear};
-use burn::tensor::ops::AttentionModuleOptions;
-use burn::tensor::{DType, Device, Distribution, Gradients, Tensor, activation};
+use burn::tensor::{DType, Device, Distribution, Gradients, Tensor};
 use slicegpt_core::{Block, Decoder, TokenBatch};
-use slicegpt_models::{Branch, Context, DecoderBlock, Model, QUERIES};
+use slicegpt_models::{Context, DecoderBlock, Model};
 use slicegpt_testkit::{ToySource, largest_difference, spec};
 
 /// Makes every parameter a leaf with a gradient, in the given type.
@@ -86,47 +83,4 @@ fn gradients_of_all_families_are_those_of_burn_in_float64() {
             }
         }
     }
-}
-
-/// A block of Llama's family by Burn's operations, without a cache and padding.
-fn generic(block: &DecoderBlock, mut stream: Tensor<3>, tables: &[Tensor<2>; 2]) -> Tensor<3> {
-    let of = |layer: &Linear, x: Tensor<3>| linear(x, layer.weight.val(), None);
-    let rotate = |x: Tensor<4>| {
-        let [_, tokens, _, dim] = x.dims();
-        let [cos, sin] = tables.clone().map(|table| table.reshape([1, tokens, 1, dim]));
-        let half = |start| x.clone().narrow(3, start, dim / 2);
-        let swapped = Tensor::cat(vec![half(dim / 2), half(0)], 3);
-        x.clone() * cos + swapped * sin
-    };
-    for sublayer in &block.sublayers {
-        let normed = sublayer.norm.forward(stream.clone());
-        stream = stream
-            + match &sublayer.branches[0] {
-                Branch::Mlp(mlp) => {
-                    let gate = of(mlp.gate.as_ref().unwrap(), normed.clone());
-                    of(&mlp.down, activation::silu(gate) * of(&mlp.up, normed))
-                }
-                Branch::Attention(layer) => {
-                    let shape @ [batch, tokens, width] = normed.dims();
-                    let split = |x: Tensor<3>| {
-                        x.reshape([batch, tokens, width / layer.head_dim, layer.head_dim])
-                    };
-                    let query = rotate(split(of(&layer.query, normed.clone()))).swap_dims(1, 2);
-                    let key = rotate(split(of(&layer.key, normed.clone()))).swap_dims(1, 2);
-                    let value = split(of(&layer.value, normed)).swap_dims(1, 2);
-                    let pieces = (0..tokens).step_by(QUERIES).map(|start| {
-                        let length = QUERIES.min(tokens - start);
-                        let query = query.clone().narrow(2, start, length);
-                        let [key, value] =
-                            [&key, &value].map(|x| x.clone().narrow(2, 0, start + length));
-                        let options =
-                            AttentionModuleOptions { is_causal: true, ..Default::default() };
-                        attention(query, key, value, None, None, options)
-                    });
-                    let mixed = Tensor::cat(pieces.collect(), 2).swap_dims(1, 2);
-                    of(&layer.output, mixed.reshape(shape))
-                }
-            };
-    }
-    stream
 }
