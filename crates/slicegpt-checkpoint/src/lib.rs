@@ -46,7 +46,7 @@ pub use dtype::Dtype;
 pub use error::CheckpointError;
 pub use foreign::{ForeignSource, ForeignTensor};
 pub use output::{
-    OutputError, Staging, Writer, Written, copy_companions, is_companion, lies_in,
-    remove_unfinished,
+    OutputError, Staging, Writer, Written, copy_companions, is_companion, is_tokenizer_file,
+    lies_in, remove_unfinished,
 };
 pub use reference::Reference;

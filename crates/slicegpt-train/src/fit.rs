@@ -6,9 +6,7 @@ use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 use slicegpt_core::{Block, TokenBatch};
 
-use crate::{
-    Example, Gradients, Network, Settings, State, Sums, Targets, TeacherStreams, Trainable,
-};
+use crate::{Example, Gradients, Network, Settings, State, Sums, Targets, TeacherStreams};
 
 /// The stream before the first block and the context of a batch, or why they cannot be computed.
 pub type Embedded<C, E> = Result<(Tensor<3>, C), E>;
@@ -48,12 +46,12 @@ pub struct StepReport {
 
 /// Follows a training.
 pub trait Watch<E> {
-    /// The loss of the tensors on data that are not trained on; smaller is better.
+    /// The loss of the trained tensors on data that are not trained on; smaller is better.
     ///
     /// # Errors
     ///
     /// Ends the training.
-    fn evaluate(&mut self, trainable: &Trainable) -> Result<f64, E>;
+    fn evaluate(&mut self, state: &State) -> Result<f64, E>;
 
     /// A step is done. Says how the training goes on.
     ///
@@ -118,8 +116,7 @@ pub fn fit<B: Block + Clone, E: std::error::Error + 'static>(
 ) -> Result<Ending, TrainError<E>> {
     let Settings { schedule, evaluate_every, patience, clip, .. } = job.settings;
     if state.step == 0 && state.best.is_none() {
-        let loss = watch.evaluate(&state.trainable).map_err(TrainError::Source)?;
-        state.evaluated(loss);
+        evaluate(state, watch)?;
     }
     while state.step < schedule.steps {
         let step = state.step;
@@ -138,13 +135,7 @@ pub fn fit<B: Block + Clone, E: std::error::Error + 'static>(
         let is_last = state.step == schedule.steps;
         let evaluates =
             is_last || *evaluate_every > 0 && state.step.is_multiple_of(*evaluate_every);
-        let evaluation = if evaluates {
-            let loss = watch.evaluate(&state.trainable).map_err(TrainError::Source)?;
-            state.evaluated(loss);
-            Some(loss)
-        } else {
-            None
-        };
+        let evaluation = if evaluates { Some(evaluate(state, watch)?) } else { None };
         let count = sums.labels.max(1) as f64;
         let report = StepReport {
             step: state.step,
@@ -160,8 +151,7 @@ pub fn fit<B: Block + Clone, E: std::error::Error + 'static>(
             Next::Cancel => return Ok(Ending::Cancelled),
             Next::Finish => {
                 if !evaluates {
-                    let loss = watch.evaluate(&state.trainable).map_err(TrainError::Source)?;
-                    state.evaluated(loss);
+                    evaluate(state, watch)?;
                 }
                 return Ok(Ending::Stopped);
             }
@@ -171,6 +161,16 @@ pub fn fit<B: Block + Clone, E: std::error::Error + 'static>(
         }
     }
     Ok(Ending::Complete)
+}
+
+/// Evaluates the present tensors, and keeps them if they are the best.
+fn evaluate<E: std::error::Error + 'static>(
+    state: &mut State,
+    watch: &mut dyn Watch<E>,
+) -> Result<f64, TrainError<E>> {
+    let loss = watch.evaluate(state).map_err(TrainError::Source)?;
+    state.evaluated(loss);
+    Ok(loss)
 }
 
 /// The gradients of the mean loss of a step.
@@ -203,19 +203,14 @@ fn step_gradients<B: Block + Clone, E: std::error::Error + 'static>(
 /// The examples of a step: all in a random order, then all in another one.
 fn chosen(count: usize, settings: &Settings, step: usize) -> Vec<usize> {
     let first = step * settings.batch;
-    let mut orders: Option<(usize, Vec<usize>)> = None;
-    let of = |number: usize, orders: &mut Option<(usize, Vec<usize>)>| {
-        let epoch = number / count;
-        if orders.as_ref().is_none_or(|(of, _)| *of != epoch) {
-            let mut order: Vec<usize> = (0..count).collect();
-            let mut generator = ChaCha8Rng::seed_from_u64(settings.seed);
-            generator.set_stream(epoch as u64);
-            order.shuffle(&mut generator);
-            *orders = Some((epoch, order));
-        }
-        orders.as_ref().map_or(0, |(_, order)| order[number % count])
-    };
-    (first..first + settings.batch).map(|number| of(number, &mut orders)).collect()
+    let epochs = (first / count..).flat_map(|epoch| {
+        let mut order: Vec<usize> = (0..count).collect();
+        let mut generator = ChaCha8Rng::seed_from_u64(settings.seed);
+        generator.set_stream(epoch as u64);
+        order.shuffle(&mut generator);
+        order
+    });
+    epochs.skip(first % count).take(settings.batch).collect()
 }
 
 #[cfg(test)]

@@ -28,16 +28,14 @@ impl State {
         Self { step: 0, trainable, optimizer, best: None, since_best: 0 }
     }
 
-    /// Takes an evaluation of the present tensors into account. Whether it is the best so far.
-    pub(crate) fn evaluated(&mut self, loss: f64) -> bool {
-        let is_best = self.best.as_ref().is_none_or(|(best, _)| loss < *best);
-        if is_best {
+    /// Takes an evaluation of the present tensors into account.
+    pub(crate) fn evaluated(&mut self, loss: f64) {
+        if self.best.as_ref().is_none_or(|(best, _)| loss < *best) {
             self.best = Some((loss, self.trainable.clone()));
             self.since_best = 0;
         } else {
             self.since_best += 1;
         }
-        is_best
     }
 
     /// One step of the optimiser.

@@ -4,8 +4,8 @@ use std::path::Path;
 
 use super::error::{OutputError, Result};
 
-/// Prefixes of the names of tokenizer, generation and licence files, in lower case.
-const COMPANIONS: &[&str] = &[
+/// Prefixes of the names of the files of a tokenizer, in lower case.
+const TOKENIZER: &[&str] = &[
     "tokenizer",
     "special_tokens_map.json",
     "added_tokens.json",
@@ -13,16 +13,20 @@ const COMPANIONS: &[&str] = &[
     "merges.txt",
     "tekken.json",
     "chat_template.",
-    "generation_config.json",
-    "license",
-    "notice",
-    "use_policy",
 ];
+
+/// Prefixes of the names of generation and licence files, in lower case.
+const OTHERS: &[&str] = &["generation_config.json", "license", "notice", "use_policy"];
+
+/// Whether a file of this name belongs to a tokenizer, chat templates included.
+pub fn is_tokenizer_file(name: &str) -> bool {
+    TOKENIZER.iter().any(|start| name.starts_with(start))
+}
 
 /// Whether a file of this name belongs to a model in addition to its weights and config.
 pub fn is_companion(name: &str) -> bool {
     let name = name.to_lowercase();
-    COMPANIONS.iter().any(|start| name.starts_with(start))
+    is_tokenizer_file(&name) || OTHERS.iter().any(|start| name.starts_with(start))
 }
 
 /// Copies the tokenizer, generation and licence files of checkpoint `from` to `to`.

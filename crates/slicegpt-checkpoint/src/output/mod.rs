@@ -12,7 +12,7 @@ mod sync;
 mod temporary;
 mod writer;
 
-pub use copy::{copy_companions, is_companion};
+pub use copy::{copy_companions, is_companion, is_tokenizer_file};
 pub use error::OutputError;
 pub use place::lies_in;
 pub use staging::Staging;

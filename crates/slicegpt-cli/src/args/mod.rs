@@ -11,3 +11,4 @@ pub mod running;
 pub mod sampling;
 pub mod source;
 pub mod text;
+pub mod writing;

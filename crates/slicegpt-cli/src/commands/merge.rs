@@ -4,33 +4,25 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
-use serde_json::{Value, json};
+use serde_json::json;
 use slicegpt_adapters::{Adapter, BaseModel, Change};
 use slicegpt_checkpoint::{
-    Checkpoint, Dtype, OutputError, Staging, Writer, Written, copy_companions, lies_in,
+    Checkpoint, Dtype, OutputError, Staging, Writer, Written, copy_companions, is_tokenizer_file,
+    lies_in,
 };
 use slicegpt_core::{Observer, TensorSource};
-use slicegpt_models::{DecoderSpec, Model, portable};
+use slicegpt_models::{DecoderSpec, Model};
 use slicegpt_provenance::Manifest;
 
 use crate::args::options::DtypeName;
+use crate::args::writing::Writing;
 use crate::services::hub::located_adapter;
 use crate::services::memory;
 use crate::services::model::Opened;
+use crate::services::reweighted;
 use crate::show::output;
 use crate::show::progress::{self, Progress, note, warn};
-use crate::show::size::{parse_bytes, show_bytes, show_count};
-
-/// Files of an adapter that come with a model: those of a tokenizer, as it was used for training.
-const TOKENIZER: &[&str] = &[
-    "tokenizer",
-    "special_tokens_map.json",
-    "added_tokens.json",
-    "vocab.",
-    "merges.txt",
-    "tekken.json",
-    "chat_template.",
-];
+use crate::show::size::{show_bytes, show_count};
 
 /// Arguments of `slicegpt merge`.
 #[derive(clap::Args)]
@@ -47,15 +39,8 @@ pub struct Args {
     /// Type to write weights as [default: that of most weights of the model]
     #[arg(long, value_enum)]
     dtype: Option<DtypeName>,
-    /// Largest size of a weights file
-    #[arg(long, value_name = "SIZE", default_value = "5GB", value_parser = parse_bytes)]
-    max_shard_size: u64,
-    /// Replace the checkpoint in --out
-    #[arg(long)]
-    force: bool,
-    /// Print one JSON object
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    writing: Writing,
 }
 
 /// A model and an adapter that fits it.
@@ -92,8 +77,8 @@ pub fn run(args: Args) -> Result<ExitCode> {
         return Err(OutputError::IsInput(args.out).into());
     }
     let input = if args.model.exists() { &args.model } else { &base };
-    let staging = Staging::new(&args.out, Some(input), args.force)?;
-    let (written, effects) = merge.write(&staging, args.max_shard_size)?;
+    let staging = Staging::new(&args.out, Some(input), args.writing.force)?;
+    let (written, effects) = merge.write(&staging, args.writing.max_shard_size)?;
     if effects.squares[0] == 0.0 {
         warn(format!(
             "{}: the adapter changes nothing: all products of its matrices are zero, as before \
@@ -189,31 +174,7 @@ impl Merge {
     fn finish(&self, base: &Path, adapter: &Path, out: &Path) -> Result<Vec<String>> {
         copy_companions(base, out)?;
         let taken = take_tokenizer(adapter, out)?;
-        let write = |name: &str, text: &str| {
-            let path = out.join(name);
-            std::fs::write(&path, text).with_context(|| path.display().to_string())
-        };
-        let mut config = self.opened.checkpoint.config().clone();
-        let manifest = self.opened.checkpoint.manifest();
-        match manifest {
-            Some(manifest) if !manifest.stock => {
-                for (name, code) in portable::PYTHON {
-                    write(name, code)?;
-                }
-            }
-            manifest => {
-                if let Some(manifest) = manifest {
-                    let text = serde_json::to_string_pretty(&manifest.to_json())?;
-                    write(Manifest::FILE, &(text + "\n"))?;
-                }
-                // Python code of the model is not copied.
-                if let Some(fields) = config.as_object_mut() {
-                    fields.remove("auto_map");
-                }
-            }
-        }
-        describe(&mut config, self.dtype, self.spec.tied);
-        write("config.json", &(serde_json::to_string_pretty(&config)? + "\n"))?;
+        reweighted::describe(&self.opened, self.spec.tied, self.dtype, out)?;
         Ok(taken)
     }
 
@@ -277,7 +238,7 @@ impl Merge {
         rows.push(("parameters", vec![show_count(parameters)]));
         let bytes = show_bytes(written.tensor_bytes);
         rows.push(("written as", vec![format!("{dtype}, {bytes}")]));
-        output::print(args.json.then_some(json), &rows, &[], None)
+        output::print(args.writing.json.then_some(json), &rows, &[], None)
     }
 }
 
@@ -298,21 +259,6 @@ impl Effects {
     }
 }
 
-/// Sets the type of the weights, and whether embedding and head are one matrix, where the config
-/// says something else.
-fn describe(config: &mut Value, dtype: Dtype, tied: bool) {
-    let Some(fields) = config.as_object_mut() else { return };
-    let field = if fields.contains_key("dtype") { "dtype" } else { "torch_dtype" };
-    fields.insert(field.into(), json!(dtype.torch_name()));
-    if fields.contains_key("torch_dtype") {
-        fields.insert("torch_dtype".into(), json!(dtype.torch_name()));
-    }
-    // Families differ in the default.
-    if !tied || fields.contains_key("tie_word_embeddings") {
-        fields.insert("tie_word_embeddings".into(), json!(tied));
-    }
-}
-
 /// Copies the files of the tokenizer in the directory `adapter` over those of the model, and
 /// returns the names of those that differ.
 fn take_tokenizer(adapter: &Path, out: &Path) -> Result<Vec<String>> {
@@ -320,7 +266,7 @@ fn take_tokenizer(adapter: &Path, out: &Path) -> Result<Vec<String>> {
     for entry in std::fs::read_dir(adapter).with_context(|| adapter.display().to_string())? {
         let path = entry.with_context(|| adapter.display().to_string())?.path();
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        if !path.is_file() || !TOKENIZER.iter().any(|start| name.starts_with(start)) {
+        if !path.is_file() || !is_tokenizer_file(&name) {
             continue;
         }
         let most = slicegpt_limits::MAX_TOKENIZER;

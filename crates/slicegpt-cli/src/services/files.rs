@@ -69,16 +69,20 @@ pub fn amend(
 ) -> Result<()> {
     let card = card::card(described, manifest, Some(record), dtype);
     for (name, text) in [("README.md", card), (Record::FILE, record.to_json())] {
-        let [path, partial] =
-            [name.to_string(), format!(".{name}.partial")].map(|name| out.join(name));
-        let written =
-            write_synced(&partial, text.as_bytes()).and_then(|()| std::fs::rename(&partial, &path));
-        if written.is_err() {
-            let _ = std::fs::remove_file(&partial);
-        }
-        written.with_context(|| path.display().to_string())?;
+        write_whole(&out.join(name), text.as_bytes())?;
     }
     Ok(())
+}
+
+/// Writes a file, or replaces it, by rename: it is never there in part.
+pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let partial = path.with_file_name(format!(".{name}.partial"));
+    let written = write_synced(&partial, bytes).and_then(|()| std::fs::rename(&partial, path));
+    if written.is_err() {
+        let _ = std::fs::remove_file(&partial);
+    }
+    written.with_context(|| path.display().to_string())
 }
 
 /// Writes a file, and waits until it is on the disk.

@@ -13,5 +13,6 @@ pub mod memory;
 pub mod model;
 pub mod own_head;
 pub mod own_text;
+pub mod reweighted;
 pub mod spill;
 pub mod watch;

@@ -59,6 +59,18 @@ impl Progress {
         Self(bar)
     }
 
+    /// Continues the bar of work that was interrupted after `done` steps.
+    pub fn resume(&self, done: usize) {
+        self.0.set_position(done as u64);
+        // Steps done before say nothing about the speed now.
+        self.0.reset_eta();
+    }
+
+    /// [`note`], above the bar.
+    pub fn note(&self, message: impl std::fmt::Display) {
+        self.0.suspend(|| note(message));
+    }
+
     /// Shows the current operation.
     pub fn message(&self, message: String) {
         self.0.set_message(message);

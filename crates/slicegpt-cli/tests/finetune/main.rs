@@ -66,6 +66,9 @@ fn an_adapter_is_the_trained_model() {
     workshop.succeed(&format!("finetune MODEL --out merged {training} --dtype f32"));
     workshop.succeed(&format!("finetune MODEL --out adapter {training} --adapter"));
     workshop.succeed("merge MODEL adapter --out again --dtype f32");
+    let [trained, added] =
+        ["merged", "again"].map(|model| workshop.read_json(&format!("{model}/config.json")));
+    assert_eq!(trained, added, "both describe the same model");
     let dense = perplexity(&workshop, "MODEL");
     let [merged, again] = ["merged", "again"].map(|model| perplexity(&workshop, model));
     assert!((merged - again).abs() < 1e-4 * again, "{merged} and {again}");

@@ -8,8 +8,8 @@ use slicegpt_train::{Decay, Schedule, Settings};
 use crate::args::options::{DtypeName, positive};
 use crate::args::running::Running;
 use crate::args::text::Cutting;
+use crate::args::writing::Writing;
 use crate::services::model::Opened;
-use crate::show::size::parse_bytes;
 
 /// Arguments of `slicegpt finetune`.
 #[derive(clap::Args)]
@@ -67,15 +67,8 @@ pub struct Args {
     /// Type to write weights as [default: that of most weights of the model]
     #[arg(long, value_enum)]
     pub dtype: Option<DtypeName>,
-    /// Largest size of a weights file
-    #[arg(long, value_name = "SIZE", default_value = "5GB", value_parser = parse_bytes)]
-    pub max_shard_size: u64,
-    /// Replace the checkpoint in --out
-    #[arg(long)]
-    pub force: bool,
-    /// Print one JSON object
-    #[arg(long)]
-    pub json: bool,
+    #[command(flatten)]
+    pub writing: Writing,
 }
 
 /// Which weights are trained.

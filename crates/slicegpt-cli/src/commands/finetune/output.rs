@@ -4,8 +4,8 @@ use anyhow::{Context, Result};
 use serde_json::{Value, json};
 use slicegpt_checkpoint::{Dtype, Staging, Writer, copy_companions};
 use slicegpt_core::{Decoder, Observer, TensorSource, host_vec};
-use slicegpt_models::portable;
-use slicegpt_provenance::{Manifest, TRAINING_RECORD};
+use slicegpt_models::Entry;
+use slicegpt_provenance::TRAINING_RECORD;
 use slicegpt_train::{Place, Settings, Trainable, Tuned};
 
 use super::Args;
@@ -14,6 +14,7 @@ use super::data::Data;
 use crate::services::device::Target;
 use crate::services::memory;
 use crate::services::model::Opened;
+use crate::services::reweighted;
 use crate::show::output;
 use crate::show::progress::{self, Progress, note};
 use crate::show::size::show_count;
@@ -28,7 +29,7 @@ pub struct Done {
 
 /// Checks that --out can be written.
 pub fn stage(args: &Args) -> Result<Staging> {
-    Ok(Staging::new(&args.out, Some(&args.model), args.force)?)
+    Ok(Staging::new(&args.out, Some(&args.model), args.writing.force)?)
 }
 
 /// Writes the checkpoint, and shows the results.
@@ -42,33 +43,18 @@ pub fn write(
 ) -> Result<()> {
     let record = record(args, settings, data, &done);
     let text = serde_json::to_string_pretty(&record)? + "\n";
+    let path = staging.path().join(TRAINING_RECORD);
+    std::fs::write(&path, text).with_context(|| path.display().to_string())?;
+    copy_companions(&opened.directory(), staging.path())?;
     if args.adapter {
         let rank = args.weights.rank;
         let shape = (rank, args.scale() * rank as f64);
         adapter(&opened.spec, &args.model, shape, &done.best)?.write_files(staging.path())?;
-        copy_companions(&opened.directory(), staging.path())?;
-        let path = staging.path().join(TRAINING_RECORD);
-        std::fs::write(&path, text).with_context(|| path.display().to_string())?;
         return commit(args, staging, &record, &done);
     }
     let dtype = args.dtype.map_or(opened.dtype, Dtype::from);
     target.run(|| weights(args, opened, target, &staging, dtype, &done.best))?;
-    let directory = opened.directory();
-    let put = |name: &str, text: String| {
-        let path = staging.path().join(name);
-        std::fs::write(&path, text).with_context(|| path.display().to_string())
-    };
-    copy_companions(&directory, staging.path())?;
-    let code = portable::PYTHON.iter().map(|(name, _)| *name);
-    for name in code.chain([Manifest::FILE]) {
-        if let Ok(text) = slicegpt_limits::read_text(&directory.join(name), 1 << 24) {
-            put(name, text)?;
-        }
-    }
-    let mut config = opened.checkpoint.config().clone();
-    config["torch_dtype"] = dtype.torch_name().into();
-    put(TRAINING_RECORD, text)?;
-    put("config.json", serde_json::to_string_pretty(&config)? + "\n")?;
+    reweighted::describe(opened, opened.spec.tied, dtype, staging.path())?;
     commit(args, staging, &record, &done)
 }
 
@@ -91,22 +77,23 @@ fn weights(
 ) -> Result<()> {
     let spec = &opened.spec;
     let entries = spec.entries();
-    let tensors = entries.iter().map(|entry| (entry.name.clone(), entry.shape.clone())).collect();
-    let mut writer = Writer::create(staging.path(), tensors, dtype, args.max_shard_size)?;
-    let progress = Progress::start("writing", entries.len());
     let model = opened.model(&target.device);
+    let named = |entry: &Entry| model.stored_name(&entry.name);
+    let tensors = entries.iter().map(|entry| (named(entry), entry.shape.clone())).collect();
+    let mut writer = Writer::create(staging.path(), tensors, dtype, args.writing.max_shard_size)?;
+    let progress = Progress::start("writing", entries.len());
     let tuned = Tuned { decoder: &model, trainable: best };
     for number in 0..spec.layers {
         let block = tuned.block(number)?;
         for entry in spec.block_entries(number) {
-            writer.write(&entry.name, &block.tensor(&entry))?;
+            writer.write(&named(&entry), &block.tensor(&entry))?;
             let _ = progress.step();
         }
         progress::check()?;
     }
     let vectors = tuned.norm()?.vectors().into_iter().flatten();
     for (entry, vector) in spec.norm_entries().into_iter().zip(vectors) {
-        writer.write(&entry.name, &narrowed(vector))?;
+        writer.write(&named(&entry), &narrowed(vector))?;
     }
     let rest = [Some(spec.embedding_entry()), spec.position_entry()].into_iter().flatten();
     for entry in rest.chain(spec.head_entries()) {
@@ -114,9 +101,9 @@ fn weights(
         let values = if is_head && best.trains(Place::Head) {
             narrowed(host_vec(tuned.head()?.linear.weight.val().transpose()))
         } else {
-            opened.checkpoint.tensor(&model.stored_name(&entry.name), &entry.shape)?
+            opened.checkpoint.tensor(&named(&entry), &entry.shape)?
         };
-        writer.write(&entry.name, &values)?;
+        writer.write(&named(&entry), &values)?;
     }
     progress.finish();
     writer.finish()?;
@@ -158,18 +145,16 @@ fn show(args: &Args, record: &Value, done: &Done) -> Result<()> {
         ("trained parameters", vec![show_count(done.best.parameters() as u64)]),
         ("time", vec![format!("{:.0} s", done.seconds)]),
     ];
-    let first = done.evaluations.first().and_then(|first| first["texts"].as_array());
-    let texts = first.map_or(0, Vec::len);
-    for text in 0..texts {
-        let of = |evaluation: &Value| evaluation["texts"][text]["perplexity"].as_f64();
-        let before = done.evaluations.first().and_then(of).unwrap_or(f64::NAN);
-        // The first text decides which state is the best.
-        let of_first = |evaluation: &&Value| evaluation["texts"][0]["perplexity"].as_f64();
-        let best = done.evaluations.iter().min_by(|a, b| {
-            of_first(a).unwrap_or(f64::INFINITY).total_cmp(&of_first(b).unwrap_or(f64::INFINITY))
-        });
-        let after = best.and_then(of).unwrap_or(f64::NAN);
-        rows.push(("perplexity", vec![format!("{before:.3} -> {after:.3}")]));
+    // The first text decides which state is the best.
+    let of = |evaluation: &Value, text: usize| {
+        evaluation["texts"][text]["perplexity"].as_f64().unwrap_or(f64::NAN)
+    };
+    let best = done.evaluations.iter().min_by(|a, b| of(a, 0).total_cmp(&of(b, 0)));
+    if let (Some(first), Some(best)) = (done.evaluations.first(), best) {
+        for text in 0..first["texts"].as_array().map_or(0, Vec::len) {
+            let [before, after] = [first, best].map(|evaluation| of(evaluation, text));
+            rows.push(("perplexity", vec![format!("{before:.3} -> {after:.3}")]));
+        }
     }
-    output::print(args.json.then_some(json), &rows, &[], None)
+    output::print(args.writing.json.then_some(json), &rows, &[], None)
 }

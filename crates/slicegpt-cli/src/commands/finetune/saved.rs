@@ -1,9 +1,6 @@
 //! The state of a training in a file beside its output, from which it goes on after an
 //! interruption.
 
-use std::ffi::OsString;
-use std::fs::{self, File};
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, bail};
@@ -15,6 +12,7 @@ use slicegpt_train::{Settings, State};
 
 use super::arguments::{Args, Weights};
 use super::data::Data;
+use crate::services::files::write_whole;
 use crate::services::model::Opened;
 
 /// The version of the file. Others are refused.
@@ -49,7 +47,8 @@ pub struct Saved {
 impl Saved {
     /// The file beside the output `out`, of the training that `origin` describes.
     pub fn beside(out: &Path, origin: String) -> Self {
-        let mut name = OsString::from(out.as_os_str().to_string_lossy().trim_end_matches('/'));
+        // Without a separator at the end.
+        let mut name = out.components().as_path().as_os_str().to_owned();
         name.push(".training");
         Self { path: name.into(), origin }
     }
@@ -73,7 +72,7 @@ impl Saved {
     /// Reads the state; `new` is that before the first step.
     pub fn read(&self, new: State) -> Result<(State, Progress)> {
         let at = || self.path.display().to_string();
-        let bytes = fs::read(&self.path)
+        let bytes = slicegpt_limits::read(&self.path, u64::MAX)
             .with_context(|| format!("--resume: {}: no training was interrupted there", at()))?;
         let foreign = || anyhow!("{}: this is no state of a training; remove it", at());
         let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|_| foreign())?;
@@ -104,7 +103,6 @@ impl Saved {
 
     /// Writes the state, by rename.
     pub fn write(&self, state: &State, progress: &Progress) -> Result<()> {
-        let at = || self.path.display().to_string();
         let tensors = state.tensors().into_iter().map(|(name, shape, values)| {
             let bytes: Vec<u8> = values.iter().flat_map(|x| x.to_le_bytes()).collect();
             (name, shape.to_vec(), bytes)
@@ -125,21 +123,12 @@ impl Saved {
             ..progress.clone()
         };
         let notes = [(KEY.to_string(), serde_json::to_string(&progress)?)].into_iter().collect();
-        let bytes = serialize(views, Some(notes))?;
-        let mut partial = self.path.clone().into_os_string();
-        partial.push(".partial");
-        let put = || -> std::io::Result<()> {
-            let mut file = File::create(&partial)?;
-            file.write_all(&bytes)?;
-            file.sync_all()?;
-            fs::rename(&partial, &self.path)
-        };
-        put().inspect_err(|_| drop(fs::remove_file(&partial))).with_context(at)
+        write_whole(&self.path, &serialize(views, Some(notes))?)
     }
 
     /// Removes the file of a training that is complete.
     pub fn remove(&self) {
-        let _ = fs::remove_file(&self.path);
+        let _ = std::fs::remove_file(&self.path);
     }
 }
 

@@ -3,19 +3,18 @@
 use std::time::Instant;
 
 use anyhow::Result;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::{Value, json};
 use slicegpt_checkpoint::CheckpointError;
-use slicegpt_core::Unobserved;
+use slicegpt_core::{Observer, Unobserved};
 use slicegpt_eval::{EvalError, perplexity};
-use slicegpt_train::{Next, Settings, State, StepReport, Trainable, Tuned, Watch};
+use slicegpt_train::{Next, Settings, State, StepReport, Tuned, Watch};
 
 use super::Args;
 use super::data::Data;
 use super::saved::{Progress, Saved};
 use crate::services::device::{Batches, Target};
 use crate::services::model::Opened;
-use crate::show::progress::{going_on, note};
+use crate::show::progress::Progress as ProgressBar;
 
 /// Why a training ends early.
 #[derive(Debug, thiserror::Error)]
@@ -53,18 +52,15 @@ impl<'a> Watcher<'a> {
         saved: &'a Saved,
         progress: Progress,
     ) -> Self {
-        let steps = settings.schedule.steps as u64;
-        let bar = ProgressBar::with_draw_target(Some(steps), ProgressDrawTarget::stderr());
-        let template = "{prefix:>12} {wide_bar} {pos}/{len}  {elapsed_precise} (ETA {eta}) {msg}";
-        bar.set_style(ProgressStyle::with_template(template).expect("a valid template"));
-        bar.set_prefix("training");
+        let bar = ProgressBar::start("training", settings.schedule.steps);
+        bar.resume(progress.curve.len());
         let (started, before) = (Instant::now(), progress.seconds);
         Self { args, opened, data, target, started, bar, trained: 0, saved, progress, before }
     }
 
     /// The loss of each step, and the perplexities of each evaluation.
     pub fn finish(self) -> (Vec<Value>, Vec<Value>) {
-        self.bar.finish_and_clear();
+        self.bar.finish();
         (self.progress.curve, self.progress.evaluations)
     }
 
@@ -80,7 +76,8 @@ impl<'a> Watcher<'a> {
 }
 
 impl Watch<WatchError> for Watcher<'_> {
-    fn evaluate(&mut self, trainable: &Trainable) -> Result<f64, WatchError> {
+    fn evaluate(&mut self, state: &State) -> Result<f64, WatchError> {
+        let State { step, trainable, .. } = state;
         let model = self.opened.model(&self.target.device);
         let tuned = Tuned { decoder: &model, trainable };
         let mut found = Vec::new();
@@ -91,10 +88,9 @@ impl Watch<WatchError> for Watcher<'_> {
             found.push(json!({ "text": name, "perplexity": result.perplexity }));
             losses.push(result);
         }
-        let step = self.progress.curve.len();
         let shown: Vec<String> =
             losses.iter().map(|result| format!("{:.3}", result.perplexity)).collect();
-        self.bar.suspend(|| note(format!("step {step}: perplexity {}", shown.join(", "))));
+        self.bar.note(format!("step {step}: perplexity {}", shown.join(", ")));
         let seconds = self.seconds();
         let evaluation = json!({ "step": step, "seconds": seconds, "texts": found });
         self.progress.evaluations.push(evaluation);
@@ -104,8 +100,8 @@ impl Watch<WatchError> for Watcher<'_> {
     fn step(&mut self, report: &StepReport, state: &State) -> Result<Next, WatchError> {
         self.trained += report.tokens;
         let rate = self.trained as f64 / self.started.elapsed().as_secs_f64();
-        self.bar.set_position(report.step as u64);
-        self.bar.set_message(format!("loss {:.4}, {rate:.0} tokens/s", report.loss));
+        let goes_on = self.bar.step().is_continue();
+        self.bar.message(format!("loss {:.4}, {rate:.0} tokens/s", report.loss));
         let seconds = self.seconds();
         let step = json!({
             "step": report.step,
@@ -116,15 +112,8 @@ impl Watch<WatchError> for Watcher<'_> {
             "gradient_norm": report.gradient_norm,
             "seconds": seconds,
         });
-        // An evaluation after this step came before its report.
-        if let Some(evaluation) = self.progress.evaluations.last_mut()
-            && report.evaluation.is_some()
-        {
-            evaluation["step"] = report.step.into();
-        }
         self.progress.curve.push(step);
         self.progress.seconds = seconds;
-        let goes_on = going_on().is_continue();
         if report.evaluation.is_some() || !goes_on {
             self.saved.write(state, &self.progress).map_err(WatchError::Unsaved)?;
         }

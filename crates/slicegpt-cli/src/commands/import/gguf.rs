@@ -12,11 +12,12 @@ use slicegpt_gguf::{Import, PRE_TOKENIZERS};
 
 use super::weights::write_weights;
 use crate::args::options::DtypeName;
+use crate::args::writing::Writing;
 use crate::services::gguf::{dtype_of, refused_tokenizer};
 use crate::services::memory;
 use crate::show::output;
 use crate::show::progress::{self, note, warn};
-use crate::show::size::{parse_bytes, show_bytes, show_count};
+use crate::show::size::{show_bytes, show_count};
 
 /// Arguments of `slicegpt import gguf`.
 #[derive(clap::Args)]
@@ -39,15 +40,8 @@ pub struct Args {
         hide_possible_values = true
     )]
     pre_tokenizer: Option<String>,
-    /// Largest size of a weights file
-    #[arg(long, value_name = "SIZE", default_value = "5GB", value_parser = parse_bytes)]
-    max_shard_size: u64,
-    /// Replace the checkpoint in --out
-    #[arg(long)]
-    force: bool,
-    /// Print one JSON object
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    writing: Writing,
 }
 
 /// Runs it.
@@ -62,8 +56,8 @@ pub fn run(args: Args) -> Result<ExitCode> {
         warn(format!("{}: {note}", args.file.display()));
     }
     let dtype = args.dtype.map_or_else(|| dtype_of(&import), Dtype::from);
-    let staging = Staging::new(&args.out, Some(&args.file), args.force)?;
-    let layout = (dtype, args.max_shard_size);
+    let staging = Staging::new(&args.out, Some(&args.file), args.writing.force)?;
+    let layout = (dtype, args.writing.max_shard_size);
     let written = write_weights(&import, import.spec(), &staging, layout)?;
     let mut config = import.config().clone();
     config["torch_dtype"] = dtype.torch_name().into();
@@ -114,5 +108,5 @@ fn report(args: &Args, import: &Import, dtype: Dtype, written: &Written) -> Resu
     }
     let bytes = show_bytes(written.tensor_bytes);
     rows.push(("written as", vec![format!("{dtype}, {bytes}")]));
-    output::print(args.json.then_some(json), &rows, &[], None)
+    output::print(args.writing.json.then_some(json), &rows, &[], None)
 }
